@@ -1,0 +1,56 @@
+/*
+ * Address handle cache: one AH per GID and protection domain.
+ *
+ *          get                put (last)            evict / cleanup
+ *   absent ----> used (refs>0) ----> idle (LRU list) ----> absent
+ *                 ^___________ get ____|
+ *
+ * The device has few AHs (1024 on 0xefa1): ENOMEM is normal life at scale. On
+ * ENOMEM the cache destroys its least recently used idle AH and tries again;
+ * if none is idle it asks the registered owners to give some up (an srd iface
+ * puts the AHs of peers with nothing in flight).
+ *
+ * Not thread safe: called under the MD's users' worker lock; the cache takes
+ * its own lock only because several workers may share one MD.
+ */
+#ifndef UCT_EFA_AH_H
+#define UCT_EFA_AH_H
+
+#include <infiniband/verbs.h>
+#include <ucs/datastruct/list.h>
+#include <ucs/type/status.h>
+#include <stdint.h>
+
+#define UCT_EFA_AHN_UNKNOWN 0xffffu   /* rx completion: no AH for the sender */
+
+typedef struct uct_efa_ah_cache uct_efa_ah_cache_t;
+
+typedef struct uct_efa_ah {
+    struct ibv_ah   *ibv_ah;
+    uint16_t        ahn;              /* device's number, efadv_query_ah     */
+    uint16_t        reserved;
+    unsigned        refs;
+    union ibv_gid   gid;
+    ucs_list_link_t lru;              /* in the idle list when refs == 0     */
+} uct_efa_ah_t;
+
+/* Called without the cache's lock when the device has no AH left. Returns how
+ * many references were put. */
+typedef unsigned (*uct_efa_ah_reclaim_func_t)(void *arg, unsigned wanted);
+
+ucs_status_t uct_efa_ah_cache_create(struct ibv_pd *pd,
+                                     uct_efa_ah_cache_t **cache_p);
+void uct_efa_ah_cache_destroy(uct_efa_ah_cache_t *cache);
+
+ucs_status_t uct_efa_ah_cache_add_owner(uct_efa_ah_cache_t *cache,
+                                        uct_efa_ah_reclaim_func_t func,
+                                        void *arg);
+void uct_efa_ah_cache_remove_owner(uct_efa_ah_cache_t *cache, void *arg);
+
+/* UCS_ERR_NO_RESOURCE: the device's table is full of AHs in use (no log);
+ * UCS_ERR_UNREACHABLE: the device refused the GID (logged, with the cause). */
+ucs_status_t uct_efa_ah_get(uct_efa_ah_cache_t *cache,
+                            const union ibv_gid *gid, uct_efa_ah_t **ah_p);
+void uct_efa_ah_put(uct_efa_ah_cache_t *cache, uct_efa_ah_t *ah);
+
+#endif
