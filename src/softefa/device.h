@@ -37,8 +37,15 @@ void softefa_dev_close(softefa_dev_t *dev);
 const softefa_profile_t *softefa_dev_profile(const softefa_dev_t *dev);
 void softefa_dev_gid(const softefa_dev_t *dev, uint8_t gid[16]);
 
-/* The shared file that holds every ring and doorbell of the device. mmap
- * "keys" below are offsets into it; the interposed mmap() swaps this fd in. */
+/* GID of device `index` of this process's fabric, before and without opening
+ * it: a constant of (fabric, index). Bytes 8..15 are the node GUID in sysfs. */
+void softefa_device_gid(unsigned index, uint8_t gid[16]);
+
+/* The shared file that holds every ring and doorbell of the device, opened
+ * read-write. mmap "keys" below are offsets into it. A duplicate of this fd
+ * is what the application holds as its uverbs fd, so a plain mmap() of it
+ * works and mmap() is not interposed (UCX patches mmap() to a bare system
+ * call). The kernel half closes its duplicates, never this one. */
 int softefa_dev_mmap_fd(const softefa_dev_t *dev);
 
 /* Protection domains: ENOMEM above the profile's max_pd; EBUSY when in use. */
@@ -57,7 +64,11 @@ int softefa_mr_reg(softefa_dev_t *dev, uint16_t pdn, uint64_t addr,
                    softefa_mr_t **mr_p, uint32_t *lkey, uint32_t *rkey);
 int softefa_mr_dereg(softefa_mr_t *mr);
 
-/* Completion channels: fd is what libibverbs reads 8-byte events from. */
+/* Completion channels: fd is what libibverbs reads 8-byte events from. It
+ * belongs to the application, whose close() the kernel half sees: it calls
+ * softefa_channel_destroy(), which does not close fd, and then closes fd.
+ * A channel whose fd was closed while CQs still name it is destroyed with the
+ * last of those CQs, so softefa_channel_destroy() always finds it unused. */
 int  softefa_channel_create(softefa_dev_t *dev, softefa_channel_t **channel_p,
                             int *fd);
 int  softefa_channel_destroy(softefa_channel_t *channel);
