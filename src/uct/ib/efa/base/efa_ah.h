@@ -34,12 +34,15 @@ typedef struct uct_efa_ah {
     ucs_list_link_t lru;              /* in the idle list when refs == 0     */
 } uct_efa_ah_t;
 
-/* Called without the cache's lock when the device has no AH left. Returns how
- * many references were put. */
+/* Called without the cache's lock when the device has no AH left, in the thread
+ * that called uct_efa_ah_get(). Returns how many references were put. An owner
+ * of another worker than the caller's must not touch its peers: it returns 0,
+ * or notes that AHs are wanted. */
 typedef unsigned (*uct_efa_ah_reclaim_func_t)(void *arg, unsigned wanted);
 
 ucs_status_t uct_efa_ah_cache_create(struct ibv_pd *pd,
                                      uct_efa_ah_cache_t **cache_p);
+/* All references must have been put; what is left is destroyed all the same. */
 void uct_efa_ah_cache_destroy(uct_efa_ah_cache_t *cache);
 
 ucs_status_t uct_efa_ah_cache_add_owner(uct_efa_ah_cache_t *cache,
@@ -52,5 +55,22 @@ void uct_efa_ah_cache_remove_owner(uct_efa_ah_cache_t *cache, void *arg);
 ucs_status_t uct_efa_ah_get(uct_efa_ah_cache_t *cache,
                             const union ibv_gid *gid, uct_efa_ah_t **ah_p);
 void uct_efa_ah_put(uct_efa_ah_cache_t *cache, uct_efa_ah_t *ah);
+
+/* Looks up without making one or taking a reference; NULL: not in the cache.
+ * Valid until the caller's next call here. */
+uct_efa_ah_t *uct_efa_ah_find(uct_efa_ah_cache_t *cache,
+                              const union ibv_gid *gid);
+
+/* For counters, tests and VFS. Totals since the cache was created. */
+typedef struct {
+    unsigned used;                    /* referenced now                     */
+    unsigned idle;                    /* kept, not referenced now           */
+    uint64_t creates;
+    uint64_t evicts;
+    uint64_t reclaims;                /* owners asked                       */
+} uct_efa_ah_stats_t;
+
+void uct_efa_ah_cache_stats(uct_efa_ah_cache_t *cache,
+                            uct_efa_ah_stats_t *stats);
 
 #endif

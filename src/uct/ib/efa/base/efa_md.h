@@ -1,13 +1,27 @@
 /*
  * Component `efa`, its memory domain, and the device below it.
+ *
+ *   component efa          efa_component.c   finds EFA devices, quietly
+ *     memory domain        efa_md.c          context, PD, registration
+ *       device             efa_device.c      what the device can do
+ *       AH cache           efa_ah.c
+ *     window               efa_window.c      counters, one for the process
+ *
+ * One memory domain is one open verbs device; its name is the device's name.
  */
 #ifndef UCT_EFA_MD_H
 #define UCT_EFA_MD_H
 
-#include "efa_ah.h"
 #include "ucx_compat.h"
+#include "efa_ah.h"
+#include "efa_window.h"
 
 #include <infiniband/efadv.h>
+#include <infiniband/verbs.h>
+
+#define UCT_EFA_PORT_NUM    1      /* the only one; device-facts.md, "Port"  */
+#define UCT_EFA_GID_INDEX   0      /* likewise                               */
+#define UCT_EFA_VENDOR_ID   0x1d0f
 
 /* What the device said when it was opened; constant afterwards. */
 typedef struct {
@@ -18,12 +32,19 @@ typedef struct {
     size_t                   max_msg_sz;   /* port: one SEND, bytes         */
     unsigned                 max_inline;   /* bytes in a WQE                */
     double                   bandwidth;    /* bytes per second of the port  */
+    double                   latency;      /* seconds, one way, an estimate */
     int                      has_sgid;     /* CQ can report source GIDs     */
     int                      has_rnr_retry;
     int                      has_rdma_read;
     int                      has_rdma_write;
     ucs_sys_device_t         sys_dev;      /* PCI locality or UNKNOWN       */
+    ucs_cpu_set_t            local_cpus;   /* near the device, else all     */
 } uct_efa_device_t;
+
+typedef struct {
+    uct_md_config_t super;
+    int             window;                /* uct_efa_window_mode_t         */
+} uct_efa_md_config_t;
 
 typedef struct {
     uct_md_t             super;
@@ -31,16 +52,56 @@ typedef struct {
     struct ibv_pd        *pd;
     uct_efa_device_t     dev;
     uct_efa_ah_cache_t   *ahs;
+    ucs_linear_func_t    reg_cost;         /* seconds, seconds per byte     */
+    char                 port_name[UCT_DEVICE_NAME_MAX];
     /* registration options follow with the one-sided work */
 } uct_efa_md_t;
 
+/* A registration: what uct_mem_h points to. */
 typedef struct {
     struct ibv_mr *mr;                     /* lkey and rkey in host order   */
 } uct_efa_mem_t;
 
 extern uct_component_t uct_efa_component;
 
-/* "%s:1": the only port EFA devices have */
+/* "%s:1": the only port EFA devices have. Lives as long as the MD. */
 const char *uct_efa_md_device_name(const uct_efa_md_t *md);
+
+/* The key for a local SGE of memory registered with this MD. */
+static inline uint32_t uct_efa_memh_lkey(uct_mem_h memh)
+{
+    return ((const uct_efa_mem_t*)memh)->mr->lkey;
+}
+
+/* ------------------------------------------------------- efa_component.c */
+
+typedef enum {
+    UCT_EFA_PROBE_YES,          /* an EFA device that can be used           */
+    UCT_EFA_PROBE_NO,           /* something else                           */
+    UCT_EFA_PROBE_UNUSABLE      /* an EFA device, but ...                   */
+} uct_efa_probe_t;
+
+/* ---------------------------------------------------------- efa_device.c */
+
+/* Fills dev from ctx. Logs what is missing and how to get it. */
+ucs_status_t uct_efa_device_query(struct ibv_context *ctx,
+                                  uct_efa_device_t *dev);
+
+/* Bytes per second of active_speed and active_width of struct ibv_port_attr
+ * (enum codes of the InfiniBand specification); 0 for codes not known.
+ * Source: docs/device-facts.md, "Port speed". */
+double uct_efa_port_bandwidth(uint8_t active_speed, uint8_t active_width);
+
+/* One way, seconds, for the generation named by the PCI device id.
+ * Source: docs/device-facts.md, "Latency". */
+double uct_efa_device_latency(uint32_t vendor_part_id);
+
+/* -------------------------------------------------------------- efa_md.c */
+
+ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
+                             const uct_md_config_t *md_config,
+                             uct_md_h *md_p);
+
+extern ucs_config_field_t uct_efa_md_config_table[];
 
 #endif

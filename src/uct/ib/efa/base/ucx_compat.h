@@ -1,0 +1,308 @@
+/*
+ * What differs between UCX 1.13 and 1.23, in one place.
+ *
+ *                     1.13 1.14 1.15 1.16 1.17 1.18 1.19 1.20 1.21 1.22 1.23
+ *   md query            v1   v2 .......................................
+ *   mem_reg           flags  params ...................................
+ *   mkey_pack          rkey ........ +address, length .................
+ *   rkey_unpack                                         +params .......
+ *   mem_query            v1 ...................................... v2 .
+ *   is_sockaddr_acc.    yes ....... gone
+ *   is_reachable_v2               yes; the only one used from 1.16 ....
+ *   ep_is_connected                    yes ............................
+ *   ep_invalidate     flags ............................... params ....
+ *   iface_query_v2                                    yes  no   yes ...
+ *   outstanding_purge                                                yes
+ *   mpool init         args  params ...................................
+ *   am_short_fill_data                           +hint (harmless) .....
+ *
+ * The transport is written against the functions declared here; the table of
+ * the memory domain is filled in ucx_compat.c, that of an interface by the
+ * macro UCT_EFA_IFACE_INTERNAL_OPS_DEFINE.
+ *
+ * Include this file before every other header: it takes UCX's config.h, which
+ * UCX's headers need for their layouts, and repairs what a distribution's
+ * config.h says wrongly for us.
+ */
+#ifndef UCT_EFA_UCX_COMPAT_H
+#define UCT_EFA_UCX_COMPAT_H
+
+#ifndef HAVE_CONFIG_H
+#  define HAVE_CONFIG_H 1
+#endif
+#include "config.h"
+
+/*
+ * Debian's UCX says NVALGRIND. Memory that a device writes would then look
+ * uninitialised under valgrind. checker.h decides it once, on first inclusion,
+ * and would read config.h again: keep it from doing so.
+ */
+#undef NVALGRIND
+#if !defined(__has_include)
+#  define NVALGRIND 1
+#elif !__has_include(<valgrind/memcheck.h>)
+#  define NVALGRIND 1
+#endif
+#undef HAVE_CONFIG_H
+#include <ucs/sys/checker.h>
+#define HAVE_CONFIG_H 1
+
+/* Layouts of arbiter groups, async contexts, interfaces and endpoints depend
+ * on these two: a config.h without them belongs to no UCX library. */
+#ifndef ENABLE_ASSERT
+#  error "config.h lacks ENABLE_ASSERT: make it with `ucx_info -b`"
+#endif
+#if defined(ENABLE_STATS) && !(ENABLE_STATS + 0)
+#  error "ENABLE_STATS must be 1 or not defined, as ucx_info -b prints it"
+#endif
+
+#include <uct/api/uct.h>
+#include <uct/api/v2/uct_v2.h>
+#include <uct/api/version.h>
+#include <uct/base/uct_iface.h>
+#include <uct/base/uct_iov.inl>
+#include <uct/base/uct_md.h>
+#include <uct/base/uct_worker.h>
+#include <ucs/arch/atomic.h>
+#include <ucs/arch/bitops.h>
+#include <ucs/arch/cpu.h>
+#include <ucs/async/async.h>
+#include <ucs/datastruct/arbiter.h>
+#include <ucs/datastruct/khash.h>
+#include <ucs/datastruct/list.h>
+#include <ucs/datastruct/mpool.inl>
+#include <ucs/datastruct/queue.h>
+#include <ucs/debug/assert.h>
+#include <ucs/debug/log.h>
+#include <ucs/debug/memtrack_int.h>
+#include <ucs/sys/math.h>
+#include <ucs/sys/stubs.h>
+#include <ucs/sys/string.h>
+#include <ucs/sys/topo/base/topo.h>
+#include <ucs/time/time.h>
+#include <ucs/type/class.h>
+#include <ucs/vfs/base/vfs_cb.h>
+#include <ucs/vfs/base/vfs_obj.h>
+
+#include <assert.h>
+
+#define UCT_EFA_UCX(_major, _minor) (UCT_API >= UCT_VERSION(_major, _minor))
+
+#if !UCT_EFA_UCX(1, 13)
+#  error "UCX 1.13 or later is needed"
+#endif
+
+static_assert(ENABLE_ASSERT == 0 || ENABLE_ASSERT == 1, "config.h of UCX");
+#if ENABLE_ASSERT
+static_assert(sizeof(ucs_arbiter_group_t) == 3 * sizeof(void *),
+              "ENABLE_ASSERT and the headers disagree");
+#else
+static_assert(sizeof(ucs_arbiter_group_t) == sizeof(void *),
+              "ENABLE_ASSERT and the headers disagree");
+#endif
+#ifdef ENABLE_STATS
+static_assert(sizeof(uct_base_ep_t) == 2 * sizeof(void *),
+              "ENABLE_STATS and the headers disagree");
+#else
+static_assert(sizeof(uct_base_ep_t) == sizeof(void *),
+              "ENABLE_STATS and the headers disagree");
+#endif
+
+
+/* ---------------------------------------------------------- memory domain */
+
+/* Attributes of our memory domain; every version's query is filled from it. */
+typedef struct {
+    uint64_t          flags;          /* UCT_MD_FLAG_                        */
+    size_t            max_reg;        /* bytes                               */
+    uint64_t          reg_mem_types;
+    uint64_t          cache_mem_types;
+    uint64_t          access_mem_types;
+    ucs_linear_func_t reg_cost;       /* seconds, seconds per byte           */
+    size_t            rkey_packed_size;
+    ucs_cpu_set_t     local_cpus;
+    char              component_name[UCT_COMPONENT_NAME_MAX];
+    char              global_id[16];  /* of the device                       */
+} uct_efa_md_attr_t;
+
+/* What the memory domain implements (efa_md.c). */
+void         uct_efa_md_close(uct_md_h md);
+ucs_status_t uct_efa_md_query(uct_md_h md, uct_efa_md_attr_t *attr);
+/* flags: UCT_MD_MEM_ACCESS_, UCT_MD_MEM_FLAG_ */
+ucs_status_t uct_efa_md_mem_reg(uct_md_h md, void *address, size_t length,
+                                uint64_t flags, uct_mem_h *memh_p);
+ucs_status_t uct_efa_md_mem_dereg(uct_md_h md, uct_mem_h memh);
+ucs_status_t uct_efa_md_mkey_pack(uct_md_h md, uct_mem_h memh, void *buffer);
+ucs_status_t uct_efa_rkey_unpack(const void *buffer, uct_rkey_t *rkey_p,
+                                 void **handle_p);
+
+/* The tables and adapters made of them (ucx_compat.c). */
+extern uct_md_ops_t uct_efa_md_ops;
+
+#if UCT_EFA_UCX(1, 19)
+ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
+                                        const void *rkey_buffer,
+                                        const uct_rkey_unpack_params_t *params,
+                                        uct_rkey_t *rkey_p, void **handle_p);
+#else
+ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
+                                        const void *rkey_buffer,
+                                        uct_rkey_t *rkey_p, void **handle_p);
+#endif
+
+/* Initializer of the component's field that came with 1.16 */
+#if UCT_EFA_UCX(1, 16)
+#  define UCT_EFA_COMPONENT_RKEY_COMPARE .rkey_compare = uct_base_rkey_compare,
+#else
+#  define UCT_EFA_COMPONENT_RKEY_COMPARE
+#endif
+
+
+/* ------------------------------------------------------------- interface */
+
+/*
+ * The internal operations of an interface, from functions that are the same
+ * for all versions:
+ *
+ *   _estimate_perf   uct_iface_estimate_perf_func_t
+ *   _vfs_refresh     uct_iface_vfs_refresh_func_t
+ *   _ep_query        uct_ep_query_func_t
+ *   _ep_invalidate   ucs_status_t (*)(uct_ep_h ep)
+ *   _is_reachable    uct_iface_is_reachable_func_t: the one in uct_iface_ops_t
+ *
+ * Used once, in the file that opens the interface:
+ *   UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(uct_srd_iface_internal_ops, ...);
+ * defines a static table of that name.
+ */
+#define UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(_name, _estimate_perf, _vfs_refresh, \
+                                          _ep_query, _ep_invalidate, \
+                                          _is_reachable) \
+    UCT_EFA_EP_INVALIDATE_DEFINE(_name, _ep_invalidate) \
+    UCT_EFA_IS_REACHABLE_V2_DEFINE(_name, _is_reachable) \
+    static uct_iface_internal_ops_t _name = { \
+        .iface_estimate_perf = _estimate_perf, \
+        .iface_vfs_refresh   = _vfs_refresh, \
+        .ep_query            = _ep_query, \
+        .ep_invalidate       = _name##_ep_invalidate, \
+        UCT_EFA_INTERNAL_OPS_1_14 \
+        UCT_EFA_INTERNAL_OPS_1_15(_name) \
+        UCT_EFA_INTERNAL_OPS_1_16 \
+        UCT_EFA_INTERNAL_OPS_1_20 \
+        UCT_EFA_INTERNAL_OPS_QUERY_V2 \
+        UCT_EFA_INTERNAL_OPS_1_22 \
+        UCT_EFA_INTERNAL_OPS_1_23 \
+    }
+
+#if UCT_EFA_UCX(1, 21)
+#  define UCT_EFA_EP_INVALIDATE_DEFINE(_name, _func) \
+    static ucs_status_t _name##_ep_invalidate( \
+            uct_ep_h ep, const uct_ep_invalidate_params_t *params) \
+    { \
+        (void)params; \
+        return _func(ep); \
+    }
+#else
+#  define UCT_EFA_EP_INVALIDATE_DEFINE(_name, _func) \
+    static ucs_status_t _name##_ep_invalidate(uct_ep_h ep, unsigned flags) \
+    { \
+        (void)flags; \
+        return _func(ep); \
+    }
+#endif
+
+#if UCT_EFA_UCX(1, 15)
+/* Unpacks params and asks func. A missing address is not reachable. */
+int uct_efa_compat_is_reachable(const uct_iface_h iface,
+                                const uct_iface_is_reachable_params_t *params,
+                                uct_iface_is_reachable_func_t func);
+
+#  define UCT_EFA_IS_REACHABLE_V2_DEFINE(_name, _func) \
+    static int _name##_is_reachable_v2( \
+            const uct_iface_h iface, \
+            const uct_iface_is_reachable_params_t *params) \
+    { \
+        return uct_efa_compat_is_reachable(iface, params, _func); \
+    }
+#  define UCT_EFA_INTERNAL_OPS_1_15(_name) \
+    .iface_is_reachable_v2 = _name##_is_reachable_v2,
+#else
+#  define UCT_EFA_IS_REACHABLE_V2_DEFINE(_name, _func)
+#  define UCT_EFA_INTERNAL_OPS_1_15(_name)
+#endif
+
+#if UCT_EFA_UCX(1, 14)
+#  define UCT_EFA_INTERNAL_OPS_1_14 \
+    .ep_connect_to_ep_v2 = (uct_ep_connect_to_ep_v2_func_t) \
+            ucs_empty_function_return_unsupported,
+#else
+#  define UCT_EFA_INTERNAL_OPS_1_14
+#endif
+
+#if UCT_EFA_UCX(1, 16)
+#  define UCT_EFA_INTERNAL_OPS_1_16 .ep_is_connected = uct_base_ep_is_connected,
+#else
+#  define UCT_EFA_INTERNAL_OPS_1_16
+#endif
+
+#if UCT_EFA_UCX(1, 20)
+#  define UCT_EFA_INTERNAL_OPS_1_20 \
+    .ep_get_device_ep = (uct_ep_get_device_ep_func_t) \
+            ucs_empty_function_return_unsupported,
+#else
+#  define UCT_EFA_INTERNAL_OPS_1_20
+#endif
+
+#if UCT_EFA_UCX(1, 22)
+#  define UCT_EFA_INTERNAL_OPS_QUERY_V2 \
+    .iface_query_v2 = uct_iface_base_query_v2,
+#elif UCT_EFA_UCX(1, 21)
+#  define UCT_EFA_INTERNAL_OPS_QUERY_V2
+#elif UCT_EFA_UCX(1, 20)
+#  define UCT_EFA_INTERNAL_OPS_QUERY_V2 \
+    .iface_query_v2         = uct_iface_base_query_v2, \
+    .iface_mem_element_pack = (uct_iface_mem_element_pack_func_t) \
+            ucs_empty_function_return_unsupported,
+#else
+#  define UCT_EFA_INTERNAL_OPS_QUERY_V2
+#endif
+
+#if UCT_EFA_UCX(1, 22)
+#  define UCT_EFA_INTERNAL_OPS_1_22 \
+    .ep_put_sgl_zcopy = (uct_ep_put_sgl_zcopy_func_t) \
+            ucs_empty_function_return_unsupported,
+#else
+#  define UCT_EFA_INTERNAL_OPS_1_22
+#endif
+
+#if UCT_EFA_UCX(1, 23)
+#  define UCT_EFA_INTERNAL_OPS_1_23 \
+    .ep_get_sgl_zcopy     = (uct_ep_get_sgl_zcopy_func_t) \
+            ucs_empty_function_return_unsupported, \
+    .ep_outstanding_purge = (uct_ep_outstanding_purge_func_t) \
+            ucs_empty_function_return_unsupported,
+#else
+#  define UCT_EFA_INTERNAL_OPS_1_23
+#endif
+
+/* For uct_iface_attr.cap.flags: the transport reaches other hosts (1.18) */
+#if UCT_EFA_UCX(1, 18)
+#  define UCT_EFA_IFACE_FLAG_INTER_NODE UCT_IFACE_FLAG_INTER_NODE
+#else
+#  define UCT_EFA_IFACE_FLAG_INTER_NODE 0
+#endif
+
+
+/* ------------------------------------------------------------------- ucs */
+
+/* As ucs_mpool_init() of 1.13; grow is taken from ops, max_elems -1: no limit.
+ * name is not copied in 1.13 and must live as long as the pool. */
+ucs_status_t uct_efa_mpool_init(ucs_mpool_t *mp, size_t priv_size,
+                                size_t elem_size, size_t align_offset,
+                                size_t alignment, unsigned elems_per_chunk,
+                                unsigned max_elems, ucs_mpool_ops_t *ops,
+                                const char *name);
+
+/* "1.13", the version this file was compiled for */
+const char *uct_efa_ucx_version(void);
+
+#endif
