@@ -1,0 +1,316 @@
+/*
+ * The tables and adapters for UCX's memory domain calls and its pools; what
+ * differs is shown in ucx_compat.h.
+ */
+#include "ucx_compat.h"
+
+#include <string.h>
+
+const char *uct_efa_ucx_version(void)
+{
+    return UCS_PP_MAKE_STRING(UCT_VERNO_MAJOR) "." UCS_PP_MAKE_STRING(
+            UCT_VERNO_MINOR);
+}
+
+/* ------------------------------------------------------------------ query */
+
+#if UCT_EFA_UCX(1, 14)
+static ucs_status_t uct_efa_compat_md_query(uct_md_h md,
+                                            uct_md_attr_v2_t *md_attr)
+{
+    uint64_t field_mask = md_attr->field_mask;
+    uct_efa_md_attr_t attr;
+    ucs_status_t status;
+
+    status = uct_efa_md_query(md, &attr);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    /* Later versions have more fields, all of them with 0 for "none" or
+     * "unknown": what is not named here stays so. */
+    memset(md_attr, 0, sizeof(*md_attr));
+    md_attr->field_mask       = field_mask;
+    md_attr->flags            = attr.flags;
+    md_attr->max_reg          = attr.max_reg;
+    md_attr->reg_mem_types    = attr.reg_mem_types;
+    md_attr->cache_mem_types  = attr.cache_mem_types;
+    md_attr->access_mem_types = attr.access_mem_types;
+    md_attr->reg_cost         = attr.reg_cost;
+    md_attr->rkey_packed_size = attr.rkey_packed_size;
+    md_attr->local_cpus       = attr.local_cpus;
+    memcpy(md_attr->component_name, attr.component_name,
+           sizeof(md_attr->component_name));
+    memcpy(md_attr->global_id, attr.global_id,
+           ucs_min(sizeof(md_attr->global_id), sizeof(attr.global_id)));
+#if UCT_EFA_UCX(1, 16)
+    md_attr->reg_alignment = 1;
+#endif
+    return UCS_OK;
+}
+#else
+static ucs_status_t uct_efa_compat_md_query(uct_md_h md, uct_md_attr_t *md_attr)
+{
+    uct_efa_md_attr_t attr;
+    ucs_status_t status;
+
+    status = uct_efa_md_query(md, &attr);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    memset(md_attr, 0, sizeof(*md_attr));
+    md_attr->cap.flags            = attr.flags;
+    md_attr->cap.max_reg          = attr.max_reg;
+    md_attr->cap.reg_mem_types    = attr.reg_mem_types;
+    md_attr->cap.access_mem_types = attr.access_mem_types;
+    md_attr->reg_cost             = attr.reg_cost;
+    md_attr->rkey_packed_size     = attr.rkey_packed_size;
+    md_attr->local_cpus           = attr.local_cpus;
+    memcpy(md_attr->component_name, attr.component_name,
+           sizeof(md_attr->component_name));
+    return UCS_OK;
+}
+#endif
+
+/* ----------------------------------------------------------- registration */
+
+#if UCT_EFA_UCX(1, 14)
+static ucs_status_t
+uct_efa_compat_mem_reg(uct_md_h md, void *address, size_t length,
+                       const uct_md_mem_reg_params_t *params,
+                       uct_mem_h *memh_p)
+{
+    uint64_t flags = (params->field_mask & UCT_MD_MEM_REG_FIELD_FLAGS) ?
+                             params->flags : 0;
+
+    /* dma-buf is not announced in the flags of the memory domain */
+    if ((params->field_mask & UCT_MD_MEM_REG_FIELD_DMABUF_FD) &&
+        (params->dmabuf_fd != UCT_DMABUF_FD_INVALID)) {
+        return UCS_ERR_UNSUPPORTED;
+    }
+
+    return uct_efa_md_mem_reg(md, address, length, flags, memh_p);
+}
+#else
+static ucs_status_t uct_efa_compat_mem_reg(uct_md_h md, void *address,
+                                           size_t length, unsigned flags,
+                                           uct_mem_h *memh_p)
+{
+    return uct_efa_md_mem_reg(md, address, length, flags, memh_p);
+}
+#endif
+
+static ucs_status_t
+uct_efa_compat_mem_dereg(uct_md_h md, const uct_md_mem_dereg_params_t *params)
+{
+    /* The macro asks for a variable of this name, and about invalidation,
+     * which is not announced either */
+    UCT_MD_MEM_DEREG_CHECK_PARAMS(params, 0);
+    return uct_efa_md_mem_dereg(md, params->memh);
+}
+
+#if UCT_EFA_UCX(1, 16)
+static ucs_status_t
+uct_efa_compat_mkey_pack(uct_md_h md, uct_mem_h memh, void *address,
+                         size_t length, const uct_md_mkey_pack_params_t *params,
+                         void *buffer)
+{
+    (void)address;
+    (void)length;
+    (void)params;
+    return uct_efa_md_mkey_pack(md, memh, buffer);
+}
+#else
+static ucs_status_t
+uct_efa_compat_mkey_pack(uct_md_h md, uct_mem_h memh,
+                         const uct_md_mkey_pack_params_t *params, void *buffer)
+{
+    (void)params;
+    return uct_efa_md_mkey_pack(md, memh, buffer);
+}
+#endif
+
+#if UCT_EFA_UCX(1, 19)
+ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
+                                        const void *rkey_buffer,
+                                        const uct_rkey_unpack_params_t *params,
+                                        uct_rkey_t *rkey_p, void **handle_p)
+{
+    (void)component;
+    (void)params;
+    return uct_efa_rkey_unpack(rkey_buffer, rkey_p, handle_p);
+}
+#else
+ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
+                                        const void *rkey_buffer,
+                                        uct_rkey_t *rkey_p, void **handle_p)
+{
+    (void)component;
+    return uct_efa_rkey_unpack(rkey_buffer, rkey_p, handle_p);
+}
+#endif
+
+/* What the memory domain cannot do. Functions of their own, because UCX's
+ * "empty" ones would be called through a pointer of another type. */
+#if !UCT_EFA_UCX(1, 16)
+static int
+uct_efa_compat_is_sockaddr_accessible(uct_md_h md, const ucs_sock_addr_t *addr,
+                                      uct_sockaddr_accessibility_t mode)
+{
+    (void)md;
+    (void)addr;
+    (void)mode;
+    return 0;
+}
+#endif
+
+#if UCT_EFA_UCX(1, 14)
+static ucs_status_t
+uct_efa_compat_mem_attach(uct_md_h md, const void *mkey_buffer,
+                          uct_md_mem_attach_params_t *params,
+                          uct_mem_h *memh_p)
+{
+    (void)md;
+    (void)mkey_buffer;
+    (void)params;
+    (void)memh_p;
+    return UCS_ERR_UNSUPPORTED;
+}
+#endif
+
+static ucs_status_t
+uct_efa_compat_mem_query(uct_md_h md, const void *address, size_t length,
+#if UCT_EFA_UCX(1, 22)
+                         uct_md_mem_attr_v2_t *mem_attr)
+#else
+                         uct_md_mem_attr_t *mem_attr)
+#endif
+{
+    (void)md;
+    (void)address;
+    (void)length;
+    (void)mem_attr;
+    return UCS_ERR_UNSUPPORTED;
+}
+
+static ucs_status_t
+uct_efa_compat_detect_memory_type(uct_md_h md, const void *address,
+                                  size_t length, ucs_memory_type_t *mem_type_p)
+{
+    (void)md;
+    (void)address;
+    (void)length;
+    (void)mem_type_p;
+    return UCS_ERR_UNSUPPORTED;
+}
+
+#if UCT_EFA_UCX(1, 21)
+static ucs_status_t
+uct_efa_compat_mem_elem_pack(uct_md_h md, uct_mem_h memh, uct_rkey_t rkey,
+#if UCT_EFA_UCX(1, 23)
+                             uct_device_mem_elem_t *mem_elem,
+                             void **release_handle_p)
+#elif UCT_EFA_UCX(1, 22)
+                             uct_device_mem_elem_t *mem_elem)
+#else
+                             uct_device_mem_element_t *mem_elem)
+#endif
+{
+    (void)md;
+    (void)memh;
+    (void)rkey;
+    (void)mem_elem;
+#if UCT_EFA_UCX(1, 23)
+    (void)release_handle_p;
+#endif
+    return UCS_ERR_UNSUPPORTED;
+}
+#endif
+
+#if UCT_EFA_UCX(1, 23)
+static void uct_efa_compat_mem_elem_release(uct_md_h md, void *release_handle)
+{
+    (void)md;
+    (void)release_handle;
+}
+#endif
+
+/* mem_alloc, mem_free, mem_advise are called only with the matching flag */
+uct_md_ops_t uct_efa_md_ops = {
+    .close                  = uct_efa_md_close,
+    .query                  = uct_efa_compat_md_query,
+    .mem_reg                = uct_efa_compat_mem_reg,
+    .mem_dereg              = uct_efa_compat_mem_dereg,
+    .mem_query              = uct_efa_compat_mem_query,
+    .mkey_pack              = uct_efa_compat_mkey_pack,
+#if UCT_EFA_UCX(1, 14)
+    .mem_attach             = uct_efa_compat_mem_attach,
+#endif
+#if !UCT_EFA_UCX(1, 16)
+    .is_sockaddr_accessible = uct_efa_compat_is_sockaddr_accessible,
+#endif
+#if UCT_EFA_UCX(1, 21)
+    .mem_elem_pack          = uct_efa_compat_mem_elem_pack,
+#endif
+#if UCT_EFA_UCX(1, 23)
+    .mem_elem_release       = uct_efa_compat_mem_elem_release,
+#endif
+    .detect_memory_type     = uct_efa_compat_detect_memory_type
+};
+
+/* --------------------------------------------------------------- interface */
+
+#if UCT_EFA_UCX(1, 15)
+int uct_efa_compat_is_reachable(const uct_iface_h iface,
+                                const uct_iface_is_reachable_params_t *params,
+                                uct_iface_is_reachable_func_t func)
+{
+    const uint64_t needed = UCT_IFACE_IS_REACHABLE_FIELD_DEVICE_ADDR;
+
+    if (((params->field_mask & needed) != needed) ||
+        (params->device_addr == NULL)) {
+        return 0;
+    }
+
+    /* Later versions ask about a device alone, before an address is known */
+    if (!func(iface, params->device_addr,
+              (params->field_mask & UCT_IFACE_IS_REACHABLE_FIELD_IFACE_ADDR) ?
+                      params->iface_addr : NULL)) {
+        return 0;
+    }
+
+#if UCT_EFA_UCX(1, 16)
+    return uct_iface_scope_is_reachable(iface, params);
+#else
+    return 1;
+#endif
+}
+#endif
+
+/* --------------------------------------------------------------------- ucs */
+
+ucs_status_t uct_efa_mpool_init(ucs_mpool_t *mp, size_t priv_size,
+                                size_t elem_size, size_t align_offset,
+                                size_t alignment, unsigned elems_per_chunk,
+                                unsigned max_elems, ucs_mpool_ops_t *ops,
+                                const char *name)
+{
+#if UCT_EFA_UCX(1, 14)
+    ucs_mpool_params_t params;
+
+    ucs_mpool_params_reset(&params);
+    params.priv_size       = priv_size;
+    params.elem_size       = elem_size;
+    params.align_offset    = align_offset;
+    params.alignment       = alignment;
+    params.elems_per_chunk = elems_per_chunk;
+    params.max_elems       = max_elems;
+    params.ops             = ops;
+    params.name            = name;
+    return ucs_mpool_init(&params, mp);
+#else
+    return ucs_mpool_init(mp, priv_size, elem_size, align_offset, alignment,
+                          elems_per_chunk, max_elems, ops, name);
+#endif
+}
