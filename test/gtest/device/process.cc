@@ -1,0 +1,226 @@
+/*
+ * The second process of the device tests, and the program's main(): this
+ * program starts itself again to play a role or to run some of its tests in
+ * another environment.
+ */
+#include "verbs_test.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <dirent.h>
+#include <fcntl.h>
+#include <map>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace device {
+
+static std::map<std::string, role_t> &roles()
+{
+    static std::map<std::string, role_t> known;
+
+    return known;
+}
+
+bool role_register(const char *name, role_t role)
+{
+    return roles().emplace(name, role).second;
+}
+
+void wire::put_bytes(const void *data, size_t length)
+{
+    const char *from = static_cast<const char*>(data);
+
+    while (length > 0) {
+        ssize_t n = ::send(fd, from, length, MSG_NOSIGNAL);
+        if (n <= 0) {
+            throw failure("write to the other process");
+        }
+        from   += n;
+        length -= n;
+    }
+}
+
+void wire::get_bytes(void *data, size_t length)
+{
+    char *to = static_cast<char*>(data);
+
+    while (length > 0) {
+        ssize_t n = ::recv(fd, to, length, 0);
+        if (n == 0) {
+            throw std::runtime_error("the other process has gone");
+        } else if (n < 0) {
+            throw failure("read from the other process");
+        }
+        to     += n;
+        length -= n;
+    }
+}
+
+/* Replaces this process. Only async-signal-safe calls before exec. */
+static void exec_self(const std::vector<std::string> &args,
+                      const environment &env)
+{
+    std::vector<char*> argv;
+
+    for (const auto &variable : env) {
+        setenv(variable.first.c_str(), variable.second.c_str(), 1);
+    }
+    for (const auto &arg : args) {
+        argv.push_back(const_cast<char*>(arg.c_str()));
+    }
+    argv.push_back(nullptr);
+    execv("/proc/self/exe", argv.data());
+    _exit(127);
+}
+
+static int decode(int status)
+{
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+child::child(const std::string &role, const environment &env)
+{
+    int     fds[2];
+    timeval limit = {DEADLINE_SEC, 0};
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0) {
+        throw failure("socketpair");
+    }
+    fcntl(fds[0], F_SETFD, FD_CLOEXEC);
+    setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    setsockopt(fds[1], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+
+    pid = fork();
+    if (pid == 0) {
+        exec_self({"device_role", role, std::to_string(fds[1])}, env);
+    }
+
+    close(fds[1]);
+    to.reset(new wire(fds[0]));
+    if (pid < 0) {
+        throw failure("fork");
+    }
+}
+
+child::~child()
+{
+    kill9();
+    close(to->fd);
+}
+
+int child::join()
+{
+    int status = 0;
+
+    if (pid <= 0) {
+        return -1;
+    }
+    while ((waitpid(pid, &status, 0) < 0) && (errno == EINTR)) {
+    }
+    pid = -1;
+    return decode(status);
+}
+
+void child::kill9()
+{
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+        join();
+    }
+}
+
+int run_self(const std::string &filter, const environment &env,
+             std::string *output)
+{
+    int         fds[2], status = 0;
+    char        text[4096];
+    ssize_t     n;
+    pid_t       pid;
+
+    if (pipe2(fds, O_CLOEXEC) != 0) {
+        throw failure("pipe");
+    }
+    pid = fork();
+    if (pid == 0) {
+        dup2(fds[1], STDOUT_FILENO);
+        dup2(fds[1], STDERR_FILENO);
+        /* One report is enough: the outer one counts. */
+        unsetenv("GTEST_OUTPUT");
+        exec_self({"device_test", "--gtest_filter=" + filter}, env);
+    }
+    close(fds[1]);
+    output->clear();
+    while ((n = read(fds[0], text, sizeof(text))) > 0) {
+        output->append(text, n);
+    }
+    close(fds[0]);
+    if (pid < 0) {
+        throw failure("fork");
+    }
+    waitpid(pid, &status, 0);
+    return decode(status);
+}
+
+std::vector<std::string> fabric_files()
+{
+    std::vector<std::string> found;
+    const char              *fabric = getenv("SOFTEFA_FABRIC");
+    DIR                     *dir    = opendir("/dev/shm");
+    std::string              name;
+
+    while (dir != nullptr) {
+        dirent *entry = readdir(dir);
+        if (entry == nullptr) {
+            break;
+        }
+        name = entry->d_name;
+        if ((name.find("softefa") != std::string::npos) &&
+            (name.find(fabric) != std::string::npos)) {
+            found.push_back("/dev/shm/" + name);
+        }
+    }
+    if (dir != nullptr) {
+        closedir(dir);
+    }
+    return found;
+}
+
+static int play(const char *name, int fd)
+{
+    wire parent(fd);
+
+    try {
+        int result = roles().at(name)(parent);
+        return ::testing::Test::HasFailure() ? 1 : result;
+    } catch (const std::exception &e) {
+        fprintf(stderr, "role %s: %s\n", name, e.what());
+        return 1;
+    }
+}
+
+} /* namespace device */
+
+int main(int argc, char **argv)
+{
+    if ((argc == 3) && (strcmp(argv[0], "device_role") == 0)) {
+        return device::play(argv[1], atoi(argv[2]));
+    }
+
+    /* A fabric of its own: programs that run at the same time must neither
+     * see its objects nor count against its limits. Two devices: what the
+     * second one knows of the first is part of many tests. Soft-EFA reads
+     * its options at the first use of a device, which is yet to come. */
+    if (getenv("SOFTEFA_FABRIC") == nullptr) {
+        std::string fabric = "test" + std::to_string(getpid());
+
+        setenv("SOFTEFA_FABRIC", fabric.c_str(), 1);
+    }
+    setenv("SOFTEFA_DEVICES", "2", 0);
+
+    ::testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+}
