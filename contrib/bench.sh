@@ -1,0 +1,275 @@
+#!/usr/bin/env bash
+# Side by side, in one run, on one Soft-EFA: raw verbs (perftest), UCX over srd
+# (UCT and UCP), libfabric's EFA provider; and instructions per message.
+#
+#   contrib/bench.sh [--reps N] [--quick] [--no-instructions] [--csv FILE]
+#
+# Repetitions are interleaved (every tool once, then every tool again), medians
+# are reported, and what counts are the ratios: absolute times are the machine's.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+build=${BUILD_DIR:-$here/build}
+reps=5
+scale=1
+instructions=y
+csv=
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --reps)            reps=$2; shift ;;
+    --quick)           reps=3; scale=4 ;;
+    --no-instructions) instructions=n ;;
+    --csv)             csv=$2; shift ;;
+    -h|--help)         sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "bench.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
+    esac
+    shift
+done
+
+efarun=$build/src/tools/efarun
+[ -x "$efarun" ] || {
+    echo "bench.sh: $efarun is missing: run contrib/demo.sh first," \
+         "or set BUILD_DIR" >&2
+    exit 1
+}
+for tool in ib_send_lat ib_send_bw ucx_perftest fi_pingpong taskset; do
+    command -v "$tool" > /dev/null || {
+        echo "bench.sh: $tool is missing: run contrib/install-deps.sh" >&2
+        exit 1
+    }
+done
+if [ "$instructions" = y ] && ! command -v valgrind > /dev/null; then
+    echo "bench.sh: no valgrind, instructions per message are left out" >&2
+    instructions=n
+fi
+
+tmp=$(mktemp -d)
+server=
+cleanup()
+{
+    if [ -n "$server" ]; then
+        kill "$server" 2> /dev/null || true
+        wait "$server" 2> /dev/null || true
+    fi
+    rm -rf "$tmp"
+}
+trap cleanup EXIT
+: > "$tmp/results.csv"
+
+export UCX_TLS=srd,self UCX_WARN_UNUSED_ENV_VARS=n
+export FI_EFA_ENABLE_SHM_TRANSFER=0
+dev=$("$efarun" --soft --quiet ibv_devices | awk '/^ *[a-z]+/ && !/device|---/ \
+      { print $1; exit }')
+port=$((20000 + $$ % 20000))
+cpus=$(nproc)
+
+# pair NAME SIZE UNIT PARSER SERVER... -- CLIENT-SUFFIX...
+# Starts the server on one core and the client, whose command is the server's
+# plus a suffix, on another; appends NAME,SIZE,UNIT,VALUE. PARSER is an awk
+# program over the client's output.
+pair()
+{
+    local name=$1 size=$2 unit=$3 parser=$4 value
+    local -a cmd=() suffix=()
+    shift 4
+    while [ "$1" != -- ]; do cmd+=("$1"); shift; done
+    shift
+    suffix=("$@")
+
+    port=$((port + 1))
+    cmd=("${cmd[@]//@PORT@/$port}")
+    taskset -c 0 "$efarun" --soft --quiet "${cmd[@]}" \
+        > "$tmp/server.log" 2>&1 &
+    server=$!
+    for _ in $(seq 100); do
+        # Listening yet? A connection attempt would be taken for the client.
+        grep -q ":$(printf '%04X' "$port") 00000000:0000 0A\|:$(printf '%04X' \
+            "$port") 00000000000000000000000000000000:0000 0A" \
+            /proc/net/tcp /proc/net/tcp6 2> /dev/null && break
+        sleep 0.05
+    done
+    if ! timeout 120 taskset -c $((cpus > 1 ? 1 : 0)) "$efarun" --soft \
+         --quiet "${cmd[@]}" "${suffix[@]}" > "$tmp/client.log" 2>&1; then
+        echo "bench.sh: failed: ${cmd[*]} ${suffix[*]}" >&2
+        tail -n 20 "$tmp/client.log" "$tmp/server.log" >&2
+        exit 1
+    fi
+    wait "$server" 2> /dev/null || true
+    server=
+    value=$(awk "$parser" "$tmp/client.log")
+    if [ -z "$value" ]; then
+        echo "bench.sh: no figure in the output of: ${cmd[*]}" >&2
+        cat "$tmp/client.log" >&2
+        exit 1
+    fi
+    echo "$name,$size,$unit,$value" >> "$tmp/results.csv"
+}
+
+# Columns: perftest's t_typical is the median; ucx_perftest's third column of
+# "Final:" is the overall average (its percentile column is empty for bw tests).
+# shellcheck disable=SC2016 # awk programs
+{
+lat_parser='/^ *[0-9]+ +[0-9]+ +[0-9.]+/ { v = $5 } END { print v }'
+bw_parser='/^ *[0-9]+ +[0-9]+ +[0-9.]+/ { v = $4 } END { print v }'
+rate_parser='/^ *[0-9]+ +[0-9]+ +[0-9.]+/ { v = $5 } END { print v }'
+ucx_lat='/^Final:/ { print $3 }'
+ucx_bw='/^Final:/ { print $(NF - 2) }'
+ucx_rate='/^Final:/ { print $NF / 1e6 }'
+fi_lat='$1 ~ /^[0-9]+[km]?$/ && NF >= 7 { v = $(NF - 1) } END { print v }'
+}
+
+verbs()
+{
+    local tool=$1 size=$2 n=$3
+    cmd=("$tool" -c SRD -x 0 -d "$dev" -p @PORT@ -s "$size" -n "$n" -F)
+}
+
+round()
+{
+    local n=$((20000 / scale)) b=$((200000 / scale)) s
+    local -a cmd
+
+    for s in 8 1024 8000; do
+        verbs ib_send_lat "$s" "$n"
+        pair verbs_lat "$s" us "$lat_parser" "${cmd[@]}" -- 127.0.0.1
+        pair ucp_tag_lat "$s" us "$ucx_lat" ucx_perftest -t tag_lat -s "$s" \
+             -n "$n" -w 2000 -p @PORT@ -f -- 127.0.0.1
+        pair libfabric_lat "$s" us "$fi_lat" fi_pingpong -p efa -e rdm \
+             -I "$n" -S "$s" -B @PORT@ -- -P @PORT@ 127.0.0.1
+    done
+    pair uct_am_short_lat 8 us "$ucx_lat" ucx_perftest -t am_lat -D short \
+         -x srd -d "$dev:1" -s 8 -n "$n" -w 2000 -p @PORT@ -f -- 127.0.0.1
+    pair uct_am_bcopy_lat 1024 us "$ucx_lat" ucx_perftest -t am_lat -D bcopy \
+         -x srd -d "$dev:1" -s 1024 -n "$n" -w 2000 -p @PORT@ -f -- 127.0.0.1
+    pair ucp_tag_lat 65536 us "$ucx_lat" ucx_perftest -t tag_lat -s 65536 \
+         -n $((n / 10)) -w 200 -p @PORT@ -f -- 127.0.0.1
+    pair libfabric_lat 65536 us "$fi_lat" fi_pingpong -p efa -e rdm \
+         -I $((n / 10)) -S 65536 -B @PORT@ -- -P @PORT@ 127.0.0.1
+
+    verbs ib_send_bw 64 "$b"
+    pair verbs_rate 64 Mmsg/s "$rate_parser" "${cmd[@]}" -- 127.0.0.1
+    pair uct_am_short_rate 8 Mmsg/s "$ucx_rate" ucx_perftest -t am_bw \
+         -D short -x srd -d "$dev:1" -s 8 -n "$b" -w 2000 -p @PORT@ -f \
+         -- 127.0.0.1
+    pair ucp_tag_rate 8 Mmsg/s "$ucx_rate" ucx_perftest -t tag_bw -s 8 \
+         -n "$b" -w 2000 -p @PORT@ -f -- 127.0.0.1
+    verbs ib_send_bw 8000 "$b"
+    pair verbs_bw 8000 MB/s "$bw_parser" "${cmd[@]}" -- 127.0.0.1
+    pair uct_am_zcopy_bw 8000 MB/s "$ucx_bw" ucx_perftest -t am_bw -D zcopy \
+         -x srd -d "$dev:1" -s 8000 -n "$b" -w 2000 -p @PORT@ -f -- 127.0.0.1
+    pair ucp_tag_bw 1048576 MB/s "$ucx_bw" ucx_perftest -t tag_bw \
+         -s 1048576 -n $((2000 / scale)) -w 50 -p @PORT@ -f -- 127.0.0.1
+}
+
+# instructions NAME LAYOUT SIZE: of one message sent and received in one
+# process, from the difference of two run lengths, by object.
+instructions()
+{
+    local name=$1 layout=$2 size=$3 n1=2000 n2=12000 n obj
+    for n in $n1 $n2; do
+        "$efarun" --soft --quiet valgrind --tool=callgrind \
+            --callgrind-out-file="$tmp/cg.$n" \
+            ucx_perftest -t am_bw -D "$layout" -x srd -d "$dev:1" -l \
+            -s "$size" -n "$n" -w 100 -f > "$tmp/cg.log" 2>&1 || {
+                cat "$tmp/cg.log" >&2
+                return 1
+            }
+        awk -v n="$n" '
+            # Self cost by object. "calls=" announces one line of inclusive
+            # cost that belongs to the callee and is not self cost.
+            /^ob=/     { s = $0; sub(/^ob=/, "", s); id = s
+                         sub(/ .*/, "", id)
+                         if (s ~ / /) { sub(/^[^ ]* /, "", s); nm[id] = s }
+                         ob = nm[id]; next }
+            /^cob=/    { s = $0; sub(/^cob=/, "", s); id = s
+                         sub(/ .*/, "", id)
+                         if (s ~ / /) { sub(/^[^ ]* /, "", s); nm[id] = s }
+                         next }
+            /^calls=/  { skip = 1; next }
+            /^[+*0-9-]/ { if (skip) skip = 0; else cost[ob] += $2 }
+            END { for (o in cost) {
+                      b = o; sub(/.*\//, "", b); sub(/\.so.*/, "", b)
+                      t[b] += cost[o] }
+                  for (b in t) printf "%s %s %d\n", n, b, t[b] }
+        ' "$tmp/cg.$n"
+    done > "$tmp/cg.costs"
+    for obj in libuct_ib_efa libefa-rdmav34 libefa libuct libucs; do
+        awk -v o="$obj" -v a="$n1" -v b="$n2" -v name="$name" -v s="$size" '
+            $2 == o { c[$1] = $3 }
+            END { if (b in c)
+                      printf "%s:%s,%s,instr,%.0f\n", name, o, s,
+                             (c[b] - c[a]) / (b - a) }
+        ' "$tmp/cg.costs" >> "$tmp/results.csv"
+    done
+}
+
+for i in $(seq "$reps"); do
+    echo "bench.sh: round $i of $reps" >&2
+    round
+done
+if [ "$instructions" = y ]; then
+    echo "bench.sh: counting instructions" >&2
+    instructions am_short short 8
+    instructions am_bcopy bcopy 1024
+fi
+[ -z "$csv" ] || { echo "name,size,unit,value"; cat "$tmp/results.csv"; } \
+    > "$csv"
+
+awk -F, -v reps="$reps" '
+function median(key,    n, i, j, t, v) {
+    n = cnt[key]
+    if (!n) return -1
+    for (i = 1; i <= n; i++) v[i] = val[key, i]
+    for (i = 2; i <= n; i++)
+        for (j = i; j > 1 && v[j - 1] > v[j]; j--) {
+            t = v[j]; v[j] = v[j - 1]; v[j - 1] = t
+        }
+    return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+}
+function bar(text, ratio, op, limit) {
+    if (ratio < 0) return
+    printf "| %-52s | %6.2f | %s %-5s | %s |\n", text, ratio, op, limit,
+           (op == "<=" ? ratio <= limit : ratio >= limit) ? "yes" : "NO"
+}
+function ratio(a, b) {
+    return (median(a) < 0 || median(b) <= 0) ? -1 : median(a) / median(b)
+}
+{ key = $1 "," $2; cnt[key]++; val[key, cnt[key]] = $4; unit[key] = $3
+  if (!(key in seen)) { seen[key] = 1; order[++nkeys] = key } }
+END {
+    printf "| %-24s | %8s | %-7s | %10s |\n", "measure", "bytes", "unit",
+           "median"
+    print  "|--------------------------|----------|---------|------------|"
+    for (k = 1; k <= nkeys; k++) {
+        split(order[k], p, ",")
+        printf "| %-24s | %8s | %-7s | %10.2f |\n", p[1], p[2],
+               unit[order[k]], median(order[k])
+    }
+    print ""
+    printf "| %-52s | %6s | %-8s | %s |\n", "ratio, one run, medians of " \
+           reps, "is", "bar", "met"
+    print  "|------------------------------------------------------|--------" \
+           "|----------|-----|"
+    bar("UCT am_short latency / raw verbs, 8 B",
+        ratio("uct_am_short_lat,8", "verbs_lat,8"), "<=", 1.05)
+    bar("UCP tag latency / raw verbs, 8 B",
+        ratio("ucp_tag_lat,8", "verbs_lat,8"), "<=", 1.2)
+    bar("UCP tag latency / raw verbs, 8000 B",
+        ratio("ucp_tag_lat,8000", "verbs_lat,8000"), "<=", 1.3)
+    bar("libfabric rdm latency / UCP tag, 8 B",
+        ratio("libfabric_lat,8", "ucp_tag_lat,8"), ">=", 2)
+    bar("libfabric rdm latency / UCP tag, 1 KB",
+        ratio("libfabric_lat,1024", "ucp_tag_lat,1024"), ">=", 2)
+    bar("libfabric rdm latency / UCP tag, 64 KB",
+        ratio("libfabric_lat,65536", "ucp_tag_lat,65536"), ">=", 2)
+    bar("UCT am_short rate 8 B / raw verbs rate 64 B",
+        ratio("uct_am_short_rate,8", "verbs_rate,64"), ">=", 1.3)
+    bar("UCT am_zcopy bandwidth / raw verbs, 8000 B",
+        ratio("uct_am_zcopy_bw,8000", "verbs_bw,8000"), ">=", 0.9)
+    efa = median("am_short:libefa-rdmav34,8")
+    if (efa < 0) efa = median("am_short:libefa,8")
+    if (efa > 0)
+        bar("instructions, am_short 8 B, our library + libefa",
+            median("am_short:libuct_ib_efa,8") + efa, "<=", 450)
+}' "$tmp/results.csv"

@@ -1,0 +1,361 @@
+/*
+ * efarun: starts any program with the srd transport, on the EFA device that is
+ * there or on Soft-EFA.
+ *
+ *   efarun [options] [--] CMD...
+ *      |  options           -> SOFTEFA_* variables
+ *      |  choose device     sysfs: PCI vendor 0x1d0f, device 0xefa0..0xefa4
+ *      |  find libraries    beside this program: build tree or installation
+ *      |  LD_PRELOAD        what was there, the loader, libsoftefa if chosen
+ *      '- execvp(CMD)       same pid: signals and exit status are the program's
+ *
+ * Its own failures end with 125, a command that cannot be run with 126, one
+ * that is not found with 127, as env(1) does it.
+ */
+#define _GNU_SOURCE
+#include "options.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef EFARUN_VERSION
+#define EFARUN_VERSION "unknown"
+#endif
+#ifndef EFARUN_PKGLIBDIR
+#define EFARUN_PKGLIBDIR "/usr/local/lib/ucx-efa"
+#endif
+#ifndef EFARUN_MODULEDIR
+#define EFARUN_MODULEDIR "/usr/local/lib/ucx"
+#endif
+
+enum {
+    EXIT_EFARUN   = 125,
+    EXIT_CANNOT   = 126,
+    EXIT_NOTFOUND = 127
+};
+
+enum {
+    OPT_SOFT = 256, OPT_NO_SOFT, OPT_DEVICES, OPT_PROFILE, OPT_REORDER,
+    OPT_SEED, OPT_FABRIC, OPT_QUIET, OPT_HELP, OPT_VERSION
+};
+
+static const struct option efarun_options[] = {
+    {"soft",    no_argument,       NULL, OPT_SOFT},
+    {"no-soft", no_argument,       NULL, OPT_NO_SOFT},
+    {"devices", required_argument, NULL, OPT_DEVICES},
+    {"profile", required_argument, NULL, OPT_PROFILE},
+    {"reorder", optional_argument, NULL, OPT_REORDER},
+    {"seed",    required_argument, NULL, OPT_SEED},
+    {"fabric",  required_argument, NULL, OPT_FABRIC},
+    {"quiet",   no_argument,       NULL, OPT_QUIET},
+    {"help",    no_argument,       NULL, OPT_HELP},
+    {"version", no_argument,       NULL, OPT_VERSION},
+    {NULL,      0,                 NULL, 0}
+};
+
+static const char efarun_usage[] =
+    "usage: efarun [OPTIONS] [--] COMMAND [ARGUMENTS]\n"
+    "\n"
+    "Runs COMMAND with UCX's srd transport, on the EFA device of this machine\n"
+    "or, where there is none, on Soft-EFA.\n"
+    "\n"
+    "  --soft         Soft-EFA even where there is an EFA device\n"
+    "  --no-soft      never Soft-EFA: fail where there is no EFA device\n"
+    "  --devices N    Soft-EFA: number of devices           (SOFTEFA_DEVICES)\n"
+    "  --profile P    Soft-EFA: device generation, efa0..efa4\n"
+    "                                                       (SOFTEFA_PROFILE)\n"
+    "  --reorder[=N]  Soft-EFA: deliver and complete out of order, holding\n"
+    "                 back up to N messages (default 16)    (SOFTEFA_REORDER)\n"
+    "  --seed N       Soft-EFA: of its random choices       (SOFTEFA_SEED)\n"
+    "  --fabric NAME  Soft-EFA: whom its devices can reach: processes of\n"
+    "                 this user that named the same fabric  (SOFTEFA_FABRIC)\n"
+    "  --quiet        do not say what was chosen\n"
+    "  --help         this text\n"
+    "  --version      version\n"
+    "\n"
+    "With Open MPI: mpirun -np 2 --mca pml ucx --mca opal_common_ucx_tls any\n"
+    "               efarun ./app                          (docs/running.md)\n";
+
+/* One hexadecimal number from a sysfs file; 0 where there is none. */
+static unsigned efarun_read_hex(const char *root, const char *ibdev,
+                                const char *attribute)
+{
+    char path[PATH_MAX];
+    unsigned value = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s/device/%s", root, ibdev, attribute);
+    file = fopen(path, "re");
+    if (file != NULL) {
+        if (fscanf(file, "%x", &value) != 1) {
+            value = 0;
+        }
+        fclose(file);
+    }
+    return value;
+}
+
+/* Returns how many EFA devices there are, and the name of the first found. */
+static unsigned efarun_find_nic(char *name, size_t name_size)
+{
+    static const char root[] = "/sys/class/infiniband";
+    struct dirent *entry;
+    unsigned count = 0;
+    DIR *dir;
+
+    dir = opendir(root);
+    if (dir == NULL) {
+        return 0;
+    }
+
+    while ((entry = readdir(dir)) != NULL) {
+        if ((entry->d_name[0] != '.') &&
+            (efarun_read_hex(root, entry->d_name, "vendor") == 0x1d0f) &&
+            ((efarun_read_hex(root, entry->d_name, "device") & ~0xfu) ==
+             0xefa0) &&
+            (count++ == 0)) {
+            snprintf(name, name_size, "%s", entry->d_name);
+        }
+    }
+
+    closedir(dir);
+    return count;
+}
+
+/* Where a library lies: beside this program in the build tree, beside it in an
+ * installation that may have been moved, or where configure said. */
+static int efarun_find_library(const char *self_dir, const char *build_dir,
+                               const char *installed_dir, const char *file,
+                               char *path, size_t path_size)
+{
+    const char *relative;
+
+    if ((size_t)snprintf(path, path_size, "%s/%s/.libs/%s", self_dir,
+                         build_dir, file) < path_size &&
+        access(path, R_OK) == 0) {
+        return 0;
+    }
+
+    /* PREFIX/lib/... relative to PREFIX/bin, so that a tree unpacked
+     * elsewhere works. */
+    relative = strstr(installed_dir, "/lib");
+    if (relative != NULL &&
+        (size_t)snprintf(path, path_size, "%s/..%s/%s", self_dir, relative,
+                         file) < path_size &&
+        access(path, R_OK) == 0) {
+        return 0;
+    }
+
+    if ((size_t)snprintf(path, path_size, "%s/%s", installed_dir, file) <
+            path_size &&
+        access(path, R_OK) == 0) {
+        return 0;
+    }
+
+    fprintf(stderr,
+            "efarun: %s is neither in %s nor in the build tree: install "
+            "ucx-efa completely (make install)\n",
+            file, installed_dir);
+    return -1;
+}
+
+/* Appends to a list variable, unless the item is in it: efarun may run under
+ * efarun (mpirun efarun ... sh -c 'efarun ...'). What was there comes first:
+ * a sanitizer's runtime must be the first library. */
+static int efarun_list_append(const char *variable, const char *item)
+{
+    const char *old = getenv(variable);
+    size_t length   = strlen(item);
+    const char *found;
+    char *value;
+    int ret;
+
+    if ((old == NULL) || (*old == '\0')) {
+        return setenv(variable, item, 1);
+    }
+
+    for (found = strstr(old, item); found != NULL;
+         found = strstr(found + 1, item)) {
+        if (((found == old) || strchr(": ", found[-1])) &&
+            ((found[length] == '\0') || strchr(": ", found[length]))) {
+            return 0;
+        }
+    }
+
+    if (asprintf(&value, "%s:%s", old, item) < 0) {
+        return -1;
+    }
+
+    ret = setenv(variable, value, 1);
+    free(value);
+    return ret;
+}
+
+/* One line for a parallel program, not one for each of its ranks. */
+static int efarun_is_first_rank(void)
+{
+    static const char *const variables[] = {
+        "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"
+    };
+    const char *value;
+    size_t i;
+
+    for (i = 0; i < sizeof(variables) / sizeof(variables[0]); ++i) {
+        value = getenv(variables[i]);
+        if (value != NULL) {
+            return strcmp(value, "0") == 0;
+        }
+    }
+    return 1;
+}
+
+static int efarun_wrong_option(const char *option, const char *value,
+                               const char *expected)
+{
+    fprintf(stderr, "efarun: %s %s: expected %s (efarun --help)\n", option,
+            value, expected);
+    return EXIT_EFARUN;
+}
+
+int main(int argc, char **argv)
+{
+    int soft = 0, no_soft = 0, quiet = 0, opt, ret;
+    char self[PATH_MAX], path[PATH_MAX], nic[NAME_MAX + 1] = "";
+    softefa_options_t options;
+    char error[256];
+    unsigned num_nics;
+    ssize_t length;
+    char *slash;
+
+    /* "+": stop at the command, its options are its own */
+    while ((opt = getopt_long(argc, argv, "+qhV", efarun_options, NULL)) !=
+           -1) {
+        switch (opt) {
+        case OPT_SOFT:
+            soft = 1;
+            break;
+        case OPT_NO_SOFT:
+            no_soft = 1;
+            break;
+        case OPT_DEVICES:
+            setenv("SOFTEFA_DEVICES", optarg, 1);
+            break;
+        case OPT_PROFILE:
+            setenv("SOFTEFA_PROFILE", optarg, 1);
+            break;
+        case OPT_REORDER:
+            setenv("SOFTEFA_REORDER", (optarg != NULL) ? optarg : "16", 1);
+            break;
+        case OPT_SEED:
+            setenv("SOFTEFA_SEED", optarg, 1);
+            break;
+        case OPT_FABRIC:
+            setenv("SOFTEFA_FABRIC", optarg, 1);
+            break;
+        case 'q':
+        case OPT_QUIET:
+            quiet = 1;
+            break;
+        case 'h':
+        case OPT_HELP:
+            fputs(efarun_usage, stdout);
+            putchar('\n');
+            softefa_options_print(stdout);
+            return 0;
+        case 'V':
+        case OPT_VERSION:
+            printf("efarun (ucx-efa) %s\n", EFARUN_VERSION);
+            return 0;
+        default:
+            fputs("efarun: try efarun --help\n", stderr);
+            return EXIT_EFARUN;
+        }
+    }
+
+    if (optind == argc) {
+        fputs(efarun_usage, stderr);
+        return EXIT_EFARUN;
+    }
+
+    if (soft && no_soft) {
+        return efarun_wrong_option("--soft", "--no-soft", "one of the two");
+    }
+
+    num_nics = soft ? 0 : efarun_find_nic(nic, sizeof(nic));
+    if (num_nics == 0) {
+        if (no_soft) {
+            fputs("efarun: no EFA device in /sys/class/infiniband: is the efa "
+                  "driver loaded and is the interface attached as EFA? "
+                  "Without --no-soft, Soft-EFA would be used\n", stderr);
+            return EXIT_EFARUN;
+        }
+        soft = 1;
+        if (softefa_options_parse(&options, error, sizeof(error)) != 0) {
+            fprintf(stderr, "efarun: %s\n", error);
+            return EXIT_EFARUN;
+        }
+    }
+
+    length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    if (length < 0) {
+        fprintf(stderr, "efarun: /proc/self/exe: %s: is /proc mounted?\n",
+                strerror(errno));
+        return EXIT_EFARUN;
+    }
+
+    self[length] = '\0';
+    slash        = strrchr(self, '/');
+    *slash       = '\0';
+
+    ret = 0;
+    if (soft) {
+        if (efarun_find_library(self, "../softefa", EFARUN_PKGLIBDIR,
+                                "libsoftefa.so", path, sizeof(path)) != 0) {
+            return EXIT_EFARUN;
+        }
+        ret |= efarun_list_append("LD_PRELOAD", path);
+    }
+
+    if (efarun_find_library(self, "../uct/ib/efa/loader", EFARUN_PKGLIBDIR,
+                            "libucx_efa_loader.so", path, sizeof(path)) != 0) {
+        return EXIT_EFARUN;
+    }
+    ret |= efarun_list_append("LD_PRELOAD", path);
+
+    if (efarun_find_library(self, "../uct/ib/efa", EFARUN_MODULEDIR,
+                            "libuct_ib_efa.so.0", path, sizeof(path)) != 0) {
+        return EXIT_EFARUN;
+    }
+    *strrchr(path, '/') = '\0';
+    /* Searched after libucs' own directory: a user's setting stays valid if
+     * it is there, since UCX takes one directory only. */
+    ret |= setenv("UCX_MODULE_DIR", path, 0);
+    if (ret != 0) {
+        fprintf(stderr, "efarun: cannot set the environment: %s\n",
+                strerror(errno));
+        return EXIT_EFARUN;
+    }
+
+    if (!quiet && efarun_is_first_rank()) {
+        if (soft) {
+            fprintf(stderr, "efarun: Soft-EFA, %u device%s\n", options.devices,
+                    (options.devices == 1) ? "" : "s");
+        } else if (num_nics == 1) {
+            fprintf(stderr, "efarun: EFA device %s\n", nic);
+        } else {
+            fprintf(stderr, "efarun: EFA device %s and %u more\n", nic,
+                    num_nics - 1);
+        }
+    }
+
+    execvp(argv[optind], &argv[optind]);
+    fprintf(stderr, "efarun: cannot run %s: %s\n", argv[optind],
+            strerror(errno));
+    return (errno == ENOENT) ? EXIT_NOTFOUND : EXIT_CANNOT;
+}
