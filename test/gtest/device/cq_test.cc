@@ -298,7 +298,7 @@ protected:
         ibv_cq *cq      = nullptr;
         void   *context = nullptr;
 
-        ASSERT_TRUE(readable(DEADLINE_SEC * 1000));
+        ASSERT_TRUE(readable(HANG_SEC * 1000));
         ASSERT_EQ(0, ibv_get_cq_event(b->channel.get(), &cq, &context));
         EXPECT_EQ(b->cq.get(), cq);
         ibv_ack_cq_events(cq, 1);
@@ -389,7 +389,7 @@ TEST_F(cq_channel, destroyed_with_unread_event)
     for (int round = 0; round < 20; ++round) {
         arm();
         message();
-        ASSERT_TRUE(readable(DEADLINE_SEC * 1000));
+        ASSERT_TRUE(readable(HANG_SEC * 1000));
         b->qp.reset();
         b->cq.reset();
         b.reset();
@@ -433,7 +433,7 @@ TEST_F(cq_channel, of_two_queues)
     ASSERT_EQ(0, ibv_req_notify_cq(other.get(), 0));
     a.send({gid_of(b->context), qp->qp_num, QKEY}, 1, 0, 8);
     a.wait();
-    ASSERT_TRUE(readable(DEADLINE_SEC * 1000));
+    ASSERT_TRUE(readable(HANG_SEC * 1000));
     ASSERT_EQ(0, ibv_get_cq_event(b->channel.get(), &cq, &context));
     EXPECT_EQ(other.get(), cq);
     EXPECT_EQ((void*)0x77, context);

@@ -86,7 +86,7 @@ TEST_P(two_processes, echo)
     other.to->put(a.addr());
     address to = other.to->get<address>();
 
-    for (uint32_t i = 0; i < 3000; ++i) {
+    for (uint32_t i = 0; i < harness::scaled(3000); ++i) {
         uint32_t  length = 1 + (i * 37) % 8928;
         send_args args;
 
@@ -241,7 +241,7 @@ TEST_P(death, in_the_middle_of_traffic)
     for (unsigned i = 0; i < 32; ++i) {
         a.recv(i, i * 1024, 1024);
     }
-    for (unsigned round = 0; round < 50; ++round) {
+    for (unsigned round = 0; round < harness::scaled(50); ++round) {
         SCOPED_TRACE("round " + std::to_string(round));
         kill_in_traffic(a, GetParam(), 1 + round * 5);
         if (HasFatalFailure()) {
@@ -355,15 +355,11 @@ struct belongings {
 static belongings count_belongings()
 {
     belongings    b   = {};
-    DIR          *dir = opendir("/proc/self/fd");
     std::ifstream maps("/proc/self/maps");
     std::string   line;
     struct stat   st;
 
-    while (readdir(dir) != nullptr) {
-        b.fds++;
-    }
-    closedir(dir);
+    b.fds = harness::count_fds();
     while (std::getline(maps, line)) {
         /* The heap's own pieces come and go. */
         b.mappings += (line.find('/') != std::string::npos);
@@ -394,7 +390,7 @@ TEST(growth, of_open_and_close)
 {
     open_use_close(50);
     belongings before = count_belongings();
-    open_use_close(1000);
+    open_use_close(harness::scaled(1000));
     belongings after = count_belongings();
 
     EXPECT_EQ(before.fds, after.fds);
@@ -410,7 +406,7 @@ TEST(growth, beside_an_open_device)
 
     open_use_close(50);
     belongings before = count_belongings();
-    open_use_close(1000);
+    open_use_close(harness::scaled(1000));
     belongings after = count_belongings();
 
     EXPECT_EQ(before.fds, after.fds);
@@ -425,7 +421,7 @@ TEST(growth, of_objects)
     std::vector<uint8_t> memory(4096);
     belongings           before = {}, after;
 
-    for (unsigned i = 0; i < 2100; ++i) {
+    for (unsigned i = 0; i < 100 + harness::scaled(2000); ++i) {
         if (i == 100) {
             before = count_belongings();
         }

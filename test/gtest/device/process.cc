@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <map>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,12 +61,13 @@ void wire::get_bytes(void *data, size_t length)
     }
 }
 
-/* Replaces this process. Only async-signal-safe calls before exec. */
+/* Replaces this process, the child of a fork, which ends with its parent. */
 static void exec_self(const std::vector<std::string> &args,
                       const environment &env)
 {
     std::vector<char*> argv;
 
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (const auto &variable : env) {
         setenv(variable.first.c_str(), variable.second.c_str(), 1);
     }
@@ -85,7 +87,7 @@ static int decode(int status)
 child::child(const std::string &role, const environment &env)
 {
     int     fds[2];
-    timeval limit = {DEADLINE_SEC, 0};
+    timeval limit = {HANG_SEC, 0};
 
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0) {
         throw failure("socketpair");

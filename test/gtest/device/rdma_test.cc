@@ -75,7 +75,7 @@ TEST_P(rdma_read, sizes)
 
 TEST_P(rdma_read, many_in_flight)
 {
-    const unsigned total = 5000;
+    const unsigned total = harness::scaled(5000);
     unsigned       posted = 0, done = 0;
 
     for (unsigned i = 0; i < 64; ++i) {

@@ -245,7 +245,7 @@ TEST_P(send_data, too_many_entries)
  * receiver by a varying distance. Completions may come in any order. */
 TEST_P(send_data, ring_wrap)
 {
-    const uint64_t   total = 6400;
+    const uint64_t   total = harness::scaled(6400);
     const uint32_t   slot  = 512;
     std::vector<int> sent(total), received(total);
     uint64_t         posted_send = 0, posted_recv = 0;

@@ -46,7 +46,7 @@ static void exchange(endpoint &e, const address &to, unsigned total,
                             e.recv(c.wr_id, c.wr_id * slot, slot);
                             arrived++;
                         } else {
-                            failures += sent.at(c.wr_id - 0)++ != 0;
+                            failures += sent.at(c.wr_id)++ != 0;
                             completed++;
                         }
                     }
@@ -75,8 +75,8 @@ TEST_P(threads, on_two_qps)
         b->recv(i, i * 256, 256);
     }
     address     to_a = a->addr(), to_b = b->addr();
-    std::thread other([&] { exchange(*b, to_a, 50000, failures); });
-    exchange(*a, to_b, 50000, failures);
+    std::thread other([&] { exchange(*b, to_a, harness::scaled(50000), failures); });
+    exchange(*a, to_b, harness::scaled(50000), failures);
     other.join();
     EXPECT_EQ(0u, failures);
 }
@@ -109,8 +109,8 @@ TEST(thread, creates_while_another_sends)
         }
     });
     address     to_a = a.addr(), to_b = b.addr();
-    std::thread other([&] { exchange(b, to_a, 20000, failures); });
-    exchange(a, to_b, 20000, failures);
+    std::thread other([&] { exchange(b, to_a, harness::scaled(20000), failures); });
+    exchange(a, to_b, harness::scaled(20000), failures);
     other.join();
     stop = true;
     creator.join();
@@ -124,7 +124,7 @@ TEST(thread, posts_to_a_shared_qp)
     cfg.recv_wr = 512;
     cfg.send_wr = 256;
     endpoint                 a(cfg), b(cfg);
-    const unsigned           each = 5000;
+    const unsigned           each = harness::scaled(5000);
     std::atomic<unsigned>    failures(0), free_slots(256);
     std::vector<std::thread> posters;
     std::vector<char>        seen(4 * each);

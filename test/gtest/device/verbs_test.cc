@@ -6,7 +6,6 @@
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 
 namespace device {
 
@@ -15,25 +14,11 @@ std::runtime_error failure(const std::string &what)
     return std::runtime_error(what + ": " + strerror(errno));
 }
 
-static long now_sec()
-{
-    timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec;
-}
-
 void wait_until(const std::function<bool()> &done,
                 const std::function<void()> &step, const std::string &what)
 {
-    long     end = now_sec() + DEADLINE_SEC;
-    unsigned count;
-
-    for (count = 0; !done(); ++count) {
-        step();
-        if (((count & 1023) == 1023) && (now_sec() > end)) {
-            throw std::runtime_error("in vain: " + what);
-        }
+    if (!harness::wait_until(done, step)) {
+        throw std::runtime_error("in vain: " + what);
     }
 }
 
@@ -46,7 +31,9 @@ handle<ibv_context> open_device(unsigned index)
     ibv_context *context;
 
     if ((list == nullptr) || (index >= (unsigned)count)) {
-        ibv_free_device_list(list);
+        if (list != nullptr) {
+            ibv_free_device_list(list);
+        }
         throw std::runtime_error(
                 "no RDMA device " + std::to_string(index) + ", there are " +
                 std::to_string(count) +

@@ -9,10 +9,12 @@
  *
  * Set-up that fails throws: GoogleTest reports it as the failure of the test.
  * No test measures time. A wait ends when what it waits for is there, or
- * throws after DEADLINE_SEC, which only tells a hang from a failure.
+ * throws after harness::wait_until()'s deadline.
  */
 #ifndef DEVICE_VERBS_TEST_H
 #define DEVICE_VERBS_TEST_H
+
+#include "common/harness.h"
 
 #include <gtest/gtest.h>
 
@@ -30,7 +32,7 @@
 
 namespace device {
 
-constexpr int      DEADLINE_SEC = 60;
+constexpr int      HANG_SEC     = 120;    /* a blocking call that hangs     */
 constexpr uint32_t QKEY         = 0x1ee7c0de;
 constexpr unsigned UD_PREFIX    = 40;     /* bytes before a UD payload      */
 constexpr uint16_t AH_UNKNOWN   = 0xffff; /* efa_io_rx_cdesc.ah             */
