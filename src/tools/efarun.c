@@ -13,7 +13,7 @@
  * that is not found with 127, as env(1) does it.
  */
 #define _GNU_SOURCE
-#include "options.h"
+#include "softefa/options.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,14 +24,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifndef EFARUN_VERSION
-#define EFARUN_VERSION "unknown"
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unknown"
 #endif
-#ifndef EFARUN_PKGLIBDIR
-#define EFARUN_PKGLIBDIR "/usr/local/lib/ucx-efa"
+#ifndef UCX_EFA_LIB_DIR
+#define UCX_EFA_LIB_DIR "/usr/local/lib"
 #endif
-#ifndef EFARUN_MODULEDIR
-#define EFARUN_MODULEDIR "/usr/local/lib/ucx"
+#ifndef UCX_EFA_MODULE_DIR
+#define UCX_EFA_MODULE_DIR "/usr/local/lib/ucx"
 #endif
 
 enum {
@@ -270,7 +270,7 @@ int main(int argc, char **argv)
             return 0;
         case 'V':
         case OPT_VERSION:
-            printf("efarun (ucx-efa) %s\n", EFARUN_VERSION);
+            printf("efarun (ucx-efa) %s\n", PACKAGE_VERSION);
             return 0;
         default:
             fputs("efarun: try efarun --help\n", stderr);
@@ -315,20 +315,20 @@ int main(int argc, char **argv)
 
     ret = 0;
     if (soft) {
-        if (efarun_find_library(self, "../softefa", EFARUN_PKGLIBDIR,
+        if (efarun_find_library(self, "../softefa", UCX_EFA_LIB_DIR,
                                 "libsoftefa.so", path, sizeof(path)) != 0) {
             return EXIT_EFARUN;
         }
         ret |= efarun_list_append("LD_PRELOAD", path);
     }
 
-    if (efarun_find_library(self, "../uct/ib/efa/loader", EFARUN_PKGLIBDIR,
+    if (efarun_find_library(self, "../uct/ib/efa/loader", UCX_EFA_LIB_DIR,
                             "libucx_efa_loader.so", path, sizeof(path)) != 0) {
         return EXIT_EFARUN;
     }
     ret |= efarun_list_append("LD_PRELOAD", path);
 
-    if (efarun_find_library(self, "../uct/ib/efa", EFARUN_MODULEDIR,
+    if (efarun_find_library(self, "../uct/ib/efa", UCX_EFA_MODULE_DIR,
                             "libuct_ib_efa.so.0", path, sizeof(path)) != 0) {
         return EXIT_EFARUN;
     }
