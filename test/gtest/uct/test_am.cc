@@ -4,8 +4,6 @@
  */
 #include "uct_test.h"
 
-#include <set>
-#include <tuple>
 
 using namespace uct_test;
 

@@ -4,40 +4,12 @@
  */
 #include "uct_test.h"
 
-#include <dirent.h>
-#include <fstream>
-#include <unistd.h>
-
 using namespace uct_test;
 
 static const uint8_t AM_ID = 3;
 
 class connect_test : public uct_base {
 };
-
-static unsigned count_fds()
-{
-    DIR *dir       = opendir("/proc/self/fd");
-    unsigned count = 0;
-
-    while (readdir(dir) != nullptr) {
-        ++count;
-    }
-    closedir(dir);
-    return count;
-}
-
-static unsigned count_mappings()
-{
-    std::ifstream maps("/proc/self/maps");
-    std::string line;
-    unsigned count = 0;
-
-    while (std::getline(maps, line)) {
-        ++count;
-    }
-    return count;
-}
 
 /* What UCP asks of a transport that is the only one, and numbers a user can
  * believe. */

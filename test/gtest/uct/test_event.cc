@@ -146,7 +146,7 @@ TEST_F(event_test, sleeping_peer)
     stream s(4, length_plan::random(8, 500));
 
     peer.call("check 13 4 random:8:500");
-    m_ends.emplace_back(new end(*m_a, peer.addr()));
+    m_ends.emplace_back(new end(*m_a, addr_of(peer)));
     end &e = *m_ends.back();
     peer.post("sleep 13 " + std::to_string(count));
     for (uint64_t seq = 0; seq < count; ++seq) {
@@ -168,7 +168,7 @@ TEST_F(event_test, send_completion_wakes)
         GTEST_SKIP() << "completes at once";
     }
     peer.call("check 13 4 random:8:5000");
-    m_ends.emplace_back(new end(*m_a, peer.addr()));
+    m_ends.emplace_back(new end(*m_a, addr_of(peer)));
     end &e = *m_ends.back();
     for (uint64_t seq = 0; seq < scaled(2000); ++seq) {
         send(e, ZCOPY, AM_ID, s, seq);
@@ -196,7 +196,7 @@ TEST_F(event_test, pending_wakes)
     uint64_t seq = 0;
 
     peer.call("check 13 4 random:8:2000");
-    m_ends.emplace_back(new end(*m_a, peer.addr()));
+    m_ends.emplace_back(new end(*m_a, addr_of(peer)));
     end &e = *m_ends.back();
 
     for (unsigned round = 0; round < scaled(100); ++round) {

@@ -89,7 +89,7 @@ TEST_F(failure_test, killed_while_receiving)
     stream s(4, length_plan::random(8, 1000));
 
     peer.call("check 17 4 random:8:1000");
-    end &e = connect_to(peer.addr());
+    end &e = connect_to(addr_of(peer));
     for (uint64_t seq = 0; seq < 5000; ++seq) {
         send(e, (seq & 1) ? BCOPY : ZCOPY, AM_ID, s, seq);
         if (seq % 10 == 0) {
@@ -115,7 +115,7 @@ TEST_F(failure_test, killed_before_first_message)
 {
     peer_proc peer;
     stream s(4, length_plan::random(8, 1000));
-    address addr = peer.addr();
+    address addr = addr_of(peer);
 
     peer.kill9();
     end &e = connect_to(addr);
@@ -136,7 +136,7 @@ TEST_F(failure_test, every_endpoint_is_told)
     std::vector<end*> ends;
 
     peer.call("check 17 4 random:8:1000");
-    address addr = peer.addr();
+    address addr = addr_of(peer);
     for (unsigned i = 0; i < 5; ++i) {
         ends.push_back(&connect_to(addr));
     }
@@ -170,7 +170,7 @@ TEST_F(failure_test, pending_to_the_dead)
     std::vector<request> requests(20);
 
     peer.call("check 17 4 random:8:1000");
-    end &e = connect_to(peer.addr());
+    end &e = connect_to(addr_of(peer));
     send(e, BCOPY, AM_ID, s, 0);
     flush(e);
     peer.call("freeze");
@@ -206,7 +206,7 @@ TEST_F(failure_test, ep_check)
         GTEST_SKIP() << "the capability is not announced";
     }
     peer.call("check 17 4 random:8:1000");
-    end &e = connect_to(peer.addr());
+    end &e = connect_to(addr_of(peer));
     send(e, BCOPY, AM_ID, s, 0);
     flush(e);
 
@@ -238,7 +238,7 @@ TEST_F(failure_test, stopped_process_is_not_dead)
     int wstatus;
 
     peer.call("check 17 4 random:8:1000");
-    end &e = connect_to(peer.addr());
+    end &e = connect_to(addr_of(peer));
     send(e, BCOPY, AM_ID, s, seq++);
     flush(e);
     ASSERT_EQ(0, kill(peer.pid(), SIGSTOP));
@@ -320,7 +320,7 @@ TEST_F(failure_test, new_peer_after_each_death)
         peer_proc peer;
         peer.call("check 17 4 random:8:1000");
         peer.call("connect " + m_a->addr().text());
-        end &e = connect_to(peer.addr());
+        end &e = connect_to(addr_of(peer));
         peer.call("send 0 am_bcopy 17 9 random:8:100 0 100",
                   [this]() { progress(); });
         for (uint64_t seq = 0; seq < 500; ++seq) {

@@ -168,7 +168,7 @@ TEST_F(order_test, two_processes)
     a.check_am(AM_ID, &chk);
     peer.call("connect " + a.addr().text());
     peer.call("check " + id + " 5 random:8:64");
-    m_ends.emplace_back(new end(a, peer.addr()));
+    m_ends.emplace_back(new end(a, addr_of(peer)));
     end &e = *m_ends.back();
 
     peer.post("send 0 am_bcopy " + id + " 6 random:8:64 0 " + n);

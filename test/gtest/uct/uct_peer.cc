@@ -22,32 +22,9 @@
 
 #include <cerrno>
 #include <poll.h>
-#include <signal.h>
 #include <sstream>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace uct_test {
-
-static length_plan parse_plan(std::string text)
-{
-    length_plan plan;
-    std::string kind;
-
-    std::replace(text.begin(), text.end(), ':', ' ');
-    std::istringstream in(text);
-    in >> kind >> plan.min >> plan.max;
-    if (kind == "fixed") {
-        return length_plan::fixed(plan.min);
-    } else if (kind == "ramp") {
-        return length_plan::ramp(plan.min, plan.max);
-    } else if (kind == "random") {
-        return length_plan::random(plan.min, plan.max);
-    }
-    throw std::runtime_error("not a plan: " + text);
-}
 
 class peer {
 public:
@@ -57,53 +34,16 @@ public:
 
     void loop()
     {
-        std::string line;
-
-        while (next_line(line)) {
-            std::string answer;
-            try {
-                answer = "ok " + obey(line);
-            } catch (const std::exception &e) {
-                answer = std::string("error ") + e.what();
-            }
-            std::replace(answer.begin(), answer.end(), '\n', ';');
-            answer += "\n";
-            if (write(m_fd, answer.data(), answer.size()) !=
-                (ssize_t)answer.size()) {
-                return;
-            }
-            if (line == "quit") {
-                return;
-            }
-        }
+        peer_loop(m_fd, [this](const std::string &line) { return obey(line); },
+                  [this]() {
+                      for (int i = 0; !m_frozen && (i < 64); ++i) {
+                          m_node.progress();
+                      }
+                      return !m_frozen;
+                  });
     }
 
 private:
-    bool next_line(std::string &line)
-    {
-        for (;;) {
-            size_t end = m_in.find('\n');
-            if (end != std::string::npos) {
-                line = m_in.substr(0, end);
-                m_in.erase(0, end + 1);
-                return true;
-            }
-
-            struct pollfd pfd = {m_fd, POLLIN, 0};
-            if (poll(&pfd, 1, m_frozen ? -1 : 0) > 0) {
-                char chunk[4096];
-                ssize_t n = read(m_fd, chunk, sizeof(chunk));
-                if (n <= 0) {
-                    return false;
-                }
-                m_in.append(chunk, n);
-            }
-            for (int i = 0; !m_frozen && (i < 64); ++i) {
-                m_node.progress();
-            }
-        }
-    }
-
     std::string report(unsigned id)
     {
         const checker &c = m_checkers.at(id);
@@ -243,7 +183,6 @@ private:
     }
 
     int                               m_fd;
-    std::string                       m_in;
     bool                              m_frozen = false;
     node                              m_node;
     std::map<unsigned, checker>       m_checkers;
@@ -252,132 +191,12 @@ private:
 
 int peer_main(int fd)
 {
-    try {
-        peer(fd).loop();
-    } catch (const std::exception &e) {
-        std::string text = std::string("error ") + e.what() + "\n";
-        if (write(fd, text.data(), text.size()) < 0) {
-            return 2;
-        }
-        return 1;
-    }
-    return 0;
+    return peer_run(fd, [fd]() { peer(fd).loop(); });
 }
 
-/* ---- this side ---- */
-
-peer_proc::peer_proc(const std::vector<std::string> &env)
+address addr_of(peer_proc &peer)
 {
-    char self[4096];
-    int fds[2];
-
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if ((n <= 0) ||
-        (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)) {
-        throw std::runtime_error("cannot prepare a peer process");
-    }
-    self[n] = '\0';
-
-    m_pid = fork();
-    if (m_pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        for (const std::string &e : env) {
-            putenv(const_cast<char*>(e.c_str()));
-        }
-        std::string fd = std::to_string(dup(fds[1]));
-        execl(self, self, "--peer", fd.c_str(), (char*)nullptr);
-        _exit(127);
-    }
-    close(fds[1]);
-    m_fd = fds[0];
-    if (m_pid < 0) {
-        throw std::runtime_error("fork failed");
-    }
-}
-
-peer_proc::~peer_proc()
-{
-    if (m_pid > 0) {
-        /* End of file ends the peer. One that hangs is ended by its pid. */
-        close(m_fd);
-        for (int i = 0; i < 1000; ++i) {
-            if (waitpid(m_pid, nullptr, WNOHANG) == m_pid) {
-                return;
-            }
-            usleep(10000);
-        }
-        ADD_FAILURE() << "the peer process does not end";
-        kill(m_pid, SIGKILL);
-        waitpid(m_pid, nullptr, 0);
-    }
-}
-
-void peer_proc::post(const std::string &line)
-{
-    std::string text = line + "\n";
-
-    if (::send(m_fd, text.data(), text.size(), MSG_NOSIGNAL) !=
-        (ssize_t)text.size()) {
-        throw std::runtime_error("the peer process is gone");
-    }
-}
-
-std::string peer_proc::answer(const std::function<void()> &step)
-{
-    size_t end = std::string::npos;
-    bool gone  = false;
-
-    bool done = wait_until([&]() {
-        end = m_in.find('\n');
-        return gone || (end != std::string::npos);
-    }, [&]() {
-        struct pollfd pfd = {m_fd, POLLIN, 0};
-        if (step) {
-            for (int i = 0; i < 64; ++i) {
-                step();
-            }
-        }
-        if (poll(&pfd, 1, step ? 0 : 100) > 0) {
-            char chunk[4096];
-            ssize_t n = read(m_fd, chunk, sizeof(chunk));
-            if (n > 0) {
-                m_in.append(chunk, n);
-            } else {
-                gone = true;
-            }
-        }
-    });
-    if (!done || (end == std::string::npos)) {
-        throw std::runtime_error(gone ? "the peer process died" :
-                                        "the peer process does not answer");
-    }
-
-    std::string line = m_in.substr(0, end);
-    m_in.erase(0, end + 1);
-    if (line.compare(0, 3, "ok ") != 0) {
-        throw std::runtime_error("peer: " + line);
-    }
-    return line.substr(3);
-}
-
-std::string peer_proc::call(const std::string &line,
-                            const std::function<void()> &step)
-{
-    post(line);
-    return answer(step);
-}
-
-void peer_proc::kill9()
-{
-    kill(m_pid, SIGKILL);
-    waitpid(m_pid, nullptr, 0);
-    close(m_fd);
-    m_pid = -1;
-}
-
-address peer_proc::addr()
-{
-    return address::parse(call("addr"));
+    return address::parse(peer.call("addr"));
 }
 
 } // namespace uct_test

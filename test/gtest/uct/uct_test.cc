@@ -1,6 +1,5 @@
 #include "uct_test.h"
 
-#include <chrono>
 #include <cstdlib>
 
 namespace uct_test {
@@ -8,17 +7,6 @@ namespace uct_test {
 const char *const kind_names[KIND_LAST] = {
     "am_short", "am_short_iov", "am_bcopy", "am_zcopy"
 };
-
-std::string env(const char *name, const std::string &dflt)
-{
-    const char *value = getenv(name);
-    return ((value != nullptr) && (*value != '\0')) ? value : dflt;
-}
-
-uint64_t env_u64(const char *name, uint64_t dflt)
-{
-    return strtoull(env(name, std::to_string(dflt)).c_str(), nullptr, 0);
-}
 
 std::string tl_name()
 {
@@ -30,37 +18,11 @@ bool is_srd()
     return tl_name() == "srd";
 }
 
-uint64_t scaled(uint64_t count)
-{
-    return std::max<uint64_t>(1, count * env_u64("TEST_SCALE", 100) / 100);
-}
-
 void check(ucs_status_t status, const std::string &what)
 {
     if (UCS_STATUS_IS_ERR(status)) {
         throw std::runtime_error(what + ": " + ucs_status_string(status));
     }
-}
-
-bool wait_until(const std::function<bool()> &done,
-                const std::function<void()> &step)
-{
-    typedef std::chrono::steady_clock clock;
-    auto deadline = clock::now() +
-                    std::chrono::seconds(env_u64("TEST_DEADLINE", 60));
-
-    while (!done()) {
-        for (int i = 0; i < 16; ++i) {
-            step();
-            if (done()) {
-                return true;
-            }
-        }
-        if (clock::now() > deadline) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* ---- memory domain ---- */
@@ -145,28 +107,6 @@ domain::~domain()
 }
 
 /* ---- addresses ---- */
-
-static std::string to_hex(const std::vector<uint8_t> &v)
-{
-    static const char digits[] = "0123456789abcdef";
-    std::string s;
-
-    for (uint8_t b : v) {
-        s += digits[b >> 4];
-        s += digits[b & 15];
-    }
-    return s;
-}
-
-static std::vector<uint8_t> from_hex(const std::string &s)
-{
-    std::vector<uint8_t> v;
-
-    for (size_t i = 0; i + 1 < s.size(); i += 2) {
-        v.push_back(strtoul(s.substr(i, 2).c_str(), nullptr, 16));
-    }
-    return v;
-}
 
 std::string address::text() const
 {

@@ -11,14 +11,11 @@
  * Which transport: TEST_TL (default srd), TEST_DEV (default: the first device).
  * Everything here is also true of UCX's own tcp (TEST_TL=tcp TEST_DEV=lo), by
  * which the suite itself was tested.
- *
- * No test measures time. A wait ends when what it waits for is there; after
- * TEST_DEADLINE seconds it gives up, which only tells a hang from a failure.
  */
 #ifndef TEST_UCT_TEST_H_
 #define TEST_UCT_TEST_H_
 
-#include "uct_stream.h"
+#include "common/harness.h"
 
 #include <gtest/gtest.h>
 
@@ -27,30 +24,19 @@ extern "C" {
 }
 
 #include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <stdexcept>
-#include <sys/types.h>
 
 namespace uct_test {
 
-/* ---- environment ---- */
+using namespace harness;
 
-std::string env(const char *name, const std::string &dflt);
-uint64_t    env_u64(const char *name, uint64_t dflt);
 std::string tl_name();
 bool        is_srd();
 
-/* Scales message counts: TEST_SCALE percent, for slow (valgrind) runs. */
-uint64_t scaled(uint64_t count);
-
 /* Throws std::runtime_error with the status text if status is an error. */
 void check(ucs_status_t status, const std::string &what);
-
-/* Repeats step() until done(); false after the deadline. */
-bool wait_until(const std::function<bool()> &done,
-                const std::function<void()> &step);
 
 /* ---- memory domain ---- */
 
@@ -232,31 +218,9 @@ private:
     std::string                            m_promises;
 };
 
-/* ---- another process ---- */
+/* ---- another process: commands in uct_peer.cc ---- */
 
-/*
- * The commands are described in uct_peer.cc. call() sends one line and waits
- * for the line that answers it, calling step() meanwhile. Throws if the peer
- * died or answered "error ...".
- */
-class peer_proc {
-public:
-    explicit peer_proc(const std::vector<std::string> &env = {});
-    ~peer_proc();
-
-    std::string call(const std::string &line,
-                     const std::function<void()> &step = nullptr);
-    void        post(const std::string &line);
-    std::string answer(const std::function<void()> &step = nullptr);
-    void        kill9();
-    address     addr();
-    pid_t       pid() const { return m_pid; }
-
-private:
-    pid_t       m_pid = -1;
-    int         m_fd  = -1;
-    std::string m_in;
-};
+address addr_of(peer_proc &peer);
 
 /* Entry of the other process; called by main. */
 int peer_main(int fd);

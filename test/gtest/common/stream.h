@@ -15,8 +15,8 @@
  * arrived instead. Messages shorter than eight bytes carry the low bytes of
  * the same word; of empty ones, length and number remain.
  */
-#ifndef TEST_UCT_STREAM_H_
-#define TEST_UCT_STREAM_H_
+#ifndef TEST_COMMON_STREAM_H_
+#define TEST_COMMON_STREAM_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -25,7 +25,7 @@
 #include <string>
 #include <vector>
 
-namespace uct_test {
+namespace harness {
 
 inline uint64_t mix64(uint64_t x)
 {
@@ -216,6 +216,6 @@ private:
     std::vector<std::string> m_texts;
 };
 
-} // namespace uct_test
+} // namespace harness
 
 #endif
