@@ -1,7 +1,7 @@
 /*
  * The second process of the device tests, and the program's main(): this
- * program starts itself again to play a role or to run some of its tests in
- * another environment.
+ * program starts itself again to play a role, if need be in another
+ * environment.
  */
 #include "verbs_test.h"
 
@@ -135,38 +135,6 @@ void child::kill9()
     }
 }
 
-int run_self(const std::string &filter, const environment &env,
-             std::string *output)
-{
-    int         fds[2], status = 0;
-    char        text[4096];
-    ssize_t     n;
-    pid_t       pid;
-
-    if (pipe2(fds, O_CLOEXEC) != 0) {
-        throw failure("pipe");
-    }
-    pid = fork();
-    if (pid == 0) {
-        dup2(fds[1], STDOUT_FILENO);
-        dup2(fds[1], STDERR_FILENO);
-        /* One report is enough: the outer one counts. */
-        unsetenv("GTEST_OUTPUT");
-        exec_self({"device_test", "--gtest_filter=" + filter}, env);
-    }
-    close(fds[1]);
-    output->clear();
-    while ((n = read(fds[0], text, sizeof(text))) > 0) {
-        output->append(text, n);
-    }
-    close(fds[0]);
-    if (pid < 0) {
-        throw failure("fork");
-    }
-    waitpid(pid, &status, 0);
-    return decode(status);
-}
-
 std::vector<std::string> fabric_files()
 {
     std::vector<std::string> found;
@@ -221,7 +189,7 @@ int main(int argc, char **argv)
 
         setenv("SOFTEFA_FABRIC", fabric.c_str(), 1);
     }
-    setenv("SOFTEFA_DEVICES", "2", 0);
+    setenv("SOFTEFA_DEVICES", "2", 1);
 
     ::testing::InitGoogleTest(&argc, argv);
     return RUN_ALL_TESTS();

@@ -273,11 +273,6 @@ public:
     std::unique_ptr<wire> to;
 };
 
-/* Runs this program with these tests and this environment; returns what it
- * printed, and its exit status as child::join() does. */
-int run_self(const std::string &filter, const environment &env,
-             std::string *output);
-
 /* Entries of /dev/shm that belong to the fabric of this test program. */
 std::vector<std::string> fabric_files();
 
