@@ -13,6 +13,9 @@
  * that is not found with 127, as env(1) does it.
  */
 #define _GNU_SOURCE
+#ifdef HAVE_CONFIG_H
+#  include "ucx_efa_config.h"
+#endif
 #include "softefa/options.h"
 
 #include <dirent.h>

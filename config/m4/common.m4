@@ -1,0 +1,41 @@
+# Warnings, as UCX_EFA_CFLAGS (C) and UCX_EFA_CXXFLAGS (C++), put into
+# AM_CFLAGS and AM_CXXFLAGS; --enable-werror is for check.sh.
+AC_DEFUN([UCX_EFA_WARNINGS], [
+    AC_ARG_ENABLE([werror],
+        [AS_HELP_STRING([--enable-werror], [warnings are errors])],
+        [], [enable_werror=no])
+    AM_CFLAGS="-std=gnu11 -Wall -Wextra"
+    AM_CXXFLAGS="-std=c++14 -Wall -Wextra"
+    AS_IF([test "x$enable_werror" = xyes], [
+        AM_CFLAGS="$AM_CFLAGS -Werror"
+        AM_CXXFLAGS="$AM_CXXFLAGS -Werror"
+    ])
+    AC_SUBST([AM_CFLAGS])
+    AC_SUBST([AM_CXXFLAGS])
+])
+
+
+# What the tests can use: GoogleTest, MPI compilers. None is needed to build
+# the product.
+AC_DEFUN([UCX_EFA_CHECK_TESTS], [
+    AC_MSG_CHECKING([for GoogleTest])
+    AC_LANG_PUSH([C++])
+    save_LIBS=$LIBS
+    save_CXXFLAGS=$CXXFLAGS
+    CXXFLAGS="$CXXFLAGS $AM_CXXFLAGS"
+    LIBS="-lgtest -lpthread $LIBS"
+    AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <gtest/gtest.h>]],
+        [[int argc = 0; ::testing::InitGoogleTest(&argc, (char**)nullptr);]])],
+        [have_gtest=yes], [have_gtest=no])
+    LIBS=$save_LIBS
+    CXXFLAGS=$save_CXXFLAGS
+    AC_LANG_POP([C++])
+    AC_MSG_RESULT([$have_gtest])
+    AC_SUBST([GTEST_LIBS], ["-lgtest -lpthread"])
+    AM_CONDITIONAL([HAVE_GTEST], [test "x$have_gtest" = xyes])
+
+    AC_CHECK_PROG([MPICC_OPENMPI], [mpicc.openmpi], [mpicc.openmpi], [no])
+    AC_CHECK_PROG([MPICC_MPICH], [mpicc.mpich], [mpicc.mpich], [no])
+    AM_CONDITIONAL([HAVE_OPENMPI], [test "x$MPICC_OPENMPI" != xno])
+    AM_CONDITIONAL([HAVE_MPICH], [test "x$MPICC_MPICH" != xno])
+])
