@@ -34,10 +34,9 @@ typedef struct uct_efa_ah {
     ucs_list_link_t lru;              /* in the idle list when refs == 0     */
 } uct_efa_ah_t;
 
-/* Called without the cache's lock when the device has no AH left, in the thread
- * that called uct_efa_ah_get(). Returns how many references were put. An owner
- * of another worker than the caller's must not touch its peers: it returns 0,
- * or notes that AHs are wanted. */
+/* Called when the device has no AH left, without the cache's lock, in the thread
+ * that asked for an AH. Puts up to `wanted` references, returns how many. Must
+ * not add or remove owners. */
 typedef unsigned (*uct_efa_ah_reclaim_func_t)(void *arg, unsigned wanted);
 
 ucs_status_t uct_efa_ah_cache_create(struct ibv_pd *pd,
@@ -50,11 +49,23 @@ ucs_status_t uct_efa_ah_cache_add_owner(uct_efa_ah_cache_t *cache,
                                         void *arg);
 void uct_efa_ah_cache_remove_owner(uct_efa_ah_cache_t *cache, void *arg);
 
-/* UCS_ERR_NO_RESOURCE: the device's table is full of AHs in use (no log);
- * UCS_ERR_UNREACHABLE: the device refused the GID (logged, with the cause). */
+/* Returns a reference to the AH for gid, which it makes if there is none.
+ * UCS_ERR_NO_RESOURCE: the device's table is full of AHs in use (no log);
+ * UCS_ERR_UNREACHABLE: the device refused the GID (logged, with the cause).
+ *
+ * If the table is full, uct_efa_ah_get() asks every owner to give up some,
+ * uct_efa_ah_get_for() only the named one. The second is the one for
+ * interfaces: another owner may be at work in another thread. Such an owner
+ * learns from uct_efa_ah_cache_wanted() that others go short. */
 ucs_status_t uct_efa_ah_get(uct_efa_ah_cache_t *cache,
                             const union ibv_gid *gid, uct_efa_ah_t **ah_p);
+ucs_status_t uct_efa_ah_get_for(uct_efa_ah_cache_t *cache, void *owner_arg,
+                                const union ibv_gid *gid,
+                                uct_efa_ah_t **ah_p);
 void uct_efa_ah_put(uct_efa_ah_cache_t *cache, uct_efa_ah_t *ah);
+
+/* How many calls found no AH and gave up. Any thread, no lock. */
+uint64_t uct_efa_ah_cache_wanted(const uct_efa_ah_cache_t *cache);
 
 /* Looks up without making one or taking a reference; NULL: not in the cache.
  * Valid until the caller's next call here. */
