@@ -35,11 +35,9 @@ void softefa_dev_close(softefa_dev_t *dev);
 
 /* Limits and capabilities of the generation this device plays. Not owned. */
 const softefa_profile_t *softefa_dev_profile(const softefa_dev_t *dev);
+/* Bytes 8..15 of the GID are the node GUID. Before a device is open, sysfs
+ * takes it from softefa_fabric_gid(). */
 void softefa_dev_gid(const softefa_dev_t *dev, uint8_t gid[16]);
-
-/* GID of device `index` of this process's fabric, before and without opening
- * it: a constant of (fabric, index). Bytes 8..15 are the node GUID in sysfs. */
-void softefa_device_gid(unsigned index, uint8_t gid[16]);
 
 /* The shared file that holds every ring and doorbell of the device, opened
  * read-write. mmap "keys" below are offsets into it. A duplicate of this fd

@@ -1,0 +1,33 @@
+/*
+ * What the kernel refuses before a command reaches the device. Tables and
+ * their sources: checks.c and docs/soft-efa.md, "Driver checks". All return 0
+ * or a positive errno.
+ */
+#ifndef SOFTEFA_CHECKS_H
+#define SOFTEFA_CHECKS_H
+
+#include "efa_abi.h"
+#include "uverbs.h"
+
+int softefa_check_modify_qp(softefa_qp_type_t type, int state,
+                            const struct ib_uverbs_modify_qp *cmd);
+
+int softefa_check_query_qp(uint32_t attr_mask);
+
+/* access: in: as given, out: without the optional flags the device ignores */
+int softefa_check_reg_mr(const softefa_profile_t *profile,
+                         const struct ib_uverbs_reg_mr *cmd, uint32_t *access);
+
+int softefa_check_create_cq(const softefa_profile_t *profile, uint32_t cqe,
+                            uint32_t comp_vector, uint32_t flags,
+                            int has_channel,
+                            const struct efa_ibv_create_cq *cmd);
+
+int softefa_check_create_qp(const softefa_profile_t *profile,
+                            uint32_t qp_type, uint32_t create_flags,
+                            const struct ib_uverbs_qp_cap *cap,
+                            const softefa_abi_create_qp_t *cmd);
+
+int softefa_check_create_ah(const struct ib_uverbs_ah_attr *attr);
+
+#endif

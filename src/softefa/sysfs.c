@@ -1,0 +1,475 @@
+/*
+ * The device's files.
+ *
+ *   asked for                              found in <fabric>/sys/<tree>
+ *   /sys/class/infiniband_verbs            class/infiniband_verbs
+ *   /sys/class/infiniband                  class/infiniband
+ *   /sys/bus/pci/devices/0000:00:1e.0      devices/pci0000:00/0000:00:1e.0
+ *   /sys/devices/pci0000:00/0000:00:1e.0   devices/pci0000:00/0000:00:1e.0
+ *   /dev/infiniband                        cdev
+ *
+ * Device N is PCI slot 0x1e - N. Links are relative as in the real /sys, so a
+ * program that walks them arrives at the PCI device and reads its NUMA node.
+ * A tree is made under a temporary name and renamed when complete; processes
+ * with equal options share it. Modification times must not change afterwards:
+ * libibverbs tells devices apart by them.
+ */
+#define _GNU_SOURCE
+#include "sysfs.h"
+#include "fabric.h"
+#include "log.h"
+#include "options.h"
+#include "port.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(_array) (sizeof(_array) / sizeof((_array)[0]))
+
+#define DEV_DIR     "/dev/infiniband"
+#define PCI_DEVICES "/sys/bus/pci/devices/"
+#define PCI_BUS     "/sys/devices/pci0000:00/"
+
+enum {
+    PCI_FIRST_SLOT = 0x1e
+};
+
+typedef struct {
+    int  status;             /* first error, 0: none */
+    char root[PATH_MAX / 4]; /* of the tree that is being made */
+} builder_t;
+
+static pthread_mutex_t tree_lock = PTHREAD_MUTEX_INITIALIZER;
+static char tree_root[PATH_MAX / 4]; /* empty: not made yet */
+
+/* ---- making the tree ---- */
+
+static int build_path(builder_t *builder, const char *format, va_list args,
+                      char path[PATH_MAX])
+{
+    int length;
+
+    if (builder->status != 0) {
+        return -1;
+    }
+
+    length = snprintf(path, PATH_MAX, "%s/", builder->root);
+    if (vsnprintf(path + length, PATH_MAX - length, format, args) >=
+        PATH_MAX - length) {
+        builder->status = ENAMETOOLONG;
+        return -1;
+    }
+
+    return 0;
+}
+
+__attribute__((format(printf, 2, 3)))
+static void build_dir(builder_t *builder, const char *format, ...)
+{
+    char path[PATH_MAX], *slash;
+    va_list args;
+
+    va_start(args, format);
+    if (build_path(builder, format, args, path) == 0) {
+        for (slash = path + strlen(builder->root); slash != NULL;) {
+            slash = strchr(slash + 1, '/');
+            if (slash != NULL) {
+                *slash = '\0';
+            }
+            if (mkdir(path, 0700) && (errno != EEXIST)) {
+                builder->status = errno;
+            }
+            if (slash != NULL) {
+                *slash = '/';
+            }
+        }
+    }
+    va_end(args);
+}
+
+/* text: the content without its newline, then the format of the path. */
+__attribute__((format(printf, 3, 4)))
+static void build_file(builder_t *builder, const char *text,
+                       const char *format, ...)
+{
+    char path[PATH_MAX], line[256];
+    va_list args;
+    int fd, length;
+
+    va_start(args, format);
+    if (build_path(builder, format, args, path) == 0) {
+        length = snprintf(line, sizeof(line), "%s%s", text,
+                          (text[0] == '\0') ? "" : "\n");
+        fd     = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
+                            O_CLOEXEC, 0600);
+        if (fd < 0) {
+            builder->status = errno;
+        } else {
+            if (write(fd, line, length) != length) {
+                builder->status = ENOSPC;
+            }
+            close(fd);
+        }
+    }
+    va_end(args);
+}
+
+__attribute__((format(printf, 3, 4)))
+static void build_link(builder_t *builder, const char *target,
+                       const char *format, ...)
+{
+    char path[PATH_MAX];
+    va_list args;
+
+    va_start(args, format);
+    if ((build_path(builder, format, args, path) == 0) &&
+        symlink(target, path)) {
+        builder->status = errno;
+    }
+    va_end(args);
+}
+
+__attribute__((format(printf, 1, 2)))
+static const char *text(const char *format, ...)
+{
+    static __thread char buf[128];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(buf, sizeof(buf), format, args);
+    va_end(args);
+    return buf;
+}
+
+static const char *words(const uint8_t *bytes, int num_words)
+{
+    static __thread char buf[64];
+    int i;
+
+    for (i = 0; i < num_words; ++i) {
+        sprintf(buf + 5 * i, "%02x%02x%s", bytes[2 * i], bytes[2 * i + 1],
+                (i < num_words - 1) ? ":" : "");
+    }
+    return buf;
+}
+
+static void build_device(builder_t *builder, const softefa_profile_t *profile,
+                         unsigned i)
+{
+    static const struct {
+        const char *name;
+        const char *value;
+    } port_files[] = {
+        {"state", "4: ACTIVE"}, {"phys_state", "5: LinkUp"},
+        {"lid", "0x0"},         {"lid_mask_count", "1"},
+        {"sm_lid", "0x0"},      {"sm_sl", "0"},
+        {"cap_mask", "0x00000000"}, {"link_layer", "Unknown"},
+        {"pkeys/0", "0xffff"},  {"gid_attrs/types/0", "IB/RoCE v1"},
+    };
+    char pci[64], ib[96], slot[32];
+    uint8_t gid[16];
+    size_t f;
+
+    snprintf(slot, sizeof(slot), "0000:00:%02x.0", PCI_FIRST_SLOT - i);
+    snprintf(pci, sizeof(pci), "devices/pci0000:00/%s", slot);
+    snprintf(ib, sizeof(ib), "%s/infiniband/efa_%u", pci, i);
+    softefa_fabric_gid(i, gid);
+
+    build_dir(builder, "%s", pci);
+    build_file(builder, "0x1d0f", "%s/vendor", pci);
+    build_file(builder, text("0x%04x", profile->pci_device), "%s/device", pci);
+    build_file(builder, "0x1d0f", "%s/subsystem_vendor", pci);
+    build_file(builder, text("0x%04x", profile->pci_device),
+               "%s/subsystem_device", pci);
+    build_file(builder, "0x020000", "%s/class", pci);
+    build_file(builder, "0x00", "%s/revision", pci);
+    build_file(builder, text("pci:v00001D0Fd%08Xsv00001D0Fsd%08Xbc02sc00i00",
+                             profile->pci_device, profile->pci_device),
+               "%s/modalias", pci);
+    build_file(builder, "0", "%s/numa_node", pci);
+    build_file(builder, text("%s GT/s PCIe", (profile->link_gbps > 200) ?
+                             "32.0" : "16.0"), "%s/current_link_speed", pci);
+    build_file(builder, "16", "%s/current_link_width", pci);
+    build_link(builder, "../../../bus/pci", "%s/subsystem", pci);
+    build_link(builder, "../../../bus/pci/drivers/efa", "%s/driver", pci);
+
+    build_dir(builder, "%s/infiniband_verbs/uverbs%u", pci, i);
+    build_file(builder, text("efa_%u", i), "%s/infiniband_verbs/uverbs%u/ibdev",
+               pci, i);
+    build_file(builder, "1", "%s/infiniband_verbs/uverbs%u/abi_version", pci,
+               i);
+    build_file(builder, text("%u:%u", SOFTEFA_UVERBS_MAJOR,
+                             SOFTEFA_UVERBS_MINOR + i),
+               "%s/infiniband_verbs/uverbs%u/dev", pci, i);
+    build_link(builder, text("../../../%s", slot),
+               "%s/infiniband_verbs/uverbs%u/device", pci, i);
+
+    build_dir(builder, "%s/ports/1/pkeys", ib);
+    build_dir(builder, "%s/ports/1/gids", ib);
+    build_dir(builder, "%s/ports/1/gid_attrs/types", ib);
+    build_file(builder, "7: unspecified", "%s/node_type", ib);
+    build_file(builder, words(gid + 8, 4), "%s/node_guid", ib);
+    build_file(builder, "0000:0000:0000:0000", "%s/sys_image_guid", ib);
+    build_file(builder, "", "%s/node_desc", ib);
+    build_link(builder, text("../../../%s", slot), "%s/device", ib);
+    build_file(builder, words(gid, 8), "%s/ports/1/gids/0", ib);
+    build_file(builder, softefa_port_rate(profile), "%s/ports/1/rate", ib);
+    for (f = 0; f < ARRAY_SIZE(port_files); ++f) {
+        build_file(builder, port_files[f].value, "%s/ports/1/%s", ib,
+                   port_files[f].name);
+    }
+
+    build_link(builder, text("../../%s", ib), "class/infiniband/efa_%u", i);
+    build_link(builder, text("../../%s/infiniband_verbs/uverbs%u", pci, i),
+               "class/infiniband_verbs/uverbs%u", i);
+    build_link(builder, text("../../../%s", pci), "bus/pci/devices/%s", slot);
+    build_file(builder, "", "cdev/uverbs%u", i);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type,
+                        struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+/* Makes the tree and moves it to `root`, unless it is there already. */
+static int tree_build(const softefa_options_t *options, const char *root,
+                      const char *tmp)
+{
+    builder_t builder = {};
+    unsigned i;
+
+    if (snprintf(builder.root, sizeof(builder.root), "%s", tmp) >=
+        (int)sizeof(builder.root)) {
+        return ENAMETOOLONG;
+    }
+
+    build_dir(&builder, "class/infiniband");
+    build_dir(&builder, "class/infiniband_verbs");
+    build_dir(&builder, "bus/pci/devices");
+    build_dir(&builder, "bus/pci/drivers/efa");
+    build_dir(&builder, "cdev");
+    build_file(&builder, "6", "class/infiniband_verbs/abi_version");
+    for (i = 0; i < options->devices; ++i) {
+        build_device(&builder, &options->profile, i);
+    }
+
+    if ((builder.status == 0) && rename(tmp, root) && (errno != ENOTEMPTY) &&
+        (errno != EEXIST)) {
+        builder.status = errno;
+    }
+
+    /* what is left when it failed, or when another process was faster */
+    if (access(tmp, F_OK) == 0) {
+        nftw(tmp, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    }
+    return builder.status;
+}
+
+/* Locked. The tree's directory, made if need be. The fabric's directory goes
+ * away with the last process in it, so what was made may be gone. */
+static const char *tree_get(const softefa_options_t *options)
+{
+    char tmp[sizeof(tree_root) + 64];
+    const char *dir;
+    int length, ret;
+
+    dir = softefa_fabric_dir();
+    if (dir == NULL) {
+        errno = ENODEV;
+        return NULL;
+    }
+
+    length = snprintf(tree_root, sizeof(tree_root), "%s/sys/%s.%u", dir,
+                      options->profile.name, options->devices);
+    if (length >= (int)sizeof(tree_root)) {
+        errno = ENAMETOOLONG;
+        return NULL;
+    }
+
+    if (access(tree_root, F_OK) == 0) {
+        return tree_root;
+    }
+
+    snprintf(tmp, sizeof(tmp), "%s/sys/.%d.%p", dir, (int)getpid(),
+             (void*)&length);
+    snprintf(tree_root, sizeof(tree_root), "%s/sys", dir);
+    ret = (mkdir(tree_root, 0700) && (errno != EEXIST)) ? errno : 0;
+    snprintf(tree_root, sizeof(tree_root), "%s/sys/%s.%u", dir,
+             options->profile.name, options->devices);
+    if (ret == 0) {
+        ret = tree_build(options, tree_root, tmp);
+    }
+    if (ret != 0) {
+        softefa_error("cannot make the device's files in %s: %s", tree_root,
+                      strerror(ret));
+        errno = ret;
+        return NULL;
+    }
+
+    return tree_root;
+}
+
+/* ---- paths ---- */
+
+/* The rest of path after prefix, if prefix is a whole number of components. */
+static const char *path_rest(const char *path, const char *prefix)
+{
+    size_t length = strlen(prefix);
+
+    if (strncmp(path, prefix, length)) {
+        return NULL;
+    }
+
+    path += length;
+    return ((*path == '\0') || (*path == '/')) ? path : NULL;
+}
+
+/* "0000:00:1e.0" and what follows: one of our devices? */
+static int path_is_pci_device(const char *name,
+                              const softefa_options_t *options)
+{
+    unsigned slot, i;
+    int length = 0;
+
+    if ((sscanf(name, "0000:00:%2x.0%n", &slot, &length) != 1) ||
+        (length == 0) || ((name[length] != '\0') && (name[length] != '/'))) {
+        return 0;
+    }
+
+    i = PCI_FIRST_SLOT - slot;
+    return (slot <= PCI_FIRST_SLOT) && (i < options->devices);
+}
+
+/* Splits path into the tree's directory and the rest. NULL: not ours. */
+static const char *path_match(const char *path, const char **dir)
+{
+    static const struct {
+        const char *prefix;
+        const char *dir;
+    } prefix_table[] = {
+        {"/sys/class/infiniband_verbs", "class/infiniband_verbs"},
+        {"/sys/class/infiniband", "class/infiniband"},
+        {DEV_DIR, "cdev"},
+    };
+    static const struct {
+        const char *prefix;
+        const char *dir;
+    } pci_table[] = {
+        {PCI_DEVICES, "bus/pci/devices/"},
+        {PCI_BUS, "devices/pci0000:00/"},
+    };
+    const softefa_options_t *options;
+    const char *rest;
+    size_t i, length;
+
+    for (i = 0; i < ARRAY_SIZE(prefix_table); ++i) {
+        rest = path_rest(path, prefix_table[i].prefix);
+        if ((rest != NULL) && (softefa_options() != NULL)) {
+            *dir = prefix_table[i].dir;
+            return rest;
+        }
+    }
+
+    for (i = 0; i < ARRAY_SIZE(pci_table); ++i) {
+        length = strlen(pci_table[i].prefix);
+        if (!strncmp(path, pci_table[i].prefix, length)) {
+            options = softefa_options();
+            if ((options != NULL) &&
+                path_is_pci_device(path + length, options)) {
+                *dir = pci_table[i].dir;
+                return path + length;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+int softefa_path_uverbs(const char *path)
+{
+    const softefa_options_t *options;
+    unsigned index;
+    int length = 0;
+
+    if ((path == NULL) || strncmp(path, DEV_DIR, sizeof(DEV_DIR) - 1) ||
+        (sscanf(path, DEV_DIR "/uverbs%3u%n", &index, &length) != 1) ||
+        (path[length] != '\0')) {
+        return -1;
+    }
+
+    options = softefa_options();
+    return ((options != NULL) && (index < options->devices)) ? (int)index : -1;
+}
+
+const char *softefa_path_rewrite(const char *path, char buf[PATH_MAX])
+{
+    const char *rest, *dir, *root;
+    int saved_errno = errno;
+    int length      = 0;
+
+    if (path == NULL) {
+        errno = EFAULT;
+        return NULL;
+    }
+
+    if (strncmp(path, "/sys/", 5) &&
+        strncmp(path, DEV_DIR, sizeof(DEV_DIR) - 1)) {
+        return path;
+    }
+
+    rest = path_match(path, &dir);
+    if (rest == NULL) {
+        errno = saved_errno;
+        return path;
+    }
+
+    pthread_mutex_lock(&tree_lock);
+    root = tree_get(softefa_options());
+    if (root != NULL) {
+        length = snprintf(buf, PATH_MAX, "%s/%s%s", root, dir, rest);
+    }
+    pthread_mutex_unlock(&tree_lock);
+    if (root == NULL) {
+        return NULL;
+    }
+
+    if (length >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return NULL;
+    }
+
+    errno = saved_errno;
+    return buf;
+}
+
+void softefa_path_restore(char path[PATH_MAX])
+{
+    char root[PATH_MAX], copy[PATH_MAX];
+    const char *rest, *dev;
+
+    pthread_mutex_lock(&tree_lock);
+    if ((tree_root[0] == '\0') || (realpath(tree_root, root) == NULL)) {
+        root[0] = '\0';
+    }
+    pthread_mutex_unlock(&tree_lock);
+
+    rest = (root[0] == '\0') ? NULL : path_rest(path, root);
+    if (rest != NULL) {
+        dev = path_rest(rest, "/cdev");
+        strcpy(copy, (dev != NULL) ? dev : rest);
+        snprintf(path, PATH_MAX, "%s%.*s", (dev != NULL) ? DEV_DIR : "/sys",
+                 PATH_MAX - 32, copy);
+    }
+}
