@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that ucx-efa needs and nothing else.
+#
+#   contrib/install-deps.sh [build|demo|check] [--list]
+#
+#   build   to build and install the product
+#   demo    build, and what contrib/demo.sh runs
+#   check   demo, and what contrib/check.sh needs: all (default)
+#   --list  print the names, install nothing
+#
+# As root it calls apt-get; otherwise it says what to install. Nothing is done,
+# and apt is not called, when all is there.
+set -euo pipefail
+
+build=(autoconf automake libtool make gcc libc6-dev
+       libucx-dev ucx-utils libibverbs-dev ibverbs-providers
+       dpkg-dev xz-utils)              # ucx-headers.sh: the source package
+demo=(openmpi-bin libopenmpi-dev ibverbs-utils)
+check=(g++ clang libgtest-dev valgrind
+       perftest libfabric-bin mpich libmpich-dev
+       python3-pyverbs                 # rdma-core's own tests of EFA
+       gdb procps)
+
+what=check
+list=n
+for arg in "$@"; do
+    case $arg in
+    build|demo|check) what=$arg ;;
+    --list)           list=y ;;
+    -h|--help)        sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "install-deps.sh: unknown argument '$arg' (try --help)" >&2
+       exit 2 ;;
+    esac
+done
+
+case $what in
+build) packages=("${build[@]}") ;;
+demo)  packages=("${build[@]}" "${demo[@]}") ;;
+check) packages=("${build[@]}" "${demo[@]}" "${check[@]}") ;;
+esac
+
+if [ "$list" = y ]; then
+    printf '%s\n' "${packages[@]}"
+    exit 0
+fi
+
+if ! command -v dpkg-query > /dev/null; then
+    echo "install-deps.sh: this is no Debian system. Install the equivalents" \
+         "of: ${packages[*]}" >&2
+    exit 1
+fi
+
+missing=()
+# dpkg-query replaces the ${...}, not the shell
+# shellcheck disable=SC2016
+installed=" $(dpkg-query -W -f '${db:Status-Status}:${Package}\n' \
+    "${packages[@]}" 2> /dev/null | sed -n 's/^installed://p' | tr '\n' ' ')"
+for package in "${packages[@]}"; do
+    case $installed in
+    *" $package "*) ;;
+    *) missing+=("$package") ;;
+    esac
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+    {
+        echo "install-deps.sh: packages are missing and you are not root." \
+             "Install them with:"
+        echo "  apt-get install --no-install-recommends ${missing[*]}"
+    } >&2
+    exit 1
+fi
+
+echo "install-deps.sh: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+run()
+{
+    "$@" > "$log" 2>&1 < /dev/null && return
+    tail -n 20 "$log" >&2
+    echo "install-deps.sh: '$1 $2' failed, see above. Is the network there," \
+         "and does another apt run?" >&2
+    exit 1
+}
+# Lists of a failing third party do not matter if the packages are found
+apt-get -q update > "$log" 2>&1 < /dev/null || grep '^[EW]:' "$log" >&2 || true
+run apt-get -qy install --no-install-recommends "${missing[@]}"

@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# Fetches the UCX source tree of exactly the installed version, for the private
+# headers that the transport is built with, and prints its directory.
+#
+#   contrib/ucx-headers.sh [--version VERSION] [--force]
+#
+# Source: the Debian (or Ubuntu) source package of the installed libucx0. apt
+# works on a state directory of its own: its sources are the system's with
+# deb-src added, the system's own lists and configuration stay as they are, and
+# no privilege is needed. The tree is kept outside of the project, in
+# ${XDG_CACHE_HOME:-~/.cache}/ucx-efa/ucx-<version>; a second run only prints it.
+# With a UCX that is no Debian package, use ./configure --with-ucx-src=DIR.
+set -euo pipefail
+
+die()
+{
+    echo "ucx-headers.sh: $*" >&2
+    exit 1
+}
+
+version=
+force=n
+while [ $# -gt 0 ]; do
+    case $1 in
+    --version) version=${2:?--version needs a value}; shift ;;
+    --force)   force=y ;;
+    -h|--help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) die "unknown option '$1' (try --help)" ;;
+    esac
+    shift
+done
+
+# The Debian version of the source package, such as 1.13.1-1.
+if [ -z "$version" ]; then
+    command -v dpkg-query > /dev/null ||
+        die "this is no Debian system: get the source of your UCX version" \
+            "yourself and give it to configure with --with-ucx-src=DIR"
+    # dpkg-query replaces the ${...}, not the shell
+    # shellcheck disable=SC2016
+    version=$(dpkg-query -W -f '${db:Status-Status} ${source:Version}\n' \
+        libucx0 2> /dev/null | sed -n 's/^installed //p') || true
+    [ -n "$version" ] ||
+        die "the package libucx0 is not installed: run" \
+            "contrib/install-deps.sh, or give configure --with-ucx-src=DIR" \
+            "for a UCX of your own"
+fi
+upstream=${version#*:}
+upstream=${upstream%-*}
+upstream=${upstream%%+*}
+
+cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/ucx-efa
+tree=$cache/ucx-$upstream
+marker=$tree/.ucx-efa-source
+
+if [ "$force" = n ] && [ -f "$marker" ] && [ "$(cat "$marker")" = "$version" ]
+then
+    echo "$tree"
+    exit 0
+fi
+
+for tool in apt-get dpkg-source; do
+    command -v $tool > /dev/null ||
+        die "$tool is missing: run contrib/install-deps.sh (package dpkg-dev)"
+done
+
+mkdir -p "$cache"
+work=$(mktemp -d "$cache/fetch.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+# apt's sandbox user must reach the state when root runs this
+mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial" \
+    "$work/parts" "$work/source"
+if [ "$(id -u)" = 0 ] && id _apt > /dev/null 2>&1; then
+    sandbox=(-o APT::Sandbox::User=root)
+else
+    sandbox=()
+fi
+
+# The system's sources, of both formats, as sources of source packages. Only
+# what can hold ucx: archives of other suppliers are left out.
+sources=$work/sources.list
+: > "$sources"
+etc=/etc/apt
+for file in "$etc/sources.list" "$etc"/sources.list.d/*.list; do
+    [ -r "$file" ] || continue
+    sed -n -E 's/^[[:space:]]*deb[[:space:]]+/deb-src /p' "$file" >> "$sources"
+done
+for file in "$etc"/sources.list.d/*.sources; do
+    [ -r "$file" ] || continue
+    # a stanza at a time: Types becomes deb-src, Architectures has no meaning
+    awk 'BEGIN { RS = ""; ORS = "\n\n" }
+         {
+             out = ""; skip = 0
+             n = split($0, line, "\n")
+             for (i = 1; i <= n; ++i) {
+                 low = tolower(line[i])
+                 if (low ~ /^enabled:[ \t]*(no|false|0)/) skip = 1
+                 if (low ~ /^#/ || low ~ /^architectures:/) continue
+                 if (low ~ /^types:/) line[i] = "Types: deb-src"
+                 out = out line[i] "\n"
+             }
+             if (!skip) print out
+         }' "$file" > "$work/parts/$(basename "$file")"
+done
+if [ ! -s "$sources" ] && ! ls "$work"/parts/*.sources > /dev/null 2>&1; then
+    die "no package sources in $etc: give configure --with-ucx-src=DIR"
+fi
+
+apt()
+{
+    apt-get -q -o Dir::State="$work/state" -o Dir::State::lists="lists" \
+        -o Dir::State::status=/var/lib/dpkg/status \
+        -o Dir::Cache="$work/cache" \
+        -o Dir::Etc::sourcelist="$sources" -o Dir::Etc::sourceparts="$work/parts" \
+        -o APT::Get::List-Cleanup=false \
+        -o Acquire::Languages=none \
+        "${sandbox[@]}" "$@"
+}
+
+echo "ucx-headers.sh: fetching the source of ucx $version" >&2
+# One archive that fails (a third party's) does not matter if ucx is found.
+apt -o Acquire::Retries=2 update > "$work/log" 2>&1 || true
+if ! (cd "$work/source" &&
+      apt --only-source --download-only source "ucx=$version") \
+      >> "$work/log" 2>&1; then
+    grep -E '^(E|W|Err)' "$work/log" | head -n 5 >&2
+    die "cannot fetch the source package ucx $version. Offline? Then copy the" \
+        "tree from another machine to $tree or give configure" \
+        "--with-ucx-src=DIR. If the archive no longer has this version," \
+        "upgrade libucx0 first"
+fi
+
+dsc=$(find "$work/source" -name 'ucx_*.dsc' | head -n 1)
+[ -n "$dsc" ] || die "apt-get source left no ucx_*.dsc"
+# apt-get has checked the hashes against the signed list of the archive
+dpkg-source --no-check -x "$dsc" "$work/tree" > "$work/log" 2>&1 || {
+    cat "$work/log" >&2
+    die "cannot unpack $dsc"
+}
+[ -r "$work/tree/src/uct/base/uct_iface.h" ] ||
+    die "the source package of ucx $version has no src/uct/base/uct_iface.h"
+echo "$version" > "$work/tree/.ucx-efa-source"
+
+rm -rf "$tree"
+mv "$work/tree" "$tree"
+echo "$tree"
