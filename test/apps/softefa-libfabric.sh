@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# libfabric's EFA provider between two processes over Soft-EFA: fi_pingpong
+# checks the data it gets (-c). Both endpoints of one host would otherwise
+# speak through libfabric's own shared memory.
+. "$(dirname "$0")/common.sh"
+
+need fi_pingpong libfabric-bin
+need fi_info libfabric-bin
+
+export FI_EFA_ENABLE_SHM_TRANSFER=0
+
+# pingpong NAME ITERATIONS "SIZES" ARGS...
+pingpong()
+{
+    local name=$1 count=$2 sizes=$3 port server got
+    local server_status=0 client_status=0
+    shift 3
+
+    port=$(free_port)
+    "$EFARUN" --soft --quiet fi_pingpong -p efa -c -I "$count" -B "$port" "$@" \
+        >"$TMPDIR/server" 2>&1 &
+    server=$!
+    if ! wait_port "$port" "$server"; then
+        wait "$server" || server_status=$?
+        not_ok "$name" "the server ended with $server_status before it listened"
+        sed 's/^/    /' "$TMPDIR/server"
+        return
+    fi
+
+    "$EFARUN" --soft --quiet fi_pingpong -p efa -c -I "$count" -P "$port" "$@" \
+        127.0.0.1 >"$TMPDIR/client" 2>&1 || client_status=$?
+    if [ $client_status -ne 0 ]; then
+        kill "$server" 2>/dev/null
+    fi
+    wait "$server" || server_status=$?
+
+    # Columns: bytes, sent, acknowledged, total, time, ... The third says how
+    # many were checked.
+    got=$(awk -v n="$2" '$2 ~ /^[0-9]/ && $3 ~ /^=/ { print $1 }' \
+        "$TMPDIR/client" | tr '\n' ' ' | sed 's/ $//')
+    if [ $client_status -ne 0 ] || [ $server_status -ne 0 ]; then
+        not_ok "$name" "client ended with $client_status, server with $server_status"
+    elif [ "$got" != "$sizes" ]; then
+        not_ok "$name" "results for sizes '$got', not '$sizes'"
+    else
+        ok "$name"
+        return
+    fi
+    sed 's/^/    client: /' "$TMPDIR/client"
+    sed 's/^/    server: /' "$TMPDIR/server"
+}
+
+count=$(scaled 1000)
+
+for type in FI_EP_RDM FI_EP_DGRAM; do
+    if "$EFARUN" --soft --quiet fi_info -p efa -t $type >"$TMPDIR/info" 2>&1 &&
+           grep -q 'domain: efa_0' "$TMPDIR/info"; then
+        ok "fi_info -t $type finds efa_0"
+    else
+        not_ok "fi_info -t $type finds efa_0" "$(tail -n 1 "$TMPDIR/info")"
+    fi
+done
+
+for mode in msg tagged; do
+    for size in 1 64 4096 8928 65536 1048576; do
+        pingpong "rdm $mode, $size bytes" "$count" "$(unit $size)" \
+            -e rdm -m $mode -S $size
+    done
+done
+for size in 1 64 4096 8000; do
+    pingpong "dgram, $size bytes" "$count" "$(unit $size)" -e dgram -S $size
+done
+
+finish

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# perftest between two processes over Soft-EFA: latency and bandwidth of SRD
+# and UD, RDMA read, several QPs, two devices. Both sides must end well, and
+# the report must have a line of plausible numbers for each size asked for.
+. "$(dirname "$0")/common.sh"
+
+need ib_send_lat perftest
+need ib_send_bw perftest
+need ib_read_bw perftest
+need ib_read_lat perftest
+
+# lines FILE ITERATIONS: the sizes that the report has results for. Latency and
+# bandwidth reports have the size first, the iterations second.
+sizes_reported()
+{
+    awk -v n="$2" '$1 ~ /^[0-9]+$/ && $2 == n && $4 > 0 {
+        printf "%s%s", separator, $1; separator = " "
+    }' "$1"
+}
+
+# pair NAME "SIZES" ITERATIONS SERVER_OPTIONS CLIENT_OPTIONS PROGRAM ARGS...
+pair()
+{
+    local name=$1 sizes=$2 count=$3 server_options=$4 client_options=$5
+    local port server server_status=0 client_status=0 got
+    shift 5
+
+    port=$(free_port)
+    # shellcheck disable=SC2086 # the options are words
+    "$EFARUN" --soft --quiet --devices 2 "$@" -F -x 0 -n "$count" -p "$port" \
+        $server_options >"$TMPDIR/server" 2>&1 &
+    server=$!
+    if ! wait_port "$port" "$server"; then
+        wait "$server" || server_status=$?
+        not_ok "$name" "the server ended with $server_status before it listened"
+        sed 's/^/    /' "$TMPDIR/server"
+        return
+    fi
+
+    # shellcheck disable=SC2086
+    "$EFARUN" --soft --quiet --devices 2 "$@" -F -x 0 -n "$count" -p "$port" \
+        $client_options 127.0.0.1 >"$TMPDIR/client" 2>&1 || client_status=$?
+    if [ $client_status -ne 0 ]; then
+        kill "$server" 2>/dev/null
+    fi
+    wait "$server" || server_status=$?
+
+    got=$(sizes_reported "$TMPDIR/client" "$count")
+    if [ $client_status -ne 0 ] || [ $server_status -ne 0 ]; then
+        not_ok "$name" "client ended with $client_status, server with $server_status"
+    elif [ "$got" != "$sizes" ]; then
+        not_ok "$name" "results for sizes '$got', not '$sizes'"
+    else
+        ok "$name"
+        return
+    fi
+    sed 's/^/    client: /' "$TMPDIR/client"
+    sed 's/^/    server: /' "$TMPDIR/server"
+}
+
+count=$(scaled 5000)
+one="-d efa_0"
+two="-d efa_1"
+
+for size in 1 32 33 4096 8928; do
+    pair "ib_send_lat SRD, $size bytes" $size "$count" "$one" "$one" \
+        ib_send_lat -c SRD -s $size
+done
+pair "ib_send_lat SRD, two devices" 64 "$count" "$one" "$two" \
+    ib_send_lat -c SRD -s 64
+pair "ib_send_lat SRD, no inline" 8 "$count" "$one" "$one" \
+    ib_send_lat -c SRD -s 8 -I 0
+for size in 8 64 4096 8928; do
+    pair "ib_send_bw SRD, $size bytes" $size "$count" "$one" "$one" \
+        ib_send_bw -c SRD -s $size
+done
+pair "ib_send_bw SRD, both ways" 4096 "$count" "$one" "$one" \
+    ib_send_bw -c SRD -s 4096 -b
+pair "ib_send_bw SRD, all sizes" \
+    "2 4 8 16 32 64 128 256 512 1024 2048 4096 8192" "$count" "$one" "$one" \
+    ib_send_bw -c SRD -a
+pair "ib_read_lat SRD, 8 bytes" 8 "$count" "$one" "$one" \
+    ib_read_lat -c SRD -s 8
+for size in 64 65536 1048576; do
+    pair "ib_read_bw SRD, $size bytes" $size "$count" "$one" "$one" \
+        ib_read_bw -c SRD -s $size
+done
+pair "ib_read_bw SRD, two devices" 65536 "$count" "$one" "$two" \
+    ib_read_bw -c SRD -s 65536
+for size in 8 4096; do
+    pair "ib_send_lat UD, $size bytes" $size "$count" "$one" "$one" \
+        ib_send_lat -c UD -s $size
+done
+
+finish

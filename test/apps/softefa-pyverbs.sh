@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# The EFA, SRD and general verbs tests that rdma-core's authors wrote, from the
+# Debian package of the installed version (python3-pyverbs carries them as
+# documentation), over Soft-EFA. A test they skip is a skip here, not a pass;
+# of the EFA and SRD tests none may be skipped.
+. "$(dirname "$0")/common.sh"
+
+need python3 python3
+
+if ! python3 -c 'import pyverbs.device' 2>/dev/null; then
+    not_ok "pyverbs" "not installed: apt-get install python3-pyverbs"
+    finish
+fi
+
+# fetch DIR: the tests where documentation was left out of the installation
+fetch_tests()
+{
+    local cache=${XDG_CACHE_HOME:-$HOME/.cache}/ucx-efa version
+
+    version=$(dpkg-query -W -f '${Version}' python3-pyverbs) || return 1
+    if [ ! -d "$cache/pyverbs-$version" ]; then
+        (
+            mkdir -p "$TMPDIR/deb" && cd "$TMPDIR/deb" &&
+                apt-get download "python3-pyverbs=$version" &&
+                dpkg-deb -x python3-pyverbs_*.deb "$TMPDIR/deb/x" &&
+                mkdir -p "$cache" &&
+                mv "$TMPDIR/deb/x/usr/share/doc/rdma-core/tests" \
+                    "$cache/pyverbs-$version"
+        ) >"$TMPDIR/fetch" 2>&1 || return 1
+    fi
+    tests=$cache/pyverbs-$version
+}
+
+tests=/usr/share/doc/rdma-core/tests
+if [ ! -e $tests/test_efa_srd.py.gz ] && ! fetch_tests; then
+    not_ok "pyverbs' tests" "not installed, and apt-get download failed: $(tail -n 1 "$TMPDIR/fetch")"
+    finish
+fi
+
+mkdir -p "$TMPDIR/pyverbs" && cp -r "$tests" "$TMPDIR/pyverbs/tests" &&
+    gunzip -qf "$TMPDIR"/pyverbs/tests/*.gz
+
+run_tests()
+{
+    local name=$1 status=0
+    shift
+
+    (
+        cd "$TMPDIR/pyverbs" &&
+            PYTHONPATH=$TMPDIR/pyverbs "$EFARUN" --soft --quiet python3 \
+                "$TOP/test/apps/softefa-pyverbs.py" "$@"
+    ) >"$TMPDIR/out" 2>"$TMPDIR/err" || status=$?
+    add_results "$TMPDIR/out"
+    # 0: all passed or skipped, 1: some failed, each with a line of its own
+    if [ $status -gt 1 ] || ! grep -q '^ok ' "$TMPDIR/out"; then
+        not_ok "$name" "python3 ended with status $status"
+        sed 's/^/    /' "$TMPDIR/err"
+    fi
+}
+
+run_tests "EFA and SRD" --no-skip test_efadv test_efa_srd
+run_tests "general verbs" test_device test_pd test_mr test_cq test_cqex \
+    test_cq_events test_qp test_qpex test_addr test_shared_pd test_fork \
+    test_parent_domain test_relaxed_ordering
+
+finish
