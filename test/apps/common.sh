@@ -1,1 +1,151 @@
-# sourced
+# shellcheck shell=bash
+# Sourced by every script here, before anything else. Says what is ok, counts
+# it, and finds what the scripts need. See ../README.md for the lines printed.
+#
+# Run by hand: BUILD=<build tree> test/apps/<name>.sh
+
+set -uo pipefail
+
+TOP=${TOP:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
+BUILD=${BUILD:-$TOP/build}
+EFARUN=${EFARUN:-$BUILD/src/tools/efarun}
+APPS=${APPS:-$BUILD/test/apps}
+VARIANT=${VARIANT:-plain}
+TEST_SCALE=${TEST_SCALE:-100}
+export TOP BUILD EFARUN APPS VARIANT TEST_SCALE
+
+if [ ! -x "$EFARUN" ]; then
+    echo "not ok ${0##*/}: $EFARUN is missing: build first, or set BUILD"
+    exit 1
+fi
+
+common_own_tmp=
+if [ -z "${TMPDIR:-}" ] || [ -z "${SOFTEFA_FABRIC:-}" ]; then
+    TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/ucx-efa-test.XXXXXX")
+    common_own_tmp=$TMPDIR
+    # a fabric of its own: other runs of this user do not meet this one
+    SOFTEFA_FABRIC=test-$$
+    export TMPDIR SOFTEFA_FABRIC
+fi
+
+common_failed=0
+common_done=0
+
+common_exit()
+{
+    [ -z "$common_own_tmp" ] || rm -rf "$common_own_tmp"
+    if [ $common_done = 0 ]; then
+        echo "not ok ${0##*/}: ended before it was finished"
+        exit 1
+    fi
+}
+trap common_exit EXIT
+trap 'exit 1' INT TERM
+
+ok()
+{
+    echo "ok $1"
+}
+
+# not_ok NAME WHY: one line, the why at the end
+not_ok()
+{
+    common_failed=$((common_failed + 1))
+    echo "not ok $1: ${2//$'\n'/ }"
+}
+
+# skip NAME WHY
+skip()
+{
+    echo "skip $1: $2"
+}
+
+# The last command of every script.
+finish()
+{
+    common_done=1
+    [ $common_failed = 0 ]
+    exit
+}
+
+# check NAME COMMAND...: ok if the command succeeds; its output is shown if not
+check()
+{
+    local name=$1 status=0
+    shift
+
+    "$@" > "$TMPDIR/check.out" 2>&1 < /dev/null || status=$?
+    if [ $status = 0 ]; then
+        ok "$name"
+    else
+        not_ok "$name" "'$1' ended with status $status"
+        tail -n 30 "$TMPDIR/check.out" | sed 's/^/    /'
+    fi
+    return $status
+}
+
+# add_results FILE: lines in this convention that another program printed
+add_results()
+{
+    grep -v -E '^(ok|not ok|skip) ' "$1" | sed 's/^/    /'
+    grep -E '^(ok|not ok|skip) ' "$1"
+    common_failed=$((common_failed + $(grep -c '^not ok ' "$1")))
+}
+
+# need COMMAND PACKAGE: the whole script is skipped without it
+need()
+{
+    if ! command -v "$1" > /dev/null; then
+        skip "${0##*/}" "no $1 (Debian package $2)"
+        finish
+    fi
+}
+
+# scaled COUNT: TEST_SCALE percent of it, at least 1
+scaled()
+{
+    local count=$(($1 * TEST_SCALE / 100))
+
+    echo $((count > 0 ? count : 1))
+}
+
+# A TCP port of the loopback interface that nobody uses now.
+free_port()
+{
+    local port hex
+
+    while :; do
+        port=$((20000 + (RANDOM % 12000)))
+        hex=$(printf ':%04X ' $port)
+        grep -qs "$hex" /proc/net/tcp /proc/net/tcp6 || break
+    done
+    echo $port
+}
+
+# wait_port PORT PID: until somebody listens there; fails if PID ends first
+wait_port()
+{
+    local listen
+
+    # local address, remote address, state 0A: listening
+    listen=$(printf ':%04X [0-9A-F]*:0000 0A ' "$1")
+    until grep -qs "$listen" /proc/net/tcp /proc/net/tcp6; do
+        # gone, or a zombie that nobody waited for
+        case $(sed 's/.*) //' "/proc/$2/stat" 2> /dev/null) in
+        ''|Z*) return 1 ;;
+        esac
+        sleep 0.05
+    done
+}
+
+# unit BYTES: as fi_pingpong prints a size
+unit()
+{
+    if [ "$1" -ge 1048576 ] && [ $(($1 % 1048576)) = 0 ]; then
+        echo "$(($1 / 1048576))m"
+    elif [ "$1" -ge 1024 ] && [ $(($1 % 1024)) = 0 ]; then
+        echo "$(($1 / 1024))k"
+    else
+        echo "$1"
+    fi
+}

@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+# Runs the suites of test/suites one after the other and adds up.
+#
+#   test/run.sh [--build DIR] [--variant plain|asan|valgrind] [--counts FILE]
+#               [--list] [SUITE...]
+#
+# A SUITE is a name of test/suites or the beginning of some. The output of each
+# goes to DIR/test-logs/ and is shown if it fails. The last line is
+# "N passed, N failed[, N skipped]"; --counts adds these numbers to FILE.
+set -uo pipefail
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+build=$PWD
+variant=plain
+counts=
+list=n
+wanted=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --build)   build=$(cd "$2" && pwd) || exit 2; shift ;;
+    --variant) variant=$2; shift ;;
+    --counts)  counts=$2; shift ;;
+    --list)    list=y ;;
+    -h|--help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) echo "run.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
+    *)  wanted+=("$1") ;;
+    esac
+    shift
+done
+
+case $variant in
+plain|asan) scale=100 ;;
+valgrind)   scale=2 ;;
+*) echo "run.sh: no variant '$variant'" >&2; exit 2 ;;
+esac
+
+export TOP=$top BUILD=$build VARIANT=$variant
+export EFARUN=$build/src/tools/efarun APPS=$build/test/apps
+export TEST_SCALE=${TEST_SCALE:-$scale}
+export SOFTEFA_FABRIC=test-$$
+if [ ! -x "$EFARUN" ]; then
+    echo "run.sh: $EFARUN is missing: build first (make check-programs)" >&2
+    exit 2
+fi
+
+# Seconds that only end what hangs
+limit=${TEST_TIMEOUT:-600}
+
+logs=$build/test-logs
+mkdir -p "$logs"
+work=$(mktemp -d "${TMPDIR:-/tmp}/ucx-efa-run.XXXXXX")
+export TMPDIR=$work/tmp
+trap 'rm -rf "$work"' EXIT
+# interrupted: timeout(1) passes the signal on to what it started
+trap 'trap "" INT TERM; [ -z "${job:-}" ] || kill "$job" 2>/dev/null; exit 130' \
+    INT TERM
+
+is_wanted()
+{
+    local name
+
+    [ ${#wanted[@]} -gt 0 ] || return 0
+    for name in "${wanted[@]}"; do
+        case $1 in "$name"|"$name"-*) return 0 ;; esac
+    done
+    return 1
+}
+
+# The sanitizer's runtime must be the first library, also of programs that are
+# not built with it (ucx_info, mpirun, python).
+asan_runtime()
+{
+    local lib libs=
+
+    for lib in libasan.so libubsan.so; do
+        lib=$(readlink -f "$("${CC:-gcc}" -print-file-name=$lib)")
+        libs=$libs${libs:+:}$lib
+    done
+    echo "$libs"
+}
+
+passed=0
+failed=0
+skipped=0
+
+run_suite()
+{
+    local name=$1 program=$3 log=$logs/$1${variant:+-$variant}.log
+    local argv=() status=0 start=$SECONDS p f s env=()
+    local options=$2
+    shift 3
+
+    case $program in
+    *.sh) argv=("$top/test/apps/$program" "$@") ;;
+    *)
+        program=$build/test/gtest/$program
+        argv=("$program" "$@")
+        if [ "$variant" = valgrind ]; then
+            # Leaks: those the tests provoke in the product count
+            argv=(valgrind --quiet --error-exitcode=99 --trace-children=yes
+                  --leak-check=full --show-leak-kinds=definite
+                  --errors-for-leak-kinds=definite
+                  --suppressions="$top/test/valgrind.supp"
+                  "${argv[@]}")
+        fi
+        if [ "$options" != - ]; then
+            IFS=, read -r -a options <<< "$options"
+            argv=("$EFARUN" --quiet "${options[@]}" -- "${argv[@]}")
+        fi
+        ;;
+    esac
+    if [ "$variant" = asan ]; then
+        env=(LD_PRELOAD="$(asan_runtime)"
+             ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:detect_stack_use_after_return=1}"
+             LSAN_OPTIONS="${LSAN_OPTIONS:-suppressions=$top/test/lsan.supp:print_suppressions=0}"
+             UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}")
+    fi
+
+    mkdir -p "$TMPDIR"
+    printf '%-28s ' "$name"
+    # The preloads are for what is tested, not for timeout itself
+    timeout -k 10 "$limit" env ${env[@]+"${env[@]}"} "${argv[@]}" \
+        > "$log" 2>&1 < /dev/null &
+    job=$!
+    wait $job || status=$?
+    job=
+    rm -rf "$TMPDIR"
+
+    # GoogleTest writes a failed test twice: count where it ran
+    p=$(grep -c -a -E '^(ok |\[       OK \] )' "$log")
+    f=$(grep -c -a -E '^(not ok |\[  FAILED  \] .* \([0-9]+ ms\)$)' "$log")
+    s=$(grep -c -a -E '^(skip |\[  SKIPPED \] .* \([0-9]+ ms\)$)' "$log")
+    why=
+    if [ $status = 124 ] || [ $status = 137 ]; then
+        why="not finished after $limit s"
+    elif [ $status -gt 128 ]; then
+        why="ended by signal $((status - 128))"
+    elif [ $status != 0 ] && [ "$f" = 0 ]; then
+        why="ended with status $status"
+    elif [ $((p + f + s)) = 0 ]; then
+        why="ran no test"
+    fi
+    [ -z "$why" ] || f=$((f + 1))
+
+    passed=$((passed + p))
+    failed=$((failed + f))
+    skipped=$((skipped + s))
+    printf '%4d ok, %d failed, %d skipped  %4d s%s\n' "$p" "$f" "$s" \
+        $((SECONDS - start)) "${why:+  $why}"
+    grep -a -E '^skip ' "$log" | sed 's/^/    /'
+    if [ "$f" != 0 ]; then
+        grep -a -E -B 12 '^(not ok |\[  FAILED  \] .* \([0-9]+ ms\)$)' "$log" |
+            tail -n 60 | sed 's/^/    /'
+        [ -z "$why" ] || tail -n 25 "$log" | sed 's/^/    /'
+        echo "    log: $log"
+    fi
+}
+
+while read -r name variants options command; do
+    case $name in ''|'#'*) continue ;; esac
+    is_wanted "$name" || continue
+    case ,$variants, in *,"$variant",*) ;; *) continue ;; esac
+    if [ "$list" = y ]; then
+        echo "$name"
+        continue
+    fi
+    # shellcheck disable=SC2086 # the command's words
+    run_suite "$name" "$options" $command
+done < "$top/test/suites"
+[ "$list" = n ] || exit 0
+
+if [ $((passed + failed + skipped)) = 0 ]; then
+    echo "run.sh: no such suite: ${wanted[*]:-}" >&2
+    exit 2
+fi
+# "passed failed skipped", for whoever adds several runs up
+[ -z "$counts" ] || echo "$passed $failed $skipped" >> "$counts"
+line="$passed passed, $failed failed"
+[ $skipped = 0 ] || line="$line, $skipped skipped"
+echo "$line"
+[ $failed = 0 ]
