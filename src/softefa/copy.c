@@ -1,0 +1,143 @@
+/*
+ * Moving payload: memcpy in one process, process_vm_* between two.
+ *
+ * process_vm_* names the other process by pid. A pid is trusted for at most
+ * 20 ms after the process was seen to hold its lock (softefa_proc_alive), too
+ * short for the number to come round again.
+ */
+#define _GNU_SOURCE
+#include "log.h"
+#include "object.h"
+
+#include <errno.h>
+#include <sys/uio.h>
+
+/* Once per process and cause; what to do about it is the same every time. */
+static void copy_error(const softefa_shm_proc_t *proc, const char *cause)
+{
+    static atomic_bool said;
+
+    if (!atomic_exchange(&said, true)) {
+        softefa_error("cannot reach the memory of process %d: %s. All "
+                      "processes of a fabric need one user, one PID namespace "
+                      "and, where Yama is set, kernel.yama.ptrace_scope=0",
+                      proc->pid, cause);
+    }
+}
+
+static void copy_local(const struct iovec *dst, const struct iovec *src,
+                       size_t length)
+{
+    size_t dst_used = 0, src_used = 0, part;
+
+    while (length > 0) {
+        part = dst->iov_len - dst_used;
+        if (part > src->iov_len - src_used) {
+            part = src->iov_len - src_used;
+        }
+        memcpy((char*)dst->iov_base + dst_used,
+               (const char*)src->iov_base + src_used, part);
+        length   -= part;
+        dst_used += part;
+        src_used += part;
+        if (dst_used == dst->iov_len) {
+            ++dst;
+            dst_used = 0;
+        }
+        if (src_used == src->iov_len) {
+            ++src;
+            src_used = 0;
+        }
+    }
+}
+
+static bool copy_reachable(uint32_t slot, int *error)
+{
+    const softefa_shm_proc_t *shm  = softefa_fabric.shm->proc;
+    const softefa_shm_proc_t *proc = &shm[slot];
+
+    if (softefa_unlikely(!softefa_proc_alive(slot, false))) {
+        *error = ESRCH;
+        return false;
+    }
+
+    if (softefa_unlikely(proc->pidns != shm[softefa_fabric.slot].pidns)) {
+        copy_error(proc, "it is in another PID namespace");
+        *error = EPERM;
+        return false;
+    }
+
+    return true;
+}
+
+static int copy_result(uint32_t slot, ssize_t ret, size_t length)
+{
+    if (softefa_likely(ret == (ssize_t)length)) {
+        return 0;
+    }
+
+    if (ret >= 0) {
+        return EFAULT;
+    }
+
+    switch (errno) {
+    case ESRCH:
+        return ESRCH;
+    case EPERM:
+    case ENOSYS:
+        copy_error(&softefa_fabric.shm->proc[slot], strerror(errno));
+        return EPERM;
+    default:
+        return EFAULT;
+    }
+}
+
+int softefa_copy_to(uint32_t slot, const struct iovec *local,
+                    unsigned num_local, const struct iovec *remote,
+                    unsigned num_remote, size_t length)
+{
+    ssize_t ret;
+    int error;
+
+    if (length == 0) {
+        return 0;
+    }
+
+    if (slot == softefa_fabric.slot) {
+        copy_local(remote, local, length);
+        return 0;
+    }
+
+    if (!copy_reachable(slot, &error)) {
+        return error;
+    }
+
+    ret = process_vm_writev(softefa_fabric.shm->proc[slot].pid, local,
+                            num_local, remote, num_remote, 0);
+    return copy_result(slot, ret, length);
+}
+
+int softefa_copy_from(uint32_t slot, const struct iovec *local,
+                      unsigned num_local, const struct iovec *remote,
+                      unsigned num_remote, size_t length)
+{
+    ssize_t ret;
+    int error;
+
+    if (length == 0) {
+        return 0;
+    }
+
+    if (slot == softefa_fabric.slot) {
+        copy_local(local, remote, length);
+        return 0;
+    }
+
+    if (!copy_reachable(slot, &error)) {
+        return error;
+    }
+
+    ret = process_vm_readv(softefa_fabric.shm->proc[slot].pid, local,
+                           num_local, remote, num_remote, 0);
+    return copy_result(slot, ret, length);
+}

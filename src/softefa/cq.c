@@ -1,0 +1,277 @@
+/*
+ * Writing completions and raising their events.
+ *
+ *   ring      entry i of a sub-CQ is at (i mod depth); its phase bit is 1 in
+ *             the first round, then flips each round. The four bytes with the
+ *             phase bit are stored last: they are the commit.
+ *   doorbell  [15:0] entries consumed, of all sub-CQs together; [31] arm.
+ *             Any poll clears the arm bit there, so the arm is latched in
+ *             `armed` by softefa_cq_arm() and dropped by the event.
+ *
+ * Death of the writer: `head` is behind the ring by at most one entry; the
+ * next owner of the lock sees the phase bit and catches up.
+ */
+#define _GNU_SOURCE
+#include "log.h"
+#include "object.h"
+#include "sys.h"
+
+#include <errno.h>
+
+/* Writers of completion channels, opened on first use. */
+static pthread_mutex_t event_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    uint32_t generation;
+    int      fd;                     /* + 1, 0: none */
+} event_fd[SOFTEFA_MAX_CHANNELS];
+
+void softefa_event_forget(unsigned channel)
+{
+    pthread_mutex_lock(&event_lock);
+    if (event_fd[channel].fd > 0) {
+        softefa_sys_close(event_fd[channel].fd - 1);
+        event_fd[channel].fd = 0;
+    }
+    pthread_mutex_unlock(&event_lock);
+}
+
+void softefa_event_fork_child(void)
+{
+    unsigned channel;
+
+    pthread_mutex_init(&event_lock, NULL);
+    for (channel = 0; channel < SOFTEFA_MAX_CHANNELS; ++channel) {
+        softefa_event_forget(channel);
+    }
+}
+
+/* Opened for reading too: a channel without its reader must not SIGPIPE us. */
+static int event_open(unsigned channel)
+{
+    char name[SOFTEFA_CHANNEL_NAME];
+
+    snprintf(name, sizeof(name), "ev%u", channel);
+    return softefa_sys_openat(softefa_fabric.dir_fd, name,
+                              O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC, 0);
+}
+
+static bool event_write(unsigned channel, uint64_t cookie)
+{
+    uint32_t generation = softefa_fabric.shm->channel[channel].generation;
+    bool done           = false;
+
+    pthread_mutex_lock(&event_lock);
+    if ((event_fd[channel].fd > 0) &&
+        (event_fd[channel].generation != generation)) {
+        softefa_sys_close(event_fd[channel].fd - 1);
+        event_fd[channel].fd = 0;
+    }
+    if (event_fd[channel].fd == 0) {
+        event_fd[channel].fd         = event_open(channel) + 1;
+        event_fd[channel].generation = generation;
+    }
+    if (event_fd[channel].fd > 0) {
+        done = write(event_fd[channel].fd - 1, &cookie, sizeof(cookie)) ==
+               sizeof(cookie);
+    }
+    pthread_mutex_unlock(&event_lock);
+    return done;
+}
+
+/* Under the lock. A full channel keeps the CQ armed: the next entry tries. */
+static void cq_raise(softefa_shm_cq_t *cq)
+{
+    if ((cq->channel != 0) && event_write(cq->channel - 1, cq->cookie)) {
+        cq->armed = 0;
+        ++cq->events;
+    }
+}
+
+static inline uint32_t cq_phase(const softefa_shm_cq_t *cq, uint32_t pos)
+{
+    return (pos & cq->depth) ? 0 : SOFTEFA_CQE_PHASE;
+}
+
+static inline softefa_io_cqe_t *cq_entry(const softefa_shm_cq_t *cq,
+                                         unsigned sub, uint32_t pos)
+{
+    return softefa_at(cq->ring +
+                      (((uint64_t)sub * cq->depth + (pos & (cq->depth - 1))) *
+                       cq->entry_size));
+}
+
+static inline uint32_t cq_doorbell(const softefa_shm_cq_t *cq)
+{
+    return atomic_load_explicit((_Atomic uint32_t*)softefa_at(cq->db),
+                                memory_order_acquire);
+}
+
+/* Entries written and, as the doorbell has it, not consumed. */
+static inline uint32_t cq_pending(const softefa_shm_cq_t *cq, uint32_t doorbell)
+{
+    uint32_t total = cq->head[0];
+    unsigned sub;
+
+    for (sub = 1; sub < cq->num_sub_cqs; ++sub) {
+        total += cq->head[sub];
+    }
+
+    return (total - doorbell) & SOFTEFA_CQ_DB_CONSUMER;
+}
+
+static void cq_repair(softefa_shm_cq_t *cq)
+{
+    const softefa_io_cqe_t *cqe;
+    bool found = false;
+    unsigned sub;
+
+    if (cq->obj.state != SOFTEFA_STATE_ALIVE) {
+        return;
+    }
+
+    for (sub = 0; sub < cq->num_sub_cqs; ++sub) {
+        cqe = cq_entry(cq, sub, cq->head[sub]);
+        if ((cqe->flags & SOFTEFA_CQE_PHASE) == cq_phase(cq, cq->head[sub])) {
+            ++cq->head[sub];
+            found = true;
+        }
+    }
+
+    if (found && cq->armed) {
+        cq_raise(cq);
+    }
+}
+
+static inline void cq_lock(softefa_shm_cq_t *cq)
+{
+    if (softefa_unlikely(softefa_lock(&cq->lock))) {
+        cq_repair(cq);
+    }
+}
+
+/* Real hardware overwrites silently. So do we, but not silently: lost
+ * completions are the hardest error to find later. */
+static void cq_overrun(softefa_shm_cq_t *cq, const softefa_io_cqe_t *cqe)
+{
+    cq->overrun = 1;
+    softefa_error("CQ OVERRUN: an unpolled completion of QP %u is overwritten, "
+                  "the CQ has %u entries; create it with room for all send "
+                  "and receive requests of its QPs", cqe->qpn,
+                  cq->depth * cq->num_sub_cqs);
+}
+
+static inline void cq_put(softefa_shm_cq_t *cq, unsigned sub,
+                          softefa_io_cqe_t *cqe)
+{
+    uint32_t pos           = cq->head[sub];
+    softefa_io_cqe_t *slot = cq_entry(cq, sub, pos);
+    uint32_t doorbell      = cq_doorbell(cq);
+
+    /* A doorbell of 0 may also be a CQ whose owner has none. */
+    if (softefa_unlikely((doorbell != 0) && !cq->overrun &&
+                         (cq_pending(cq, doorbell) >=
+                          cq->depth * cq->num_sub_cqs))) {
+        cq_overrun(cq, cqe);
+    }
+
+    cqe->flags |= cq_phase(cq, pos);
+    memcpy((char*)slot + sizeof(cqe->first), (char*)cqe + sizeof(cqe->first),
+           cq->entry_size - sizeof(cqe->first));
+    atomic_store_explicit((_Atomic uint32_t*)&slot->first, cqe->first,
+                          memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    cq->head[sub] = pos + 1;
+
+    if (softefa_unlikely(cq->armed)) {
+        cq_raise(cq);
+    }
+}
+
+void softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
+                      softefa_io_cqe_t *cqe)
+{
+    cq_lock(cq);
+    if (softefa_likely(cq->obj.state == SOFTEFA_STATE_ALIVE)) {
+        cq_put(cq, sub, cqe);
+    }
+    softefa_unlock(&cq->lock);
+}
+
+static inline uint32_t journal_id(const softefa_io_cqe_t *cqe)
+{
+    return ((uint32_t)cqe->qpn << 16) | cqe->req_id;
+}
+
+void softefa_cq_write_recv(softefa_shm_cq_t *cq, unsigned sub,
+                           softefa_io_cqe_t *cqe, softefa_shm_qp_t *qp,
+                           uint32_t descriptors)
+{
+    cq_lock(cq);
+    if (softefa_likely(cq->obj.state == SOFTEFA_STATE_ALIVE)) {
+        qp->journal_pos = cq->head[sub];
+        qp->journal_id  = journal_id(cqe);
+        atomic_signal_fence(memory_order_seq_cst);
+        qp->journal_head = softefa_rq_head(qp) + descriptors;
+        atomic_signal_fence(memory_order_seq_cst);
+        cq_put(cq, sub, cqe);
+        atomic_signal_fence(memory_order_seq_cst);
+        softefa_rq_set_head(qp, qp->journal_head);
+    }
+    softefa_unlock(&cq->lock);
+}
+
+/* The last owner died while a completion may have been written: ask the ring
+ * whether it was. An entry that was since overwritten must have been. */
+static void rq_repair(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
+{
+    softefa_shm_cq_t *cq = &dev->cq[qp->recv_cq];
+    bool written         = false;
+    uint32_t since;
+
+    if ((qp->obj.state < SOFTEFA_STATE_ALIVE) ||
+        (qp->journal_head == softefa_rq_head(qp))) {
+        qp->journal_head = softefa_rq_head(qp);
+        return;
+    }
+
+    cq_lock(cq);
+    if (cq->obj.state == SOFTEFA_STATE_ALIVE) {
+        since   = cq->head[qp->recv_sub_cq] - qp->journal_pos;
+        written = (since > cq->depth) ||
+                  ((since > 0) &&
+                   (journal_id(cq_entry(cq, qp->recv_sub_cq,
+                                        qp->journal_pos)) == qp->journal_id));
+    }
+    softefa_unlock(&cq->lock);
+
+    if (written) {
+        softefa_rq_set_head(qp, qp->journal_head);
+    } else {
+        qp->journal_head = softefa_rq_head(qp);
+    }
+}
+
+void softefa_rq_lock(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
+{
+    if (softefa_unlikely(softefa_lock(&qp->lock))) {
+        rq_repair(qp, dev);
+    }
+}
+
+void softefa_cq_arm(softefa_cq_t *handle)
+{
+    softefa_shm_cq_t *cq = handle->shm;
+
+    if (!softefa_dev_valid(handle->dev)) {
+        return;
+    }
+
+    cq_lock(cq);
+    if (cq->obj.state == SOFTEFA_STATE_ALIVE) {
+        cq->armed = 1;
+        if (cq_pending(cq, cq_doorbell(cq)) != 0) {
+            cq_raise(cq);
+        }
+    }
+    softefa_unlock(&cq->lock);
+}

@@ -1,0 +1,726 @@
+/*
+ * Attaching to the fabric's shared memory, liveness of its processes, the
+ * heap for rings. Picture and rules: fabric.h.
+ */
+#define _GNU_SOURCE
+#include "fabric.h"
+#include "log.h"
+#include "object.h"
+#include "sys.h"
+#include "sysfs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define FABRIC_MAGIC    0x534f4654454641ull       /* "SOFTEFA" */
+#define ALIVE_FOR_NS    20000000ull
+#define SLOT_BYTE(_slot) (1 + (off_t)(_slot))
+
+softefa_fabric_t softefa_fabric = {
+    .dir_fd = -1, .lock_fd = -1, .mem_fd = -1
+};
+
+static pthread_mutex_t attach_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Until when (ns) a process need not be asked for again. */
+static _Atomic uint64_t alive_until[SOFTEFA_MAX_PROCS];
+
+/* A number that differs whenever the layout of the shared memory does. */
+static uint64_t fabric_layout(void)
+{
+    const uint64_t parts[] = {
+        SOFTEFA_LAYOUT_VERSION,
+        sizeof(softefa_shm_t),
+        offsetof(softefa_shm_t, heap_map),
+        offsetof(softefa_shm_t, dev),
+        sizeof(softefa_shm_dev_t),
+        offsetof(softefa_shm_dev_t, table),
+        sizeof(softefa_shm_cq_t),
+        offsetof(softefa_shm_cq_t, lock),
+        offsetof(softefa_shm_cq_t, head),
+        sizeof(softefa_shm_qp_t),
+        offsetof(softefa_shm_qp_t, lock),
+        offsetof(softefa_shm_qp_t, rq_head),
+        offsetof(softefa_shm_qp_t, rdma_target),
+        sizeof(softefa_profile_t),
+        sizeof(pthread_mutex_t),
+        SOFTEFA_HEAP_SIZE
+    };
+    uint64_t hash = 0xcbf29ce484222325ull;
+    size_t i;
+
+    for (i = 0; i < sizeof(parts) / sizeof(parts[0]); ++i) {
+        hash = (hash ^ parts[i]) * 0x100000001b3ull;
+    }
+
+    return hash;
+}
+
+/*
+ * Locks
+ */
+
+void softefa_lock_setup(softefa_lock_t *lock)
+{
+    pthread_mutexattr_t attr;
+
+    if (lock->ready) {
+        return;
+    }
+
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&lock->mutex, &attr);
+    pthread_mutexattr_destroy(&attr);
+    lock->ready = 1;
+}
+
+bool softefa_lock_slow(softefa_lock_t *lock, int ret)
+{
+    /* Nothing else can come back: a lock is made consistent at once, so it
+     * never becomes unrecoverable, and no thread takes one twice. */
+    if (ret != EOWNERDEAD) {
+        softefa_error("a lock of fabric %s is damaged (%s); end its processes "
+                      "and start again", softefa_fabric.dir, strerror(ret));
+        return true;
+    }
+
+    pthread_mutex_consistent(&lock->mutex);
+    return true;
+}
+
+void softefa_admin_lock(void)
+{
+    if (softefa_lock(&softefa_fabric.shm->admin)) {
+        softefa_object_repair();
+    }
+}
+
+void softefa_admin_unlock(void)
+{
+    softefa_unlock(&softefa_fabric.shm->admin);
+}
+
+/*
+ * Locks of the lock file
+ */
+
+static int file_lock(int fd, int command, int type, off_t start, off_t length)
+{
+    struct flock lock = {
+        .l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = length
+    };
+    int ret;
+
+    do {
+        ret = fcntl(fd, command, &lock);
+    } while ((ret < 0) && (errno == EINTR));
+
+    if (ret < 0) {
+        return errno;
+    }
+
+    return ((command == F_OFD_GETLK) && (lock.l_type != F_UNLCK)) ? EAGAIN : 0;
+}
+
+/* Whether another process than this one holds a slot. */
+static bool fabric_others(int lock_fd)
+{
+    return file_lock(lock_fd, F_OFD_GETLK, F_WRLCK, SLOT_BYTE(0),
+                     SOFTEFA_MAX_PROCS) != 0;
+}
+
+static uint64_t coarse_now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+    return ((uint64_t)ts.tv_sec * 1000000000) + ts.tv_nsec;
+}
+
+bool softefa_proc_alive(uint32_t slot, bool now)
+{
+    uint64_t time;
+
+    if (slot == softefa_fabric.slot) {
+        return true;
+    }
+
+    time = coarse_now();
+    if (!now && (time < atomic_load_explicit(&alive_until[slot],
+                                             memory_order_relaxed))) {
+        return true;
+    }
+
+    if (file_lock(softefa_fabric.lock_fd, F_OFD_GETLK, F_WRLCK,
+                  SLOT_BYTE(slot), 1) == 0) {
+        atomic_store_explicit(&alive_until[slot], 0, memory_order_relaxed);
+        return false;
+    }
+
+    atomic_store_explicit(&alive_until[slot], time + ALIVE_FOR_NS,
+                          memory_order_relaxed);
+    return true;
+}
+
+unsigned softefa_fabric_reap(void)
+{
+    softefa_shm_t *shm = softefa_fabric.shm;
+    unsigned count     = 0;
+    uint32_t slot;
+
+    for (slot = 0; slot < shm->num_procs; ++slot) {
+        if ((shm->proc[slot].state != SOFTEFA_STATE_FREE) &&
+            !softefa_proc_alive(slot, true)) {
+            softefa_object_reap(slot);
+            shm->proc[slot].state = SOFTEFA_STATE_FREE;
+            ++count;
+        }
+    }
+
+    return count;
+}
+
+/*
+ * Memory
+ */
+
+int softefa_fabric_back(uint64_t offset, uint64_t size)
+{
+    int ret;
+
+    do {
+        ret = fallocate(softefa_fabric.mem_fd, 0, offset, size);
+    } while ((ret < 0) && (errno == EINTR));
+
+    if (ret < 0) {
+        softefa_error("no memory for a queue or table in %s (%s); enlarge "
+                      "/dev/shm (docker run --shm-size=1g)",
+                      softefa_fabric.dir, strerror(errno));
+        return ENOMEM;
+    }
+
+    return 0;
+}
+
+void softefa_fabric_unback(uint64_t offset, uint64_t size)
+{
+    if (fallocate(softefa_fabric.mem_fd,
+                  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                  size) < 0) {
+        /* An old kernel: at least the next owner finds zeros. */
+        memset(softefa_at(offset), 0, size);
+    }
+}
+
+static uint64_t heap_page_units(void)
+{
+    return sysconf(_SC_PAGESIZE) / SOFTEFA_HEAP_UNIT;
+}
+
+static bool heap_unit_used(uint64_t unit)
+{
+    return (softefa_fabric.shm->heap_map[unit / 64] >> (unit % 64)) & 1;
+}
+
+static void heap_mark(uint64_t first, uint64_t count, bool used)
+{
+    uint64_t *map = softefa_fabric.shm->heap_map;
+    uint64_t unit;
+
+    for (unit = first; unit < first + count; ++unit) {
+        if (used) {
+            map[unit / 64] |= 1ull << (unit % 64);
+        } else {
+            map[unit / 64] &= ~(1ull << (unit % 64));
+        }
+    }
+}
+
+/* First fit above `from`. Returns SOFTEFA_HEAP_UNITS if there is none. */
+static uint64_t heap_find(uint64_t from, uint64_t count, uint64_t align)
+{
+    uint64_t unit = from, length;
+
+    while (unit + count <= SOFTEFA_HEAP_UNITS) {
+        if ((unit % 64 == 0) &&
+            (softefa_fabric.shm->heap_map[unit / 64] == UINT64_MAX)) {
+            unit += 64;
+            continue;
+        }
+
+        for (length = 0; length < count; ++length) {
+            if (heap_unit_used(unit + length)) {
+                break;
+            }
+        }
+        if (length == count) {
+            return unit;
+        }
+
+        unit = (unit + length + align) / align * align;
+    }
+
+    return SOFTEFA_HEAP_UNITS;
+}
+
+int softefa_heap_alloc(softefa_extent_t *extent, uint64_t size)
+{
+    softefa_shm_t *shm = softefa_fabric.shm;
+    uint64_t align     = heap_page_units();
+    uint64_t count     = (size + SOFTEFA_HEAP_UNIT - 1) / SOFTEFA_HEAP_UNIT;
+    uint64_t unit;
+    int ret;
+
+    count = (count + align - 1) / align * align;
+    unit  = heap_find(shm->heap_next, count, align);
+    if (unit == SOFTEFA_HEAP_UNITS) {
+        return ENOMEM;
+    }
+
+    extent->offset = offsetof(softefa_shm_t, heap) + unit * SOFTEFA_HEAP_UNIT;
+    extent->size   = count * SOFTEFA_HEAP_UNIT;
+    heap_mark(unit, count, true);
+    if (unit == shm->heap_next) {
+        shm->heap_next = unit + count;
+    }
+
+    ret = softefa_fabric_back(extent->offset, extent->size);
+    if (ret != 0) {
+        softefa_heap_free(extent);
+    }
+
+    return ret;
+}
+
+void softefa_heap_free(softefa_extent_t *extent)
+{
+    softefa_shm_t *shm = softefa_fabric.shm;
+    uint64_t unit;
+
+    if (extent->offset == 0) {
+        return;
+    }
+
+    unit = (extent->offset - offsetof(softefa_shm_t, heap)) /
+           SOFTEFA_HEAP_UNIT;
+    softefa_fabric_unback(extent->offset, extent->size);
+    heap_mark(unit, extent->size / SOFTEFA_HEAP_UNIT, false);
+    if (unit < shm->heap_next) {
+        shm->heap_next = unit;
+    }
+    extent->offset = 0;
+    extent->size   = 0;
+}
+
+void softefa_heap_clear(void)
+{
+    memset(softefa_fabric.shm->heap_map, 0,
+           sizeof(softefa_fabric.shm->heap_map));
+    softefa_fabric.shm->heap_next = 0;
+}
+
+void softefa_heap_mark(const softefa_extent_t *extent)
+{
+    if (extent->offset != 0) {
+        heap_mark((extent->offset - offsetof(softefa_shm_t, heap)) /
+                  SOFTEFA_HEAP_UNIT,
+                  extent->size / SOFTEFA_HEAP_UNIT, true);
+    }
+}
+
+/*
+ * Attach and detach
+ */
+
+static uint64_t hash_string(uint64_t hash, const char *text)
+{
+    for (; *text != '\0'; ++text) {
+        hash = (hash ^ (uint8_t)*text) * 0x100000001b3ull;
+    }
+
+    return hash;
+}
+
+static uint64_t fabric_hash(void)
+{
+    const softefa_options_t *options = softefa_options();
+    char text[32];
+
+    snprintf(text, sizeof(text), "%u/", (unsigned)geteuid());
+    return hash_string(hash_string(0xcbf29ce484222325ull, text),
+                       (options != NULL) ? options->fabric : "");
+}
+
+/* A link local address as the hardware's: an EUI-64 made from a locally
+ * administered MAC, whose last byte is the device's index. */
+void softefa_fabric_gid(unsigned index, uint8_t gid[16])
+{
+    uint64_t hash = fabric_hash();
+
+    memset(gid, 0, 16);
+    gid[0]  = 0xfe;
+    gid[1]  = 0x80;
+    gid[8]  = 0x00;               /* 0x02 of the MAC, inverted by EUI-64 */
+    gid[9]  = hash >> 24;
+    gid[10] = hash >> 32;
+    gid[11] = 0xff;
+    gid[12] = 0xfe;
+    gid[13] = hash >> 40;
+    gid[14] = hash >> 48;
+    gid[15] = index;
+}
+
+unsigned softefa_fabric_find(const uint8_t gid[16])
+{
+    uint8_t own[16];
+
+    if (gid[15] >= SOFTEFA_MAX_DEVICES) {
+        return SOFTEFA_NO_DEVICE;
+    }
+
+    softefa_fabric_gid(gid[15], own);
+    return memcmp(gid, own, sizeof(own)) ? SOFTEFA_NO_DEVICE : gid[15];
+}
+
+/* Directory and lock file, both private to this user. */
+static int fabric_open_dir(softefa_fabric_t *fabric)
+{
+    struct statx st;
+
+    if ((mkdir(fabric->dir, 0700) < 0) && (errno != EEXIST)) {
+        softefa_error("cannot create %s: %s", fabric->dir, strerror(errno));
+        return errno;
+    }
+
+    fabric->dir_fd = softefa_sys_openat(AT_FDCWD, fabric->dir,
+                                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+                                        O_CLOEXEC, 0);
+    if (fabric->dir_fd < 0) {
+        if (errno == ENOENT) {
+            return EAGAIN;        /* removed by the last process just now */
+        }
+        softefa_error("cannot open %s: %s", fabric->dir, strerror(errno));
+        return errno;
+    }
+
+    if ((statx(fabric->dir_fd, "", AT_EMPTY_PATH, STATX_UID | STATX_MODE,
+               &st) < 0) || (st.stx_uid != geteuid()) ||
+        ((st.stx_mode & 0777) != 0700)) {
+        softefa_error("%s does not belong to this user alone; remove it or "
+                      "name another fabric (SOFTEFA_FABRIC)", fabric->dir);
+        return EACCES;
+    }
+
+    fabric->lock_fd = softefa_sys_openat(fabric->dir_fd, "lock",
+                                         O_RDWR | O_CREAT | O_NOFOLLOW |
+                                         O_CLOEXEC, 0600);
+    if (fabric->lock_fd < 0) {
+        if (errno == ENOENT) {
+            return EAGAIN;
+        }
+        softefa_error("cannot open %s/lock: %s", fabric->dir, strerror(errno));
+        return errno;
+    }
+
+    return 0;
+}
+
+/* Opens the directory and takes its lock; EAGAIN if it vanished meanwhile. */
+static int fabric_lock_dir(softefa_fabric_t *fabric)
+{
+    struct statx st;
+    int ret;
+
+    ret = fabric_open_dir(fabric);
+    if (ret != 0) {
+        return ret;
+    }
+
+    ret = file_lock(fabric->lock_fd, F_OFD_SETLKW, F_WRLCK, 0, 1);
+    if (ret != 0) {
+        softefa_error("cannot lock %s/lock: %s", fabric->dir, strerror(ret));
+        return ret;
+    }
+
+    if ((statx(fabric->lock_fd, "", AT_EMPTY_PATH, STATX_NLINK, &st) < 0) ||
+        (st.stx_nlink == 0)) {
+        return EAGAIN;
+    }
+
+    return 0;
+}
+
+static void fabric_close(softefa_fabric_t *fabric)
+{
+    int *fds[] = {&fabric->mem_fd, &fabric->lock_fd, &fabric->dir_fd};
+    size_t i;
+
+    for (i = 0; i < sizeof(fds) / sizeof(fds[0]); ++i) {
+        if (*fds[i] >= 0) {
+            softefa_sys_close(*fds[i]);
+            *fds[i] = -1;
+        }
+    }
+}
+
+/* Removes what the directory holds: mem, the FIFOs and sys, not the lock. */
+static void fabric_clean_dir(softefa_fabric_t *fabric)
+{
+    char name[16];
+    int i;
+
+    unlinkat(fabric->dir_fd, "mem", 0);
+    softefa_sysfs_clean(fabric->dir);
+    for (i = 0; i < SOFTEFA_MAX_CHANNELS; ++i) {
+        snprintf(name, sizeof(name), "ev%d", i);
+        if ((unlinkat(fabric->dir_fd, name, 0) < 0) && (i >= 64)) {
+            break;                /* numbers are used from the lowest */
+        }
+    }
+}
+
+static int fabric_map(softefa_fabric_t *fabric, uint64_t size)
+{
+    void *ptr = softefa_sys_mmap(size, PROT_READ | PROT_WRITE,
+                                 MAP_SHARED | MAP_NORESERVE, fabric->mem_fd);
+
+    if (ptr == MAP_FAILED) {
+        softefa_error("cannot map %s/mem, %llu MiB: %s; is there a limit on "
+                      "address space (ulimit -v)?", fabric->dir,
+                      (unsigned long long)(size >> 20), strerror(errno));
+        return ENOMEM;
+    }
+
+    madvise(ptr, size, MADV_DONTDUMP);
+    fabric->shm = ptr;
+    return 0;
+}
+
+static int fabric_create(softefa_fabric_t *fabric)
+{
+    uint64_t size = sizeof(softefa_shm_t) + SOFTEFA_HEAP_SIZE;
+    softefa_shm_t *shm;
+    int ret;
+
+    fabric_clean_dir(fabric);
+    fabric->mem_fd = softefa_sys_openat(fabric->dir_fd, "mem",
+                                        O_RDWR | O_CREAT | O_EXCL |
+                                        O_NOFOLLOW | O_CLOEXEC, 0600);
+    if ((fabric->mem_fd < 0) || (ftruncate(fabric->mem_fd, size) < 0)) {
+        softefa_error("cannot create %s/mem: %s", fabric->dir,
+                      strerror(errno));
+        return errno;
+    }
+
+    ret = softefa_fabric_back(0, offsetof(softefa_shm_t, dev));
+    if (ret == 0) {
+        ret = fabric_map(fabric, size);
+    }
+    if (ret != 0) {
+        return ret;
+    }
+
+    shm            = fabric->shm;
+    shm->layout    = fabric_layout();
+    shm->size      = size;
+    softefa_lock_setup(&shm->admin);
+    atomic_thread_fence(memory_order_release);
+    shm->magic     = FABRIC_MAGIC;
+    return 0;
+}
+
+static int fabric_join(softefa_fabric_t *fabric)
+{
+    uint64_t head[3];
+    ssize_t length;
+
+    fabric->mem_fd = softefa_sys_openat(fabric->dir_fd, "mem",
+                                        O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (fabric->mem_fd < 0) {
+        softefa_error("cannot open %s/mem: %s; end the processes that use "
+                      "this fabric", fabric->dir, strerror(errno));
+        return errno;
+    }
+
+    length = pread(fabric->mem_fd, head, sizeof(head), 0);
+    if ((length != sizeof(head)) || (head[0] != FABRIC_MAGIC) ||
+        (head[1] != fabric_layout())) {
+        softefa_error("fabric %s is in use by another build of libsoftefa; "
+                      "use the same one or name another fabric "
+                      "(SOFTEFA_FABRIC)", fabric->dir);
+        return ENODEV;
+    }
+
+    return fabric_map(fabric, head[2]);
+}
+
+static uint64_t fabric_pidns(void)
+{
+    struct statx st;
+
+    if (statx(AT_FDCWD, "/proc/self/ns/pid", 0, STATX_INO, &st) < 0) {
+        return 0;
+    }
+
+    return st.stx_ino;
+}
+
+/* Takes a free slot; what a dead process left in it is reclaimed. */
+static int fabric_take_slot(softefa_fabric_t *fabric)
+{
+    softefa_shm_t *shm = fabric->shm;
+    uint32_t slot;
+
+    for (slot = 0; slot < SOFTEFA_MAX_PROCS; ++slot) {
+        if (file_lock(fabric->lock_fd, F_OFD_SETLK, F_WRLCK, SLOT_BYTE(slot),
+                      1) == 0) {
+            break;
+        }
+    }
+
+    if (slot == SOFTEFA_MAX_PROCS) {
+        softefa_error("fabric %s already has %d processes", fabric->dir,
+                      SOFTEFA_MAX_PROCS);
+        return EMFILE;
+    }
+
+    fabric->slot = slot;
+    softefa_admin_lock();
+    if (shm->proc[slot].state != SOFTEFA_STATE_FREE) {
+        softefa_object_reap(slot);
+    }
+    memset(&shm->proc[slot], 0, sizeof(shm->proc[slot]));
+    shm->proc[slot].pid   = getpid();
+    shm->proc[slot].pidns = fabric_pidns();
+    shm->proc[slot].state = SOFTEFA_STATE_ALIVE;
+    if (slot >= shm->num_procs) {
+        shm->num_procs = slot + 1;
+    }
+    softefa_fabric_reap();
+    softefa_admin_unlock();
+    return 0;
+}
+
+/* Releases what this process has; the last one out removes the directory. */
+static void fabric_detach(softefa_fabric_t *fabric)
+{
+    if (file_lock(fabric->lock_fd, F_OFD_SETLKW, F_WRLCK, 0, 1) == 0) {
+        softefa_admin_lock();
+        softefa_object_reap(fabric->slot);
+        fabric->shm->proc[fabric->slot].state = SOFTEFA_STATE_FREE;
+        softefa_admin_unlock();
+        if (!fabric_others(fabric->lock_fd)) {
+            fabric_clean_dir(fabric);
+            unlinkat(fabric->dir_fd, "lock", 0);
+            rmdir(fabric->dir);
+        }
+    }
+}
+
+static int fabric_open(softefa_fabric_t *fabric)
+{
+    const softefa_options_t *options = softefa_options();
+    int ret;
+
+    if (options == NULL) {
+        return EINVAL;
+    }
+
+    snprintf(fabric->dir, sizeof(fabric->dir), "/dev/shm/softefa.%u.%s",
+             (unsigned)geteuid(), options->fabric);
+    while ((ret = fabric_lock_dir(fabric)) == EAGAIN) {
+        fabric_close(fabric);
+    }
+    if (ret != 0) {
+        goto err;
+    }
+
+    ret = fabric_others(fabric->lock_fd) ? fabric_join(fabric) :
+                                           fabric_create(fabric);
+    if (ret != 0) {
+        goto err;
+    }
+
+    ret = fabric_take_slot(fabric);
+    if (ret != 0) {
+        goto err_unmap;
+    }
+
+    file_lock(fabric->lock_fd, F_OFD_SETLK, F_UNLCK, 0, 1);
+    return 0;
+
+err_unmap:
+    munmap(fabric->shm, fabric->shm->size);
+    fabric->shm = NULL;
+err:
+    fabric_close(fabric);
+    return ret;
+}
+
+/* The child of fork() is another process without devices. Its copy of the lock
+ * must go, or the parent would seem alive as long as the child is. The memory
+ * stays mapped: handles that the child inherited still point there, but their
+ * epoch makes them inert. */
+static void fabric_fork_child(void)
+{
+    pthread_mutex_init(&attach_lock, NULL);
+    if (softefa_fabric.shm != NULL) {
+        softefa_ticker_fork_child();
+        softefa_event_fork_child();
+        fabric_close(&softefa_fabric);
+        softefa_fabric.shm = NULL;
+        ++softefa_fabric.epoch;
+    }
+}
+
+static void fabric_fork_prepare(void)
+{
+    pthread_mutex_lock(&attach_lock);
+}
+
+static void fabric_fork_parent(void)
+{
+    pthread_mutex_unlock(&attach_lock);
+}
+
+int softefa_fabric_attach(void)
+{
+    static bool fork_handler;
+    int ret = 0;
+
+    pthread_mutex_lock(&attach_lock);
+    if (softefa_fabric.shm == NULL) {
+        ret = fabric_open(&softefa_fabric);
+        if ((ret == 0) && !fork_handler) {
+            pthread_atfork(fabric_fork_prepare, fabric_fork_parent,
+                           fabric_fork_child);
+            fork_handler = true;
+        }
+    }
+    pthread_mutex_unlock(&attach_lock);
+    return ret;
+}
+
+const char *softefa_fabric_dir(void)
+{
+    return (softefa_fabric_attach() == 0) ? softefa_fabric.dir : NULL;
+}
+
+/* The mapping stays: other libraries' destructors may still poll a CQ. */
+static __attribute__((destructor)) void fabric_exit(void)
+{
+    pthread_mutex_lock(&attach_lock);
+    if (softefa_fabric.shm != NULL) {
+        softefa_ticker_stop();
+        ++softefa_fabric.epoch;
+        fabric_detach(&softefa_fabric);
+        fabric_close(&softefa_fabric);
+    }
+    pthread_mutex_unlock(&attach_lock);
+}

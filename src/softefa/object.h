@@ -1,0 +1,258 @@
+/*
+ * Process-local handles of the device's objects, and what the files of the
+ * data path offer each other.
+ *
+ *   softefa_dev --+-- softefa_mr --> softefa_shm_mr_t     (shared, fabric.h)
+ *                 +-- softefa_cq --> softefa_shm_cq_t
+ *                 '-- softefa_qp --> softefa_shm_qp_t
+ *                         |
+ *                         '-- SQ reader, messages in flight (this process)
+ *
+ * Locks of this process, outermost first:
+ *   ticker lock -> dev->lock (lists) -> qp->lock (SQ, flight) -> shared locks
+ */
+#ifndef SOFTEFA_OBJECT_H
+#define SOFTEFA_OBJECT_H
+
+#include "fabric.h"
+#include "io_defs.h"
+
+#define softefa_likely(_x)   __builtin_expect(!!(_x), 1)
+#define softefa_unlikely(_x) __builtin_expect(!!(_x), 0)
+
+typedef struct softefa_link softefa_link_t;
+
+struct softefa_link {
+    softefa_link_t *prev, *next;
+};
+
+struct softefa_dev {
+    uint32_t          epoch;         /* of softefa_fabric when it was opened */
+    uint32_t          owner;         /* tag of its entries in the tables */
+    unsigned          index;
+    softefa_shm_dev_t *shm;
+    softefa_profile_t profile;
+    uint8_t           gid[16];
+    _Atomic uint32_t  waiting;       /* messages that progress must look at */
+    pthread_mutex_t   lock;          /* the lists */
+    softefa_link_t    qps, cqs, mrs, channels;
+    softefa_link_t    link;          /* in the ticker's list */
+};
+
+struct softefa_mr {
+    softefa_dev_t    *dev;
+    softefa_shm_mr_t *shm;
+    softefa_link_t   link;
+};
+
+struct softefa_channel {
+    softefa_dev_t         *dev;
+    softefa_shm_channel_t *shm;
+    unsigned              index;
+    int                   purge_fd;  /* own reader, non-blocking */
+    softefa_link_t        link;
+};
+
+struct softefa_cq {
+    softefa_dev_t     *dev;
+    softefa_shm_cq_t  *shm;
+    softefa_channel_t *channel;
+    unsigned          index;
+    unsigned          next_sub_cq;   /* for the next queue */
+    softefa_link_t    link;
+};
+
+/* Where a message that could not be finished at once stands. */
+typedef enum {
+    SOFTEFA_MSG_FREE,
+    SOFTEFA_MSG_HELD,                /* by the reorder option, not sent yet */
+    SOFTEFA_MSG_DONE,                /* by the reorder option, CQE not written */
+    SOFTEFA_MSG_RNR                  /* waits for the destination's RQ */
+} softefa_msg_state_t;
+
+typedef struct softefa_msg softefa_msg_t;
+
+struct softefa_msg {
+    softefa_io_wqe_t    wqe;         /* the device's own copy */
+    softefa_msg_state_t state;
+    int                 status;      /* DONE */
+    uint32_t            ah_generation;
+    uint64_t            deadline;    /* RNR: ns, UINT64_MAX without end */
+    uint64_t            check;       /* RNR: when to ask if the peer lives */
+    softefa_msg_t       *next;       /* free list; RNR: same destination */
+    softefa_msg_t       *next_dest;  /* RNR, first of its destination only */
+    softefa_msg_t       *last;       /* RNR, first of its destination only */
+};
+
+struct softefa_qp {
+    softefa_dev_t    *dev;
+    softefa_shm_qp_t *shm;
+    softefa_cq_t     *send_cq, *recv_cq;
+    softefa_qp_type_t type;
+    uint16_t         qpn, pdn;
+    uint8_t          send_sub_cq;
+    uint8_t          rnr_retry;
+    int              state;          /* enum ibv_qp_state */
+    uint32_t         sq_psn;
+    uint32_t         max_inline;
+    bool             doorbell_error; /* already said */
+    softefa_link_t   link;
+
+    pthread_mutex_t  lock;           /* everything below */
+    const uint8_t    *sq;
+    const _Atomic uint32_t *sq_db;
+    uint32_t         sq_size;        /* entries, power of two */
+    uint32_t         wqe_shift;      /* 6 or 7 */
+    uint16_t         sq_head;        /* entries fetched so far */
+    uint8_t          sq_phase;       /* of the next entry */
+    bool             learn_phase;    /* libefa keeps its phase over RESET */
+
+    softefa_msg_t    *flight;        /* sq_size of them */
+    uint32_t         num_flight;     /* of which have been used */
+    softefa_msg_t    *free;
+    softefa_msg_t    *rnr;           /* first message of each destination */
+    softefa_msg_t    **held;         /* HELD and DONE, reorder.c */
+    uint32_t         num_held;
+    uint32_t         reorder;        /* depth, 0: off */
+    uint64_t         random;
+};
+
+static inline void softefa_list_init(softefa_link_t *head)
+{
+    head->prev = head->next = head;
+}
+
+static inline void softefa_list_add(softefa_link_t *head, softefa_link_t *link)
+{
+    link->prev       = head->prev;
+    link->next       = head;
+    head->prev->next = link;
+    head->prev       = link;
+}
+
+static inline void softefa_list_del(softefa_link_t *link)
+{
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+}
+
+#define softefa_container_of(_ptr, _type, _member)                            \
+    ((_type*)((char*)(_ptr) - offsetof(_type, _member)))
+
+/* False in the child of a fork and after exit: its memory is not ours. */
+static inline bool softefa_dev_valid(const softefa_dev_t *dev)
+{
+    return dev->epoch == softefa_fabric.epoch;
+}
+
+/* xorshift64*: good enough for keys and orders, one word of state. */
+static inline uint64_t softefa_random(uint64_t *state)
+{
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return *state * 0x2545f4914f6cdd1dull;
+}
+
+/* ns, monotonic. */
+uint64_t softefa_now(void);
+
+enum {
+    SOFTEFA_CHANNEL_NAME = 16        /* "ev<n>" */
+};
+
+/* object.c: takes (count 1) or drops (-1) a reference of pdn. EINVAL: not a
+ * PD of this file. Under the admin lock. */
+int softefa_pd_hold(softefa_dev_t *dev, uint16_t pdn, int count);
+
+/* Counts obj's reference of its PD anew. False: it has none. */
+bool softefa_pd_repair(softefa_shm_dev_t *dev, const softefa_shm_obj_t *obj,
+                       uint16_t pdn);
+
+/* queue.c, under the admin lock: what a dead process's queue still has; the
+ * heap map and the counts of queues, made anew. */
+void softefa_qp_reap(softefa_shm_dev_t *dev, softefa_shm_qp_t *qp);
+void softefa_cq_reap(softefa_shm_cq_t *cq);
+void softefa_queue_repair(softefa_shm_dev_t *dev);
+
+/* object.c: the region that covers [addr, addr + length) and has all of
+ * `access`, in `pdn`; NULL if there is none. addr is an IOVA. */
+const softefa_shm_mr_t *
+softefa_mr_find(const softefa_shm_dev_t *dev, uint32_t lkey, uint16_t pdn,
+                uint64_t addr, uint64_t length, uint32_t access);
+softefa_shm_mr_t *
+softefa_mr_find_remote(softefa_shm_dev_t *dev, uint32_t rkey, uint16_t pdn,
+                       uint64_t addr, uint64_t length, uint32_t access);
+
+/* cq.c: writes one entry into sub-CQ `sub`; `cqe` without the phase bit. May
+ * raise the completion event. Does nothing if the CQ is gone. */
+void softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
+                      softefa_io_cqe_t *cqe);
+
+/* The same for a receive completion of qp, whose lock is held: the entry and
+ * the `descriptors` taken from its RQ happen together or not at all, also if
+ * this process dies meanwhile. */
+void softefa_cq_write_recv(softefa_shm_cq_t *cq, unsigned sub,
+                           softefa_io_cqe_t *cqe, softefa_shm_qp_t *qp,
+                           uint32_t descriptors);
+
+/* cq.c: closes this process's descriptor for raising events of a channel. */
+void softefa_event_forget(unsigned channel);
+
+/* Takes qp->lock and repairs after a dead owner. */
+void softefa_rq_lock(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev);
+
+/* engine.c: writes the send completion of a message. */
+void softefa_engine_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                             int status);
+
+/* Under qp->lock: fetch what the doorbell announces; retry what waits; end all
+ * with status 1 (ERR) or without completions (RESET, destroy). */
+void softefa_engine_fetch(softefa_qp_t *qp);
+void softefa_engine_retry(softefa_qp_t *qp);
+void softefa_engine_flush(softefa_qp_t *qp, bool complete);
+
+/* deliver.c: performs the message. A softefa_status_t, AGAIN if the receiver
+ * has no descriptor (SRD only). */
+int softefa_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
+
+/* Whether a held message is worth another softefa_deliver(). */
+bool softefa_deliver_ready(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
+
+/* Asks for certain whether the destination lives. AGAIN: it does. */
+int softefa_deliver_check(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
+
+/* copy.c: between buffers of this process and of the process in `slot`.
+ * Returns 0, ESRCH (it is gone), EFAULT or EPERM (logged once). */
+struct iovec;
+int softefa_copy_to(uint32_t slot, const struct iovec *local,
+                    unsigned num_local, const struct iovec *remote,
+                    unsigned num_remote, size_t length);
+int softefa_copy_from(uint32_t slot, const struct iovec *local,
+                      unsigned num_local, const struct iovec *remote,
+                      unsigned num_remote, size_t length);
+
+/* reorder.c, under qp->lock: keep a message back; let go of what is too many
+ * (`poll` false) or of some (true). */
+void softefa_reorder_hold(softefa_qp_t *qp, softefa_msg_t *msg);
+void softefa_reorder_release(softefa_qp_t *qp, bool poll);
+
+/* engine.c, for reorder.c: send a held message, or complete it. */
+void softefa_engine_send_held(softefa_qp_t *qp, softefa_msg_t *msg);
+
+/* engine.c: retries what waits in all QPs of dev. */
+void softefa_dev_retry(softefa_dev_t *dev);
+
+/* ticker.c: dev has messages that wait; make sure somebody looks. */
+void softefa_ticker_wake(void);
+void softefa_ticker_add(softefa_dev_t *dev);
+void softefa_ticker_remove(softefa_dev_t *dev);
+
+/* The device goes away: no tick runs afterwards. */
+void softefa_ticker_stop(void);
+
+/* In the child of a fork, whose only thread is the caller. */
+void softefa_ticker_fork_child(void);
+void softefa_event_fork_child(void);
+
+#endif
