@@ -32,6 +32,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -237,6 +238,21 @@ EXPORT ssize_t __readlinkat_chk(int dirfd, const char *given, char *buf,
 {
     REWRITE(path, given, -1);
     return REAL(__readlinkat_chk)(dirfd, path, buf, size, buf_size);
+}
+
+/* ls -l asks for these */
+EXPORT ssize_t getxattr(const char *given, const char *name, void *value,
+                        size_t size)
+{
+    REWRITE(path, given, -1);
+    return REAL(getxattr)(path, name, value, size);
+}
+
+EXPORT ssize_t lgetxattr(const char *given, const char *name, void *value,
+                         size_t size)
+{
+    REWRITE(path, given, -1);
+    return REAL(lgetxattr)(path, name, value, size);
 }
 
 /* The answer speaks of /sys again, as programs take it apart. */

@@ -39,7 +39,11 @@
 #define PCI_BUS     "/sys/devices/pci0000:00/"
 
 enum {
-    PCI_FIRST_SLOT = 0x1e
+    PCI_FIRST_SLOT = 0x1e,
+    /* Newest id that rdma-core 44 knows. Where the kernel names the driver by
+     * netlink, libibverbs does not look at ids at all; here it has nothing
+     * else. All other files and queries give the true id. */
+    MODALIAS_MAX   = 0xefa2
 };
 
 typedef struct {
@@ -74,23 +78,24 @@ static int build_path(builder_t *builder, const char *format, va_list args,
 __attribute__((format(printf, 2, 3)))
 static void build_dir(builder_t *builder, const char *format, ...)
 {
-    char path[PATH_MAX], *slash;
+    char path[PATH_MAX], *end;
+    int more;
     va_list args;
 
     va_start(args, format);
     if (build_path(builder, format, args, path) == 0) {
-        for (slash = path + strlen(builder->root); slash != NULL;) {
-            slash = strchr(slash + 1, '/');
-            if (slash != NULL) {
-                *slash = '\0';
-            }
+        end = path + strlen(builder->root);
+        do {
+            more = (*end == '/');
+            *end = '\0';
             if (mkdir(path, 0700) && (errno != EEXIST)) {
                 builder->status = errno;
             }
-            if (slash != NULL) {
-                *slash = '/';
+            if (more) {
+                *end = '/';
+                end  = strchrnul(end + 1, '/');
             }
-        }
+        } while (more);
     }
     va_end(args);
 }
@@ -174,6 +179,8 @@ static void build_device(builder_t *builder, const softefa_profile_t *profile,
         {"cap_mask", "0x00000000"}, {"link_layer", "Unknown"},
         {"pkeys/0", "0xffff"},  {"gid_attrs/types/0", "IB/RoCE v1"},
     };
+    unsigned modalias = (profile->pci_device < MODALIAS_MAX) ?
+                        profile->pci_device : MODALIAS_MAX;
     char pci[64], ib[96], slot[32];
     uint8_t gid[16];
     size_t f;
@@ -192,7 +199,7 @@ static void build_device(builder_t *builder, const softefa_profile_t *profile,
     build_file(builder, "0x020000", "%s/class", pci);
     build_file(builder, "0x00", "%s/revision", pci);
     build_file(builder, text("pci:v00001D0Fd%08Xsv00001D0Fsd%08Xbc02sc00i00",
-                             profile->pci_device, profile->pci_device),
+                             modalias, profile->pci_device),
                "%s/modalias", pci);
     build_file(builder, "0", "%s/numa_node", pci);
     build_file(builder, text("%s GT/s PCIe", (profile->link_gbps > 200) ?
@@ -243,6 +250,21 @@ static int remove_entry(const char *path, const struct stat *st, int type,
     return remove(path);
 }
 
+static void remove_tree(const char *path)
+{
+    nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+void softefa_sysfs_clean(const char *fabric_dir)
+{
+    char path[sizeof(tree_root)];
+
+    if (snprintf(path, sizeof(path), "%s/sys", fabric_dir) <
+        (int)sizeof(path)) {
+        remove_tree(path);
+    }
+}
+
 /* Makes the tree and moves it to `root`, unless it is there already. */
 static int tree_build(const softefa_options_t *options, const char *root,
                       const char *tmp)
@@ -261,8 +283,9 @@ static int tree_build(const softefa_options_t *options, const char *root,
     build_dir(&builder, "bus/pci/drivers/efa");
     build_dir(&builder, "cdev");
     build_file(&builder, "6", "class/infiniband_verbs/abi_version");
-    for (i = 0; i < options->devices; ++i) {
-        build_device(&builder, &options->profile, i);
+    /* tmpfs lists the newest first, libibverbs turns that around twice */
+    for (i = options->devices; i > 0; --i) {
+        build_device(&builder, &options->profile, i - 1);
     }
 
     if ((builder.status == 0) && rename(tmp, root) && (errno != ENOTEMPTY) &&
@@ -272,7 +295,7 @@ static int tree_build(const softefa_options_t *options, const char *root,
 
     /* what is left when it failed, or when another process was faster */
     if (access(tmp, F_OK) == 0) {
-        nftw(tmp, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+        remove_tree(tmp);
     }
     return builder.status;
 }

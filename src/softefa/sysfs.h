@@ -26,4 +26,8 @@ const char *softefa_path_rewrite(const char *path, char buf[PATH_MAX]);
 /* Undoes the rewriting in an absolute path without symbolic links, in place. */
 void softefa_path_restore(char path[PATH_MAX]);
 
+/* Removes all trees in the fabric's directory. For its first and its last
+ * process only. */
+void softefa_sysfs_clean(const char *fabric_dir);
+
 #endif
