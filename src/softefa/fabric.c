@@ -8,6 +8,7 @@
 #include "object.h"
 #include "sys.h"
 #include "sysfs.h"
+#include "sysfs.h"
 
 #include <errno.h>
 #include <stdlib.h>

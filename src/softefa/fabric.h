@@ -8,6 +8,7 @@
  *              lives (open file description lock: the kernel drops it)
  *     mem      softefa_shm_t, sparse, mapped whole; mmap key = offset in it
  *     ev<n>    FIFO of completion channel n
+ *     sys/     the device's files (sysfs.c)
  *
  *   mem:  header | processes | channels | heap map | devices | heap
  *                                                     |         '- rings and
