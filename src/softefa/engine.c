@@ -531,6 +531,7 @@ void softefa_dev_progress(softefa_dev_t *dev)
     }
 
     if (softefa_dev_valid(dev)) {
+        atomic_store_explicit(&dev->polled, true, memory_order_relaxed);
         softefa_dev_retry(dev);
     }
 }

@@ -34,6 +34,7 @@ struct softefa_dev {
     softefa_profile_t profile;
     uint8_t           gid[16];
     _Atomic uint32_t  waiting;       /* messages that progress must look at */
+    atomic_bool       polled;        /* somebody did, since the last tick */
     pthread_mutex_t   lock;          /* the lists */
     softefa_link_t    qps, cqs, mrs, channels;
     softefa_link_t    link;          /* in the ticker's list */

@@ -1,6 +1,7 @@
 /*
  * The helper thread: looks every millisecond after what waits (RNR, reorder)
- * in case the application does not poll.
+ * in case the application does not poll. While it does, this thread keeps out
+ * of its way: the order of deliveries is then the application's and the seed's.
  *
  *   NONE --first message that waits--> RUNNING <--wake-- ASLEEP
  *                                         '--nothing waited for 100 ms--^
@@ -36,7 +37,9 @@ static bool ticker_tick(void)
         dev = softefa_container_of(link, softefa_dev_t, link);
         if ((atomic_load(&dev->waiting) > 0) && softefa_dev_valid(dev)) {
             waiting = true;
-            softefa_dev_retry(dev);
+            if (!atomic_exchange(&dev->polled, false)) {
+                softefa_dev_retry(dev);
+            }
         }
     }
     pthread_mutex_unlock(&ticker_lock);
