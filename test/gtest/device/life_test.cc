@@ -474,14 +474,6 @@ DEVICE_ROLE(come_and_go)
     return ::testing::Test::HasFailure();
 }
 
-/* In a fabric of its own, so that the child is its last user. */
-static std::string alone()
-{
-    static int count = 0;
-
-    return "alone" + std::to_string(getpid()) + "-" + std::to_string(++count);
-}
-
 static unsigned count_shm(const std::string &fabric)
 {
     unsigned found = 0;
@@ -510,7 +502,7 @@ static int come_and_go(const std::string &fabric, int how)
 TEST(left_behind, nothing_after_the_last_exit)
 {
     for (int how : {0, 2, 3}) {
-        std::string fabric = alone();
+        std::string fabric = fresh_fabric();
 
         EXPECT_EQ(0, come_and_go(fabric, how)) << how;
         if (how != 3) {
@@ -524,7 +516,7 @@ TEST(left_behind, nothing_after_the_last_exit)
 /* A killed process cannot tidy up; the next one to leave does it. */
 TEST(left_behind, nothing_after_a_kill_and_the_next)
 {
-    std::string fabric = alone();
+    std::string fabric = fresh_fabric();
 
     for (int round = 0; round < 10; ++round) {
         come_and_go(fabric, 1);

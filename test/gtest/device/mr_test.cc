@@ -228,19 +228,6 @@ TEST_F(mr, receive_buffers)
     check(memory.data(), 64, 1);
 }
 
-/* Reading a page that is gone must not kill this process. */
-TEST_F(mr, unmapped_after_registration)
-{
-    size_t page = sysconf(_SC_PAGESIZE);
-    void  *p    = mmap(nullptr, page, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    handle<ibv_mr> region = reg_mr(a.pd, p, page, IBV_ACCESS_LOCAL_WRITE);
-
-    munmap(p, page);
-    b.recv(1, 0, 8192);
-    EXPECT_NE(0u, send({at(region, 0, 64)}));
-}
-
 TEST_F(mr, many_regions_of_one_buffer)
 {
     std::vector<handle<ibv_mr>> regions;

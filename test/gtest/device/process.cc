@@ -135,6 +135,13 @@ void child::kill9()
     }
 }
 
+std::string fresh_fabric()
+{
+    static int count = 0;
+
+    return "fresh" + std::to_string(getpid()) + "-" + std::to_string(++count);
+}
+
 std::vector<std::string> fabric_files()
 {
     std::vector<std::string> found;

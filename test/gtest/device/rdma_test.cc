@@ -77,6 +77,7 @@ TEST_P(rdma_read, many_in_flight)
 {
     const unsigned total = harness::scaled(5000);
     unsigned       posted = 0, done = 0;
+    slots          free_slots(64, total);
 
     for (unsigned i = 0; i < 64; ++i) {
         fill(b.buffer.data() + i * 512, 512, i);
@@ -84,18 +85,17 @@ TEST_P(rdma_read, many_in_flight)
     wait_until([&] { return done == total; },
                [&] {
                    while ((posted < total) && (posted - done < 64)) {
-                       unsigned slot = posted % 64;
-                       a.read(b.addr(), slot, a.sge(slot * 512, 512),
+                       unsigned slot = free_slots.get(posted);
+                       a.read(b.addr(), posted, a.sge(slot * 512, 512),
                               va(b, slot * 512), b.mr->rkey);
                        posted++;
-                       if (posted - done == 64) {
-                           break;
-                       }
                    }
                    for (const completion &c : a.poll(64)) {
                        ASSERT_EQ(IBV_WC_SUCCESS, c.status);
-                       check(a.buffer.data() + c.wr_id * 512, 512, c.wr_id);
-                       memset(a.buffer.data() + c.wr_id * 512, 0, 512);
+                       unsigned slot = free_slots.of(c.wr_id);
+                       check(a.buffer.data() + slot * 512, 512, slot);
+                       memset(a.buffer.data() + slot * 512, 0, 512);
+                       free_slots.put(c.wr_id);
                        done++;
                    }
                },

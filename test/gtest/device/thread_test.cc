@@ -16,6 +16,7 @@ static void exchange(endpoint &e, const address &to, unsigned total,
     const size_t      slot = 256;
     std::vector<char> sent(total), received(total);
     unsigned          posted = 0, completed = 0, arrived = 0;
+    slots             free_slots(64, total);
 
     try {
         wait_until(
@@ -23,7 +24,8 @@ static void exchange(endpoint &e, const address &to, unsigned total,
                 [&] {
                     while ((posted < total) && (posted - completed < 32)) {
                         send_args args;
-                        size_t    offset = 64 * slot + (posted % 64) * slot;
+                        size_t    offset = (64 + free_slots.get(posted)) *
+                                           slot;
 
                         args.wr_id   = posted;
                         args.has_imm = true;
@@ -47,6 +49,7 @@ static void exchange(endpoint &e, const address &to, unsigned total,
                             arrived++;
                         } else {
                             failures += sent.at(c.wr_id)++ != 0;
+                            free_slots.put(c.wr_id);
                             completed++;
                         }
                     }

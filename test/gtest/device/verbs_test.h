@@ -223,6 +223,29 @@ void    fill(uint8_t *to, size_t length, uint64_t seed);
 /* Fails the test at the first byte that differs. */
 void    check(const uint8_t *from, size_t length, uint64_t seed);
 
+/* Pieces of a buffer, each in use by one message until that has completed: in
+ * what order they do is not known. */
+class slots {
+public:
+    slots(unsigned count, size_t messages) : taken(messages)
+    {
+        for (unsigned i = 0; i < count; ++i) {
+            free.push_back(i);
+        }
+    }
+    unsigned get(size_t message)
+    {
+        taken.at(message) = free.back(); /* the caller counts what it has */
+        free.pop_back();
+        return taken[message];
+    }
+    unsigned of(size_t message) const { return taken.at(message); }
+    void put(size_t message) { free.push_back(taken.at(message)); }
+
+private:
+    std::vector<unsigned> free, taken;
+};
+
 /* --- processes --------------------------------------------------------- */
 
 /* A pipe to the other process that moves whole values. */
@@ -272,6 +295,9 @@ public:
     pid_t                 pid;
     std::unique_ptr<wire> to;
 };
+
+/* The name of a fabric that nobody is in. */
+std::string fresh_fabric();
 
 /* Entries of /dev/shm that belong to the fabric of this test program. */
 std::vector<std::string> fabric_files();
