@@ -167,7 +167,7 @@ ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
  *   _estimate_perf   uct_iface_estimate_perf_func_t
  *   _vfs_refresh     uct_iface_vfs_refresh_func_t
  *   _ep_query        uct_ep_query_func_t
- *   _ep_invalidate   ucs_status_t (*)(uct_ep_h ep)
+ *   _invalidate      ucs_status_t (*)(uct_ep_h ep)
  *   _is_reachable    uct_iface_is_reachable_func_t: the one in uct_iface_ops_t
  *
  * Used once, in the file that opens the interface:
@@ -175,9 +175,9 @@ ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
  * defines a static table of that name.
  */
 #define UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(_name, _estimate_perf, _vfs_refresh, \
-                                          _ep_query, _ep_invalidate, \
+                                          _ep_query, _invalidate, \
                                           _is_reachable) \
-    UCT_EFA_EP_INVALIDATE_DEFINE(_name, _ep_invalidate) \
+    UCT_EFA_EP_INVALIDATE_DEFINE(_name, _invalidate) \
     UCT_EFA_IS_REACHABLE_V2_DEFINE(_name, _is_reachable) \
     static uct_iface_internal_ops_t _name = { \
         .iface_estimate_perf = _estimate_perf, \

@@ -1,0 +1,580 @@
+/*
+ * Control messages: who knows whom, and until when (srd-wire.md, 4 to 8).
+ *
+ * None of them is in PSN order, each may be lost: what expects an answer is
+ * repeated by the peer's timer, what is an answer is not.
+ */
+#include "srd_tx.h"
+
+#define UCT_SRD_HELLO_MIN 10e-3  /* seconds; doubling to                     */
+#define UCT_SRD_HELLO_MAX 1.0
+#define UCT_SRD_BYE_MIN   100e-3
+#define UCT_SRD_BYE_MAX   10.0
+#define UCT_SRD_ACK_MIN   1e-3   /* between two HELLO_ACKs to DATA           */
+
+void uct_srd_ext_fill(uct_srd_iface_t *iface, uint32_t epoch, uct_srd_op_t op,
+                      uint32_t arg, void *room)
+{
+    uct_srd_ext_t ext = iface->self;
+
+    ext.epoch = epoch;
+    ext.op    = op;
+    ext.arg   = arg;
+    uct_srd_ext_pack(&ext, room);
+}
+
+static uct_srd_slot_t *
+uct_srd_ctl_slot(uct_srd_iface_t *iface, uct_srd_op_t op, uint32_t epoch,
+                 uint32_t arg)
+{
+    uct_srd_slot_t *slot;
+
+    if (iface->tx.num_ctl == 0) {
+        return NULL;
+    }
+
+    slot                = iface->tx.ctl_free[--iface->tx.num_ctl];
+    slot->flags         = UCT_SRD_SLOT_CTL;
+    slot->op            = op;
+    slot->peer          = NULL;
+    slot->imm           = uct_srd_imm_pack_ctl(epoch);
+    slot->sge[0].length = UCT_SRD_EXT_LEN;
+    uct_srd_ext_fill(iface, epoch, op, arg, slot->data);
+    return slot;
+}
+
+static void uct_srd_ctl_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+{
+    if (slot->flags & UCT_SRD_SLOT_AH) {
+        uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, slot->ah);
+    }
+
+    slot->flags                              = 0;
+    iface->tx.ctl_free[iface->tx.num_ctl++] = slot;
+}
+
+ucs_status_t
+uct_srd_ctl_send(uct_srd_peer_t *peer, uct_srd_op_t op, uint32_t arg)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    uct_srd_slot_t *slot;
+    ucs_status_t status;
+
+    if (peer->ah == NULL) {
+        return UCS_ERR_NO_RESOURCE;
+    }
+
+    slot = uct_srd_ctl_slot(iface, op, peer->epoch, arg);
+    if (slot == NULL) {
+        return UCS_ERR_NO_RESOURCE;
+    }
+
+    slot->peer = peer;
+    slot->dest = peer->tx.dest;
+    ++peer->tx.ctl;
+    peer->contacted |= (op == UCT_SRD_OP_HELLO);
+    peer->tx.byes   += (op == UCT_SRD_OP_BYE);
+
+    status = uct_srd_tx_post(iface, slot);
+    if (status != UCS_OK) {
+        --peer->tx.ctl;
+        peer->tx.byes -= (op == UCT_SRD_OP_BYE);
+        uct_srd_ctl_slot_put(iface, slot);
+        return status;
+    }
+
+    UCT_SRD_COUNT(iface, tx_ctl);
+    return UCS_OK;
+}
+
+/* An answer to somebody of whom no record is kept. epoch: the latest given
+ * out, so that it is not older than any association there was. */
+static void uct_srd_ctl_answer(uct_srd_iface_t *iface, const uct_srd_ext_t *to,
+                               uct_srd_op_t op, uint32_t arg)
+{
+    uct_srd_slot_t *slot;
+    union ibv_gid gid;
+
+    slot = uct_srd_ctl_slot(iface, op, iface->epoch, arg);
+    if (slot == NULL) {
+        return;
+    }
+
+    memcpy(gid.raw, to->gid, sizeof(gid.raw));
+    if (uct_efa_ah_get(uct_srd_iface_md(iface)->ahs, &gid, &slot->ah) !=
+        UCS_OK) {
+        uct_srd_ctl_slot_put(iface, slot);
+        return;
+    }
+
+    slot->flags    |= UCT_SRD_SLOT_AH;
+    slot->dest.ah   = slot->ah->ibv_ah;
+    slot->dest.qpn  = to->qpn;
+    slot->dest.qkey = to->qkey & UCT_SRD_QKEY_MASK;
+    if (uct_srd_tx_post(iface, slot) != UCS_OK) {
+        uct_srd_ctl_slot_put(iface, slot);
+        return;
+    }
+
+    UCT_SRD_COUNT(iface, tx_ctl);
+}
+
+void uct_srd_ctl_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                      unsigned vendor_err)
+{
+    const uct_efa_status_desc_t *desc = uct_efa_status_desc(vendor_err);
+    uct_srd_peer_t *peer              = slot->peer;
+    uct_srd_op_t op                   = slot->op;
+
+    uct_srd_ctl_slot_put(iface, slot);
+    if (peer == NULL) {
+        return;
+    }
+
+    peer->tx.byes -= (op == UCT_SRD_OP_BYE);
+
+    switch (desc->action) {
+    case UCT_EFA_STATUS_ACTION_NONE:
+        peer->ctl_retries = 0;
+        break;
+    case UCT_EFA_STATUS_ACTION_RESEND:
+        break; /* it is alive; the timer repeats what must be repeated */
+    case UCT_EFA_STATUS_ACTION_RETRY:
+        if (++peer->ctl_retries <= iface->config.retry_count) {
+            break;
+        }
+        /* fall through */
+    default:
+        if (!iface->closing) {
+            uct_srd_peer_fail_log(peer, desc->status, desc->text,
+                                  desc->advice);
+        }
+        break;
+    }
+
+    --peer->tx.ctl;
+    if ((op == UCT_SRD_OP_BYE) && (peer->tx.byes == 0)) {
+        uct_srd_peer_wake(peer); /* a new endpoint may have waited for it */
+    }
+
+    uct_srd_peer_tx_progress(peer);
+}
+
+/* ----------------------------------------------------------------- timers */
+
+void uct_srd_ctl_timer_start(uct_srd_peer_t *peer, double first)
+{
+    if (uct_srd_timer_is_set(&peer->timer)) {
+        return;
+    }
+
+    peer->interval = ucs_time_from_sec(first);
+    if (uct_srd_timer_set(&peer->iface->timers, &peer->timer,
+                          ucs_get_time() + peer->interval) != UCS_OK) {
+        uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY,
+                              "no memory for a timer", "free memory");
+    }
+}
+
+static void uct_srd_ctl_timer_again(uct_srd_peer_t *peer, double max)
+{
+    peer->interval = ucs_min(peer->interval * 2, ucs_time_from_sec(max));
+    uct_srd_timer_set(&peer->iface->timers, &peer->timer,
+                      ucs_get_time() + peer->interval);
+}
+
+static void uct_srd_ctl_timer_stop(uct_srd_peer_t *peer)
+{
+    uct_srd_timer_clear(&peer->iface->timers, &peer->timer);
+}
+
+void uct_srd_ctl_timer(uct_srd_timer_t *timer)
+{
+    uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, timer);
+
+    switch (peer->state) {
+    case UCT_SRD_PEER_JOINING:
+        /* What failed and waits to be sent again says HELLO as well. */
+        uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
+        UCT_SRD_COUNT(peer->iface, hello_retry);
+        uct_srd_ctl_timer_again(peer, UCT_SRD_HELLO_MAX);
+        break;
+    case UCT_SRD_PEER_LEAVING:
+        if (uct_srd_peer_ah_get(peer) == UCS_OK) {
+            uct_srd_ctl_send(peer, UCT_SRD_OP_BYE, peer->tx.psn);
+        }
+        uct_srd_ctl_timer_again(peer, UCT_SRD_BYE_MAX);
+        break;
+    default:
+        if (peer->ext_req) {
+            uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_REQ, 0);
+            uct_srd_ctl_timer_again(peer, UCT_SRD_HELLO_MAX);
+        }
+        uct_srd_peer_wake(peer); /* for want of an AH */
+        break;
+    }
+}
+
+/* ------------------------------------------------------------ transitions */
+
+void uct_srd_ctl_join(uct_srd_peer_t *peer)
+{
+    uct_srd_ctl_timer_stop(peer);
+    uct_srd_peer_set_state(peer, UCT_SRD_PEER_JOINING);
+    uct_srd_ctl_timer_start(peer, UCT_SRD_HELLO_MIN);
+    uct_srd_peer_tx_update(peer);
+}
+
+static void uct_srd_ctl_joined(uct_srd_peer_t *peer)
+{
+    uct_srd_ctl_timer_stop(peer);
+    uct_srd_peer_set_state(peer, UCT_SRD_PEER_JOINED);
+    peer->bye_sent  = 0;
+    peer->tx.flags |= UCT_SRD_PEER_TX_WAITERS; /* the window grew */
+    uct_srd_tx_queue_post(peer, &peer->tx.held);
+}
+
+void uct_srd_ctl_leave(uct_srd_peer_t *peer)
+{
+    if (!peer->contacted && !peer->rx.known) {
+        uct_srd_peer_forget(peer); /* neither side knows the other */
+        return;
+    }
+
+    if (!peer->contacted || (peer->state == UCT_SRD_PEER_LEAVING)) {
+        return; /* it is the remote's turn; or under way */
+    }
+
+    uct_srd_ctl_timer_stop(peer);
+    uct_srd_peer_set_state(peer, UCT_SRD_PEER_LEAVING);
+    uct_srd_peer_tx_update(peer);
+    peer->bye_sent = 1;
+    if (uct_srd_peer_ah_get(peer) == UCS_OK) {
+        uct_srd_ctl_send(peer, UCT_SRD_OP_BYE, peer->tx.psn);
+    }
+    if (peer->state == UCT_SRD_PEER_LEAVING) {
+        uct_srd_ctl_timer_start(peer, UCT_SRD_BYE_MIN);
+    }
+}
+
+/* -------------------------------------------------------------- receiving */
+
+static void uct_srd_ctl_hello_ack(uct_srd_peer_t *peer)
+{
+    if ((uct_srd_peer_ah_get(peer) != UCS_OK) ||
+        (uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO_ACK, peer->rx.epoch) !=
+         UCS_OK)) {
+        return; /* HELLO comes again */
+    }
+
+    peer->rx.acked    = 1;
+    peer->rx.ack_time = ucs_get_time();
+    peer->ext_req     = 0;
+    UCT_SRD_COUNT(peer->iface, hello_ack);
+}
+
+/* The remote's incarnation, from its header. Returns NULL if the header is an
+ * old one, else the peer to go on with: peer, its successor, or a new one. */
+static uct_srd_peer_t *
+uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                     const uct_srd_ident_t *ident, const uct_srd_ext_t *ext)
+{
+    int32_t age;
+
+    if (peer != NULL) {
+        age = peer->rx.known ? (int32_t)(ext->epoch - peer->rx.epoch) : 0;
+
+        if ((peer->rx.known && (peer->rx.uid != ext->uid)) ||
+            (peer->tx.dest.qkey != ext->qkey)) {
+            uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
+                                  "its queue pair number belongs to another "
+                                  "interface now", "the remote process was "
+                                  "restarted or closed its interface");
+            peer = NULL;
+        } else if (age < 0) {
+            UCT_SRD_COUNT(iface, drop_epoch);
+            return NULL;
+        } else if ((age > 0) && peer->bye_sent && (peer->num_eps > 0)) {
+            /* It believed our BYE and has begun anew; we stay. */
+            uct_srd_rx_ring_purge(peer);
+            peer->rx.started = 0;
+            peer->rx.acked   = 0;
+        } else if ((age > 0) && (peer->num_eps == 0) &&
+                   (uct_srd_peer_outstanding(peer) == 0)) {
+            uct_srd_peer_forget(peer);
+            peer = NULL;
+        } else if (age > 0) {
+            uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
+                                  "the remote interface lost the association",
+                                  "the remote side closed its endpoint or met "
+                                  "an error: look at its output");
+            peer = NULL;
+        }
+    }
+
+    if (peer == NULL) {
+        peer = uct_srd_peer_create(iface, ident, ext->qkey);
+        if (peer == NULL) {
+            UCT_SRD_COUNT(iface, drop_nomem);
+            return NULL;
+        }
+    }
+
+    peer->rx.known          = 1;
+    peer->rx.uid            = ext->uid;
+    peer->rx.epoch          = ext->epoch;
+    peer->rx.features       = ext->features;
+    peer->win->remote_epoch = ext->epoch;
+    peer->tx.window         = ucs_min(ext->window, iface->config.tx_window);
+    return peer;
+}
+
+/* The first HELLO or DATA says where the remote's sequence goes on */
+static void uct_srd_ctl_rx_start(uct_srd_peer_t *peer, uint32_t arg)
+{
+    if (!peer->rx.started) {
+        peer->rx.started   = 1;
+        peer->rx.ring.next = (uint16_t)arg;
+        peer->rx.imm_base  = uct_srd_imm_pack(peer->rx.epoch, 0, 0, 0);
+    }
+}
+
+static void uct_srd_ctl_ext_req(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    uct_srd_waiter_t *waiter;
+
+    if (peer->state == UCT_SRD_PEER_JOINED) {
+        uct_srd_peer_set_state(peer, UCT_SRD_PEER_NEW);
+        uct_srd_peer_tx_update(peer);
+    }
+
+    if (peer->tx.una.una == peer->tx.psn) {
+        uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_ACK, 0);
+        return;
+    }
+
+    ucs_queue_for_each(waiter, &peer->tx.waiters, queue) {
+        if (waiter->comp == NULL) {
+            return;
+        }
+    }
+
+    waiter = ucs_mpool_get(&iface->tx.flush_mp);
+    if (waiter != NULL) {
+        waiter->comp    = NULL;
+        waiter->ep      = NULL;
+        waiter->psn     = peer->tx.psn;
+        peer->tx.flags |= UCT_SRD_PEER_TX_WAITERS;
+        ucs_queue_push(&peer->tx.waiters, &waiter->queue);
+    }
+}
+
+static void uct_srd_ctl_bye(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+{
+    if ((peer->num_eps > 0) || (uct_srd_peer_outstanding(peer) > 0) ||
+        (peer->rx.ring.held > 0) ||
+        (peer->rx.started && (peer->rx.ring.next != (uint16_t)ext->arg))) {
+        return;
+    }
+
+    if (uct_srd_peer_ah_get(peer) == UCS_OK) {
+        uct_srd_ctl_send(peer, UCT_SRD_OP_BYE_ACK, ext->epoch);
+        if (peer->state < UCT_SRD_PEER_FAILED) {
+            uct_srd_peer_forget(peer);
+        }
+    }
+}
+
+static void uct_srd_ctl_reject(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+{
+    char cause[96];
+
+    switch (ext->arg) {
+    case UCT_SRD_REJECT_FAILED:
+        uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
+                              "the remote interface gave up the association",
+                              "look at the output of the remote process");
+        break;
+    case UCT_SRD_REJECT_RESOURCES:
+        uct_srd_peer_fail_log(peer, UCS_ERR_UNREACHABLE,
+                              "the remote interface has no resources for us",
+                              "look at the output of the remote process");
+        break;
+    default:
+        snprintf(cause, sizeof(cause),
+                 "the remote interface refused us, reason %u", ext->arg);
+        uct_srd_peer_fail_log(peer, UCS_ERR_UNREACHABLE, cause,
+                              "use the same release of ucx-efa on both hosts");
+        break;
+    }
+}
+
+/* Speaks another version: say so, once for each sender while it is the last */
+static void uct_srd_ctl_bad_version(uct_srd_iface_t *iface,
+                                    const uct_srd_ident_t *ident,
+                                    const uct_srd_ext_t *ext)
+{
+    uct_srd_peer_t *peer;
+    char cause[96];
+
+    UCT_SRD_COUNT(iface, drop_version);
+    peer = uct_srd_peer_find(iface, ident);
+    if ((peer != NULL) && (ext->op == UCT_SRD_OP_REJECT)) {
+        snprintf(cause, sizeof(cause),
+                 "it speaks version %u of the SRD wire protocol, we %u",
+                 ext->version, UCT_SRD_WIRE_VERSION);
+        uct_srd_peer_fail_log(peer, UCS_ERR_UNREACHABLE, cause,
+                              "use the same release of ucx-efa on both hosts");
+        return;
+    }
+
+    if ((ext->op != UCT_SRD_OP_REJECT) &&
+        !uct_srd_ident_equal(iface->rejected, *ident)) {
+        iface->rejected = *ident;
+        uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,
+                           UCT_SRD_REJECT_VERSION);
+    }
+}
+
+/* Is the identity in the header the one the device saw? */
+static int uct_srd_ctl_is_forged(uct_srd_iface_t *iface,
+                                 const uct_srd_rx_wc_t *rx,
+                                 const uct_srd_ext_t *ext)
+{
+    union ibv_gid gid;
+    uct_efa_ah_t *ah;
+
+    if (ext->qpn != rx->wc.src_qp) {
+        return 1;
+    }
+
+    if (rx->has_gid) {
+        return memcmp(rx->gid.raw, ext->gid, sizeof(ext->gid)) != 0;
+    }
+
+    if (rx->wc.slid == UCT_EFA_AHN_UNKNOWN) {
+        return 0;
+    }
+
+    memcpy(gid.raw, ext->gid, sizeof(gid.raw));
+    ah = uct_efa_ah_find(uct_srd_iface_md(iface)->ahs, &gid);
+    return (ah != NULL) && (ah->ahn != rx->wc.slid);
+}
+
+uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
+                                    const uct_srd_rx_wc_t *rx, uint32_t imm,
+                                    const void *message, size_t *offset_p)
+{
+    uct_srd_peer_t *peer;
+    uct_srd_ident_t ident;
+    uct_srd_ext_t ext;
+
+    memset(&ident, 0, sizeof(ident));
+    switch (uct_srd_ext_unpack(message, rx->wc.byte_len, imm, &ext)) {
+    case UCT_SRD_EXT_OK:
+        break;
+    case UCT_SRD_EXT_BAD_VERSION:
+        memcpy(ident.gid, ext.gid, sizeof(ident.gid));
+        ident.qpn = ext.qpn;
+        if (uct_srd_ctl_is_forged(iface, rx, &ext)) {
+            UCT_SRD_COUNT(iface, drop_forged);
+        } else {
+            uct_srd_ctl_bad_version(iface, &ident, &ext);
+        }
+        return NULL;
+    default:
+        UCT_SRD_COUNT(iface, drop_header);
+        return NULL;
+    }
+
+    if (uct_srd_ctl_is_forged(iface, rx, &ext)) {
+        UCT_SRD_COUNT(iface, drop_forged);
+        return NULL;
+    }
+
+    if (ext.op == UCT_SRD_OP_DATA) {
+        UCT_SRD_COUNT(iface, rx_ext);
+    } else {
+        UCT_SRD_COUNT(iface, rx_ctl);
+    }
+
+    memcpy(ident.gid, ext.gid, sizeof(ident.gid));
+    ident.qpn = ext.qpn;
+    peer      = uct_srd_peer_find(iface, &ident);
+
+    /* Farewells need no record and make none. */
+    if ((ext.op == UCT_SRD_OP_BYE) &&
+        ((peer == NULL) || (peer->rx.known && (peer->rx.uid != ext.uid)))) {
+        uct_srd_ctl_answer(iface, &ext, UCT_SRD_OP_BYE_ACK, ext.epoch);
+        return NULL;
+    }
+
+    if (ext.op == UCT_SRD_OP_BYE_ACK) {
+        if ((peer != NULL) && (peer->state == UCT_SRD_PEER_LEAVING) &&
+            (peer->num_eps == 0) && (ext.arg == peer->epoch) &&
+            (!peer->rx.known || ((int32_t)(ext.epoch - peer->rx.epoch) >= 0))) {
+            uct_srd_peer_forget(peer);
+        }
+        return NULL;
+    }
+
+    if ((peer == NULL) && (ext.op != UCT_SRD_OP_HELLO) &&
+        (ext.op != UCT_SRD_OP_DATA)) {
+        return NULL;
+    }
+
+    peer = uct_srd_ctl_identify(iface, peer, &ident, &ext);
+    if (peer == NULL) {
+        return NULL;
+    }
+
+    switch ((uct_srd_op_t)ext.op) {
+    case UCT_SRD_OP_DATA:
+        uct_srd_ctl_rx_start(peer, ext.arg);
+        if (ucs_get_time() - peer->rx.ack_time >
+            ucs_time_from_sec(UCT_SRD_ACK_MIN)) {
+            uct_srd_ctl_hello_ack(peer);
+        }
+        *offset_p = ext.len8 * 8;
+        return (peer->state < UCT_SRD_PEER_FAILED) ? peer : NULL;
+    case UCT_SRD_OP_HELLO:
+        uct_srd_ctl_rx_start(peer, ext.arg);
+        uct_srd_ctl_hello_ack(peer);
+        break;
+    case UCT_SRD_OP_HELLO_ACK:
+        if ((ext.arg == peer->epoch) &&
+            (peer->state == UCT_SRD_PEER_JOINING)) {
+            uct_srd_ctl_joined(peer);
+        }
+        break;
+    case UCT_SRD_OP_EXT_REQ:
+        uct_srd_ctl_ext_req(peer);
+        break;
+    case UCT_SRD_OP_EXT_ACK:
+        if (peer->ext_req) {
+            peer->ext_req  = 0;
+            peer->rx.acked = 0;
+            uct_srd_ctl_timer_stop(peer);
+            if ((uct_srd_peer_outstanding(peer) == 0) && (peer->tx.ctl == 0)) {
+                uct_srd_peer_ah_drop(peer);
+                UCT_SRD_COUNT(iface, ah_evict);
+            }
+        }
+        break;
+    case UCT_SRD_OP_BYE:
+        uct_srd_ctl_bye(peer, &ext);
+        return NULL; /* peer may be gone */
+    case UCT_SRD_OP_REJECT:
+        uct_srd_ctl_reject(peer, &ext);
+        return NULL;
+    default:
+        break;
+    }
+
+    if (peer->state < UCT_SRD_PEER_FAILED) {
+        uct_srd_peer_tx_progress(peer);
+    }
+
+    return NULL;
+}

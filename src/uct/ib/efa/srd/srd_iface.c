@@ -1,0 +1,581 @@
+/*
+ * Open, close, query, addresses, progress of an srd interface.
+ */
+#include "srd_rx.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+/* What a send costs this library and libefa, seconds: docs/device-facts.md */
+#define UCT_SRD_OVERHEAD 80e-9
+
+ucs_config_field_t uct_srd_iface_config_table[] = {
+    {"", "", NULL, ucs_offsetof(uct_srd_iface_config_t, super),
+     UCS_CONFIG_TYPE_TABLE(uct_iface_config_table)},
+
+    {"SEG_SIZE", "inf",
+     "Largest message, bytes. The device's limit (max_msg_sz, 8928 on all known "
+     "devices) holds in any case.",
+     ucs_offsetof(uct_srd_iface_config_t, seg_size), UCS_CONFIG_TYPE_MEMUNITS},
+
+    {"TX_QUEUE_LEN", "512",
+     "Messages an interface may have under way, to all peers together.",
+     ucs_offsetof(uct_srd_iface_config_t, tx.queue_len), UCS_CONFIG_TYPE_UINT},
+
+    {"TX_WINDOW", "256",
+     "Messages an interface may have under way to one peer; a power of two, 16 "
+     "to 4096. The peer's RX_WINDOW limits it, too.",
+     ucs_offsetof(uct_srd_iface_config_t, tx.window), UCS_CONFIG_TYPE_UINT},
+
+    {"RNR_RETRY", "3",
+     "How often the device sends a message again that met a receiver without "
+     "buffers, 0 to 6, or 7 for without end. Then the message is sent again "
+     "from here after a pause, so none is lost with any value.",
+     ucs_offsetof(uct_srd_iface_config_t, tx.rnr_retry), UCS_CONFIG_TYPE_UINT},
+
+    {"RETRY_COUNT", "7",
+     "How often a message to a peer that does not respond any more is sent "
+     "again before the peer counts as failed.",
+     ucs_offsetof(uct_srd_iface_config_t, tx.retry_count),
+     UCS_CONFIG_TYPE_UINT},
+
+    UCT_IFACE_MPOOL_CONFIG_FIELDS("TX_", -1, 0, "send",
+                                  ucs_offsetof(uct_srd_iface_config_t, tx.mp),
+                                  ""),
+
+    {"RX_QUEUE_LEN", "1024",
+     "Receive buffers an interface keeps posted. Each takes the device's "
+     "max_msg_sz of registered memory.",
+     ucs_offsetof(uct_srd_iface_config_t, rx.queue_len), UCS_CONFIG_TYPE_UINT},
+
+    {"RX_WINDOW", "512",
+     "Messages beyond a missing one that are kept for a peer; a power of two, "
+     "16 to 4096. Peers send no further.",
+     ucs_offsetof(uct_srd_iface_config_t, rx.window), UCS_CONFIG_TYPE_UINT},
+
+    {"RX_BATCH", "32",
+     "Receive buffers that are posted at once, 1 to 64.",
+     ucs_offsetof(uct_srd_iface_config_t, rx.batch), UCS_CONFIG_TYPE_UINT},
+
+    UCT_IFACE_MPOOL_CONFIG_FIELDS("RX_", -1, 0, "receive",
+                                  ucs_offsetof(uct_srd_iface_config_t, rx.mp),
+                                  ""),
+
+    {"MAX_POLL", "16",
+     "Completions handled in one round of progress, 1 to 16.",
+     ucs_offsetof(uct_srd_iface_config_t, max_poll), UCS_CONFIG_TYPE_UINT},
+
+    {"EVENTS", "try",
+     "Completion events, for workers that sleep: \"try\" uses them if the device "
+     "has them, \"y\" demands them, \"n\" does without.",
+     ucs_offsetof(uct_srd_iface_config_t, events), UCS_CONFIG_TYPE_TERNARY},
+
+    {"CLOSE_TIMEOUT", "1s",
+     "How long closing an interface waits for messages that are under way.",
+     ucs_offsetof(uct_srd_iface_config_t, close_timeout),
+     UCS_CONFIG_TYPE_TIME},
+
+    {NULL}
+};
+
+/* -------------------------------------------------------------- addresses */
+
+static ucs_status_t
+uct_srd_iface_get_device_address(uct_iface_h tl_iface, uct_device_addr_t *addr)
+{
+    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
+
+    memcpy(addr, iface->self.gid, UCT_SRD_DEV_ADDR_LEN);
+    return UCS_OK;
+}
+
+static ucs_status_t
+uct_srd_iface_get_address(uct_iface_h tl_iface, uct_iface_addr_t *addr)
+{
+    uct_srd_iface_t *iface    = ucs_derived_of(tl_iface, uct_srd_iface_t);
+    uct_srd_iface_addr_t self = {
+        .qpn     = iface->self.qpn,
+        .version = UCT_SRD_WIRE_VERSION,
+        .qkey    = iface->self.qkey
+    };
+
+    uct_srd_iface_addr_pack(&self, addr);
+    return UCS_OK;
+}
+
+static int uct_srd_iface_is_reachable(const uct_iface_h tl_iface,
+                                      const uct_device_addr_t *dev_addr,
+                                      const uct_iface_addr_t *iface_addr)
+{
+    uct_srd_iface_addr_t addr;
+
+    if (iface_addr == NULL) {
+        return 1;
+    }
+
+    uct_srd_iface_addr_unpack(iface_addr, &addr);
+    return addr.version == UCT_SRD_WIRE_VERSION;
+}
+
+/* ------------------------------------------------------------------ query */
+
+static ucs_status_t
+uct_srd_iface_query(uct_iface_h tl_iface, uct_iface_attr_t *attr)
+{
+    uct_srd_iface_t *iface      = ucs_derived_of(tl_iface, uct_srd_iface_t);
+    const uct_efa_device_t *dev = &uct_srd_iface_md(iface)->dev;
+
+    uct_base_iface_query(&iface->super, attr);
+
+    attr->cap.flags = UCT_IFACE_FLAG_AM_SHORT |
+                      UCT_IFACE_FLAG_AM_BCOPY |
+                      UCT_IFACE_FLAG_PENDING |
+                      UCT_IFACE_FLAG_CONNECT_TO_IFACE |
+                      UCT_IFACE_FLAG_CB_SYNC |
+                      UCT_IFACE_FLAG_ERRHANDLE_PEER_FAILURE |
+                      UCT_IFACE_FLAG_EP_CHECK |
+                      UCT_EFA_IFACE_FLAG_INTER_NODE;
+
+    if (iface->event.fd >= 0) {
+        attr->cap.event_flags = UCT_IFACE_FLAG_EVENT_SEND_COMP |
+                                UCT_IFACE_FLAG_EVENT_RECV |
+                                UCT_IFACE_FLAG_EVENT_FD;
+    }
+
+    attr->cap.am.max_short = ucs_min((size_t)UCT_SRD_INLINE_AREA,
+                                     iface->config.max_msg);
+    attr->cap.am.max_bcopy = iface->config.max_msg;
+
+    /* Header and payload are one buffer each */
+    if (dev->efa.max_sq_sge >= 2) {
+        attr->cap.flags              |= UCT_IFACE_FLAG_AM_ZCOPY;
+        attr->cap.am.min_zcopy        = 0;
+        attr->cap.am.max_zcopy        = iface->config.max_msg;
+        attr->cap.am.opt_zcopy_align  = UCS_SYS_PCI_MAX_PAYLOAD;
+        attr->cap.am.align_mtu        = iface->config.max_msg;
+        attr->cap.am.max_hdr          = UCT_SRD_INLINE_AREA;
+        attr->cap.am.max_iov          = UCT_SRD_MAX_IOV;
+    }
+
+    attr->device_addr_len     = UCT_SRD_DEV_ADDR_LEN;
+    attr->iface_addr_len      = UCT_SRD_IFACE_ADDR_LEN;
+    attr->ep_addr_len         = 0;
+    attr->max_conn_priv       = 0;
+    attr->overhead            = UCT_SRD_OVERHEAD;
+    attr->bandwidth.dedicated = 0;
+    attr->bandwidth.shared    = dev->bandwidth;
+    attr->latency             = ucs_linear_func_make(dev->latency, 0);
+    attr->priority            = 30;
+    return UCS_OK;
+}
+
+/* --------------------------------------------------------------- progress */
+
+unsigned uct_srd_iface_progress(uct_iface_h tl_iface)
+{
+    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
+    unsigned count         = uct_srd_iface_poll(iface);
+
+    if (ucs_unlikely(iface->timers.count > 0)) {
+        count += uct_srd_timers_run(&iface->timers, ucs_get_time());
+    }
+
+    if (ucs_unlikely(!ucs_list_is_empty(&iface->failed))) {
+        count += uct_srd_peers_tell(iface);
+    }
+
+    if (ucs_unlikely(!ucs_arbiter_is_empty(&iface->tx.arbiter))) {
+        uct_srd_iface_pending_progress(iface);
+    }
+
+    return count;
+}
+
+static ucs_status_t uct_srd_iface_flush(uct_iface_h tl_iface, unsigned flags,
+                                        uct_completion_t *comp)
+{
+    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
+
+    if (comp != NULL) {
+        return UCS_ERR_UNSUPPORTED;
+    }
+
+    if (iface->tx.num_free < iface->config.tx_queue_len) {
+        UCT_TL_IFACE_STAT_FLUSH_WAIT(&iface->super);
+        return UCS_INPROGRESS;
+    }
+
+    UCT_TL_IFACE_STAT_FLUSH(&iface->super);
+    return UCS_OK;
+}
+
+void uct_srd_iface_fail(uct_srd_iface_t *iface,
+                        const uct_efa_status_desc_t *desc)
+{
+    uct_srd_peer_t *peer, *tmp;
+    char local[64];
+
+    ucs_error("srd: %s: %s; %s",
+              uct_srd_addr_str(iface->self.gid, iface->self.qpn, local,
+                               sizeof(local)), desc->text, desc->advice);
+    ucs_list_for_each_safe(peer, tmp, &iface->peers, list) {
+        uct_srd_peer_fail(peer, desc->status);
+    }
+}
+
+/* ---------------------------------------------------------- open and close */
+
+static ucs_status_t
+uct_srd_iface_config_check(uct_srd_iface_t *iface,
+                           const uct_srd_iface_config_t *config)
+{
+    const uct_efa_device_t *dev = &uct_srd_iface_md(iface)->dev;
+    struct {
+        const char *name;
+        unsigned   value, min, max;
+        int        pow2;
+    } limits[] = {
+        {"TX_QUEUE_LEN", config->tx.queue_len, 1,
+         dev->efa.max_sq_wr - UCT_SRD_CTL_SLOTS, 0},
+        {"RX_QUEUE_LEN", config->rx.queue_len, 1, dev->efa.max_rq_wr, 0},
+        {"TX_WINDOW", config->tx.window, UCT_SRD_WINDOW_MIN,
+         UCT_SRD_WINDOW_MAX, 1},
+        {"RX_WINDOW", config->rx.window, UCT_SRD_WINDOW_MIN,
+         UCT_SRD_WINDOW_MAX, 1},
+        {"RX_BATCH", config->rx.batch, 1, 64, 0},
+        {"MAX_POLL", config->max_poll, 1, UCT_SRD_POLL_BATCH, 0},
+        {"RNR_RETRY", config->tx.rnr_retry, 0, 7, 0}
+    };
+    unsigned i;
+
+    for (i = 0; i < ucs_static_array_size(limits); ++i) {
+        if ((limits[i].value < limits[i].min) ||
+            (limits[i].value > limits[i].max) ||
+            (limits[i].pow2 && !ucs_is_pow2(limits[i].value))) {
+            ucs_error("srd: UCX_SRD_%s=%u: must be %u to %u%s", limits[i].name,
+                      limits[i].value, limits[i].min, limits[i].max,
+                      limits[i].pow2 ? ", a power of two" : "");
+            return UCS_ERR_INVALID_PARAM;
+        }
+    }
+
+    iface->config.max_msg       = ucs_min(config->seg_size, dev->max_msg_sz);
+    iface->config.tx_queue_len  = config->tx.queue_len;
+    iface->config.tx_window     = config->tx.window;
+    iface->config.rnr_retry     = config->tx.rnr_retry;
+    iface->config.retry_count   = config->tx.retry_count;
+    iface->config.rx_queue_len  = config->rx.queue_len;
+    iface->config.rx_window     = config->rx.window;
+    iface->config.rx_batch      = ucs_min(config->rx.batch,
+                                          ucs_max(config->rx.queue_len / 4, 1u));
+    iface->config.max_poll      = config->max_poll;
+    iface->config.close_timeout = config->close_timeout;
+
+    if (iface->config.max_msg < UCT_SRD_INLINE_AREA) {
+        ucs_error("srd: UCX_SRD_SEG_SIZE=%zu: must be %u or more",
+                  iface->config.max_msg, UCT_SRD_INLINE_AREA);
+        return UCS_ERR_INVALID_PARAM;
+    }
+
+    return UCS_OK;
+}
+
+static ucs_status_t uct_srd_iface_self_init(uct_srd_iface_t *iface)
+{
+    const uct_efa_device_t *dev = &uct_srd_iface_md(iface)->dev;
+    struct {
+        uint64_t uid;
+        uint32_t qkey;
+        uint32_t epoch;
+    } random;
+
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
+        ucs_error("srd: getrandom: %m");
+        return UCS_ERR_IO_ERROR;
+    }
+
+    memcpy(iface->self.gid, dev->gid.raw, sizeof(iface->self.gid));
+    iface->self.version  = UCT_SRD_WIRE_VERSION;
+    iface->self.len8     = UCT_SRD_EXT_LEN / 8;
+    iface->self.qkey     = random.qkey & UCT_SRD_QKEY_MASK;
+    iface->self.uid      = random.uid;
+    iface->self.window   = iface->config.rx_window;
+    iface->self.features = dev->has_sgid ? UCT_SRD_FEATURE_SGID : 0;
+    iface->epoch         = random.epoch;
+    return UCS_OK;
+}
+
+UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(
+        uct_srd_iface_internal_ops, uct_base_iface_estimate_perf,
+        (uct_iface_vfs_refresh_func_t)ucs_empty_function,
+        (uct_ep_query_func_t)ucs_empty_function_return_unsupported,
+        uct_srd_ep_invalidate, uct_srd_iface_is_reachable);
+
+static uct_iface_ops_t uct_srd_iface_ops;
+
+static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
+                           const uct_iface_params_t *params,
+                           const uct_iface_config_t *tl_config)
+{
+    uct_efa_md_t *md = ucs_derived_of(tl_md, uct_efa_md_t);
+    const uct_srd_iface_config_t *config =
+            ucs_derived_of(tl_config, uct_srd_iface_config_t);
+    ucs_status_t status;
+
+    UCT_CHECK_PARAM(params->field_mask & UCT_IFACE_PARAM_FIELD_OPEN_MODE,
+                    "UCT_IFACE_PARAM_FIELD_OPEN_MODE is not defined");
+    if (!(params->open_mode & UCT_IFACE_OPEN_MODE_DEVICE)) {
+        ucs_error("srd: only UCT_IFACE_OPEN_MODE_DEVICE is supported");
+        return UCS_ERR_UNSUPPORTED;
+    }
+
+    UCS_CLASS_CALL_SUPER_INIT(
+            uct_base_iface_t, &uct_srd_iface_ops, &uct_srd_iface_internal_ops,
+            tl_md, worker, params, tl_config
+            UCS_STATS_ARG((params->field_mask &
+                           UCT_IFACE_PARAM_FIELD_STATS_ROOT) ?
+                          params->stats_root : NULL)
+            UCS_STATS_ARG(params->mode.device.dev_name));
+
+    if (strcmp(params->mode.device.dev_name, uct_efa_md_device_name(md)) != 0) {
+        ucs_error("srd: no device %s here, only %s",
+                  params->mode.device.dev_name, uct_efa_md_device_name(md));
+        return UCS_ERR_NO_DEVICE;
+    }
+
+    memset(UCS_PTR_BYTE_OFFSET(self, sizeof(self->super)), 0,
+           sizeof(*self) - sizeof(self->super));
+    ucs_list_head_init(&self->failed);
+    ucs_list_head_init(&self->peers);
+    kh_init_inplace(uct_srd_idents, &self->idents);
+    kh_init_inplace(uct_srd_keys, &self->keys);
+    uct_srd_timers_init(&self->timers);
+
+    status = uct_srd_iface_config_check(self, config);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    status = uct_srd_iface_self_init(self);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    status = uct_srd_tx_init(self, config);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    status = uct_srd_rx_init(self, params, config);
+    if (status != UCS_OK) {
+        goto err_tx;
+    }
+
+    status = uct_srd_event_init(self, config->events);
+    if (status != UCS_OK) {
+        goto err_rx;
+    }
+
+    status = uct_srd_cq_create(self);
+    if (status != UCS_OK) {
+        goto err_event;
+    }
+
+    if ((config->events == UCS_YES) && (self->event.fd < 0)) {
+        ucs_error("srd: UCX_SRD_EVENTS=y, but %s has no completion events",
+                  uct_efa_md_device_name(md));
+        status = UCS_ERR_UNSUPPORTED;
+        goto err_cq;
+    }
+
+    status = uct_srd_qp_create(self);
+    if (status != UCS_OK) {
+        goto err_cq;
+    }
+
+    self->win = uct_efa_window_iface_get(uct_efa_md_device_name(md),
+                                         self->self.gid, self->self.qpn);
+
+    uct_srd_rx_refill(self);
+    if (self->rx.missing > 0) {
+        ucs_error("srd: no memory for %u receive buffers of %zu bytes: lower "
+                  "UCX_SRD_RX_QUEUE_LEN or raise `ulimit -l`",
+                  self->config.rx_queue_len, md->dev.max_msg_sz);
+        status = UCS_ERR_NO_MEMORY;
+        goto err_qp;
+    }
+
+    status = uct_srd_qp_activate(self);
+    if (status != UCS_OK) {
+        goto err_qp;
+    }
+
+    status = uct_efa_ah_cache_add_owner(md->ahs, uct_srd_peer_reclaim, self);
+    if (status != UCS_OK) {
+        goto err_qp;
+    }
+
+    return UCS_OK;
+
+err_qp:
+    uct_efa_window_iface_put(self->win);
+    uct_srd_qp_destroy(self);
+err_cq:
+    uct_srd_cq_destroy(self);
+err_event:
+    uct_srd_event_cleanup(self);
+err_rx:
+    uct_srd_rx_cleanup(self);
+err_tx:
+    uct_srd_tx_cleanup(self);
+    return status;
+}
+
+static ucs_status_t uct_srd_iface_drop_am(void *arg, void *data, size_t length,
+                                          unsigned flags)
+{
+    return UCS_OK;
+}
+
+/* Says goodbye and lets what is under way arrive, for a bounded time. */
+static void uct_srd_iface_drain(uct_srd_iface_t *iface)
+{
+    ucs_time_t end = ucs_get_time() +
+                     ucs_time_from_sec(iface->config.close_timeout);
+    uct_srd_peer_t *peer, *tmp;
+    int said_bye   = 0;
+    unsigned id;
+
+    for (id = 0; id < UCT_AM_ID_MAX; ++id) {
+        iface->super.am[id].cb = uct_srd_iface_drop_am;
+    }
+
+    for (;;) {
+        uct_srd_iface_poll(iface);
+        uct_srd_timers_run(&iface->timers, ucs_get_time());
+        uct_srd_peers_tell(iface);
+
+        if (iface->tx.num_free == iface->config.tx_queue_len) {
+            if (!said_bye) {
+                said_bye       = 1;
+                iface->closing = 1;
+                ucs_list_for_each_safe(peer, tmp, &iface->peers, list) {
+                    uct_srd_ctl_leave(peer);
+                }
+            } else if (iface->tx.num_ctl == UCT_SRD_CTL_SLOTS) {
+                break;
+            }
+        }
+
+        if (ucs_get_time() > end) {
+            ucs_debug("srd: closing with %u messages under way",
+                      iface->config.tx_queue_len - iface->tx.num_free);
+            break;
+        }
+    }
+
+    iface->closing = 1;
+}
+
+/* The device has forgotten all work requests; so do we. */
+static void uct_srd_iface_forget_peers(uct_srd_iface_t *iface)
+{
+    uct_srd_slot_t *slot;
+    uct_srd_peer_t *peer;
+    unsigned i;
+
+    ucs_list_for_each(peer, &iface->peers, list) {
+        /* their queues' slots are found below */
+        ucs_queue_head_init(&peer->tx.resend);
+        ucs_queue_head_init(&peer->tx.held);
+    }
+
+    for (i = 0; i < iface->tx.num_slots; ++i) {
+        slot = &iface->tx.slots[i];
+        if (slot->flags & UCT_SRD_SLOT_AH) {
+            uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, slot->ah);
+        }
+    }
+
+    while (!ucs_list_is_empty(&iface->peers)) {
+        peer = ucs_list_head(&iface->peers, uct_srd_peer_t, list);
+        if (peer->num_eps > 0) {
+            ucs_warn("srd: interface closed with %u endpoints open",
+                     peer->num_eps);
+        }
+        peer->num_eps      = 0;
+        peer->tx.ctl       = 0;
+        peer->tx.una.una   = peer->tx.psn;
+        peer->tx.una.ahead = 0;
+        uct_srd_peer_forget(peer);
+    }
+}
+
+static UCS_CLASS_CLEANUP_FUNC(uct_srd_iface_t)
+{
+    uct_efa_md_t *md = uct_srd_iface_md(self);
+
+    uct_base_iface_progress_disable(&self->super.super,
+                                    UCT_PROGRESS_SEND | UCT_PROGRESS_RECV);
+    uct_srd_iface_drain(self);
+    uct_efa_ah_cache_remove_owner(md->ahs, self);
+    uct_srd_qp_destroy(self);
+    uct_srd_iface_forget_peers(self);
+    uct_srd_cq_destroy(self);
+    uct_srd_event_cleanup(self);
+    uct_efa_window_iface_put(self->win);
+    uct_srd_rx_cleanup(self);
+    uct_srd_tx_cleanup(self);
+    uct_srd_timers_cleanup(&self->timers);
+    kh_destroy_inplace(uct_srd_keys, &self->keys);
+    kh_destroy_inplace(uct_srd_idents, &self->idents);
+}
+
+UCS_CLASS_DEFINE(uct_srd_iface_t, uct_base_iface_t);
+static UCS_CLASS_DEFINE_NEW_FUNC(uct_srd_iface_t, uct_iface_t, uct_md_h,
+                                 uct_worker_h, const uct_iface_params_t*,
+                                 const uct_iface_config_t*);
+static UCS_CLASS_DEFINE_DELETE_FUNC(uct_srd_iface_t, uct_iface_t);
+
+static uct_iface_ops_t uct_srd_iface_ops = {
+    .ep_am_short              = uct_srd_ep_am_short,
+    .ep_am_short_iov          = uct_srd_ep_am_short_iov,
+    .ep_am_bcopy              = uct_srd_ep_am_bcopy,
+    .ep_am_zcopy              = uct_srd_ep_am_zcopy,
+    .ep_pending_add           = uct_srd_ep_pending_add,
+    .ep_pending_purge         = uct_srd_ep_pending_purge,
+    .ep_flush                 = uct_srd_ep_flush,
+    .ep_fence                 = uct_srd_ep_fence,
+    .ep_check                 = uct_srd_ep_check,
+    .ep_create                = UCS_CLASS_NEW_FUNC_NAME(uct_srd_ep_t),
+    .ep_destroy               = UCS_CLASS_DELETE_FUNC_NAME(uct_srd_ep_t),
+    .iface_flush              = uct_srd_iface_flush,
+    .iface_fence              = uct_base_iface_fence,
+    .iface_progress_enable    = uct_base_iface_progress_enable,
+    .iface_progress_disable   = uct_base_iface_progress_disable,
+    .iface_progress           = uct_srd_iface_progress,
+    .iface_event_fd_get       = uct_srd_iface_event_fd_get,
+    .iface_event_arm          = uct_srd_iface_event_arm,
+    .iface_close              = UCS_CLASS_DELETE_FUNC_NAME(uct_srd_iface_t),
+    .iface_query              = uct_srd_iface_query,
+    .iface_get_device_address = uct_srd_iface_get_device_address,
+    .iface_get_address        = uct_srd_iface_get_address,
+    .iface_is_reachable       = uct_srd_iface_is_reachable
+};
+
+static ucs_status_t
+uct_srd_query_tl_devices(uct_md_h tl_md, uct_tl_device_resource_t **tl_devices_p,
+                         unsigned *num_tl_devices_p)
+{
+    uct_efa_md_t *md = ucs_derived_of(tl_md, uct_efa_md_t);
+
+    return uct_single_device_resource(tl_md, uct_efa_md_device_name(md),
+                                      UCT_DEVICE_TYPE_NET, md->dev.sys_dev,
+                                      tl_devices_p, num_tl_devices_p);
+}
+
+UCT_TL_DEFINE_ENTRY(&uct_efa_component, srd, uct_srd_query_tl_devices,
+                    uct_srd_iface_t, "SRD_", uct_srd_iface_config_table,
+                    uct_srd_iface_config_t);
+
+UCT_SINGLE_TL_INIT(&uct_efa_component, srd, ctor, , )

@@ -1,0 +1,307 @@
+/*
+ * An srd interface: one SRD queue pair, one completion queue, its peers.
+ *
+ *   srd_iface.c    open, close, query, addresses, progress
+ *   srd_event.c    sleeping: completion channel and deadlines in one fd
+ *   srd_qp.c       CQ and QP
+ *   srd_ep.c       endpoints: UCT operations, flush, pending
+ *   srd_peer.c     peers: tables, states, failure, leaving
+ *   srd_control.c  control messages: HELLO and what follows
+ *   srd_tx.c       slots, windows, completions, sending again
+ *   srd_rx.c       receive descriptors, order, dispatch
+ *
+ * Everything here belongs to the interface's worker thread.
+ */
+#ifndef UCT_SRD_IFACE_H
+#define UCT_SRD_IFACE_H
+
+#include "../base/efa_md.h"
+#include "../base/efa_status.h"
+
+#include "srd_ring.h"
+#include "srd_timer.h"
+#include "srd_una.h"
+#include "srd_wire.h"
+
+typedef struct uct_srd_iface uct_srd_iface_t;
+typedef struct uct_srd_peer  uct_srd_peer_t;
+typedef struct uct_srd_ep    uct_srd_ep_t;
+
+#define UCT_SRD_POLL_BATCH     16u    /* completions of one ibv_poll_cq()    */
+#define UCT_SRD_CTL_SLOTS      32u    /* kept for control messages           */
+#define UCT_SRD_INLINE_AREA    192u   /* bytes of payload in a slot          */
+#define UCT_SRD_MAX_IOV        1      /* the device has 2, one is the header */
+#define UCT_SRD_POST_BATCH     32u    /* sends of one doorbell               */
+
+/* ---- sending: srd_tx.c ------------------------------------------------- */
+
+/* What a slot holds besides a short message */
+enum {
+    UCT_SRD_SLOT_BUF    = UCS_BIT(0), /* buf and sge[2]: a bcopy buffer      */
+    UCT_SRD_SLOT_ZCOPY  = UCS_BIT(1), /* sge[0,1], comp, ep: the user's      */
+    UCT_SRD_SLOT_CTL    = UCS_BIT(2), /* control message, not in PSN order   */
+    UCT_SRD_SLOT_AH     = UCS_BIT(3), /* ah: a reference to give back        */
+    UCT_SRD_SLOT_CANCEL = UCS_BIT(4), /* complete as cancelled               */
+    UCT_SRD_SLOT_QUEUED = UCS_BIT(5), /* in a queue of the peer, not posted  */
+    UCT_SRD_SLOT_SILENT = UCS_BIT(6)  /* the send call failed: no completion */
+};
+
+/* Part of a work request that depends on the peer alone; as in ibv_send_wr */
+typedef struct {
+    struct ibv_ah *ah;
+    uint32_t      qpn;
+    uint32_t      qkey;
+} uct_srd_dest_t;
+
+/*
+ * One message from the send call until the device has delivered it:
+ *
+ *   +-------------+----------------+------------------------------+
+ *   | bookkeeping | room for the   | payload of a short message,  |
+ *   |             | extended header| header of a zero-copy one    |
+ *   +-------------+----------------+------------------------------+
+ *                 ^ registered memory; sge[0] -> payload, always
+ */
+typedef struct uct_srd_slot {
+    uct_srd_peer_t   *peer;       /* NULL: control message to a stranger     */
+    struct ibv_sge   sge[3];      /* data[], the user's memory, buf          */
+    uct_completion_t *comp;
+    union {
+        struct uct_srd_buf *buf;
+        uct_srd_ep_t       *ep;
+        uct_efa_ah_t       *ah;
+    };
+    union {
+        ucs_queue_elem_t queue;
+        uct_srd_dest_t   dest;    /* of a control message                    */
+    };
+    uint32_t         imm;         /* AM id and PSN; epoch and flags if CTL   */
+    uint16_t         flags;       /* 0 in a free slot and a short message    */
+    uint8_t          retries;
+    uint8_t          op;          /* of a control message                    */
+    uint8_t          room[UCT_SRD_EXT_LEN];
+    uint8_t          data[UCT_SRD_INLINE_AREA];
+} UCS_V_ALIGNED(UCS_SYS_CACHE_LINE_SIZE) uct_srd_slot_t;
+
+/* A bcopy buffer: registered, max_msg_sz of payload behind the room */
+typedef struct uct_srd_buf {
+    struct uct_srd_buf *next;
+    uint32_t           lkey;
+    uint32_t           reserved;
+    uint8_t            room[UCT_SRD_EXT_LEN];
+    uint8_t            data[];
+} uct_srd_buf_t;
+
+#define UCT_SRD_WR_ID_SEND     1ul    /* low bit of wr_id; a receive has 0   */
+
+/* ---- receiving: srd_rx.c ----------------------------------------------- */
+
+/*
+ *   +------+----------+---------------+------------------------+
+ *   | desc | *release | user headroom | message                |
+ *   +------+----------+---------------+------------------------+
+ */
+typedef struct uct_srd_desc {
+    struct ibv_recv_wr wr;        /* prepared once; next links a chain       */
+    struct ibv_sge     sge;
+    uint32_t           length;    /* while it waits in the reorder ring:     */
+    uint16_t           am_id;     /* bytes, AM id,                           */
+    uint16_t           offset;    /* of the payload (extended header)        */
+} uct_srd_desc_t;
+
+typedef struct {
+    struct ibv_wc wc;
+    int           has_gid;
+    union ibv_gid gid;            /* of the sender, if has_gid               */
+} uct_srd_rx_wc_t;
+
+/* ---- peer tables ------------------------------------------------------- */
+
+typedef struct {
+    uint8_t  gid[16];
+    uint16_t qpn;
+} uct_srd_ident_t;
+
+static UCS_F_ALWAYS_INLINE uint32_t uct_srd_ident_hash(uct_srd_ident_t id)
+{
+    uint64_t a, b;
+
+    memcpy(&a, id.gid, sizeof(a));
+    memcpy(&b, id.gid + sizeof(a), sizeof(b));
+    a = (a ^ (b * 0x9e3779b97f4a7c15ull) ^ id.qpn) * 0xff51afd7ed558ccdull;
+    return (uint32_t)(a >> 32);
+}
+
+static UCS_F_ALWAYS_INLINE int
+uct_srd_ident_equal(uct_srd_ident_t a, uct_srd_ident_t b)
+{
+    return (a.qpn == b.qpn) && (memcmp(a.gid, b.gid, sizeof(a.gid)) == 0);
+}
+
+#define uct_srd_key_hash(_key) ((uint32_t)((_key) * 0x9e3779b1u) >> 7)
+
+KHASH_INIT(uct_srd_idents, uct_srd_ident_t, uct_srd_peer_t*, 1,
+           uct_srd_ident_hash, uct_srd_ident_equal)
+KHASH_INIT(uct_srd_keys, uint32_t, uct_srd_peer_t*, 1, uct_srd_key_hash,
+           kh_int_hash_equal)
+
+#define UCT_SRD_NO_KEY 0xffffffffu    /* AH number unknown: never in a table */
+
+static UCS_F_ALWAYS_INLINE uint32_t uct_srd_key(uint16_t ahn, uint32_t qpn)
+{
+    return ((uint32_t)ahn << 16) | (qpn & 0xffff);
+}
+
+/* ---- configuration ----------------------------------------------------- */
+
+typedef struct {
+    uct_iface_config_t super;
+    size_t             seg_size;      /* bytes                               */
+    struct {
+        unsigned                 queue_len;
+        unsigned                 window;
+        unsigned                 rnr_retry;
+        unsigned                 retry_count;
+        uct_iface_mpool_config_t mp;
+    } tx;
+    struct {
+        unsigned                 queue_len;
+        unsigned                 window;
+        unsigned                 batch;
+        uct_iface_mpool_config_t mp;
+    } rx;
+    unsigned           max_poll;
+    int                events;        /* ucs_ternary_auto_value_t            */
+    double             close_timeout; /* seconds                             */
+} uct_srd_iface_config_t;
+
+/* ---- the interface ----------------------------------------------------- */
+
+struct uct_srd_iface {
+    uct_base_iface_t super;
+
+    struct ibv_cq    *cq;
+    struct ibv_qp    *qp;
+    uct_efa_window_iface_t *win;      /* counters                            */
+
+    struct {
+        uct_srd_slot_t      **free;   /* stack of free slots                 */
+        unsigned            num_free;
+        unsigned            num_ctl;  /* of ctl_free                         */
+        unsigned            max_inline;
+        unsigned            batch;    /* sends waiting for the doorbell      */
+        uint8_t             batching;
+        uint8_t             bufs_short; /* a buffer was wanted in vain       */
+        uct_srd_ep_t        *pending_ep;/* whose pending request is running  */
+        struct ibv_send_wr  wr;       /* prepared, for the fast path         */
+        uct_srd_buf_t       *bufs;    /* free bcopy buffers                  */
+        ucs_arbiter_t       arbiter;
+        uct_srd_slot_t      *ctl_free[UCT_SRD_CTL_SLOTS];
+        struct ibv_send_wr  wrs[UCT_SRD_POST_BATCH];
+        struct ibv_sge      sges[UCT_SRD_POST_BATCH][2];
+        uct_srd_slot_t      *slots;
+        unsigned            num_slots;
+        void                *slots_mem;
+        size_t              slots_len;
+        uct_mem_h           slots_memh;
+        ucs_mpool_t         buf_mp;
+        ucs_mpool_t         flush_mp;
+    } tx;
+
+    struct {
+        uint32_t            last_key;
+        uct_srd_peer_t      *last_peer;
+        uct_srd_peer_t      *current; /* being delivered; NULL when freed    */
+        struct ibv_recv_wr  *chain;   /* descriptors to post again           */
+        unsigned            chain_len;
+        unsigned            missing;  /* posted less than queue_len - chain  */
+        unsigned            blind;    /* peers that may be heard without AH  */
+        uct_srd_desc_t      *free;
+        uct_recv_desc_t     release;
+        size_t              headroom; /* of the user, bytes                  */
+        size_t              offset;   /* of the message in a descriptor      */
+        ucs_mpool_t         mp;
+    } rx;
+
+    uct_srd_timers_t        timers;
+    ucs_list_link_t         failed;   /* peers whose failure is to be told   */
+    ucs_list_link_t         peers;    /* all that are in the tables          */
+    khash_t(uct_srd_idents) idents;
+    khash_t(uct_srd_keys)   keys;
+
+    uct_srd_ext_t           self;     /* who we are; epoch, op, arg vary     */
+    uint32_t                epoch;    /* last one given out                  */
+    uint8_t                 closing;
+    uct_srd_ident_t         rejected; /* who spoke another version last      */
+
+    struct {
+        int                     fd;       /* epoll set, -1: no events        */
+        int                     timer_fd;
+        struct ibv_comp_channel *channel;
+        unsigned                unacked;
+    } event;
+
+    struct ibv_cq_ex        *cq_ex;
+    struct efadv_cq         *cq_efa;  /* NULL: no source GIDs                */
+
+    struct {
+        size_t              max_msg;  /* bytes                               */
+        unsigned            tx_window;
+        unsigned            rx_window;
+        unsigned            tx_queue_len;
+        unsigned            rx_queue_len;
+        unsigned            rx_batch;
+        unsigned            rnr_retry;
+        unsigned            retry_count;
+        unsigned            max_poll;
+        double              close_timeout;
+    } config;
+};
+
+#define UCT_SRD_COUNT(_iface, _name)       (++(_iface)->win->_name)
+#define UCT_SRD_COUNT_ADD(_iface, _name, _n) ((_iface)->win->_name += (_n))
+
+static UCS_F_ALWAYS_INLINE uct_efa_md_t *
+uct_srd_iface_md(const uct_srd_iface_t *iface)
+{
+    return ucs_derived_of(iface->super.md, uct_efa_md_t);
+}
+
+extern ucs_config_field_t uct_srd_iface_config_table[];
+
+/* "fe80::1/5": 64 bytes of buffer suffice */
+const char *uct_srd_addr_str(const void *gid, uint32_t qpn, char *buf,
+                             size_t max);
+
+/* srd_qp.c. Log the cause of a failure. */
+ucs_status_t uct_srd_cq_create(uct_srd_iface_t *iface);
+void         uct_srd_cq_destroy(uct_srd_iface_t *iface);
+ucs_status_t uct_srd_qp_create(uct_srd_iface_t *iface);
+ucs_status_t uct_srd_qp_activate(uct_srd_iface_t *iface);
+void         uct_srd_qp_destroy(uct_srd_iface_t *iface);
+
+/* srd_event.c */
+ucs_status_t uct_srd_event_init(uct_srd_iface_t *iface, int wanted);
+void         uct_srd_event_cleanup(uct_srd_iface_t *iface);
+ucs_status_t uct_srd_iface_event_fd_get(uct_iface_h iface, int *fd_p);
+ucs_status_t uct_srd_iface_event_arm(uct_iface_h iface, unsigned events);
+
+/* srd_tx.c: memory and queues of the send side */
+ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
+                             const uct_srd_iface_config_t *config);
+void         uct_srd_tx_cleanup(uct_srd_iface_t *iface);
+
+/* srd_rx.c */
+ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
+                             const uct_iface_params_t *params,
+                             const uct_srd_iface_config_t *config);
+void         uct_srd_rx_cleanup(uct_srd_iface_t *iface);
+
+/* The queue pair is of no use any more: fails all peers. */
+void uct_srd_iface_fail(uct_srd_iface_t *iface,
+                        const uct_efa_status_desc_t *desc);
+
+/* One round: completions, timers, failures, pending. Returns events handled. */
+unsigned uct_srd_iface_progress(uct_iface_h iface);
+
+#endif

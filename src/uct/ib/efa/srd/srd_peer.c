@@ -1,0 +1,481 @@
+/*
+ * Peers: tables, address handles, failure, forgetting (srd_peer.h).
+ */
+#include "srd_tx.h"
+
+#include <arpa/inet.h>
+
+const char *uct_srd_peer_state_names[] = {
+    [UCT_SRD_PEER_NEW]     = "new",
+    [UCT_SRD_PEER_JOINING] = "joining",
+    [UCT_SRD_PEER_JOINED]  = "joined",
+    [UCT_SRD_PEER_LEAVING] = "leaving",
+    [UCT_SRD_PEER_FAILED]  = "failed",
+    [UCT_SRD_PEER_GONE]    = "gone"
+};
+
+const char *
+uct_srd_addr_str(const void *gid, uint32_t qpn, char *buf, size_t max)
+{
+    char str[INET6_ADDRSTRLEN];
+
+    inet_ntop(AF_INET6, gid, str, sizeof(str));
+    ucs_snprintf_safe(buf, max, "%s/%u", str, qpn);
+    return buf;
+}
+
+void uct_srd_peer_set_state(uct_srd_peer_t *peer, uct_srd_peer_state_t state)
+{
+    peer->state = state;
+    if (state <= UCT_SRD_PEER_FAILED) {
+        peer->win->state = state;
+    }
+}
+
+uct_srd_peer_t *
+uct_srd_peer_find(uct_srd_iface_t *iface, const uct_srd_ident_t *ident)
+{
+    khiter_t iter = kh_get(uct_srd_idents, &iface->idents, *ident);
+
+    return (iter == kh_end(&iface->idents)) ? NULL :
+           kh_val(&iface->idents, iter);
+}
+
+uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
+                                    const uct_srd_ident_t *ident, uint32_t qkey)
+{
+    unsigned words = UCT_SRD_UNA_WORDS(iface->config.tx_window);
+    uct_srd_peer_t *peer;
+    khiter_t iter;
+    int ret;
+
+    peer = ucs_calloc(1, sizeof(*peer) + (words * sizeof(uint64_t)),
+                      "uct_srd_peer");
+    if (peer == NULL) {
+        goto err;
+    }
+
+    iter = kh_put(uct_srd_idents, &iface->idents, *ident, &ret);
+    if (ret == UCS_KH_PUT_FAILED) {
+        goto err_free;
+    }
+
+    ucs_assert(ret != UCS_KH_PUT_KEY_PRESENT);
+    kh_val(&iface->idents, iter) = peer;
+
+    peer->iface          = iface;
+    peer->ident          = *ident;
+    peer->key            = UCT_SRD_NO_KEY;
+    peer->epoch          = ++iface->epoch;
+    peer->status         = UCS_OK;
+    peer->tx.dest.qpn    = ident->qpn;
+    peer->tx.dest.qkey   = qkey;
+    peer->tx.imm_base    = uct_srd_imm_pack(peer->epoch, 0, 0, 0);
+    peer->tx.window      = ucs_min(UCT_SRD_WINDOW_MIN, iface->config.tx_window);
+    peer->tx.flags       = UCT_SRD_PEER_TX_CLOSED | UCT_SRD_PEER_TX_NO_EP;
+    peer->rx.imm_base    = UCT_SRD_IMM_MBZ; /* matches nothing */
+    uct_srd_una_init(&peer->tx.una, peer->una_bits, iface->config.tx_window, 0);
+    uct_srd_ring_init(&peer->rx.ring, iface->config.rx_window, 0);
+    ucs_queue_head_init(&peer->tx.resend);
+    ucs_queue_head_init(&peer->tx.held);
+    ucs_queue_head_init(&peer->tx.waiters);
+    uct_srd_timer_init(&peer->tx.timer, uct_srd_tx_timer);
+    uct_srd_timer_init(&peer->timer, uct_srd_ctl_timer);
+    ucs_list_head_init(&peer->eps);
+    ucs_list_add_tail(&iface->peers, &peer->list);
+
+    peer->win        = uct_efa_window_peer_get(iface->win, ident->gid,
+                                               ident->qpn);
+    peer->win->epoch = peer->epoch;
+    uct_srd_peer_set_state(peer, UCT_SRD_PEER_NEW);
+    UCT_SRD_COUNT(iface, peers);
+    return peer;
+
+err_free:
+    ucs_free(peer);
+err:
+    ucs_error("srd: no memory for a peer");
+    return NULL;
+}
+
+static void uct_srd_peer_key_del(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    khiter_t iter;
+
+    if (iface->rx.last_peer == peer) {
+        iface->rx.last_peer = NULL;
+        iface->rx.last_key  = UCT_SRD_NO_KEY;
+    }
+
+    if (peer->key != UCT_SRD_NO_KEY) {
+        iter = kh_get(uct_srd_keys, &iface->keys, peer->key);
+        kh_del(uct_srd_keys, &iface->keys, iter);
+        peer->key = UCT_SRD_NO_KEY;
+    }
+}
+
+static void uct_srd_peer_set_blind(uct_srd_peer_t *peer)
+{
+    uint8_t blind = peer->rx.acked && (peer->ah == NULL) &&
+                    (peer->state < UCT_SRD_PEER_FAILED);
+
+    peer->iface->rx.blind += blind - peer->rx.blind;
+    peer->rx.blind         = blind;
+}
+
+ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    ucs_status_t status;
+    uct_srd_peer_t *other;
+    union ibv_gid gid;
+    khiter_t iter;
+    int ret;
+
+    if (ucs_likely(peer->ah != NULL)) {
+        return UCS_OK;
+    }
+
+    memcpy(gid.raw, peer->ident.gid, sizeof(gid.raw));
+    status = uct_efa_ah_get(uct_srd_iface_md(iface)->ahs, &gid, &peer->ah);
+    if (status != UCS_OK) {
+        peer->ah = NULL;
+        return status;
+    }
+
+    peer->tx.dest.ah = peer->ah->ibv_ah;
+    uct_srd_peer_key_del(peer);
+
+    iter = kh_put(uct_srd_keys, &iface->keys,
+                  uct_srd_key(peer->ah->ahn, peer->ident.qpn), &ret);
+    if (ret == UCS_KH_PUT_FAILED) {
+        uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, peer->ah);
+        peer->ah         = NULL;
+        peer->tx.dest.ah = NULL;
+        return UCS_ERR_NO_RESOURCE;
+    }
+
+    if (ret == UCS_KH_PUT_KEY_PRESENT) {
+        /* The number had belonged to an AH that is gone. */
+        other      = kh_val(&iface->keys, iter);
+        other->key = UCT_SRD_NO_KEY;
+        if (iface->rx.last_peer == other) {
+            iface->rx.last_peer = NULL;
+            iface->rx.last_key  = UCT_SRD_NO_KEY;
+        }
+    }
+
+    peer->key                  = uct_srd_key(peer->ah->ahn, peer->ident.qpn);
+    kh_val(&iface->keys, iter) = peer;
+    uct_srd_peer_set_blind(peer);
+    return UCS_OK;
+}
+
+/* The key stays: the cache may keep the AH, and the device report its number.
+ * uct_srd_rx_find() checks it then. */
+void uct_srd_peer_ah_drop(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+
+    if (peer->ah == NULL) {
+        return;
+    }
+
+    if (iface->rx.last_peer == peer) {
+        iface->rx.last_peer = NULL;
+        iface->rx.last_key  = UCT_SRD_NO_KEY;
+    }
+
+    uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, peer->ah);
+    peer->ah         = NULL;
+    peer->tx.dest.ah = NULL;
+    if (peer->state == UCT_SRD_PEER_JOINED) {
+        /* The next send must look for an AH; the remote still knows us. */
+        peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
+        peer->tx.credit  = 0;
+    }
+    uct_srd_peer_set_blind(peer);
+}
+
+static int uct_srd_peer_is_quiet(const uct_srd_peer_t *peer)
+{
+    return (uct_srd_peer_outstanding(peer) == 0) && (peer->tx.ctl == 0);
+}
+
+/* Second chance: a peer that has sent since the last look is passed over once,
+ * so that nothing has to be noted on the fast path. */
+unsigned uct_srd_peer_reclaim(void *arg, unsigned wanted)
+{
+    uct_srd_iface_t *iface = arg;
+    unsigned count         = 0;
+    unsigned round;
+    uct_srd_peer_t *peer, *tmp;
+
+    for (round = 0; (round < 2) && (count < wanted); ++round) {
+        ucs_list_for_each_safe(peer, tmp, &iface->peers, list) {
+            if ((peer->ah == NULL) || !uct_srd_peer_is_quiet(peer) ||
+                (peer->state == UCT_SRD_PEER_LEAVING)) {
+                continue;
+            }
+
+            if (peer->sweep_psn != peer->tx.una.una) {
+                peer->sweep_psn = peer->tx.una.una;
+                continue;
+            }
+
+            if (peer->rx.acked && (iface->cq_efa == NULL)) {
+                if (!peer->ext_req) {
+                    peer->ext_req = 1;
+                    uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_REQ, 0);
+                    uct_srd_ctl_timer_start(peer, 10e-3);
+                }
+                continue;
+            }
+
+            uct_srd_peer_ah_drop(peer);
+            UCT_SRD_COUNT(iface, ah_evict);
+            ucs_list_del(&peer->list);
+            ucs_list_add_tail(&iface->peers, &peer->list);
+            if (++count >= wanted) {
+                break;
+            }
+        }
+    }
+
+    return count;
+}
+
+void uct_srd_peer_tx_update(uct_srd_peer_t *peer)
+{
+    unsigned inflight = (uint16_t)(peer->tx.psn - peer->tx.una.una);
+
+    if ((peer->state != UCT_SRD_PEER_JOINED) || (peer->ah == NULL) ||
+        !ucs_queue_is_empty(&peer->tx.resend)) {
+        peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
+        peer->tx.credit  = 0;
+    } else {
+        peer->tx.flags  &= ~UCT_SRD_PEER_TX_CLOSED;
+        peer->tx.credit  = (inflight < peer->tx.window) ?
+                           peer->tx.window - inflight : 0;
+    }
+}
+
+void uct_srd_peer_wake(uct_srd_peer_t *peer)
+{
+    uct_srd_ep_t *ep;
+
+    ucs_list_for_each(ep, &peer->eps, list) {
+        if (peer->iface->tx.pending_ep != ep) {
+            ucs_arbiter_group_schedule(&peer->iface->tx.arbiter, &ep->pending);
+        }
+    }
+}
+
+void uct_srd_peer_tx_progress(uct_srd_peer_t *peer)
+{
+    uct_srd_waiter_t *waiter;
+    uct_completion_t *comp;
+
+    if (peer->state >= UCT_SRD_PEER_FAILED) {
+        uct_srd_peer_try_free(peer);
+        return;
+    }
+
+    uct_srd_peer_tx_update(peer);
+
+    if (peer->tx.flags & UCT_SRD_PEER_TX_WAITERS) {
+        peer->tx.flags &= ~UCT_SRD_PEER_TX_WAITERS;
+        ++peer->tx.ctl; /* the callbacks below may close endpoints */
+        while (!ucs_queue_is_empty(&peer->tx.waiters)) {
+            waiter = ucs_queue_head_elem_non_empty(&peer->tx.waiters,
+                                                   uct_srd_waiter_t, queue);
+            if ((int16_t)(waiter->psn - peer->tx.una.una) > 0) {
+                peer->tx.flags |= UCT_SRD_PEER_TX_WAITERS;
+                break;
+            }
+
+            ucs_queue_pull_non_empty(&peer->tx.waiters);
+            comp = waiter->comp;
+            ucs_mpool_put(waiter);
+            if (comp != NULL) {
+                uct_invoke_completion(comp, UCS_OK);
+            } else {
+                uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_ACK, 0);
+            }
+        }
+
+        --peer->tx.ctl;
+        uct_srd_peer_wake(peer);
+    }
+
+    if (peer->state >= UCT_SRD_PEER_FAILED) {
+        uct_srd_peer_try_free(peer);
+    } else if ((peer->tx.flags & UCT_SRD_PEER_TX_NO_EP) &&
+               (peer->num_eps == 0) && uct_srd_peer_is_quiet(peer)) {
+        uct_srd_ctl_leave(peer);
+    }
+}
+
+/* Out of the tables, without timers and address handle numbers */
+static void uct_srd_peer_unlink(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    khiter_t iter;
+
+    iter = kh_get(uct_srd_idents, &iface->idents, peer->ident);
+    ucs_assert(kh_val(&iface->idents, iter) == peer);
+    kh_del(uct_srd_idents, &iface->idents, iter);
+    uct_srd_peer_key_del(peer);
+    if (iface->rx.current == peer) {
+        iface->rx.current = NULL;
+    }
+    uct_srd_timer_clear(&iface->timers, &peer->timer);
+    uct_srd_timer_clear(&iface->timers, &peer->tx.timer);
+    ucs_list_del(&peer->list);
+    peer->tx.credit  = 0;
+    peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
+    uct_srd_peer_set_blind(peer);
+}
+
+void uct_srd_peer_fail(uct_srd_peer_t *peer, ucs_status_t status)
+{
+    uct_srd_iface_t *iface = peer->iface;
+
+    if (peer->state >= UCT_SRD_PEER_FAILED) {
+        return;
+    }
+
+    peer->status = status;
+    uct_srd_peer_set_state(peer, UCT_SRD_PEER_FAILED);
+    uct_srd_peer_unlink(peer);
+    ucs_list_add_tail(&iface->failed, &peer->list);
+    peer->in_failed = 1;
+    UCT_SRD_COUNT(iface, peers_failed);
+}
+
+void uct_srd_peer_fail_log(uct_srd_peer_t *peer, ucs_status_t status,
+                           const char *cause, const char *advice)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    ucs_log_level_t level;
+    char local[64], remote[64];
+
+    if (peer->state >= UCT_SRD_PEER_FAILED) {
+        return;
+    }
+
+    /* Nobody's business if no endpoint leads there (any more) */
+    level = (peer->num_eps == 0) ? UCS_LOG_LEVEL_DEBUG :
+            uct_base_iface_failure_log_level(&iface->super, UCS_OK, status);
+    ucs_log(level, "srd: %s -> %s: %s: %s; %s",
+            uct_srd_addr_str(iface->self.gid, iface->self.qpn, local,
+                             sizeof(local)),
+            uct_srd_addr_str(peer->ident.gid, peer->ident.qpn, remote,
+                             sizeof(remote)),
+            ucs_status_string(status), cause, advice);
+    uct_srd_peer_fail(peer, status);
+}
+
+void uct_srd_peer_forget(uct_srd_peer_t *peer)
+{
+    ucs_assert(peer->num_eps == 0);
+    uct_srd_peer_unlink(peer);
+    peer->state = UCT_SRD_PEER_GONE;
+    uct_srd_peer_try_free(peer);
+}
+
+void uct_srd_peer_try_free(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+
+    if ((peer->state < UCT_SRD_PEER_FAILED) || (peer->num_eps > 0) ||
+        peer->in_failed || !uct_srd_peer_is_quiet(peer)) {
+        return;
+    }
+
+    uct_srd_rx_ring_purge(peer);
+    uct_srd_ring_cleanup(&peer->rx.ring);
+    if (peer->ah != NULL) {
+        uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, peer->ah);
+    }
+
+    uct_efa_window_peer_put(iface->win, peer->win);
+    UCT_SRD_COUNT(iface, peers_gone);
+    ucs_free(peer);
+}
+
+static unsigned uct_srd_peer_tell(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    uct_srd_waiter_t *waiter;
+    unsigned count = 0;
+    uct_srd_ep_t *ep;
+    int found;
+
+    uct_srd_rx_ring_purge(peer);
+    uct_srd_tx_purge(peer, &peer->tx.resend, peer->status);
+    uct_srd_tx_purge(peer, &peer->tx.held, peer->status);
+
+    while (!ucs_queue_is_empty(&peer->tx.waiters)) {
+        waiter = ucs_queue_pull_elem_non_empty(&peer->tx.waiters,
+                                               uct_srd_waiter_t, queue);
+        if (waiter->comp != NULL) {
+            uct_invoke_completion(waiter->comp, peer->status);
+        }
+        ucs_mpool_put(waiter);
+    }
+
+    /* The handler may close this and other endpoints: start over each time */
+    do {
+        found = 0;
+        ucs_list_for_each(ep, &peer->eps, list) {
+            if (!ep->told) {
+                ep->told = 1;
+                found    = 1;
+                ++count;
+                uct_iface_handle_ep_err(&iface->super.super, &ep->super.super,
+                                        peer->status);
+                break;
+            }
+        }
+    } while (found);
+
+    /* What the user left in the queue meets the status at its next try. */
+    uct_srd_peer_wake(peer);
+    return count;
+}
+
+unsigned uct_srd_peers_tell(uct_srd_iface_t *iface)
+{
+    unsigned count = 0;
+    uct_srd_peer_t *peer;
+
+    while (!ucs_list_is_empty(&iface->failed)) {
+        peer = ucs_list_extract_head(&iface->failed, uct_srd_peer_t, list);
+        count          += 1 + uct_srd_peer_tell(peer);
+        peer->in_failed = 0;
+        uct_srd_peer_try_free(peer);
+    }
+
+    return count;
+}
+
+void uct_srd_peer_ep_add(uct_srd_peer_t *peer, uct_srd_ep_t *ep)
+{
+    ucs_list_add_tail(&peer->eps, &ep->list);
+    peer->win->eps   = ++peer->num_eps;
+    peer->tx.flags  &= ~UCT_SRD_PEER_TX_NO_EP;
+    UCT_SRD_COUNT(peer->iface, eps);
+}
+
+void uct_srd_peer_ep_del(uct_srd_peer_t *peer, uct_srd_ep_t *ep)
+{
+    ucs_list_del(&ep->list);
+    peer->win->eps = --peer->num_eps;
+    UCT_SRD_COUNT(peer->iface, eps_gone);
+    if (peer->num_eps == 0) {
+        peer->tx.flags |= UCT_SRD_PEER_TX_NO_EP;
+        uct_srd_peer_tx_progress(peer);
+    }
+}

@@ -1,0 +1,200 @@
+/*
+ * A peer: what an interface keeps about one remote interface, shared by all
+ * endpoints that lead there. States and transitions: srd-wire.md, section 7.
+ *
+ *                     first send             HELLO_ACK
+ *             NEW ----------------> JOINING -----------> JOINED
+ *              ^                     |  ^                 | |
+ *              |                     |  | new endpoint    | |
+ *              |      EXT_REQ        |  |                 | | no endpoint,
+ *              +---------------------+--)-----------------+ | all completed
+ *                                    v  |                   |
+ *                                   LEAVING <---------------+
+ *                                    | BYE_ACK
+ *        any ---> FAILED             v
+ *                    \----> GONE (out of the tables) ----> freed
+ *
+ * A FAILED or GONE peer is in no table, so that its successor can be. It is
+ * freed when no endpoint, slot or list refers to it.
+ */
+#ifndef UCT_SRD_PEER_H
+#define UCT_SRD_PEER_H
+
+#include "srd_iface.h"
+
+typedef enum {
+    UCT_SRD_PEER_NEW,
+    UCT_SRD_PEER_JOINING,
+    UCT_SRD_PEER_JOINED,
+    UCT_SRD_PEER_LEAVING,
+    UCT_SRD_PEER_FAILED,
+    UCT_SRD_PEER_GONE,
+    UCT_SRD_PEER_LAST
+} uct_srd_peer_state_t;
+
+static_assert((int)UCT_SRD_PEER_FAILED == (int)EFA_WINDOW_PEER_FAILED,
+              "the window shows the same states");
+
+extern const char *uct_srd_peer_state_names[];
+
+/* Why sends and completions of this peer leave the fast path */
+enum {
+    UCT_SRD_PEER_TX_CLOSED  = UCS_BIT(0), /* no send without looking closer  */
+    UCT_SRD_PEER_TX_WAITERS = UCS_BIT(1), /* flushes or pending requests     */
+    UCT_SRD_PEER_TX_NO_EP   = UCS_BIT(2)  /* leaves when all is done         */
+};
+
+/* Waits until una reaches psn. comp NULL: an EXT_ACK is due instead. */
+typedef struct {
+    ucs_queue_elem_t queue;
+    uct_completion_t *comp;
+    uct_srd_ep_t     *ep;
+    uint16_t         psn;
+} uct_srd_waiter_t;
+
+struct uct_srd_peer {
+    struct {
+        uct_srd_dest_t   dest;
+        uint32_t         imm_base;   /* our epoch, at its place              */
+        uint16_t         psn;        /* of the next message                  */
+        uint16_t         credit;     /* messages that may leave at once      */
+        uint8_t          flags;      /* UCT_SRD_PEER_TX_                     */
+        uint8_t          backoff;    /* doublings since the last success     */
+        uint16_t         window;     /* min(ours, WINDOW of the remote)      */
+        uct_srd_una_t    una;
+        ucs_queue_head_t resend;     /* slots that failed, by PSN            */
+        ucs_queue_head_t held;       /* too long for the extended header     */
+        ucs_queue_head_t waiters;    /* uct_srd_waiter_t, by PSN             */
+        unsigned         ctl;        /* control messages under way           */
+        unsigned         byes;       /* BYEs among them                      */
+        uct_srd_timer_t  timer;      /* RNR back-off                         */
+    } tx;
+
+    struct {
+        uint32_t         imm_base;   /* remote epoch at its place, or what
+                                        no header-less message matches       */
+        uct_srd_ring_t   ring;
+        uint32_t         epoch;      /* of the remote; valid if known        */
+        uint64_t         uid;
+        uint8_t          known;      /* uid and epoch are valid              */
+        uint8_t          started;    /* ring.next is valid                   */
+        uint8_t          acked;      /* a HELLO_ACK left: the remote may do
+                                        without extended headers             */
+        uint8_t          blind;      /* counted in rx.blind                  */
+        ucs_time_t       ack_time;   /* of the last HELLO_ACK                */
+        uint32_t         features;
+    } rx;
+
+    uct_srd_iface_t      *iface;
+    uct_srd_peer_state_t state;
+    ucs_status_t         status;     /* of the failure                       */
+    uint32_t             epoch;      /* ours                                 */
+    uint32_t             key;        /* in the table, or UCT_SRD_NO_KEY      */
+    uct_srd_ident_t      ident;
+    uint8_t              bye_sent;   /* the remote may have forgotten us     */
+    uint8_t              ext_req;    /* we want to give up the AH            */
+    uint8_t              contacted;  /* an extended header was sent          */
+    uint8_t              in_failed;  /* in the interface's failed list       */
+    uint8_t              ctl_retries;
+    uint16_t             sweep_psn;  /* una when last looked at for reclaim  */
+    uct_efa_ah_t         *ah;
+    uct_efa_window_peer_t *win;
+    uct_srd_timer_t      timer;      /* by state: HELLO, BYE, EXT_REQ, AH    */
+    ucs_time_t           interval;   /* its present distance                 */
+    ucs_list_link_t      list;       /* in iface->peers or iface->failed     */
+    ucs_list_link_t      eps;
+    unsigned             num_eps;
+    uint64_t             una_bits[];
+};
+
+static UCS_F_ALWAYS_INLINE unsigned
+uct_srd_peer_outstanding(const uct_srd_peer_t *peer)
+{
+    return uct_srd_una_outstanding(&peer->tx.una, peer->tx.psn);
+}
+
+/* NULL: no memory (logged). In the tables, no AH yet. */
+uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
+                                    const uct_srd_ident_t *ident,
+                                    uint32_t qkey);
+
+uct_srd_peer_t *uct_srd_peer_find(uct_srd_iface_t *iface,
+                                  const uct_srd_ident_t *ident);
+
+/* Makes sure the peer has an AH. UCS_ERR_NO_RESOURCE: all in use, try again
+ * later; UCS_ERR_UNREACHABLE: refused. */
+ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer);
+
+/* The interface's part in the AH cache's reclaim. */
+unsigned uct_srd_peer_reclaim(void *arg, unsigned wanted);
+void     uct_srd_peer_ah_drop(uct_srd_peer_t *peer);
+
+/* Recomputes credit and flags after something that may have changed them. */
+void uct_srd_peer_tx_update(uct_srd_peer_t *peer);
+
+/* After una moved or the state changed: waiters, pending, leaving. */
+void uct_srd_peer_tx_progress(uct_srd_peer_t *peer);
+
+void uct_srd_peer_set_state(uct_srd_peer_t *peer, uct_srd_peer_state_t state);
+
+/* Ends the association; the endpoints are told in progress. Callable from
+ * anywhere. The caller has logged the cause, or does. */
+void uct_srd_peer_fail(uct_srd_peer_t *peer, ucs_status_t status);
+
+/* As above, logs: what is "sent HELLO" or so, desc the device's status. */
+void uct_srd_peer_fail_log(uct_srd_peer_t *peer, ucs_status_t status,
+                           const char *cause, const char *advice);
+
+/* Takes the peer out of the tables. It is freed as soon as nothing refers to
+ * it: not to be touched afterwards. */
+void uct_srd_peer_forget(uct_srd_peer_t *peer);
+
+/* Frees the peer if it is FAILED or GONE and unused. */
+void uct_srd_peer_try_free(uct_srd_peer_t *peer);
+
+/* Tells endpoints of failed peers. Returns how many. */
+unsigned uct_srd_peers_tell(uct_srd_iface_t *iface);
+
+/* An endpoint came or went. */
+void uct_srd_peer_ep_add(uct_srd_peer_t *peer, uct_srd_ep_t *ep);
+void uct_srd_peer_ep_del(uct_srd_peer_t *peer, uct_srd_ep_t *ep);
+
+/* Schedules the pending requests of all its endpoints. */
+void uct_srd_peer_wake(uct_srd_peer_t *peer);
+
+/* Gives back what the reorder ring holds (srd_rx.c). */
+void uct_srd_rx_ring_purge(uct_srd_peer_t *peer);
+
+/* ---- srd_control.c ----------------------------------------------------- */
+
+/* Posts a control message. Lost if there is no slot: timers repeat it. */
+ucs_status_t uct_srd_ctl_send(uct_srd_peer_t *peer, uct_srd_op_t op,
+                              uint32_t arg);
+
+/* NEW or LEAVING: starts the handshake. The AH is there. */
+void uct_srd_ctl_join(uct_srd_peer_t *peer);
+
+/* JOINED or JOINING, nothing left to say: starts to leave. */
+void uct_srd_ctl_leave(uct_srd_peer_t *peer);
+
+/* What the peer's timer does, by its state. */
+void uct_srd_ctl_timer(uct_srd_timer_t *timer);
+
+/* Sets the timer to now + interval, or the given first interval. */
+void uct_srd_ctl_timer_start(uct_srd_peer_t *peer, double first);
+
+/* A message with an extended header. Returns its sender if it carries data
+ * that is to be delivered, else NULL. *offset_p: where the data starts. */
+uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
+                                    const uct_srd_rx_wc_t *rx, uint32_t imm,
+                                    const void *message, size_t *offset_p);
+
+/* A control message has completed, with the device's status. */
+void uct_srd_ctl_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                      unsigned vendor_err);
+
+/* Fills the extended header in front of data. */
+void uct_srd_ext_fill(uct_srd_iface_t *iface, uint32_t epoch, uct_srd_op_t op,
+                      uint32_t arg, void *room);
+
+#endif

@@ -1,0 +1,169 @@
+/*
+ * The send side: what the fast path of a send and of its completion needs.
+ * The rest is in srd_tx.c; the life of a slot:
+ *
+ *     free --> filled --> posted --> success: una moves, free
+ *                 |         | ^
+ *      too long   |         | | timer (RNR, retry)
+ *      for now    v         v |
+ *               held       resend          both: UCT_SRD_SLOT_QUEUED
+ */
+#ifndef UCT_SRD_TX_H
+#define UCT_SRD_TX_H
+
+#include "srd_ep.h"
+#include "srd_peer.h"
+
+/* Everything normal: peer JOINED, window open, nothing waiting, a slot free */
+static UCS_F_ALWAYS_INLINE int
+uct_srd_tx_is_open(const uct_srd_iface_t *iface, const uct_srd_ep_t *ep)
+{
+    return ucs_likely((ep->peer->tx.credit > 0) && (iface->tx.num_free > 0) &&
+                      (ep->pending.tail == NULL));
+}
+
+static UCS_F_ALWAYS_INLINE uct_srd_slot_t *
+uct_srd_slot_get(uct_srd_iface_t *iface)
+{
+    return iface->tx.free[--iface->tx.num_free];
+}
+
+static UCS_F_ALWAYS_INLINE void
+uct_srd_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+{
+    iface->tx.free[iface->tx.num_free++] = slot;
+}
+
+/* May ep send now? Starts the handshake where needed.
+ * UCS_ERR_NO_RESOURCE, or the status of the peer's failure. */
+ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep);
+
+/* Slow path of all sends, after admit: gives slot its PSN and posts it. The
+ * slot is gone when this fails. total: bytes of payload. */
+ucs_status_t uct_srd_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                             uct_srd_slot_t *slot, unsigned am_id,
+                             size_t total);
+
+/* Posts a slot, with the extended header if the peer needs it. */
+ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
+
+/* Collects posts between begin and end into few doorbells. */
+void uct_srd_tx_batch_begin(uct_srd_iface_t *iface);
+void uct_srd_tx_batch_end(uct_srd_iface_t *iface);
+
+/* ibv_post_send() refused slot: the peer fails, never the process. */
+ucs_status_t uct_srd_tx_refused(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                                int error);
+
+/* Gives back what the slot holds and the slot; completes with status. */
+void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                          ucs_status_t status);
+
+/* The device is done with a slot that needs more than the fast path. */
+void uct_srd_tx_done_slow(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
+void uct_srd_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                      unsigned vendor_err);
+
+/* All slots of a queue have ended with status (failed peer). */
+void uct_srd_tx_purge(uct_srd_peer_t *peer, ucs_queue_head_t *queue,
+                      ucs_status_t status);
+
+/* Posts a queue's slots; stops at the first that is refused. */
+void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue);
+
+/* Replaces the user's memory by a copy, so that the slot outlives it. */
+ucs_status_t uct_srd_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
+
+void uct_srd_tx_timer(uct_srd_timer_t *timer);
+
+/* A bcopy buffer, NULL: none (tx.bufs_short is set) */
+uct_srd_buf_t *uct_srd_buf_get_slow(uct_srd_iface_t *iface);
+
+static UCS_F_ALWAYS_INLINE uct_srd_buf_t *
+uct_srd_buf_get(uct_srd_iface_t *iface)
+{
+    uct_srd_buf_t *buf = iface->tx.bufs;
+
+    if (ucs_unlikely(buf == NULL)) {
+        return uct_srd_buf_get_slow(iface);
+    }
+
+    iface->tx.bufs = buf->next;
+    return buf;
+}
+
+static UCS_F_ALWAYS_INLINE void
+uct_srd_buf_put(uct_srd_iface_t *iface, uct_srd_buf_t *buf)
+{
+    buf->next            = iface->tx.bufs;
+    iface->tx.bufs       = buf;
+    iface->tx.bufs_short = 0;
+}
+
+/* Fast path after uct_srd_tx_is_open(): slot's sge are filled, total is their
+ * sum. Consumes a PSN and a credit. */
+static UCS_F_ALWAYS_INLINE ucs_status_t
+uct_srd_tx_post_fast(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                     uct_srd_slot_t *slot, unsigned am_id,
+                     struct ibv_sge *sge, unsigned num_sge, size_t total)
+{
+    struct ibv_send_wr *wr = &iface->tx.wr;
+    struct ibv_send_wr *bad;
+    uint32_t imm;
+    int ret;
+
+    imm            = (am_id << UCT_SRD_IMM_AM_SHIFT) | peer->tx.psn;
+    slot->peer     = peer;
+    slot->imm      = imm;
+    wr->wr_id      = (uintptr_t)slot | UCT_SRD_WR_ID_SEND;
+    wr->sg_list    = sge;
+    wr->num_sge    = num_sge;
+    wr->imm_data   = htobe32(imm | peer->tx.imm_base);
+    wr->send_flags = (total <= iface->tx.max_inline) ? IBV_SEND_INLINE : 0;
+    memcpy(&wr->wr.ud, &peer->tx.dest, sizeof(wr->wr.ud));
+
+    ret = ibv_post_send(iface->qp, wr, &bad);
+    if (ucs_unlikely(ret != 0)) {
+        slot->flags |= UCT_SRD_SLOT_SILENT;
+        uct_srd_slot_release(iface, slot, UCS_ERR_IO_ERROR);
+        return uct_srd_tx_refused(iface, peer, ret);
+    }
+
+    ++peer->tx.psn;
+    --peer->tx.credit;
+    UCT_SRD_COUNT(iface, tx_msgs);
+    UCT_SRD_COUNT_ADD(iface, tx_bytes, total);
+    return UCS_OK;
+}
+
+static_assert(sizeof(uct_srd_dest_t) == sizeof(((struct ibv_send_wr*)0)->wr.ud),
+              "copied as one");
+static_assert(offsetof(struct ibv_send_wr, wr.ud.remote_qkey) -
+              offsetof(struct ibv_send_wr, wr.ud.ah) ==
+              offsetof(uct_srd_dest_t, qkey), "copied as one");
+
+/* Success of one send */
+static UCS_F_ALWAYS_INLINE void
+uct_srd_tx_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+{
+    uct_srd_peer_t *peer = slot->peer;
+
+    if (ucs_unlikely(slot->flags & ~UCT_SRD_SLOT_BUF)) {
+        uct_srd_tx_done_slow(iface, slot);
+        return;
+    }
+
+    if (slot->flags & UCT_SRD_SLOT_BUF) {
+        uct_srd_buf_put(iface, slot->buf);
+        slot->flags = 0;
+    }
+
+    peer->tx.credit += uct_srd_una_done(&peer->tx.una, (uint16_t)slot->imm);
+    uct_srd_slot_put(iface, slot);
+
+    if (ucs_unlikely(peer->tx.flags != 0)) {
+        uct_srd_peer_tx_progress(peer);
+    }
+}
+
+#endif
