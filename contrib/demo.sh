@@ -1,0 +1,175 @@
+#!/usr/bin/env bash
+# One command from a clone to SRD: installs what is missing, builds, and runs
+# UCX's own benchmark and an Open MPI program over SRD queue pairs, on the EFA
+# device of this machine or on Soft-EFA.
+#
+#   contrib/demo.sh [--soft]      --soft: Soft-EFA even if there is a device
+#
+# The distribution's UCX, libibverbs and libefa are used as they are. What the
+# transport itself counted is compared with what the programs sent: UCX may use
+# no other transport (UCX_TLS=srd,self), and no byte is missing.
+set -euo pipefail
+
+# shellcheck source=contrib/common.sh
+. "$(dirname "$0")/common.sh"
+build=${BUILD_DIR:-$top/build}
+
+options=(--quiet)
+while [ $# -gt 0 ]; do
+    case $1 in
+    --soft)    options+=(--soft) ;;
+    -h|--help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "demo.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
+    esac
+    shift
+done
+
+setup_packages demo
+build_tree "$build"
+quietly "$build/make-apps.log" make -C "$build/test/apps" check-programs
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/ucx-efa-demo.XXXXXX")
+server=
+cleanup()
+{
+    if [ -n "$server" ]; then
+        kill "$server" 2> /dev/null || true
+        wait "$server" 2> /dev/null || true
+    fi
+    rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+efarun=("$build/src/tools/efarun" "${options[@]}")
+export SOFTEFA_FABRIC=demo-$$
+export UCX_TLS=srd,self
+# Every process leaves its counters in a file there
+export UCX_EFA_WINDOW=keep XDG_RUNTIME_DIR=$work/windows
+mkdir "$XDG_RUNTIME_DIR"
+
+fail()
+{
+    echo "demo.sh: $*" >&2
+    exit 1
+}
+
+# counted NAME: total of one counter, over all processes of this run
+counted()
+{
+    local file total=0 value
+
+    for file in "$XDG_RUNTIME_DIR"/ucx-efa.*; do
+        [ -e "$file" ] || fail "no process left its counters"
+        value=$("$build/src/tools/srdtool" stat --all --file "$file" |
+            awk -v name="$1" '$1 == name { sum += $2 } END { printf "%d", sum }')
+        total=$((total + value))
+    done
+    echo $total
+}
+
+# row TEST RESULT BYTES: with what the transport counted for it
+row()
+{
+    local tx rx verdict
+
+    tx=$(counted tx_bytes)
+    rx=$(counted rx_bytes)
+    verdict="all of it"
+    if [ "$tx" -lt "$3" ] || [ "$rx" -lt "$3" ]; then
+        verdict="NOT ALL"
+        failed=y
+    fi
+    printf '%-26s %-14s %13s %13s   %s\n' "$1" "$2" "$3" "$tx" "$verdict"
+    rm -f "$XDG_RUNTIME_DIR"/ucx-efa.*
+}
+
+# listening PORT: somebody does
+listening()
+{
+    grep -qs "$(printf ':%04X [0-9A-F]*:0000 0A ' "$1")" /proc/net/tcp \
+        /proc/net/tcp6
+}
+
+# perftest TEST SIZE COUNT: between two processes; prints its last line
+perftest()
+{
+    local port
+
+    port=$((20000 + RANDOM % 10000))
+    while listening $port; do
+        port=$((port + 1))
+    done
+    set -- ucx_perftest -f -t "$1" -s "$2" -n "$3" -w 0 -p $port
+    "${efarun[@]}" "$@" > "$work/server" 2>&1 < /dev/null &
+    server=$!
+    until listening $port; do
+        kill -0 $server 2> /dev/null || {
+            cat "$work/server" >&2
+            fail "ucx_perftest ended before it listened"
+        }
+        sleep 0.05
+    done
+    "${efarun[@]}" "$@" 127.0.0.1 > "$work/client" 2>&1 < /dev/null || {
+        cat "$work/client" >&2
+        fail "ucx_perftest failed"
+    }
+    wait $server || {
+        cat "$work/server" >&2
+        fail "the server of ucx_perftest failed"
+    }
+    server=
+    tail -n 1 "$work/client"
+}
+
+failed=n
+# What efarun chooses, in its own words
+step "run: $("$build/src/tools/efarun" "${options[@]:1}" true 2>&1)"
+echo
+printf '%-26s %-14s %13s %13s\n' "" "" "bytes sent by" "bytes counted"
+printf '%-26s %-14s %13s %13s   %s\n' "program" "result" "the program" \
+    "by srd" "over SRD?"
+
+count=50000
+for size in 8 1024 8000; do
+    result=$(perftest tag_lat $size $count)
+    # iterations, then the typical, average and overall latency
+    row "ucx_perftest tag_lat $size" \
+        "$(echo "$result" | awk '{ printf "%.2f us", $3 }')" \
+        $((2 * size * count))
+done
+for size in 8000 65536; do
+    count=20000
+    result=$(perftest tag_bw $size $count)
+    row "ucx_perftest tag_bw $size" \
+        "$(echo "$result" | awk '{ printf "%.0f MB/s", $6 }')" \
+        $((size * count))
+done
+
+if command -v mpirun.openmpi > /dev/null &&
+       [ -x "$build/test/apps/mpi_pingpong.openmpi" ]; then
+    mpi=(mpirun.openmpi --oversubscribe -np 2 --mca pml ucx --mca btl '^vader,tcp,openib'
+         --mca opal_common_ucx_tls any --mca opal_common_ucx_devices any)
+    [ "$(id -u)" != 0 ] || mpi+=(--allow-run-as-root)
+    "${mpi[@]}" "${efarun[@]}" "$build/test/apps/mpi_pingpong.openmpi" \
+        > "$work/mpi" 2>&1 < /dev/null || {
+        cat "$work/mpi" >&2
+        fail "the Open MPI program failed"
+    }
+    bytes=$(sed -n 's/^payload //p' "$work/mpi")
+    [ -n "$bytes" ] || { cat "$work/mpi" >&2; fail "no result from Open MPI"; }
+    row "Open MPI, two ranks" \
+        "$(awk '$1 == 8 { printf "%.2f us", $2 }' "$work/mpi")" "$bytes"
+    awk '$1 ~ /^[0-9]+$/ { printf "    %8d B %10.2f us %10.1f MB/s\n", $1, $2, $3 }' \
+        "$work/mpi"
+else
+    echo "Open MPI: not installed"
+    failed=y
+fi
+
+echo
+if [ $failed = y ]; then
+    fail "not every byte went over SRD"
+fi
+echo "Every byte went over SRD. Next: efarun --help, docs/running.md," \
+     "contrib/check.sh"
