@@ -14,6 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A copy of a file at one moment */
 typedef struct {
     char                path[PATH_MAX];
@@ -58,5 +62,9 @@ const char *window_peer_counter_name(unsigned index);
  * process. Returns how many there were. */
 unsigned window_find(uint32_t pid, void (*func)(const char *path, void *arg),
                      void *arg);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

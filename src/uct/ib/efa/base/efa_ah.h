@@ -21,6 +21,10 @@
 #include <ucs/type/status.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define UCT_EFA_AHN_UNKNOWN 0xffffu   /* rx completion: no AH for the sender */
 
 typedef struct uct_efa_ah_cache uct_efa_ah_cache_t;
@@ -83,5 +87,9 @@ typedef struct {
 
 void uct_efa_ah_cache_stats(uct_efa_ah_cache_t *cache,
                             uct_efa_ah_stats_t *stats);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

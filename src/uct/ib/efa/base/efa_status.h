@@ -13,6 +13,10 @@
 
 #include <ucs/type/status.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define UCT_EFA_STATUS_TABLE(X) \
     X(0, OK, NONE, UCS_OK, \
       "success", \
@@ -108,5 +112,9 @@ typedef struct {
 
 /* Never NULL: codes without an entry get a generic one. */
 const uct_efa_status_desc_t *uct_efa_status_desc(unsigned vendor_err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

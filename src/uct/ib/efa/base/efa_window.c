@@ -29,6 +29,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -250,10 +251,19 @@ static void uct_efa_window_fill_header(uct_efa_window_mode_t mode)
 static void uct_efa_window_file_create(uct_efa_window_mode_t mode)
 {
     const char *dir = uct_efa_window_dir();
+    struct rlimit limit;
     void *map;
     int ret;
 
     uct_efa_window_remove_leftovers(dir);
+
+    /* Growing a file beyond this limit is a signal (SIGXFSZ), not an error */
+    if ((getrlimit(RLIMIT_FSIZE, &limit) != 0) ||
+        (limit.rlim_cur < UCT_EFA_WINDOW_SIZE)) {
+        ucs_debug("no window: the limit of file sizes is below %u bytes",
+                  UCT_EFA_WINDOW_SIZE);
+        goto err;
+    }
 
     do {
         ret = snprintf(uct_efa_window.path, sizeof(uct_efa_window.path),

@@ -22,6 +22,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef efa_window_iface_t uct_efa_window_iface_t;
 typedef efa_window_peer_t  uct_efa_window_peer_t;
 
@@ -50,5 +54,9 @@ uct_efa_window_peer_t *uct_efa_window_peer_get(uct_efa_window_iface_t *iface,
                                                const void *gid, uint32_t qpn);
 void uct_efa_window_peer_put(uct_efa_window_iface_t *iface,
                              uct_efa_window_peer_t *peer);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,0 +1,727 @@
+/*
+ * The window, from both sides: the owner's blocks and the tool's reader. Files
+ * are made in a directory of this test, by way of XDG_RUNTIME_DIR.
+ */
+#include "efa_window.h"
+#include "tools/window_reader.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <dirent.h>
+#include <fcntl.h>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <random>
+#include <set>
+#include <string>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+const uint8_t own_gid[16]    = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 1, 2, 3};
+const uint8_t remote_gid[16] = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 9, 9, 9};
+
+class test_window : public ::testing::Test {
+protected:
+    void SetUp() override
+    {
+        char path[] = "/tmp/test_window.XXXXXX";
+
+        ASSERT_NE(nullptr, mkdtemp(path));
+        m_dir = path;
+        setenv("XDG_RUNTIME_DIR", path, 1);
+    }
+
+    void TearDown() override
+    {
+        for (auto &name : files()) {
+            unlink((m_dir + "/" + name).c_str());
+        }
+        EXPECT_EQ(0, rmdir(m_dir.c_str()));
+        unsetenv("XDG_RUNTIME_DIR");
+    }
+
+    std::set<std::string> files()
+    {
+        std::set<std::string> names;
+        DIR *dir = opendir(m_dir.c_str());
+
+        while (struct dirent *entry = readdir(dir)) {
+            if (entry->d_name[0] != '.') {
+                names.insert(entry->d_name);
+            }
+        }
+        closedir(dir);
+        return names;
+    }
+
+    /* In another process that ends without any exit handler */
+    int in_child(const std::function<int()> &body)
+    {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            _exit(body());
+        }
+
+        int status = -1;
+        waitpid(pid, &status, 0);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+    }
+
+    std::vector<window_entry_t> entries(const window_t &window,
+                                        efa_window_type_t type)
+    {
+        std::vector<window_entry_t> all;
+        window_entry_t entry;
+        size_t pos = 0;
+
+        while (window_next(&window, type, &pos, &entry)) {
+            all.push_back(entry);
+        }
+        return all;
+    }
+
+    static unsigned iface_counter(const std::string &name)
+    {
+        for (unsigned i = 0; window_iface_counter_name(i) != nullptr; ++i) {
+            if (name == window_iface_counter_name(i)) {
+                return i;
+            }
+        }
+        ADD_FAILURE() << "no counter " << name;
+        return 0;
+    }
+
+    static unsigned peer_counter(const std::string &name)
+    {
+        for (unsigned i = 0; window_peer_counter_name(i) != nullptr; ++i) {
+            if (name == window_peer_counter_name(i)) {
+                return i;
+            }
+        }
+        ADD_FAILURE() << "no counter " << name;
+        return 0;
+    }
+
+    void read(window_t *window, const std::string &path = uct_efa_window_path())
+    {
+        char error[512] = "";
+
+        ASSERT_EQ(0, window_read(path.c_str(), window, error, sizeof(error)))
+                << error;
+    }
+
+    std::string read_error(const std::string &path)
+    {
+        char error[512] = "";
+        window_t window;
+
+        if (window_read(path.c_str(), &window, error, sizeof(error)) == 0) {
+            window_free(&window);
+            return "";
+        }
+        return error;
+    }
+
+    std::string write_file(const std::vector<char> &bytes)
+    {
+        std::string path = m_dir + "/made";
+        std::ofstream file(path, std::ios::binary | std::ios::trunc);
+
+        file.write(bytes.data(), bytes.size());
+        return path;
+    }
+
+    /* A valid file with two interfaces and three peers, cut behind its end */
+    std::vector<char> sample()
+    {
+        uct_efa_window_open(UCT_EFA_WINDOW_YES);
+        uct_efa_window_iface_t *one = uct_efa_window_iface_get("a:1", own_gid,
+                                                               1);
+        uct_efa_window_iface_t *two = uct_efa_window_iface_get("b:1", own_gid,
+                                                               2);
+        uct_efa_window_peer_t *peers[3];
+        for (unsigned i = 0; i < 3; ++i) {
+            peers[i] = uct_efa_window_peer_get((i < 2) ? one : two, remote_gid,
+                                               i);
+        }
+
+        std::ifstream file(uct_efa_window_path(), std::ios::binary);
+        std::vector<char> bytes((std::istreambuf_iterator<char>(file)),
+                                std::istreambuf_iterator<char>());
+        efa_window_header_t header;
+        memcpy(&header, bytes.data(), sizeof(header));
+        bytes.resize(header.used);
+
+        for (unsigned i = 0; i < 3; ++i) {
+            uct_efa_window_peer_put((i < 2) ? one : two, peers[i]);
+        }
+        uct_efa_window_iface_put(one);
+        uct_efa_window_iface_put(two);
+        uct_efa_window_close();
+        return bytes;
+    }
+
+    template<typename T>
+    static void poke(std::vector<char> &bytes, size_t offset, T value)
+    {
+        memcpy(&bytes.at(offset), &value, sizeof(value));
+    }
+
+    std::string m_dir;
+};
+
+} // namespace
+
+TEST_F(test_window, what_is_counted_is_shown)
+{
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    ASSERT_EQ(m_dir + "/", std::string(uct_efa_window_path()).substr(
+                                   0, m_dir.size() + 1));
+
+    uct_efa_window_iface_t *iface = uct_efa_window_iface_get("efa_0:1", own_gid,
+                                                             77);
+    uct_efa_window_peer_t *peer   = uct_efa_window_peer_get(iface, remote_gid,
+                                                            88);
+    iface->tx_msgs  += 5;
+    iface->rx_bytes += 1ull << 40;
+    ++iface->wakeups;
+    peer->tx_msgs += 6;
+    ++peer->dup;
+    peer->state = EFA_WINDOW_PEER_JOINED;
+
+    window_t window;
+    read(&window);
+    EXPECT_TRUE(window.alive);
+    EXPECT_EQ(static_cast<uint32_t>(getpid()), window.header.pid);
+    EXPECT_EQ(geteuid(), window.header.uid);
+    EXPECT_NE(0u, window.header.start_time);
+    EXPECT_STREQ("test_unit", window.header.command);
+
+    auto ifaces = entries(window, EFA_WINDOW_IFACE);
+    auto peers  = entries(window, EFA_WINDOW_PEER);
+    ASSERT_EQ(1u, ifaces.size());
+    ASSERT_EQ(1u, peers.size());
+    EXPECT_STREQ("efa_0:1", ifaces[0].name);
+    EXPECT_EQ(77u, ifaces[0].qpn);
+    EXPECT_EQ(0, memcmp(ifaces[0].gid, own_gid, 16));
+    EXPECT_EQ(unsigned(EFA_WINDOW_IFACE_NUM), ifaces[0].num_counters);
+    EXPECT_EQ(5u, ifaces[0].counters[iface_counter("tx_msgs")]);
+    EXPECT_EQ(1ull << 40, ifaces[0].counters[iface_counter("rx_bytes")]);
+    EXPECT_EQ(1u, ifaces[0].counters[iface_counter("wakeups")]);
+    EXPECT_EQ(0u, ifaces[0].counters[iface_counter("tx_bytes")]);
+    EXPECT_EQ(ifaces[0].index, peers[0].index);
+    EXPECT_EQ(88u, peers[0].qpn);
+    EXPECT_EQ(0, memcmp(peers[0].gid, remote_gid, 16));
+    EXPECT_STREQ("joined", peers[0].state);
+    EXPECT_EQ(6u, peers[0].counters[peer_counter("tx_msgs")]);
+    EXPECT_EQ(1u, peers[0].counters[peer_counter("dup")]);
+    window_free(&window);
+
+    /* What was given back is not shown any more */
+    uct_efa_window_peer_put(iface, peer);
+    read(&window);
+    EXPECT_EQ(0u, entries(window, EFA_WINDOW_PEER).size());
+    EXPECT_EQ(1u, entries(window, EFA_WINDOW_IFACE).size());
+    window_free(&window);
+
+    uct_efa_window_iface_put(iface);
+    uct_efa_window_close();
+}
+
+TEST_F(test_window, file_is_private_and_goes)
+{
+    struct stat st;
+
+    umask(0);
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    ASSERT_EQ(1u, files().size());
+    ASSERT_EQ(0, lstat(uct_efa_window_path(), &st));
+    EXPECT_EQ(static_cast<mode_t>(S_IFREG | 0600), st.st_mode);
+    EXPECT_EQ(geteuid(), st.st_uid);
+
+    uct_efa_window_close();
+    EXPECT_EQ(1u, files().size()) << "one user is left";
+    uct_efa_window_close();
+    EXPECT_EQ(0u, files().size());
+    EXPECT_STREQ("", uct_efa_window_path());
+}
+
+TEST_F(test_window, exit_without_close)
+{
+    /* exit() with its handlers, unlike in_child() */
+    pid_t pid = fork();
+    if (pid == 0) {
+        uct_efa_window_open(UCT_EFA_WINDOW_YES);
+        exit(files().size() == 1 ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(pid, &status, 0);
+    EXPECT_EQ(0, status);
+    EXPECT_EQ(0u, files().size());
+}
+
+TEST_F(test_window, without_a_file)
+{
+    uct_efa_window_open(UCT_EFA_WINDOW_NO);
+    EXPECT_EQ(0u, files().size());
+
+    uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
+    uct_efa_window_peer_t *peer1  = uct_efa_window_peer_get(iface, remote_gid,
+                                                            1);
+    uct_efa_window_peer_t *peer2  = uct_efa_window_peer_get(iface, remote_gid,
+                                                            2);
+    ++iface->tx_msgs;
+    ++peer1->tx_msgs;
+    EXPECT_EQ(1u, iface->tx_msgs);
+    EXPECT_EQ(0u, peer2->tx_msgs);
+    uct_efa_window_peer_put(iface, peer1);
+    uct_efa_window_peer_put(iface, peer2);
+    uct_efa_window_iface_put(iface);
+    uct_efa_window_close();
+}
+
+TEST_F(test_window, small_file_limit_is_no_signal)
+{
+    EXPECT_EQ(0, in_child([]() {
+                  struct rlimit limit = {4096, 4096};
+
+                  setrlimit(RLIMIT_FSIZE, &limit);
+                  uct_efa_window_open(UCT_EFA_WINDOW_YES);
+                  uct_efa_window_iface_t *iface =
+                          uct_efa_window_iface_get("x:1", own_gid, 1);
+                  ++iface->tx_msgs;
+                  return strcmp(uct_efa_window_path(), "") == 0 ? 0 : 1;
+              }));
+    EXPECT_EQ(0u, files().size());
+}
+
+TEST_F(test_window, directory_of_others_is_not_used)
+{
+    /* Anybody could put a file there */
+    ASSERT_EQ(0, chmod(m_dir.c_str(), 0777));
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    EXPECT_EQ(0u, files().size());
+    EXPECT_EQ(0u, std::string(uct_efa_window_path()).find("/dev/shm/"));
+    uct_efa_window_close();
+}
+
+TEST_F(test_window, keep_stays_behind)
+{
+    uct_efa_window_open(UCT_EFA_WINDOW_KEEP);
+    std::string path = uct_efa_window_path();
+    uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
+    iface->tx_msgs = 3;
+    uct_efa_window_close();
+
+    /* Nor does a later process take it away */
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    EXPECT_NE(path, uct_efa_window_path());
+    uct_efa_window_close();
+
+    window_t window;
+    read(&window, path);
+    EXPECT_FALSE(window.alive);
+    auto ifaces = entries(window, EFA_WINDOW_IFACE);
+    ASSERT_EQ(1u, ifaces.size());
+    EXPECT_EQ(3u, ifaces[0].counters[iface_counter("tx_msgs")]);
+    window_free(&window);
+}
+
+TEST_F(test_window, leftovers_of_the_dead_are_removed)
+{
+    ASSERT_EQ(0, in_child([]() {
+                  uct_efa_window_open(UCT_EFA_WINDOW_YES);
+                  return uct_efa_window_path()[0] == '/' ? 0 : 1;
+              }));
+    ASSERT_EQ(1u, files().size());
+    std::string left = *files().begin();
+
+    /* Files of others' business stay */
+    write_file({'x'});
+    symlink("/etc/passwd", (m_dir + "/ucx-efa.1.0").c_str());
+    std::ofstream(m_dir + "/ucx-efa.12.x");
+
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    EXPECT_EQ(0u, files().count(left));
+    EXPECT_EQ(4u, files().size());
+    uct_efa_window_close();
+    EXPECT_EQ(3u, files().size());
+}
+
+TEST_F(test_window, files_of_the_living_stay)
+{
+    int to_child[2], to_parent[2];
+    char byte = 0;
+
+    ASSERT_EQ(0, pipe(to_child));
+    ASSERT_EQ(0, pipe(to_parent));
+    pid_t pid = fork();
+    if (pid == 0) {
+        uct_efa_window_open(UCT_EFA_WINDOW_YES);
+        if ((write(to_parent[1], &byte, 1) != 1) ||
+            (::read(to_child[0], &byte, 1) != 1)) {
+            _exit(1);
+        }
+        _exit(0);
+    }
+
+    ASSERT_EQ(1, ::read(to_parent[0], &byte, 1));
+    ASSERT_EQ(1u, files().size());
+    std::string living = *files().begin();
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    EXPECT_EQ(1u, files().count(living));
+
+    window_t window;
+    read(&window, m_dir + "/" + living);
+    EXPECT_TRUE(window.alive);
+    EXPECT_EQ(static_cast<uint32_t>(pid), window.header.pid);
+    window_free(&window);
+
+    ASSERT_EQ(1, write(to_child[1], &byte, 1));
+    waitpid(pid, nullptr, 0);
+    uct_efa_window_close();
+    for (int fd : {to_child[0], to_child[1], to_parent[0], to_parent[1]}) {
+        close(fd);
+    }
+}
+
+TEST_F(test_window, forked_child_leaves_it_alone)
+{
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
+    uct_efa_window_peer_t *peer   = uct_efa_window_peer_get(iface, remote_gid,
+                                                            1);
+
+    pid_t pid = fork();
+    if (pid == 0) {
+        uct_efa_window_iface_t *more = uct_efa_window_iface_get("y:1", own_gid,
+                                                                2);
+        more->tx_msgs = 1;
+        uct_efa_window_iface_put(more);
+        uct_efa_window_peer_put(iface, peer);
+        uct_efa_window_iface_put(iface);
+        uct_efa_window_close();
+        exit(0);
+    }
+    int status = -1;
+    waitpid(pid, &status, 0);
+    EXPECT_EQ(0, status);
+
+    EXPECT_EQ(1u, files().size());
+    window_t window;
+    read(&window);
+    EXPECT_EQ(1u, entries(window, EFA_WINDOW_IFACE).size());
+    EXPECT_EQ(1u, entries(window, EFA_WINDOW_PEER).size());
+    EXPECT_TRUE(window.alive);
+    window_free(&window);
+
+    uct_efa_window_peer_put(iface, peer);
+    uct_efa_window_iface_put(iface);
+    uct_efa_window_close();
+}
+
+TEST_F(test_window, name_taken_by_a_link)
+{
+    /* The next names this process would take, all leading to a victim */
+    std::string victim = m_dir + "/victim";
+    std::ofstream(victim) << "precious";
+    for (unsigned n = 0; n < 200; ++n) {
+        symlink(victim.c_str(),
+                (m_dir + "/ucx-efa." + std::to_string(getpid()) + "." +
+                 std::to_string(n)).c_str());
+    }
+
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    std::ifstream file(victim);
+    std::string content;
+    std::getline(file, content);
+    EXPECT_EQ("precious", content);
+    uct_efa_window_close();
+}
+
+TEST_F(test_window, blocks_are_used_again)
+{
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    uint64_t used = 0;
+
+    for (unsigned i = 0; i < 1000; ++i) {
+        uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid,
+                                                                 i);
+        uct_efa_window_peer_t *peers[3];
+        EXPECT_EQ(0u, iface->tx_msgs);
+        iface->tx_msgs = 1;
+        for (auto &peer : peers) {
+            peer = uct_efa_window_peer_get(iface, remote_gid, i);
+            EXPECT_EQ(0u, peer->tx_msgs);
+            EXPECT_EQ(unsigned(EFA_WINDOW_PEER_NEW), peer->state);
+            peer->tx_msgs = 1;
+            peer->state   = EFA_WINDOW_PEER_FAILED;
+        }
+
+        window_t window;
+        read(&window);
+        EXPECT_EQ(1u, entries(window, EFA_WINDOW_IFACE).size());
+        EXPECT_EQ(3u, entries(window, EFA_WINDOW_PEER).size());
+        if (i == 0) {
+            used = window.header.used;
+        }
+        ASSERT_EQ(used, window.header.used);
+        window_free(&window);
+
+        for (auto peer : peers) {
+            uct_efa_window_peer_put(iface, peer);
+        }
+        uct_efa_window_iface_put(iface);
+    }
+    uct_efa_window_close();
+}
+
+TEST_F(test_window, more_peers_than_room)
+{
+    const unsigned count = 30000;
+    std::vector<uct_efa_window_peer_t*> peers;
+    std::set<uct_efa_window_peer_t*> different;
+
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
+    for (unsigned i = 0; i < count; ++i) {
+        peers.push_back(uct_efa_window_peer_get(iface, remote_gid, i));
+        ++peers.back()->tx_msgs;
+        different.insert(peers.back());
+    }
+    /* An interface that finds no room counts in private */
+    uct_efa_window_iface_t *late = uct_efa_window_iface_get("y:1", own_gid, 2);
+    ++late->tx_msgs;
+    ++uct_efa_window_peer_get(late, remote_gid, 1)->tx_msgs;
+
+    EXPECT_GT(different.size(), 10000u);
+    EXPECT_LT(different.size(), size_t(count));
+
+    window_t window;
+    read(&window);
+    auto shown = entries(window, EFA_WINDOW_PEER);
+    ASSERT_EQ(different.size(), shown.size());
+    EXPECT_GT(window.header.hidden, 0u);
+    uint64_t total     = 0;
+    unsigned overflows = 0;
+    for (auto &entry : shown) {
+        total     += entry.counters[peer_counter("tx_msgs")];
+        overflows += entry.overflow;
+    }
+    EXPECT_EQ(count, total) << "nothing counted is lost";
+    EXPECT_EQ(1u, overflows);
+    window_free(&window);
+
+    for (auto peer : peers) {
+        uct_efa_window_peer_put(iface, peer);
+    }
+    uct_efa_window_iface_put(iface);
+    uct_efa_window_iface_put(late);
+    uct_efa_window_close();
+}
+
+TEST_F(test_window, reader_while_the_owner_changes)
+{
+    /* Peers come and go; every one shown must be whole: its qpn in all words */
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
+    bool stop = false;
+    std::thread owner([&]() {
+        for (uint32_t i = 1; !__atomic_load_n(&stop, __ATOMIC_RELAXED); ++i) {
+            uct_efa_window_peer_t *peers[8];
+
+            for (auto &peer : peers) {
+                peer = uct_efa_window_peer_get(iface, remote_gid, i);
+            }
+            for (auto peer : peers) {
+                uct_efa_window_peer_put(iface, peer);
+            }
+        }
+    });
+
+    for (unsigned i = 0; i < 500; ++i) {
+        window_t window;
+        read(&window);
+        for (auto &entry : entries(window, EFA_WINDOW_PEER)) {
+            EXPECT_NE(0u, entry.qpn);
+            EXPECT_EQ(0, memcmp(entry.gid, remote_gid, 16));
+            EXPECT_EQ(unsigned(EFA_WINDOW_PEER_NUM), entry.num_counters);
+        }
+        window_free(&window);
+    }
+    __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+    owner.join();
+    uct_efa_window_iface_put(iface);
+    uct_efa_window_close();
+}
+
+/* ------------------------------------------------------- files made by others */
+
+TEST_F(test_window, reader_refuses_what_is_no_window)
+{
+    std::vector<char> good = sample(), bad;
+    const size_t header_len = offsetof(efa_window_header_t, header_len);
+    const size_t used       = offsetof(efa_window_header_t, used);
+    const size_t version    = offsetof(efa_window_header_t, version);
+    const size_t first_len  = sizeof(efa_window_header_t) +
+                              offsetof(efa_window_record_t, length);
+
+    EXPECT_EQ("", read_error(write_file(good)));
+
+    EXPECT_NE("", read_error(m_dir + "/absent"));
+    EXPECT_NE("", read_error(m_dir));
+    EXPECT_NE("", read_error(write_file({})));
+    EXPECT_NE("", read_error(write_file(std::vector<char>(191, 'x'))));
+    EXPECT_NE("", read_error(write_file(std::vector<char>(5000, 'x'))));
+    EXPECT_NE("", read_error(write_file(std::vector<char>(9 << 20, 0))));
+
+    bad = good;
+    poke<uint16_t>(bad, version, 2);
+    EXPECT_NE(std::string::npos,
+              read_error(write_file(bad)).find("another version"));
+
+    for (uint16_t value : {0, 64, 191, 193, 65535}) {
+        bad = good;
+        poke<uint16_t>(bad, header_len, value);
+        EXPECT_NE("", read_error(write_file(bad))) << value;
+    }
+    for (uint64_t value : {uint64_t(0), uint64_t(64), uint64_t(good.size() + 64),
+                           uint64_t(1) << 40, ~uint64_t(0), ~uint64_t(63),
+                           uint64_t(good.size() - 1)}) {
+        bad = good;
+        poke<uint64_t>(bad, used, value);
+        EXPECT_NE("", read_error(write_file(bad))) << value;
+    }
+    for (uint32_t value : {0u, 1u, 63u, 65u, 0x7fffffc0u, 0xffffffc0u, ~0u}) {
+        bad = good;
+        poke<uint32_t>(bad, first_len, value);
+        EXPECT_NE("", read_error(write_file(bad))) << value;
+    }
+
+    /* Cut anywhere in the records */
+    for (size_t size = sizeof(efa_window_header_t); size < good.size();
+         size += 32) {
+        bad.assign(good.begin(), good.begin() + size);
+        EXPECT_NE("", read_error(write_file(bad))) << size;
+    }
+}
+
+TEST_F(test_window, reader_does_not_follow_or_block)
+{
+    std::string path = m_dir + "/ucx-efa.1.1";
+
+    ASSERT_EQ(0, symlink("/etc/passwd", path.c_str()));
+    EXPECT_NE("", read_error(path));
+    ASSERT_EQ(0, unlink(path.c_str()));
+    ASSERT_EQ(0, mkfifo(path.c_str(), 0600));
+    EXPECT_NE("", read_error(path));
+}
+
+TEST_F(test_window, reader_cleans_names)
+{
+    std::vector<char> bytes = sample();
+    size_t command = offsetof(efa_window_header_t, command);
+    size_t name    = sizeof(efa_window_header_t) +
+                  offsetof(efa_window_iface_t, name);
+
+    /* No end, and what a terminal would obey */
+    std::fill_n(bytes.begin() + command, 64, '\033');
+    std::fill_n(bytes.begin() + name, EFA_WINDOW_NAME_MAX, '\007');
+
+    window_t window;
+    read(&window, write_file(bytes));
+    EXPECT_EQ(std::string(63, '?'), window.header.command);
+    auto ifaces = entries(window, EFA_WINDOW_IFACE);
+    ASSERT_EQ(2u, ifaces.size());
+    EXPECT_EQ(std::string(EFA_WINDOW_NAME_MAX - 1, '?'), ifaces[0].name);
+    window_free(&window);
+}
+
+TEST_F(test_window, reader_of_longer_and_shorter_records)
+{
+    std::vector<char> bytes = sample();
+    size_t first            = sizeof(efa_window_header_t);
+    size_t num              = first + offsetof(efa_window_iface_t, num_counters);
+    size_t off              = first + offsetof(efa_window_iface_t, counters_off);
+    window_t window;
+
+    /* Fewer counters than we know: an older writer */
+    poke<uint32_t>(bytes, num, 3);
+    read(&window, write_file(bytes));
+    EXPECT_EQ(3u, entries(window, EFA_WINDOW_IFACE)[0].num_counters);
+    window_free(&window);
+
+    /* More than fit: only what lies in the record */
+    poke<uint32_t>(bytes, num, ~0u);
+    read(&window, write_file(bytes));
+    EXPECT_EQ(unsigned(EFA_WINDOW_IFACE_NUM),
+              entries(window, EFA_WINDOW_IFACE)[0].num_counters);
+    window_free(&window);
+
+    for (uint32_t value : {0u, 8u, 17u, 1u << 20, ~0u, ~7u}) {
+        poke<uint32_t>(bytes, off, value);
+        read(&window, write_file(bytes));
+        EXPECT_EQ(0u, entries(window, EFA_WINDOW_IFACE)[0].num_counters);
+        window_free(&window);
+    }
+
+    /* A type we do not know, between others */
+    poke<uint16_t>(bytes, first, 999);
+    read(&window, write_file(bytes));
+    EXPECT_EQ(1u, entries(window, EFA_WINDOW_IFACE).size());
+    EXPECT_EQ(3u, entries(window, EFA_WINDOW_PEER).size());
+    window_free(&window);
+}
+
+TEST_F(test_window, reader_of_noise)
+{
+    std::vector<char> good = sample();
+    std::mt19937 random(7);
+    unsigned accepted = 0;
+
+    for (unsigned i = 0; i < 3000; ++i) {
+        std::vector<char> bytes = good;
+        unsigned changes        = 1 + random() % 8;
+
+        for (unsigned c = 0; c < changes; ++c) {
+            size_t at = random() % bytes.size();
+            bytes[at] = (random() % 2) ? char(random()) : char(0xff);
+        }
+
+        char error[512];
+        window_t window;
+        std::string path = write_file(bytes);
+        if (window_read(path.c_str(), &window, error, sizeof(error)) != 0) {
+            continue;
+        }
+
+        /* Every byte of every entry can be touched */
+        ++accepted;
+        volatile uint64_t sum = 0;
+        for (auto type : {EFA_WINDOW_IFACE, EFA_WINDOW_PEER}) {
+            for (auto &entry : entries(window, type)) {
+                sum = sum + strlen(entry.name) + strlen(entry.state) +
+                      entry.gid[15];
+                for (unsigned n = 0; n < entry.num_counters; ++n) {
+                    sum = sum + entry.counters[n];
+                }
+            }
+        }
+        window_free(&window);
+    }
+    EXPECT_GT(accepted, 100u);
+}
