@@ -59,25 +59,24 @@ stage()
     local name=$1
     shift
 
-    # A subshell: `set -e` holds in it although this is a condition
-    (set -e; "$@")
-    if [ $? = 0 ]; then
+    if "$@"; then
         echo "ok $name"
         passed=$((passed + 1))
-        return 0
+    else
+        echo "not ok $name"
+        failed=$((failed + 1))
+        return 1
     fi
-    echo "not ok $name"
-    failed=$((failed + 1))
-    return 1
 }
 
 # build DIR ARGUMENTS...: the product and the tests' programs
+# shellcheck disable=SC2317 # called by stage
 build()
 {
     local dir=$1
     shift
 
-    build_tree "$dir" --enable-werror "$@"
+    build_tree "$dir" --enable-werror "$@" || return
     step "the tests' programs in ${dir##*/}"
     quietly "$dir/make-check.log" make -C "$dir" -j"$jobs" check-programs
 }
@@ -99,6 +98,7 @@ is_part()
     return 1
 }
 
+# shellcheck disable=SC2317 # called by stage
 dist()
 {
     step "make distcheck in build"

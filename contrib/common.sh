@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # Sourced by demo.sh and check.sh: set-up and builds, each skipped when done.
+# Functions return non-zero after they said why (no reliance on set -e).
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -20,10 +21,9 @@ step()
 setup_packages()
 {
     step "packages"
-    "$top/contrib/install-deps.sh" "$1"
+    "$top/contrib/install-deps.sh" "$1" || return
     step "UCX's private headers"
-    ucx_src=$("$top/contrib/ucx-headers.sh")
-    echo "$ucx_src"
+    ucx_src=$("$top/contrib/ucx-headers.sh") || return
 }
 
 # quietly LOG COMMAND...: output to LOG; the end of it is shown on failure
@@ -50,8 +50,7 @@ setup_configure()
     for file in "${inputs[@]}"; do
         if [ ! -x "$top/configure" ] || [ "$file" -nt "$top/configure" ]; then
             step "autogen"
-            quietly "$1" "$top/autogen.sh"
-            touch "$top/configure"
+            quietly "$1" "$top/autogen.sh" && touch "$top/configure"
             return
         fi
     done
@@ -64,14 +63,15 @@ build_tree()
     shift
 
     mkdir -p "$dir"
-    setup_configure "$dir/autogen.log"
+    setup_configure "$dir/autogen.log" || return
     arguments="$ucx_src $*"
     if [ ! -f "$dir/Makefile" ] || [ "$top/configure" -nt "$dir/config.status" ] ||
            [ "$(cat "$dir/.arguments" 2> /dev/null)" != "$arguments" ]; then
         step "configure in ${dir##*/}"
         rm -f "$dir/.arguments"
         (cd "$dir" &&
-         quietly configure.log "$top/configure" --with-ucx-src="$ucx_src" "$@")
+         quietly configure.log "$top/configure" --with-ucx-src="$ucx_src" "$@") ||
+            return
         echo "$arguments" > "$dir/.arguments"
     fi
     step "make in ${dir##*/}"
