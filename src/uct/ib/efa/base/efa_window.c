@@ -10,7 +10,8 @@
  * memory.
  *
  * A record that is given back goes to a list of its type and is used again;
- * the lists are private, the file does not have them.
+ * the lists are private, the file does not have them. In a file that is kept,
+ * closed interfaces stay as they were, for who looks at it afterwards.
  *
  * fork(): the child has the mapping, and its parent's counters. It neither
  * removes the file nor writes to it by get and put; the file belongs to the
@@ -569,7 +570,8 @@ void uct_efa_window_iface_put(uct_efa_window_iface_t *iface)
         if (slot != &uct_efa_window_last_slot) {
             free(slot);
         }
-    } else if (uct_efa_window_is_mine()) {
+    } else if (uct_efa_window_is_mine() &&
+               (uct_efa_window.mode != UCT_EFA_WINDOW_KEEP)) {
         uct_efa_window_record_hide(&slot->overflow.rec);
         uct_efa_window_give_back(slot, EFA_WINDOW_IFACE);
     }
