@@ -243,18 +243,23 @@ int softefa_check_create_cq(const softefa_profile_t *profile, uint32_t cqe,
     return 0;
 }
 
+unsigned softefa_sq_entry_size(const softefa_profile_t *profile,
+                               const struct ib_uverbs_qp_cap *cap,
+                               const softefa_abi_create_qp_t *cmd)
+{
+    return ((profile->inline_size_ex > 0) &&
+            (cmd->sq_ring_size == (128ull * cap->max_send_wr))) ? 128 : 64;
+}
+
 int softefa_check_create_qp(const softefa_profile_t *profile,
                             uint32_t qp_type, uint32_t create_flags,
                             const struct ib_uverbs_qp_cap *cap,
                             const softefa_abi_create_qp_t *cmd)
 {
-    uint32_t max_inline = profile->inline_size;
+    uint32_t max_inline = (softefa_sq_entry_size(profile, cap, cmd) == 128) ?
+                          profile->inline_size_ex : profile->inline_size;
     uint16_t supported  = 0;
     size_t i;
-
-    if (profile->inline_size_ex > max_inline) {
-        max_inline = profile->inline_size_ex;
-    }
 
     if ((cap->max_send_wr > profile->max_sq_wr) ||
         (cap->max_recv_wr > profile->max_rq_wr) ||

@@ -23,6 +23,12 @@ int softefa_check_create_cq(const softefa_profile_t *profile, uint32_t cqe,
                             int has_channel,
                             const struct efa_ibv_create_cq *cmd);
 
+/* Bytes of a send queue entry: what the ring that libefa asks for amounts to.
+ * Before rdma-core 63 it knows only 64, whatever the device could do. */
+unsigned softefa_sq_entry_size(const softefa_profile_t *profile,
+                               const struct ib_uverbs_qp_cap *cap,
+                               const softefa_abi_create_qp_t *cmd);
+
 int softefa_check_create_qp(const softefa_profile_t *profile,
                             uint32_t qp_type, uint32_t create_flags,
                             const struct ib_uverbs_qp_cap *cap,

@@ -445,8 +445,7 @@ static int qp_create(softefa_cmd_t *cmd)
     attr.recv_cq                = recv_cq->u.cq.cq;
     attr.sq_ring_size           = req.sq_ring_size;
     attr.rq_ring_size           = req.rq_ring_size;
-    attr.sq_entry_size          = (cap.max_inline_data > profile->inline_size) ?
-                                  128 : 64;
+    attr.sq_entry_size          = softefa_sq_entry_size(profile, &cap, &req);
     attr.max_send_wr            = cap.max_send_wr;
     attr.max_recv_wr            = cap.max_recv_wr;
     attr.max_send_sge           = cap.max_send_sge;
