@@ -325,6 +325,7 @@ TEST_F(test_window, keep_stays_behind)
     std::string path = uct_efa_window_path();
     uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
     iface->tx_msgs = 3;
+    uct_efa_window_iface_put(iface);
     uct_efa_window_close();
 
     /* Nor does a later process take it away */
@@ -624,7 +625,9 @@ TEST_F(test_window, reader_does_not_follow_or_block)
 {
     std::string path = m_dir + "/ucx-efa.1.1";
 
-    ASSERT_EQ(0, symlink("/etc/passwd", path.c_str()));
+    std::string good = write_file(sample());
+    EXPECT_EQ("", read_error(good));
+    ASSERT_EQ(0, symlink(good.c_str(), path.c_str()));
     EXPECT_NE("", read_error(path));
     ASSERT_EQ(0, unlink(path.c_str()));
     ASSERT_EQ(0, mkfifo(path.c_str(), 0600));
@@ -670,6 +673,11 @@ TEST_F(test_window, reader_of_longer_and_shorter_records)
     read(&window, write_file(bytes));
     EXPECT_EQ(unsigned(EFA_WINDOW_IFACE_NUM),
               entries(window, EFA_WINDOW_IFACE)[0].num_counters);
+    window_free(&window);
+
+    poke<uint32_t>(bytes, off, sizeof(efa_window_iface_t) - 16);
+    read(&window, write_file(bytes));
+    EXPECT_EQ(2u, entries(window, EFA_WINDOW_IFACE)[0].num_counters);
     window_free(&window);
 
     for (uint32_t value : {0u, 8u, 17u, 1u << 20, ~0u, ~7u}) {
