@@ -64,23 +64,26 @@ dev=$("$efarun" --soft --quiet ibv_devices | awk '/^ *[a-z]+/ && !/device|---/ \
 port=$((20000 + $$ % 20000))
 cpus=$(nproc)
 
-# pair NAME SIZE UNIT PARSER SERVER... -- CLIENT-SUFFIX...
-# Starts the server on one core and the client, whose command is the server's
-# plus a suffix, on another; appends NAME,SIZE,UNIT,VALUE. PARSER is an awk
-# program over the client's output.
+# pair NAME SIZE UNIT PARSER COMMAND... -- SERVER-ARGS... -- CLIENT-ARGS...
+# Starts COMMAND as server on one core and as client on another; appends
+# NAME,SIZE,UNIT,VALUE. PARSER is an awk program over the client's output.
 pair()
 {
     local name=$1 size=$2 unit=$3 parser=$4 value
-    local -a cmd=() suffix=()
+    local -a cmd=() for_server=() for_client=()
     shift 4
     while [ "$1" != -- ]; do cmd+=("$1"); shift; done
     shift
-    suffix=("$@")
+    while [ "$1" != -- ]; do for_server+=("$1"); shift; done
+    shift
+    for_client=("$@")
 
     port=$((port + 1))
     cmd=("${cmd[@]//@PORT@/$port}")
+    for_server=("${for_server[@]//@PORT@/$port}")
+    for_client=("${for_client[@]//@PORT@/$port}")
     taskset -c 0 "$efarun" --soft --quiet "${cmd[@]}" \
-        > "$tmp/server.log" 2>&1 &
+        "${for_server[@]}" > "$tmp/server.log" 2>&1 &
     server=$!
     for _ in $(seq 100); do
         # Listening yet? A connection attempt would be taken for the client.
@@ -90,8 +93,8 @@ pair()
         sleep 0.05
     done
     if ! timeout 120 taskset -c $((cpus > 1 ? 1 : 0)) "$efarun" --soft \
-         --quiet "${cmd[@]}" "${suffix[@]}" > "$tmp/client.log" 2>&1; then
-        echo "bench.sh: failed: ${cmd[*]} ${suffix[*]}" >&2
+         --quiet "${cmd[@]}" "${for_client[@]}" > "$tmp/client.log" 2>&1; then
+        echo "bench.sh: failed: ${cmd[*]} ${for_client[*]}" >&2
         tail -n 20 "$tmp/client.log" "$tmp/server.log" >&2
         exit 1
     fi
@@ -106,17 +109,18 @@ pair()
     echo "$name,$size,$unit,$value" >> "$tmp/results.csv"
 }
 
-# Columns: perftest's t_typical is the median; ucx_perftest's third column of
-# "Final:" is the overall average (its percentile column is empty for bw tests).
+# Columns. Latencies are medians over a run's messages: perftest's t_typical,
+# ucx_perftest's 50 percentile (fi_pingpong knows the average only); bandwidths
+# and rates are those of the whole run.
 # shellcheck disable=SC2016 # awk programs
 {
 lat_parser='/^ *[0-9]+ +[0-9]+ +[0-9.]+/ { v = $5 } END { print v }'
 bw_parser='/^ *[0-9]+ +[0-9]+ +[0-9.]+/ { v = $4 } END { print v }'
 rate_parser='/^ *[0-9]+ +[0-9]+ +[0-9.]+/ { v = $5 } END { print v }'
-ucx_lat='/^Final:/ { print $3 }'
-ucx_bw='/^Final:/ { print $(NF - 2) }'
-ucx_rate='/^Final:/ { print $NF / 1e6 }'
-fi_lat='$1 ~ /^[0-9]+[km]?$/ && NF >= 7 { v = $(NF - 1) } END { print v }'
+ucx_lat='$1 ~ /^[0-9]+$/ && NF == 8 { v = $2 } END { print v }'
+ucx_bw='$1 ~ /^[0-9]+$/ && NF == 8 { v = $6 } END { print v }'
+ucx_rate='$1 ~ /^[0-9]+$/ && NF == 8 { v = $8 / 1e6 } END { print v }'
+fi_lat='$1 ~ /^[0-9.]+[kmg]?$/ && NF >= 7 { v = $(NF - 1) } END { print v }'
 }
 
 verbs()
@@ -132,34 +136,34 @@ round()
 
     for s in 8 1024 8000; do
         verbs ib_send_lat "$s" "$n"
-        pair verbs_lat "$s" us "$lat_parser" "${cmd[@]}" -- 127.0.0.1
+        pair verbs_lat "$s" us "$lat_parser" "${cmd[@]}" -- -- 127.0.0.1
         pair ucp_tag_lat "$s" us "$ucx_lat" ucx_perftest -t tag_lat -s "$s" \
-             -n "$n" -w 2000 -p @PORT@ -f -- 127.0.0.1
+             -n "$n" -w 2000 -p @PORT@ -f -- -- 127.0.0.1
         pair libfabric_lat "$s" us "$fi_lat" fi_pingpong -p efa -e rdm \
-             -I "$n" -S "$s" -B @PORT@ -- -P @PORT@ 127.0.0.1
+             -I "$n" -S "$s" -- -B @PORT@ -- -P @PORT@ 127.0.0.1
     done
     pair uct_am_short_lat 8 us "$ucx_lat" ucx_perftest -t am_lat -D short \
-         -x srd -d "$dev:1" -s 8 -n "$n" -w 2000 -p @PORT@ -f -- 127.0.0.1
+         -x srd -d "$dev:1" -s 8 -n "$n" -w 2000 -p @PORT@ -f -- -- 127.0.0.1
     pair uct_am_bcopy_lat 1024 us "$ucx_lat" ucx_perftest -t am_lat -D bcopy \
-         -x srd -d "$dev:1" -s 1024 -n "$n" -w 2000 -p @PORT@ -f -- 127.0.0.1
+         -x srd -d "$dev:1" -s 1024 -n "$n" -w 2000 -p @PORT@ -f -- -- 127.0.0.1
     pair ucp_tag_lat 65536 us "$ucx_lat" ucx_perftest -t tag_lat -s 65536 \
-         -n $((n / 10)) -w 200 -p @PORT@ -f -- 127.0.0.1
+         -n $((n / 10)) -w 200 -p @PORT@ -f -- -- 127.0.0.1
     pair libfabric_lat 65536 us "$fi_lat" fi_pingpong -p efa -e rdm \
-         -I $((n / 10)) -S 65536 -B @PORT@ -- -P @PORT@ 127.0.0.1
+         -I $((n / 10)) -S 65536 -- -B @PORT@ -- -P @PORT@ 127.0.0.1
 
     verbs ib_send_bw 64 "$b"
-    pair verbs_rate 64 Mmsg/s "$rate_parser" "${cmd[@]}" -- 127.0.0.1
+    pair verbs_rate 64 Mmsg/s "$rate_parser" "${cmd[@]}" -- -- 127.0.0.1
     pair uct_am_short_rate 8 Mmsg/s "$ucx_rate" ucx_perftest -t am_bw \
          -D short -x srd -d "$dev:1" -s 8 -n "$b" -w 2000 -p @PORT@ -f \
-         -- 127.0.0.1
+         -- -- 127.0.0.1
     pair ucp_tag_rate 8 Mmsg/s "$ucx_rate" ucx_perftest -t tag_bw -s 8 \
-         -n "$b" -w 2000 -p @PORT@ -f -- 127.0.0.1
+         -n "$b" -w 2000 -p @PORT@ -f -- -- 127.0.0.1
     verbs ib_send_bw 8000 "$b"
-    pair verbs_bw 8000 MB/s "$bw_parser" "${cmd[@]}" -- 127.0.0.1
+    pair verbs_bw 8000 MB/s "$bw_parser" "${cmd[@]}" -- -- 127.0.0.1
     pair uct_am_zcopy_bw 8000 MB/s "$ucx_bw" ucx_perftest -t am_bw -D zcopy \
-         -x srd -d "$dev:1" -s 8000 -n "$b" -w 2000 -p @PORT@ -f -- 127.0.0.1
+         -x srd -d "$dev:1" -s 8000 -n "$b" -w 2000 -p @PORT@ -f -- -- 127.0.0.1
     pair ucp_tag_bw 1048576 MB/s "$ucx_bw" ucx_perftest -t tag_bw \
-         -s 1048576 -n $((2000 / scale)) -w 50 -p @PORT@ -f -- 127.0.0.1
+         -s 1048576 -n $((2000 / scale)) -w 50 -p @PORT@ -f -- -- 127.0.0.1
 }
 
 # instructions NAME LAYOUT SIZE: of one message sent and received in one
