@@ -284,8 +284,7 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     if (peer != NULL) {
         age = peer->rx.known ? (int32_t)(ext->epoch - peer->rx.epoch) : 0;
 
-        if ((peer->rx.known && (peer->rx.uid != ext->uid)) ||
-            (peer->tx.dest.qkey != ext->qkey)) {
+        if (peer->rx.known && (peer->rx.uid != ext->uid)) {
             uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
                                   "its queue pair number belongs to another "
                                   "interface now", "the remote process was "
@@ -313,14 +312,18 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     }
 
     if (peer == NULL) {
-        peer = uct_srd_peer_create(iface, ident, ext->qkey);
+        peer = uct_srd_peer_create(iface, ident);
         if (peer == NULL) {
             UCT_SRD_COUNT(iface, drop_nomem);
             return NULL;
         }
     }
 
-    peer->rx.known          = 1;
+    uct_srd_peer_set_known(peer);
+    if (peer->state >= UCT_SRD_PEER_FAILED) {
+        return NULL;
+    }
+
     peer->rx.uid            = ext->uid;
     peer->rx.epoch          = ext->epoch;
     peer->rx.features       = ext->features;
@@ -476,7 +479,8 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
         break;
     case UCT_SRD_EXT_BAD_VERSION:
         memcpy(ident.gid, ext.gid, sizeof(ident.gid));
-        ident.qpn = ext.qpn;
+        ident.qpn  = ext.qpn;
+        ident.qkey = ext.qkey;
         if (uct_srd_ctl_is_forged(iface, rx, &ext)) {
             UCT_SRD_COUNT(iface, drop_forged);
         } else {
@@ -500,8 +504,9 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
     }
 
     memcpy(ident.gid, ext.gid, sizeof(ident.gid));
-    ident.qpn = ext.qpn;
-    peer      = uct_srd_peer_find(iface, &ident);
+    ident.qpn  = ext.qpn;
+    ident.qkey = ext.qkey;
+    peer       = uct_srd_peer_find(iface, &ident);
 
     /* Farewells need no record and make none. */
     if ((ext.op == UCT_SRD_OP_BYE) &&

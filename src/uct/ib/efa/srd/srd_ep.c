@@ -26,7 +26,8 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
     memset(&ident, 0, sizeof(ident));
     memcpy(ident.gid, params->dev_addr, sizeof(ident.gid));
     uct_srd_iface_addr_unpack(params->iface_addr, &addr);
-    ident.qpn = addr.qpn;
+    ident.qpn  = addr.qpn;
+    ident.qkey = addr.qkey;
 
     if (addr.version != UCT_SRD_WIRE_VERSION) {
         ucs_error("srd: %s speaks version %u of the SRD wire protocol, this "
@@ -37,14 +38,8 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
     }
 
     peer = uct_srd_peer_find(iface, &ident);
-    if ((peer != NULL) && (peer->tx.dest.qkey != addr.qkey)) {
-        /* The QP number was given to another interface meanwhile. */
-        uct_srd_peer_fail(peer, UCS_ERR_CONNECTION_RESET);
-        peer = NULL;
-    }
-
     if (peer == NULL) {
-        peer = uct_srd_peer_create(iface, &ident, addr.qkey);
+        peer = uct_srd_peer_create(iface, &ident);
         if (peer == NULL) {
             return UCS_ERR_NO_MEMORY;
         }

@@ -494,6 +494,8 @@ static void uct_srd_iface_forget_peers(uct_srd_iface_t *iface)
         slot = &iface->tx.slots[i];
         if (slot->flags & UCT_SRD_SLOT_AH) {
             uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, slot->ah);
+        } else if (slot->flags & UCT_SRD_SLOT_BUF) {
+            uct_srd_buf_put(iface, slot->buf);
         }
     }
 

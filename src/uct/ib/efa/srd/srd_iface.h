@@ -117,10 +117,15 @@ typedef struct {
 
 /* ---- peer tables ------------------------------------------------------- */
 
+/* Two peers may have one GID and QPN: one of them is stale, or was given a
+ * wrong address. Whoever is heard from is listed under UCT_SRD_ANY_QKEY too. */
 typedef struct {
     uint8_t  gid[16];
-    uint16_t qpn;
+    uint32_t qpn;
+    uint32_t qkey;
 } uct_srd_ident_t;
+
+#define UCT_SRD_ANY_QKEY 0xffffffffu  /* no interface has it                 */
 
 static UCS_F_ALWAYS_INLINE uint32_t uct_srd_ident_hash(uct_srd_ident_t id)
 {
@@ -128,14 +133,16 @@ static UCS_F_ALWAYS_INLINE uint32_t uct_srd_ident_hash(uct_srd_ident_t id)
 
     memcpy(&a, id.gid, sizeof(a));
     memcpy(&b, id.gid + sizeof(a), sizeof(b));
-    a = (a ^ (b * 0x9e3779b97f4a7c15ull) ^ id.qpn) * 0xff51afd7ed558ccdull;
+    a = (a ^ (b * 0x9e3779b97f4a7c15ull) ^ id.qpn ^
+         ((uint64_t)id.qkey << 32)) * 0xff51afd7ed558ccdull;
     return (uint32_t)(a >> 32);
 }
 
 static UCS_F_ALWAYS_INLINE int
 uct_srd_ident_equal(uct_srd_ident_t a, uct_srd_ident_t b)
 {
-    return (a.qpn == b.qpn) && (memcmp(a.gid, b.gid, sizeof(a.gid)) == 0);
+    return (a.qpn == b.qpn) && (a.qkey == b.qkey) &&
+           (memcmp(a.gid, b.gid, sizeof(a.gid)) == 0);
 }
 
 #define uct_srd_key_hash(_key) ((uint32_t)((_key) * 0x9e3779b1u) >> 7)
@@ -218,6 +225,7 @@ struct uct_srd_iface {
         unsigned            blind;    /* peers that may be heard without AH  */
         uct_srd_desc_t      *free;
         uct_recv_desc_t     release;
+        uct_recv_desc_t     release_ext; /* payload behind an ext. header    */
         size_t              headroom; /* of the user, bytes                  */
         size_t              offset;   /* of the message in a descriptor      */
         ucs_mpool_t         mp;

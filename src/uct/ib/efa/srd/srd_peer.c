@@ -42,7 +42,7 @@ uct_srd_peer_find(uct_srd_iface_t *iface, const uct_srd_ident_t *ident)
 }
 
 uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
-                                    const uct_srd_ident_t *ident, uint32_t qkey)
+                                    const uct_srd_ident_t *ident)
 {
     unsigned words = UCT_SRD_UNA_WORDS(iface->config.tx_window);
     uct_srd_peer_t *peer;
@@ -69,7 +69,7 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
     peer->epoch          = ++iface->epoch;
     peer->status         = UCS_OK;
     peer->tx.dest.qpn    = ident->qpn;
-    peer->tx.dest.qkey   = qkey;
+    peer->tx.dest.qkey   = ident->qkey;
     peer->tx.imm_base    = uct_srd_imm_pack(peer->epoch, 0, 0, 0);
     peer->tx.window      = ucs_min(UCT_SRD_WINDOW_MIN, iface->config.tx_window);
     peer->tx.flags       = UCT_SRD_PEER_TX_CLOSED | UCT_SRD_PEER_TX_NO_EP;
@@ -115,6 +115,76 @@ static void uct_srd_peer_key_del(uct_srd_peer_t *peer)
     }
 }
 
+/* From now on the device's (AH number, QPN) means this peer */
+static ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    uint32_t key           = uct_srd_key(peer->ah->ahn, peer->ident.qpn);
+    uct_srd_peer_t *other;
+    khiter_t iter;
+    int ret;
+
+    if (peer->key == key) {
+        return UCS_OK;
+    }
+
+    uct_srd_peer_key_del(peer);
+    iter = kh_put(uct_srd_keys, &iface->keys, key, &ret);
+    if (ret == UCS_KH_PUT_FAILED) {
+        return UCS_ERR_NO_MEMORY;
+    }
+
+    if (ret == UCS_KH_PUT_KEY_PRESENT) {
+        /* A predecessor, or the number belonged to an AH that is gone */
+        other      = kh_val(&iface->keys, iter);
+        other->key = UCT_SRD_NO_KEY;
+        if (iface->rx.last_peer == other) {
+            iface->rx.last_peer = NULL;
+            iface->rx.last_key  = UCT_SRD_NO_KEY;
+        }
+    }
+
+    peer->key                  = key;
+    kh_val(&iface->keys, iter) = peer;
+    return UCS_OK;
+}
+
+void uct_srd_peer_set_known(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    uct_srd_ident_t any    = peer->ident;
+    uct_srd_peer_t *other;
+    khiter_t iter;
+    int ret;
+
+    if (peer->rx.known) {
+        return;
+    }
+
+    any.qkey = UCT_SRD_ANY_QKEY;
+    other    = uct_srd_peer_find(iface, &any);
+    if (other != NULL) {
+        uct_srd_peer_fail_log(other, UCS_ERR_CONNECTION_RESET,
+                              "its queue pair number belongs to another "
+                              "interface now",
+                              "the remote process was restarted or closed its "
+                              "interface");
+    }
+
+    iter = kh_put(uct_srd_idents, &iface->idents, any, &ret);
+    if (ret == UCS_KH_PUT_FAILED) {
+        uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a table",
+                              "free memory");
+        return;
+    }
+
+    kh_val(&iface->idents, iter) = peer;
+    peer->rx.known               = 1;
+    if ((peer->ah != NULL) && (uct_srd_peer_key_add(peer) != UCS_OK)) {
+        uct_srd_peer_ah_drop(peer);
+    }
+}
+
 static void uct_srd_peer_set_blind(uct_srd_peer_t *peer)
 {
     uint8_t blind = peer->rx.acked && (peer->ah == NULL) &&
@@ -128,10 +198,7 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
     ucs_status_t status;
-    uct_srd_peer_t *other;
     union ibv_gid gid;
-    khiter_t iter;
-    int ret;
 
     if (ucs_likely(peer->ah != NULL)) {
         return UCS_OK;
@@ -144,30 +211,13 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
         return status;
     }
 
-    peer->tx.dest.ah = peer->ah->ibv_ah;
-    uct_srd_peer_key_del(peer);
-
-    iter = kh_put(uct_srd_keys, &iface->keys,
-                  uct_srd_key(peer->ah->ahn, peer->ident.qpn), &ret);
-    if (ret == UCS_KH_PUT_FAILED) {
+    if (peer->rx.known && (uct_srd_peer_key_add(peer) != UCS_OK)) {
         uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, peer->ah);
-        peer->ah         = NULL;
-        peer->tx.dest.ah = NULL;
+        peer->ah = NULL;
         return UCS_ERR_NO_RESOURCE;
     }
 
-    if (ret == UCS_KH_PUT_KEY_PRESENT) {
-        /* The number had belonged to an AH that is gone. */
-        other      = kh_val(&iface->keys, iter);
-        other->key = UCT_SRD_NO_KEY;
-        if (iface->rx.last_peer == other) {
-            iface->rx.last_peer = NULL;
-            iface->rx.last_key  = UCT_SRD_NO_KEY;
-        }
-    }
-
-    peer->key                  = uct_srd_key(peer->ah->ahn, peer->ident.qpn);
-    kh_val(&iface->keys, iter) = peer;
+    peer->tx.dest.ah = peer->ah->ibv_ah;
     uct_srd_peer_set_blind(peer);
     return UCS_OK;
 }
@@ -277,12 +327,11 @@ void uct_srd_peer_tx_progress(uct_srd_peer_t *peer)
     uct_srd_waiter_t *waiter;
     uct_completion_t *comp;
 
+    uct_srd_peer_tx_update(peer);
     if (peer->state >= UCT_SRD_PEER_FAILED) {
         uct_srd_peer_try_free(peer);
         return;
     }
-
-    uct_srd_peer_tx_update(peer);
 
     if (peer->tx.flags & UCT_SRD_PEER_TX_WAITERS) {
         peer->tx.flags &= ~UCT_SRD_PEER_TX_WAITERS;
@@ -321,11 +370,17 @@ void uct_srd_peer_tx_progress(uct_srd_peer_t *peer)
 static void uct_srd_peer_unlink(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
+    uct_srd_ident_t any    = peer->ident;
     khiter_t iter;
 
     iter = kh_get(uct_srd_idents, &iface->idents, peer->ident);
-    ucs_assert(kh_val(&iface->idents, iter) == peer);
     kh_del(uct_srd_idents, &iface->idents, iter);
+    if (peer->rx.known) {
+        any.qkey = UCT_SRD_ANY_QKEY;
+        iter     = kh_get(uct_srd_idents, &iface->idents, any);
+        kh_del(uct_srd_idents, &iface->idents, iter);
+    }
+
     uct_srd_peer_key_del(peer);
     if (iface->rx.current == peer) {
         iface->rx.current = NULL;

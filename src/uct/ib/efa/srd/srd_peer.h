@@ -76,7 +76,8 @@ struct uct_srd_peer {
         uct_srd_ring_t   ring;
         uint32_t         epoch;      /* of the remote; valid if known        */
         uint64_t         uid;
-        uint8_t          known;      /* uid and epoch are valid              */
+        uint8_t          known;      /* uid and epoch are valid; listed under
+                                        UCT_SRD_ANY_QKEY                     */
         uint8_t          started;    /* ring.next is valid                   */
         uint8_t          acked;      /* a HELLO_ACK left: the remote may do
                                         without extended headers             */
@@ -115,11 +116,14 @@ uct_srd_peer_outstanding(const uct_srd_peer_t *peer)
 
 /* NULL: no memory (logged). In the tables, no AH yet. */
 uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
-                                    const uct_srd_ident_t *ident,
-                                    uint32_t qkey);
+                                    const uct_srd_ident_t *ident);
 
 uct_srd_peer_t *uct_srd_peer_find(uct_srd_iface_t *iface,
                                   const uct_srd_ident_t *ident);
+
+/* The peer was heard from: it is who sends from its GID and QPN from now on.
+ * Fails a predecessor. */
+void uct_srd_peer_set_known(uct_srd_peer_t *peer);
 
 /* Makes sure the peer has an AH. UCS_ERR_NO_RESOURCE: all in use, try again
  * later; UCS_ERR_UNREACHABLE: refused. */

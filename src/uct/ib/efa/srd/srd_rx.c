@@ -15,25 +15,6 @@
  */
 #include "srd_rx.h"
 
-static void
-uct_srd_desc_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
-{
-    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
-    uct_srd_desc_t *desc   = obj;
-    void *message          = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
-
-    desc->sge.addr   = (uintptr_t)message;
-    desc->sge.length = uct_srd_iface_md(iface)->dev.max_msg_sz;
-    desc->sge.lkey   = uct_efa_memh_lkey(memh);
-    desc->wr.wr_id   = (uintptr_t)desc;
-    desc->wr.sg_list = &desc->sge;
-    desc->wr.num_sge = 1;
-    desc->wr.next    = NULL;
-    uct_recv_desc(UCS_PTR_BYTE_OFFSET(message, -(ptrdiff_t)iface->rx.headroom))
-                     = &iface->rx.release;
-    VALGRIND_MAKE_MEM_DEFINED(message, desc->sge.length);
-}
-
 static void uct_srd_desc_put(uct_srd_iface_t *iface, uct_srd_desc_t *desc)
 {
     desc->wr.next  = (struct ibv_recv_wr*)iface->rx.free;
@@ -48,6 +29,55 @@ static void uct_srd_desc_release(uct_recv_desc_t *self, void *user_desc)
 
     uct_srd_desc_put(iface, UCS_PTR_BYTE_OFFSET(user_desc,
                      -(ptrdiff_t)(iface->rx.offset - iface->rx.headroom)));
+}
+
+static void uct_srd_desc_release_ext(uct_recv_desc_t *self, void *user_desc)
+{
+    uct_srd_iface_t *iface = ucs_container_of(self, uct_srd_iface_t,
+                                              rx.release_ext);
+
+    uct_srd_desc_release(&iface->rx.release,
+                         UCS_PTR_BYTE_OFFSET(user_desc,
+                                             -(ptrdiff_t)UCT_SRD_EXT_LEN));
+}
+
+static void uct_srd_desc_set_release(uct_srd_iface_t *iface, void *data,
+                                     uct_recv_desc_t *release)
+{
+    uct_recv_desc(UCS_PTR_BYTE_OFFSET(data, -(ptrdiff_t)iface->rx.headroom)) =
+            release;
+}
+
+/* What a handler may do with data behind offset bytes of header */
+static unsigned
+uct_srd_rx_flags(uct_srd_iface_t *iface, void *data, size_t offset)
+{
+    if (offset == UCT_SRD_EXT_LEN) {
+        /* over the header, which has been read */
+        uct_srd_desc_set_release(iface, data, &iface->rx.release_ext);
+    } else if (offset != 0) {
+        return 0;
+    }
+
+    return UCT_CB_PARAM_FLAG_DESC;
+}
+
+static void
+uct_srd_desc_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
+{
+    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
+    uct_srd_desc_t *desc   = obj;
+    void *message          = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
+
+    desc->sge.addr   = (uintptr_t)message;
+    desc->sge.length = uct_srd_iface_md(iface)->dev.max_msg_sz;
+    desc->sge.lkey   = uct_efa_memh_lkey(memh);
+    desc->wr.wr_id   = (uintptr_t)desc;
+    desc->wr.sg_list = &desc->sge;
+    desc->wr.num_sge = 1;
+    desc->wr.next    = NULL;
+    uct_srd_desc_set_release(iface, message, &iface->rx.release);
+    VALGRIND_MAKE_MEM_DEFINED(message, desc->sge.length);
 }
 
 static UCS_F_ALWAYS_INLINE void
@@ -120,6 +150,7 @@ ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
                            iface->rx.headroom;
     iface->rx.last_key   = UCT_SRD_NO_KEY;
     iface->rx.release.cb = uct_srd_desc_release;
+    iface->rx.release_ext.cb = uct_srd_desc_release_ext;
 
     status = uct_iface_param_am_alignment(params, max_msg, iface->rx.offset,
                                           iface->rx.offset, &align,
@@ -181,15 +212,13 @@ uct_srd_rx_deliver(uct_srd_iface_t *iface, uct_srd_desc_t *desc, void *data,
 static void uct_srd_rx_drain(uct_srd_iface_t *iface, uct_srd_peer_t *peer)
 {
     uct_srd_desc_t *desc;
-    void *message;
+    void *data;
 
     while ((iface->rx.current == peer) &&
            ((desc = uct_srd_ring_pop(&peer->rx.ring)) != NULL)) {
-        message = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
-        uct_srd_rx_deliver(iface, desc,
-                           UCS_PTR_BYTE_OFFSET(message, desc->offset),
-                           desc->length, desc->am_id,
-                           (desc->offset == 0) ? UCT_CB_PARAM_FLAG_DESC : 0, 1);
+        data = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset + desc->offset);
+        uct_srd_rx_deliver(iface, desc, data, desc->length, desc->am_id,
+                           uct_srd_rx_flags(iface, data, desc->offset), 1);
     }
 }
 
@@ -219,7 +248,8 @@ uct_srd_rx_find(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 
         memset(&ident, 0, sizeof(ident));
         memcpy(ident.gid, rx->gid.raw, sizeof(ident.gid));
-        ident.qpn = rx->wc.src_qp;
+        ident.qpn  = rx->wc.src_qp;
+        ident.qkey = UCT_SRD_ANY_QKEY;
         return uct_srd_peer_find(iface, &ident);
     }
 
@@ -308,9 +338,9 @@ static void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
     case UCT_SRD_RING_AWAITED:
         ++peer->rx.ring.next;
         iface->rx.current = peer;
-        uct_srd_rx_deliver(iface, desc, UCS_PTR_BYTE_OFFSET(message, offset),
-                           desc->length, desc->am_id,
-                           (offset == 0) ? UCT_CB_PARAM_FLAG_DESC : 0, 0);
+        message           = UCS_PTR_BYTE_OFFSET(message, offset);
+        uct_srd_rx_deliver(iface, desc, message, desc->length, desc->am_id,
+                           uct_srd_rx_flags(iface, message, offset), 0);
         uct_srd_rx_drain(iface, peer);
         return;
     case UCT_SRD_RING_EARLY:
