@@ -335,10 +335,7 @@ int main(int argc, char **argv)
                             "libuct_ib_efa.so.0", path, sizeof(path)) != 0) {
         return EXIT_EFARUN;
     }
-    *strrchr(path, '/') = '\0';
-    /* Searched after libucs' own directory: a user's setting stays valid if
-     * it is there, since UCX takes one directory only. */
-    ret |= setenv("UCX_MODULE_DIR", path, 0);
+    /* The loader finds it in the same way: this is only to say so early */
     if (ret != 0) {
         fprintf(stderr, "efarun: cannot set the environment: %s\n",
                 strerror(errno));

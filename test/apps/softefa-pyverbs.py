@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Runs pyverbs' own test modules on the first device; a line for each test.
 
-usage: softefa-pyverbs.py [--no-skip] MODULE...   (in the directory above tests/)
+usage: softefa-pyverbs.py [--no-skip] MODULE...
+
+PYTHONPATH has the directory tests/ and the one above it.
 """
 import importlib
 import sys
 import unittest
 
-from tests.args_parser import parser
+from args_parser import parser
 
 
 class Lines(unittest.TestResult):

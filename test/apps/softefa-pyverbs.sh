@@ -5,9 +5,10 @@
 # of the EFA and SRD tests none may be skipped.
 . "$(dirname "$0")/common.sh"
 
-need python3 python3
+# The distribution's interpreter: its packages are for no other.
+python=/usr/bin/python3
 
-if ! python3 -c 'import pyverbs.device' 2>/dev/null; then
+if ! $python -c 'import pyverbs.device' 2>/dev/null; then
     not_ok "pyverbs" "not installed: apt-get install python3-pyverbs"
     finish
 fi
@@ -47,7 +48,7 @@ run_tests()
 
     (
         cd "$TMPDIR/pyverbs" &&
-            PYTHONPATH=$TMPDIR/pyverbs "$EFARUN" --soft --quiet python3 \
+            PYTHONPATH=$TMPDIR/pyverbs:$TMPDIR/pyverbs/tests "$EFARUN" --soft --quiet $python \
                 "$TOP/test/apps/softefa-pyverbs.py" "$@"
     ) >"$TMPDIR/out" 2>"$TMPDIR/err" || status=$?
     add_results "$TMPDIR/out"

@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# efarun: choice, options, exit status, signals, being started by and starting
+# other tools, the build tree and an installation.
+# shellcheck disable=SC2016,SC2317 # for the shells below; called by name
+# shellcheck source=test/apps/common.sh
+. "$(dirname "$0")/common.sh"
+
+# run STATUS NAME ARGUMENTS...: efarun ends with STATUS
+run()
+{
+    local expected=$1 name=$2 status=0
+    shift 2
+
+    "$EFARUN" "$@" > "$TMPDIR/out" 2> "$TMPDIR/err" < /dev/null || status=$?
+    if [ $status != "$expected" ]; then
+        not_ok "$name" "status $status, not $expected: $(head -n 2 "$TMPDIR/err")"
+        return 1
+    fi
+}
+
+# says NAME FILE LINE: the whole of the file is that line
+says()
+{
+    if [ "$(cat "$2")" = "$3" ]; then
+        ok "$1"
+    else
+        not_ok "$1" "'$(cat "$2")', not '$3'"
+    fi
+}
+
+run 0 "Soft-EFA is announced" --soft true &&
+    says "Soft-EFA is announced" "$TMPDIR/err" "efarun: Soft-EFA, 1 device"
+run 0 "devices are counted" --soft --devices 3 true &&
+    says "devices are counted" "$TMPDIR/err" "efarun: Soft-EFA, 3 devices"
+run 0 "--quiet" --soft --quiet true && says "--quiet" "$TMPDIR/err" ""
+OMPI_COMM_WORLD_RANK=1 run 0 "other ranks say nothing" --soft true &&
+    says "other ranks say nothing" "$TMPDIR/err" ""
+
+run 0 "options become variables" --soft --devices 2 --profile efa2 \
+        --reorder=8 --seed 5 --fabric other env &&
+    says "options become variables" \
+        <(grep ^SOFTEFA_ "$TMPDIR/out" | sort | tr '\n' ' ') \
+        "SOFTEFA_DEVICES=2 SOFTEFA_FABRIC=other SOFTEFA_PROFILE=efa2 SOFTEFA_REORDER=8 SOFTEFA_SEED=5 "
+
+run 7 "exit status" --soft -- sh -c 'exit 7' && ok "exit status"
+run 127 "a command that is not there" --soft /nonexistent/command &&
+    ok "a command that is not there"
+run 126 "a command that cannot be run" --soft /dev/null &&
+    ok "a command that cannot be run"
+run 125 "an unknown option" --soft --nonsense true && ok "an unknown option"
+run 125 "no command" --soft && ok "no command"
+run 125 "a wrong value is refused" --soft --devices many true &&
+    says "a wrong value is refused" <(grep -c "SOFTEFA_DEVICES=many" "$TMPDIR/err") 1
+if ! grep -qs 0x1d0f /sys/class/infiniband/*/device/vendor; then
+    run 125 "--no-soft without a device" --no-soft true &&
+        says "--no-soft without a device" \
+            <(grep -c "no EFA device" "$TMPDIR/err") 1
+fi
+run 0 "--help lists Soft-EFA's options" --help &&
+    says "--help lists Soft-EFA's options" \
+        <(grep -c '^  SOFTEFA_REORDER' "$TMPDIR/out") 1
+run 0 "--version" --version &&
+    says "--version" <(grep -c '^efarun (ucx-efa) [0-9]' "$TMPDIR/out") 1
+
+# The program is the process that efarun was: signals need no relay
+"$EFARUN" --soft --quiet -- sleep 1000 &
+pid=$!
+until [ "$(cat /proc/$pid/comm 2> /dev/null)" = sleep ]; do
+    sleep 0.02
+done
+kill -TERM $pid
+wait $pid
+says "a signal reaches the program" <(echo $?) 143
+
+run 0 "what was preloaded stays first" --soft -- sh -c 'echo "$LD_PRELOAD"' &&
+    if [ -z "${LD_PRELOAD:-}" ]; then
+        LD_PRELOAD=libdl.so.2 run 0 "what was preloaded stays first" \
+            --soft -- sh -c 'echo "$LD_PRELOAD"' &&
+            says "what was preloaded stays first" \
+                <(cut -d: -f1 "$TMPDIR/out") libdl.so.2
+    else
+        says "what was preloaded stays first" \
+            <(cut -d: -f1 "$TMPDIR/out") "${LD_PRELOAD%%:*}"
+    fi
+run 0 "efarun under efarun" --soft -- "$EFARUN" --soft -- \
+        sh -c 'echo "$LD_PRELOAD" | tr : "\n" | grep -c softefa' &&
+    says "efarun under efarun" "$TMPDIR/out" 1
+
+if [ "$VARIANT" = plain ]; then
+    if command -v valgrind > /dev/null; then
+        check "under valgrind" "$EFARUN" --soft valgrind --error-exitcode=1 \
+            --quiet ibv_devices
+    else
+        skip "under valgrind" "not installed"
+    fi
+    if command -v gdb > /dev/null; then
+        "$EFARUN" --soft gdb -nx -batch -ex run -ex 'print $_exitcode' \
+            --args ibv_devices > "$TMPDIR/out" 2> "$TMPDIR/err" < /dev/null
+        says "under gdb" <(grep -cE '^(\$1 = 0| *efa_0 .*)$' "$TMPDIR/out") 2
+    else
+        skip "under gdb" "not installed"
+    fi
+
+    # A copy of the installed files elsewhere: found relative to efarun
+    if make -C "$BUILD" install DESTDIR="$TMPDIR/dest" > "$TMPDIR/make" 2>&1; then
+        bin=$(find "$TMPDIR/dest" -name efarun -type f)
+        "$bin" --soft sh -c 'echo "$LD_PRELOAD"' > "$TMPDIR/out" 2>&1
+        says "installed: its own libraries" \
+            <(grep -o "$TMPDIR/dest" "$TMPDIR/out" | wc -l) 2
+        "$bin" --soft --quiet ucx_info -d > "$TMPDIR/out" 2>&1
+        says "installed: srd is there" \
+            <(grep -c 'Transport: srd' "$TMPDIR/out") 1
+    else
+        not_ok "make install" "$(tail -n 1 "$TMPDIR/make")"
+    fi
+fi
+
+finish
