@@ -18,8 +18,12 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* Estimates of ibv_reg_mr: a command to the device, and pinning page by page.
  * docs/device-facts.md, "Registration". */
@@ -51,6 +55,13 @@ ucs_config_field_t uct_efa_md_config_table[] = {
      ucs_offsetof(uct_efa_md_config_t, window),
      UCS_CONFIG_TYPE_ENUM(uct_efa_window_modes)},
 
+    /* Here for `ucx_info -f`, and so that UCX knows the variable: the loader
+     * acts on it before this table is read. */
+    {"KEEP_IB", "n",
+     "Let UCX's ib transports in where EFA devices are the only verbs devices.\n"
+     "They open EFA devices too, and may print errors about them.",
+     ucs_offsetof(uct_efa_md_config_t, keep_ib), UCS_CONFIG_TYPE_BOOL},
+
     {.name = NULL}
 };
 
@@ -61,40 +72,73 @@ const char *uct_efa_md_device_name(const uct_efa_md_t *md)
 
 /* ---------------------------------------------------------- registration */
 
-/* " RLIMIT_MEMLOCK is 8192 KiB: ..." if that is a likely cause, else "" */
-static void uct_efa_md_memlock_advice(char *buffer, size_t max)
+/* A number behind `name` in /proc/self/status, 0 if it is not there. */
+static unsigned long long uct_efa_md_proc_status(const char *name, int base)
 {
+    char buffer[8192], *line;
+    ssize_t length;
+    int fd;
+
+    fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return 0;
+    }
+
+    length = read(fd, buffer, sizeof(buffer) - 1);
+    close(fd);
+    if (length < 0) {
+        return 0;
+    }
+
+    buffer[length] = '\0';
+    line           = strstr(buffer, name);
+    return (line == NULL) ? 0 : strtoull(line + strlen(name), NULL, base);
+}
+
+/* Would `length` more bytes pinned exceed the limit? *limit_p: bytes. The
+ * kernel counts as it is done here; CAP_IPC_LOCK is above the limit. */
+static int uct_efa_md_is_memlock_exceeded(size_t length, size_t *limit_p)
+{
+    const unsigned cap_ipc_lock = 14;
+    unsigned long long pinned_kb, caps;
     struct rlimit limit;
 
-    buffer[0] = '\0';
-    if ((getrlimit(RLIMIT_MEMLOCK, &limit) == 0) &&
-        (limit.rlim_cur != RLIM_INFINITY)) {
-        snprintf(buffer, max,
-                 "; the limit of locked memory (RLIMIT_MEMLOCK) is %llu KiB: "
-                 "raise it with `ulimit -l unlimited`, in "
-                 "/etc/security/limits.conf (memlock), with "
-                 "LimitMEMLOCK=infinity for a service, or with "
-                 "`--ulimit memlock=-1` for a container",
-                 (unsigned long long)(limit.rlim_cur / 1024));
+    if ((getrlimit(RLIMIT_MEMLOCK, &limit) != 0) ||
+        (limit.rlim_cur == RLIM_INFINITY)) {
+        return 0;
     }
+
+    pinned_kb = uct_efa_md_proc_status("\nVmPin:", 10);
+    caps      = uct_efa_md_proc_status("\nCapEff:", 16);
+    *limit_p  = limit.rlim_cur;
+    return !(caps & UCS_BIT(cap_ipc_lock)) &&
+           (((pinned_kb * 1024) + length) > limit.rlim_cur);
 }
 
 static void uct_efa_md_log_reg_error(uct_efa_md_t *md, void *address,
                                      size_t length, int access, uint64_t flags,
                                      int err)
 {
+    size_t limit = 0;
     char advice[512];
 
     advice[0] = '\0';
     switch (err) {
     case ENOMEM:
-        uct_efa_md_memlock_advice(advice, sizeof(advice));
-        if (advice[0] == '\0') {
+        if (uct_efa_md_is_memlock_exceeded(length, &limit)) {
             snprintf(advice, sizeof(advice),
-                     "; the device holds at most %d registrations of %llu "
-                     "bytes: see max_mr of ibv_devinfo -v",
-                     md->dev.attr.max_mr,
-                     (unsigned long long)md->dev.attr.max_mr_size);
+                     "; the limit of locked memory (RLIMIT_MEMLOCK) is %zu "
+                     "KiB: raise it with `ulimit -l unlimited`, in "
+                     "/etc/security/limits.conf (memlock), with "
+                     "LimitMEMLOCK=infinity for a service, or with `--ulimit "
+                     "memlock=-1` for a container",
+                     limit / 1024);
+        } else {
+            snprintf(advice, sizeof(advice),
+                     "; the host has not so much free memory, or the device "
+                     "holds its %d registrations (max_mr of ibv_devinfo -v) "
+                     "already",
+                     md->dev.attr.max_mr);
         }
         break;
     case EFAULT:

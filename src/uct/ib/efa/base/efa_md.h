@@ -44,6 +44,7 @@ typedef struct {
 typedef struct {
     uct_md_config_t super;
     int             window;                /* uct_efa_window_mode_t         */
+    int             keep_ib;               /* read by the loader, before    */
 } uct_efa_md_config_t;
 
 typedef struct {
