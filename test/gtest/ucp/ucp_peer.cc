@@ -22,6 +22,14 @@ namespace ucp_test {
 
 class ucp_peer {
 public:
+    ~ucp_peer()
+    {
+        /* Without "quit" nobody would answer a closing endpoint. */
+        if (m_side) {
+            m_side->abandon();
+        }
+    }
+
     std::string obey(const std::string &line)
     {
         std::istringstream in(line);

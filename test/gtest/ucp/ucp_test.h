@@ -63,6 +63,8 @@ public:
     ucs_status_ptr_t close(ucp_ep_h ep, unsigned flags = 0);
     /* Closes what is left; returns the requests that are not done yet. */
     std::vector<ucs_status_ptr_t> close_all();
+    /* The other side is gone: leave the endpoints to the worker. */
+    void abandon() { m_eps.clear(); }
 
 private:
     void open_worker(ucs_thread_mode_t thread_mode);

@@ -396,7 +396,8 @@ TEST_F(am_misc, headroom)
         uct_iface_release_desc(desc);
     }
     expect_clean(chk, count);
+    /* Only those that came before the handshake are handed over in place. */
     if (is_srd()) {
-        EXPECT_EQ(count, kept.size());
+        EXPECT_GT(kept.size(), count * 9 / 10);
     }
 }

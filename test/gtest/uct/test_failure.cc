@@ -157,17 +157,19 @@ TEST_F(failure_test, every_endpoint_is_told)
     expect_steady();
 }
 
-/* A queue to the dead is not forgotten: the user purges it and gets every
- * request back, after the error handler at the latest. */
+/* A queue to the dead is not forgotten: each request is dispatched or, purged
+ * by the user, given back; once. */
 TEST_F(failure_test, pending_to_the_dead)
 {
     struct request {
         uct_pending_req_t req; /* first */
-        unsigned          dispatched = 0, purged = 0;
+        end              *e;
+        stream           *s;
+        unsigned          sent = 0, failed = 0, purged = 0;
     };
     peer_proc peer;
     stream s(4, length_plan::random(8, 1000));
-    std::vector<request> requests(20);
+    std::vector<request> requests(500);
 
     peer.call("check 17 4 random:8:1000");
     end &e = connect_to(addr_of(peer));
@@ -179,24 +181,31 @@ TEST_F(failure_test, pending_to_the_dead)
         ++seq;
     }
     for (request &r : requests) {
+        r.e        = &e;
+        r.s        = &s;
         r.req.func = [](uct_pending_req_t *self) {
-            ++reinterpret_cast<request*>(self)->dispatched;
-            return UCS_ERR_NO_RESOURCE;
+            request *r          = reinterpret_cast<request*>(self);
+            ucs_status_t status = r->e->send(BCOPY, AM_ID, *r->s, 0);
+            if (status == UCS_ERR_NO_RESOURCE) {
+                return status;
+            }
+            ++((status == UCS_OK) ? r->sent : r->failed);
+            return UCS_OK;
         };
         ASSERT_EQ(UCS_OK, uct_ep_pending_add(e.ep(), &r.req, 0));
     }
     peer.kill9();
-    /* All may have been delivered before: then it takes a look to know. */
     EXPECT_TRUE(wait([&]() {
-        uct_ep_check(e.ep(), 0, nullptr);
+        e.send(BCOPY, AM_ID, s, 0);
         return m_a->failure_count(e.ep()) > 0;
     }));
     uct_ep_pending_purge(e.ep(), [](uct_pending_req_t *self, void *) {
         ++reinterpret_cast<request*>(self)->purged;
     }, nullptr);
     for (request &r : requests) {
-        EXPECT_EQ(1u, r.purged);
+        EXPECT_EQ(1u, r.sent + r.failed + r.purged);
     }
+    expect_failed(e);
     expect_steady();
 }
 
