@@ -92,11 +92,12 @@ add_results()
     common_failed=$((common_failed + $(grep -c '^not ok ' "$1")))
 }
 
-# need COMMAND PACKAGE: the whole script is skipped without it
+# need COMMAND PACKAGE: the script fails without it. contrib/check.sh installs
+# all packages that tests need, so none of them is quietly left out.
 need()
 {
     if ! command -v "$1" > /dev/null; then
-        skip "${0##*/}" "no $1 (Debian package $2)"
+        not_ok "${0##*/}" "no $1: install the Debian package $2"
         finish
     fi
 }

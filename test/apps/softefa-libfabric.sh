@@ -50,7 +50,7 @@ pingpong()
     sed 's/^/    server: /' "$TMPDIR/server"
 }
 
-count=$(scaled 1000)
+count=$(scaled 200)
 
 for type in FI_EP_RDM FI_EP_DGRAM; do
     if "$EFARUN" --soft --quiet fi_info -p efa -t $type >"$TMPDIR/info" 2>&1 &&
@@ -61,13 +61,14 @@ for type in FI_EP_RDM FI_EP_DGRAM; do
     fi
 done
 
-for mode in msg tagged; do
-    for size in 1 64 4096 8928 65536 1048576; do
-        pingpong "rdm $mode, $size bytes" "$count" "$(unit $size)" \
-            -e rdm -m $mode -S $size
-    done
+for size in 1 64 8192 10240 65536 1048576; do
+    pingpong "rdm, $size bytes" "$count" "$(unit $size)" -e rdm -S $size
 done
-for size in 1 64 4096 8000; do
+for size in 64 65536; do
+    pingpong "rdm tagged, $size bytes" "$count" "$(unit $size)" \
+        -e rdm -m tagged -S $size
+done
+for size in 1 64 4096; do
     pingpong "dgram, $size bytes" "$count" "$(unit $size)" -e dgram -S $size
 done
 
