@@ -425,7 +425,7 @@ TEST_F(test_ah, ten_thousand_peers_over_1024)
 
 TEST_F(test_ah, threads)
 {
-    const unsigned num_threads = 4, num_gids = 12, rounds = 20000;
+    const unsigned num_threads = 4, num_gids = 12, rounds = 4000;
     std::vector<std::thread> threads;
 
     /* Each holds one at a time: there is always an AH to be had */

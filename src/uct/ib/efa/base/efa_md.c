@@ -347,10 +347,10 @@ ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
     errno  = 0;
     md->pd = ibv_alloc_pd(md->ctx);
     if (md->pd == NULL) {
+        status = (errno == ENOMEM) ? UCS_ERR_NO_RESOURCE : UCS_ERR_IO_ERROR;
         ucs_error("cannot make a protection domain on %s: %s; the device has "
                   "%d of them for all processes of this host",
                   md_name, strerror(errno), md->dev.attr.max_pd);
-        status = (errno == ENOMEM) ? UCS_ERR_NO_RESOURCE : UCS_ERR_IO_ERROR;
         goto err_close;
     }
 
