@@ -114,14 +114,26 @@ TEST_F(descriptor, overwritten_by_dup2)
     EXPECT_TRUE(works());
 }
 
-TEST_F(descriptor, closed_with_its_copies)
+TEST_F(descriptor, copies_closed_by_range)
 {
-    int original = context->cmd_fd;
-
-    ASSERT_EQ(HIGH_FD, fcntl(original, F_DUPFD, HIGH_FD));
+    ASSERT_EQ(HIGH_FD, fcntl(context->cmd_fd, F_DUPFD, HIGH_FD));
     ASSERT_EQ(0, close_range(HIGH_FD, HIGH_FD + 10, 0));
     EXPECT_EQ(UINT_MAX, major_of(HIGH_FD));
     EXPECT_TRUE(works());
+}
+
+/* The device holds one end of the asynchronous event channel: it is closed
+ * when the last descriptor is. */
+TEST_F(descriptor, last_closed_by_range)
+{
+    unsigned before;
+
+    ASSERT_EQ(HIGH_FD, fcntl(context->cmd_fd, F_DUPFD, HIGH_FD));
+    EXPECT_EQ(0, close(context->cmd_fd));
+    context->cmd_fd = -1;
+    before          = harness::count_fds();
+    ASSERT_EQ(0, close_range(HIGH_FD, HIGH_FD + 10, 0));
+    EXPECT_EQ(before - 2, harness::count_fds());
 }
 
 TEST_F(descriptor, of_the_parent_fails_in_a_child)
