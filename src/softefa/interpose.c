@@ -15,6 +15,9 @@
  * path or look up a number when the program does not use verbs.
  */
 #define _GNU_SOURCE
+/* Both make libc's headers replace the functions that are defined here. */
+#undef _FORTIFY_SOURCE
+#undef _FILE_OFFSET_BITS
 #include "sysfs.h"
 #include "uverbs.h"
 
