@@ -71,8 +71,9 @@ static bool event_write(unsigned channel, uint64_t cookie)
         event_fd[channel].generation = generation;
     }
     if (event_fd[channel].fd > 0) {
-        done = write(event_fd[channel].fd - 1, &cookie, sizeof(cookie)) ==
-               sizeof(cookie);
+        /* Not the function: a thread cancelled in it would keep our locks. */
+        done = syscall(SYS_write, event_fd[channel].fd - 1, &cookie,
+                       sizeof(cookie)) == sizeof(cookie);
     }
     pthread_mutex_unlock(&event_lock);
     return done;

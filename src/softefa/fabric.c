@@ -280,6 +280,9 @@ int softefa_heap_alloc(softefa_extent_t *extent, uint64_t size)
 
     count = (count + align - 1) / align * align;
     unit  = heap_find(shm->heap_next, count, align);
+    if ((unit == SOFTEFA_HEAP_UNITS) && (softefa_fabric_reap() > 0)) {
+        unit = heap_find(shm->heap_next, count, align);
+    }
     if (unit == SOFTEFA_HEAP_UNITS) {
         return ENOMEM;
     }
