@@ -315,6 +315,8 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         peer = uct_srd_peer_create(iface, ident);
         if (peer == NULL) {
             UCT_SRD_COUNT(iface, drop_nomem);
+            uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,
+                               UCT_SRD_REJECT_RESOURCES);
             return NULL;
         }
     }
@@ -395,6 +397,9 @@ static void uct_srd_ctl_reject(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
 
     switch (ext->arg) {
     case UCT_SRD_REJECT_FAILED:
+        if (!peer->rx.known || (ext->epoch != peer->rx.epoch)) {
+            break; /* about an earlier association */
+        }
         uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
                               "the remote interface gave up the association",
                               "look at the output of the remote process");
@@ -529,6 +534,11 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
         return NULL;
     }
 
+    if (ext.op == UCT_SRD_OP_REJECT) {
+        uct_srd_ctl_reject(peer, &ext);
+        return NULL;
+    }
+
     peer = uct_srd_ctl_identify(iface, peer, &ident, &ext);
     if (peer == NULL) {
         return NULL;
@@ -570,9 +580,6 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
     case UCT_SRD_OP_BYE:
         uct_srd_ctl_bye(peer, &ext);
         return NULL; /* peer may be gone */
-    case UCT_SRD_OP_REJECT:
-        uct_srd_ctl_reject(peer, &ext);
-        return NULL;
     default:
         break;
     }

@@ -404,6 +404,10 @@ void uct_srd_peer_fail(uct_srd_peer_t *peer, ucs_status_t status)
     peer->status = status;
     uct_srd_peer_set_state(peer, UCT_SRD_PEER_FAILED);
     uct_srd_peer_unlink(peer);
+    if (peer->rx.acked || peer->contacted) {
+        /* It may be alive, and would go on sending into the void. */
+        uct_srd_ctl_send(peer, UCT_SRD_OP_REJECT, UCT_SRD_REJECT_FAILED);
+    }
     ucs_list_add_tail(&iface->failed, &peer->list);
     peer->in_failed = 1;
     UCT_SRD_COUNT(iface, peers_failed);

@@ -282,7 +282,6 @@ static void uct_srd_rx_violation(uct_srd_peer_t *peer, uint16_t psn)
     snprintf(cause, sizeof(cause),
              "message %u arrived, %u is awaited and the window is %u", psn,
              peer->rx.ring.next, peer->iface->config.rx_window);
-    uct_srd_ctl_send(peer, UCT_SRD_OP_REJECT, UCT_SRD_REJECT_FAILED);
     uct_srd_peer_fail_log(peer, UCS_ERR_IO_ERROR, cause,
                           "a fault of the remote side: please report it");
 }
