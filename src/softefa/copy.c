@@ -20,7 +20,8 @@ static void copy_error(const softefa_shm_proc_t *proc, const char *cause)
     if (!atomic_exchange(&said, true)) {
         softefa_error("cannot reach the memory of process %d: %s. All "
                       "processes of a fabric need one user, one PID namespace "
-                      "and, where Yama is set, kernel.yama.ptrace_scope=0",
+                      "and a kernel that allows process_vm_readv "
+                      "(kernel.yama.ptrace_scope 0 or 1, no seccomp filter)",
                       proc->pid, cause);
     }
 }
