@@ -143,11 +143,13 @@ static void cq_repair(softefa_shm_cq_t *cq)
     }
 }
 
-static inline void cq_lock(softefa_shm_cq_t *cq)
+bool softefa_cq_lock(softefa_shm_cq_t *cq)
 {
     if (softefa_unlikely(softefa_lock(&cq->lock))) {
         cq_repair(cq);
     }
+
+    return cq->obj.state == SOFTEFA_STATE_ALIVE;
 }
 
 /* Real hardware overwrites silently. So do we, but not silently: lost
@@ -161,8 +163,7 @@ static void cq_overrun(softefa_shm_cq_t *cq, const softefa_io_cqe_t *cqe)
                   cq->depth * cq->num_sub_cqs);
 }
 
-static inline void cq_put(softefa_shm_cq_t *cq, unsigned sub,
-                          softefa_io_cqe_t *cqe)
+void softefa_cq_put(softefa_shm_cq_t *cq, unsigned sub, softefa_io_cqe_t *cqe)
 {
     uint32_t pos           = cq->head[sub];
     softefa_io_cqe_t *slot = cq_entry(cq, sub, pos);
@@ -188,35 +189,30 @@ static inline void cq_put(softefa_shm_cq_t *cq, unsigned sub,
     }
 }
 
-void softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
-                      softefa_io_cqe_t *cqe)
-{
-    cq_lock(cq);
-    if (softefa_likely(cq->obj.state == SOFTEFA_STATE_ALIVE)) {
-        cq_put(cq, sub, cqe);
-    }
-    softefa_unlock(&cq->lock);
-}
-
 static inline uint32_t journal_id(const softefa_io_cqe_t *cqe)
 {
     return ((uint32_t)cqe->qpn << 16) | cqe->req_id;
 }
 
-void softefa_cq_write_recv(softefa_shm_cq_t *cq, unsigned sub,
-                           softefa_io_cqe_t *cqe, softefa_shm_qp_t *qp,
-                           uint32_t descriptors)
+void softefa_cq_put_recv(softefa_shm_cq_t *cq, unsigned sub,
+                         softefa_io_cqe_t *cqe, softefa_shm_qp_t *qp,
+                         uint32_t descriptors)
 {
-    cq_lock(cq);
-    if (softefa_likely(cq->obj.state == SOFTEFA_STATE_ALIVE)) {
-        qp->journal_pos = cq->head[sub];
-        qp->journal_id  = journal_id(cqe);
-        atomic_signal_fence(memory_order_seq_cst);
-        qp->journal_head = softefa_rq_head(qp) + descriptors;
-        atomic_signal_fence(memory_order_seq_cst);
-        cq_put(cq, sub, cqe);
-        atomic_signal_fence(memory_order_seq_cst);
-        softefa_rq_set_head(qp, qp->journal_head);
+    qp->journal_pos = cq->head[sub];
+    qp->journal_id  = journal_id(cqe);
+    atomic_signal_fence(memory_order_seq_cst);
+    qp->journal_head = softefa_rq_head(qp) + descriptors;
+    atomic_signal_fence(memory_order_seq_cst);
+    softefa_cq_put(cq, sub, cqe);
+    atomic_signal_fence(memory_order_seq_cst);
+    softefa_rq_set_head(qp, qp->journal_head);
+}
+
+void softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
+                      softefa_io_cqe_t *cqe)
+{
+    if (softefa_likely(softefa_cq_lock(cq))) {
+        softefa_cq_put(cq, sub, cqe);
     }
     softefa_unlock(&cq->lock);
 }
@@ -235,8 +231,7 @@ static void rq_repair(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
         return;
     }
 
-    cq_lock(cq);
-    if (cq->obj.state == SOFTEFA_STATE_ALIVE) {
+    if (softefa_cq_lock(cq)) {
         since   = cq->head[qp->recv_sub_cq] - qp->journal_pos;
         written = (since > cq->depth) ||
                   ((since > 0) &&
@@ -267,8 +262,7 @@ void softefa_cq_arm(softefa_cq_t *handle)
         return;
     }
 
-    cq_lock(cq);
-    if (cq->obj.state == SOFTEFA_STATE_ALIVE) {
+    if (softefa_cq_lock(cq)) {
         cq->armed = 1;
         if (cq_pending(cq, cq_doorbell(cq)) != 0) {
             cq_raise(cq);

@@ -228,21 +228,23 @@ typedef struct {
     bool          bad;               /* a descriptor's lkey is wrong */
 } deliver_rx_t;
 
-/* Reads the next receive request without taking it. */
-static int rx_peek(softefa_shm_dev_t *dev, softefa_shm_qp_t *qp,
+/* Reads a receive request without taking it; `skip` descriptors before it are
+ * for other messages. */
+static int rx_peek(softefa_shm_dev_t *dev, softefa_shm_qp_t *qp, uint32_t skip,
                    deliver_rx_t *rx)
 {
     const softefa_io_rx_t *ring = softefa_at(qp->rq_ring);
     uint32_t available          = softefa_rq_available(qp);
-    uint32_t head               = softefa_rq_head(qp);
+    uint32_t head               = softefa_rq_head(qp) + skip;
     const softefa_shm_mr_t *mr;
     softefa_io_rx_t desc;
     uint64_t addr;
 
-    if (available == 0) {
+    if (available <= skip) {
         return SOFTEFA_STATUS_AGAIN;
     }
 
+    available      -= skip;
     rx->sgl.count   = 0;
     rx->sgl.length  = 0;
     rx->descriptors = 0;
@@ -289,13 +291,12 @@ static void rx_skip(deliver_sgl_t *sgl, uint32_t length)
     }
 }
 
-/* Takes the request and tells the receiver. */
-static void rx_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                        const deliver_dest_t *dest, const deliver_rx_t *rx,
-                        int status, uint32_t length)
+/* Under the CQ's lock: takes the request (NULL: none) and tells the receiver. */
+static void rx_put(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                   const deliver_dest_t *dest, softefa_shm_cq_t *cq,
+                   const deliver_rx_t *rx, int status, uint32_t length)
 {
-    softefa_shm_cq_t *cq = &dest->dev->cq[dest->qp->recv_cq];
-    softefa_io_cqe_t cqe = {0};
+    softefa_io_cqe_t cqe = {};
     unsigned op          = wqe->ctrl1 & SOFTEFA_CTRL1_OP;
 
     cqe.status  = status;
@@ -319,12 +320,24 @@ static void rx_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 
     if (rx != NULL) {
         cqe.req_id = rx->req_id;
-        softefa_cq_write_recv(cq, dest->qp->recv_sub_cq, &cqe, dest->qp,
-                              rx->descriptors);
+        softefa_cq_put_recv(cq, dest->qp->recv_sub_cq, &cqe, dest->qp,
+                            rx->descriptors);
     } else {
         cqe.flags |= SOFTEFA_CQE_UNSOLICITED;
-        softefa_cq_write(cq, dest->qp->recv_sub_cq, &cqe);
+        softefa_cq_put(cq, dest->qp->recv_sub_cq, &cqe);
     }
+}
+
+static void rx_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                        const deliver_dest_t *dest, const deliver_rx_t *rx,
+                        int status, uint32_t length)
+{
+    softefa_shm_cq_t *cq = &dest->dev->cq[dest->qp->recv_cq];
+
+    if (softefa_likely(softefa_cq_lock(cq))) {
+        rx_put(qp, wqe, dest, cq, rx, status, length);
+    }
+    softefa_unlock(&cq->lock);
 }
 
 /* A receive request that the receiver's own device cannot use. */
@@ -350,7 +363,7 @@ static int send_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         return status;
     }
 
-    status = rx_peek(dest->dev, dest->qp, &rx);
+    status = rx_peek(dest->dev, dest->qp, 0, &rx);
     if (status != SOFTEFA_STATUS_OK) {
         return status;
     }
@@ -394,6 +407,129 @@ static int deliver_send(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     status = send_locked(qp, wqe, dest, local, &died);
     softefa_unlock(&dest->qp->lock);
     return softefa_unlikely(died) ? dest_died(qp, wqe) : status;
+}
+
+/*
+ * Bursts: several SENDs to one QP
+ */
+
+typedef struct {
+    struct iovec local[SOFTEFA_MAX_BURST * SOFTEFA_WQE_SEND_SGE];
+    struct iovec remote[SOFTEFA_MAX_BURST * DELIVER_MAX_SGE];
+    unsigned     num_local, num_remote;
+    size_t       length;
+    uint32_t     lengths[SOFTEFA_MAX_BURST];
+    deliver_rx_t rx;                      /* of the message being added */
+    struct {
+        uint32_t descriptors;
+        uint16_t req_id;
+    } request[SOFTEFA_MAX_BURST];
+} deliver_burst_t;
+
+/* Appends one message, if its receive request can take it; else false. */
+static bool burst_add(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                      const deliver_dest_t *dest, uint32_t skip,
+                      unsigned index, deliver_burst_t *burst)
+{
+    uint32_t prefix = (qp->type == SOFTEFA_QP_UD) ? SOFTEFA_GRH_SIZE : 0;
+    deliver_sgl_t local;
+    uint64_t left;
+    unsigned i;
+
+    if ((local_sgl(qp, wqe, &local) != SOFTEFA_STATUS_OK) ||
+        (rx_peek(dest->dev, dest->qp, skip, &burst->rx) !=
+         SOFTEFA_STATUS_OK) ||
+        burst->rx.bad || (burst->rx.sgl.length < local.length + prefix)) {
+        return false;
+    }
+
+    memcpy(&burst->local[burst->num_local], local.iov,
+           local.count * sizeof(local.iov[0]));
+    burst->num_local += local.count;
+    burst->length    += local.length;
+
+    /* The copy is one stream, so each message must end where the next one's
+     * buffers begin. */
+    rx_skip(&burst->rx.sgl, prefix);
+    for (i = 0, left = local.length; left > 0; ++i) {
+        if (burst->rx.sgl.iov[i].iov_len > left) {
+            burst->rx.sgl.iov[i].iov_len = left;
+        }
+        left -= burst->rx.sgl.iov[i].iov_len;
+        burst->remote[burst->num_remote++] = burst->rx.sgl.iov[i];
+    }
+
+    burst->lengths[index]             = local.length + prefix;
+    burst->request[index].descriptors = burst->rx.descriptors;
+    burst->request[index].req_id      = burst->rx.req_id;
+    return true;
+}
+
+static void burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                           const deliver_dest_t *dest, unsigned count,
+                           deliver_burst_t *burst)
+{
+    softefa_shm_cq_t *cq = &dest->dev->cq[dest->qp->recv_cq];
+    unsigned i;
+
+    if (softefa_likely(softefa_cq_lock(cq))) {
+        for (i = 0; i < count; ++i) {
+            burst->rx.descriptors = burst->request[i].descriptors;
+            burst->rx.req_id      = burst->request[i].req_id;
+            rx_put(qp, &wqe[i], dest, cq, &burst->rx, SOFTEFA_STATUS_OK,
+                   burst->lengths[i]);
+        }
+    }
+    softefa_unlock(&cq->lock);
+}
+
+static unsigned burst_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                             const deliver_dest_t *dest, unsigned count)
+{
+    uint32_t skip = 0;
+    deliver_burst_t burst;
+    unsigned i;
+
+    if (check_dest(qp, wqe, dest->qp) != SOFTEFA_STATUS_OK) {
+        return 0;
+    }
+
+    burst.num_local  = 0;
+    burst.num_remote = 0;
+    burst.length     = 0;
+    for (i = 0; i < count; ++i) {
+        if (!burst_add(qp, &wqe[i], dest, skip, i, &burst)) {
+            break;
+        }
+        skip += burst.rx.descriptors;
+    }
+
+    /* Of a copy that fails, the single way finds out what is wrong. */
+    if ((i == 0) ||
+        softefa_copy_to(softefa_owner_slot(dest->qp->obj.owner), burst.local,
+                        burst.num_local, burst.remote, burst.num_remote,
+                        burst.length)) {
+        return 0;
+    }
+
+    burst_complete(qp, wqe, dest, i, &burst);
+    return i;
+}
+
+unsigned softefa_deliver_burst(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                               unsigned count)
+{
+    deliver_dest_t dest;
+    unsigned delivered;
+
+    if (find_dest(qp, wqe, &dest) != SOFTEFA_STATUS_OK) {
+        return 0;
+    }
+
+    softefa_rq_lock(dest.qp, dest.dev);
+    delivered = burst_locked(qp, wqe, &dest, count);
+    softefa_unlock(&dest.qp->lock);
+    return delivered;
 }
 
 /*
@@ -466,7 +602,7 @@ static int rdma_notify(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         return SOFTEFA_STATUS_OK;
     }
 
-    status = rx_peek(dest->dev, dest->qp, &rx);
+    status = rx_peek(dest->dev, dest->qp, 0, &rx);
     if ((status == SOFTEFA_STATUS_OK) && !peek) {
         rx_complete(qp, wqe, dest, &rx, SOFTEFA_STATUS_OK,
                     wqe->rdma.remote.length);

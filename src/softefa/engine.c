@@ -84,21 +84,27 @@ static void waiting_sub(softefa_qp_t *qp)
     atomic_fetch_sub(&qp->dev->waiting, 1);
 }
 
+static void engine_cqe(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                       int status, softefa_io_cqe_t *cqe)
+{
+    memset(cqe, 0, sizeof(*cqe));
+    cqe->req_id       = wqe->req_id;
+    cqe->status       = status;
+    cqe->flags        = SOFTEFA_CQE_SEND_QUEUE |
+                        ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) <<
+                         SOFTEFA_CQE_OP_SHIFT);
+    cqe->qpn          = qp->qpn;
+    cqe->req_id_ex[0] = wqe->req_id_ex[0];
+    cqe->req_id_ex[1] = wqe->req_id_ex[1];
+    cqe->req_id_ex[2] = wqe->req_id_ex[2];
+}
+
 void softefa_engine_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                              int status)
 {
     softefa_io_cqe_t cqe;
 
-    memset(&cqe, 0, sizeof(cqe));
-    cqe.req_id       = wqe->req_id;
-    cqe.status       = status;
-    cqe.flags        = SOFTEFA_CQE_SEND_QUEUE |
-                       ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) <<
-                        SOFTEFA_CQE_OP_SHIFT);
-    cqe.qpn          = qp->qpn;
-    cqe.req_id_ex[0] = wqe->req_id_ex[0];
-    cqe.req_id_ex[1] = wqe->req_id_ex[1];
-    cqe.req_id_ex[2] = wqe->req_id_ex[2];
+    engine_cqe(qp, wqe, status, &cqe);
     softefa_cq_write(qp->send_cq->shm, qp->send_sub_cq, &cqe);
 }
 
@@ -409,10 +415,57 @@ static void engine_advance(softefa_qp_t *qp)
     }
 }
 
+/* Sends the first entries together if they are SENDs to one QP. Returns how
+ * many were. */
+static uint32_t engine_burst(softefa_qp_t *qp, uint32_t count)
+{
+    softefa_shm_cq_t *cq  = qp->send_cq->shm;
+    uint32_t ring_left    = qp->sq_size - (qp->sq_head & (qp->sq_size - 1));
+    const uint8_t *source = (const void*)engine_next(qp);
+    softefa_io_wqe_t wqe[SOFTEFA_MAX_BURST];
+    softefa_io_cqe_t cqe;
+    uint32_t sent, i;
+
+    /* Within one round of the ring, so that all have the same phase. */
+    count = (count < SOFTEFA_MAX_BURST) ? count : SOFTEFA_MAX_BURST;
+    count = (count < ring_left) ? count : ring_left;
+    for (i = 0; i < count; ++i) {
+        memcpy(&wqe[i], source + ((size_t)i << qp->wqe_shift),
+               1u << qp->wqe_shift);
+        if (((wqe[i].ctrl1 & SOFTEFA_CTRL1_OP) != SOFTEFA_OP_SEND) ||
+            !same_destination(&wqe[i], &wqe[0]) ||
+            (wqe[i].qkey != wqe[0].qkey) ||
+            (validate(qp, &wqe[i]) != SOFTEFA_STATUS_OK)) {
+            break;
+        }
+    }
+
+    if (i < 2) {
+        return 0;
+    }
+
+    sent = softefa_deliver_burst(qp, wqe, i);
+    if (softefa_likely(sent > 0)) {
+        if (softefa_likely(softefa_cq_lock(cq))) {
+            for (i = 0; i < sent; ++i) {
+                engine_cqe(qp, &wqe[i], SOFTEFA_STATUS_OK, &cqe);
+                softefa_cq_put(cq, qp->send_sub_cq, &cqe);
+            }
+        }
+        softefa_unlock(&cq->lock);
+        for (i = 0; i < sent; ++i) {
+            engine_advance(qp);
+        }
+    }
+
+    return sent;
+}
+
 void softefa_engine_fetch(softefa_qp_t *qp)
 {
+    uint32_t single = 0;             /* entries to send one by one */
     softefa_io_wqe_t wqe;
-    uint32_t count;
+    uint32_t count, sent;
 
     if (softefa_unlikely(qp->state != IBV_QPS_RTS)) {
         if (qp->state == IBV_QPS_ERR) {
@@ -422,6 +475,18 @@ void softefa_engine_fetch(softefa_qp_t *qp)
     }
 
     for (count = engine_announced(qp); count > 0; --count) {
+        if ((count >= 2) && (single == 0) && (qp->reorder == 0) &&
+            !qp->learn_phase) {
+            while ((sent = engine_burst(qp, count)) > 0) {
+                count -= sent;
+            }
+            if (count == 0) {
+                break;
+            }
+            single = SOFTEFA_MAX_BURST;
+        }
+        single = (single > 0) ? (single - 1) : 0;
+
         /* A copy: the application can write to the ring at any time. */
         memcpy(&wqe, engine_next(qp), 1u << qp->wqe_shift);
         if (softefa_unlikely(qp->learn_phase)) {

@@ -185,17 +185,24 @@ softefa_shm_mr_t *
 softefa_mr_find_remote(softefa_shm_dev_t *dev, uint32_t rkey, uint16_t pdn,
                        uint64_t addr, uint64_t length, uint32_t access);
 
-/* cq.c: writes one entry into sub-CQ `sub`; `cqe` without the phase bit. May
- * raise the completion event. Does nothing if the CQ is gone. */
+/* cq.c: takes cq->lock and repairs after a dead owner. False: the CQ is gone;
+ * the lock is held all the same. */
+bool softefa_cq_lock(softefa_shm_cq_t *cq);
+
+/* Under that lock: writes an entry, given without the phase bit, into sub-CQ
+ * `sub`. May raise the completion event. */
+void softefa_cq_put(softefa_shm_cq_t *cq, unsigned sub, softefa_io_cqe_t *cqe);
+
+/* The same for a receive completion of qp, whose lock is held, too: the entry
+ * and the `descriptors` taken from the RQ happen together or not at all, also
+ * if this process dies meanwhile. */
+void softefa_cq_put_recv(softefa_shm_cq_t *cq, unsigned sub,
+                         softefa_io_cqe_t *cqe, softefa_shm_qp_t *qp,
+                         uint32_t descriptors);
+
+/* Lock, put, unlock. Does nothing if the CQ is gone. */
 void softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
                       softefa_io_cqe_t *cqe);
-
-/* The same for a receive completion of qp, whose lock is held: the entry and
- * the `descriptors` taken from its RQ happen together or not at all, also if
- * this process dies meanwhile. */
-void softefa_cq_write_recv(softefa_shm_cq_t *cq, unsigned sub,
-                           softefa_io_cqe_t *cqe, softefa_shm_qp_t *qp,
-                           uint32_t descriptors);
 
 /* cq.c: closes this process's descriptor for raising events of a channel. */
 void softefa_event_forget(unsigned channel);
@@ -216,6 +223,16 @@ void softefa_engine_flush(softefa_qp_t *qp, bool complete);
 /* deliver.c: performs the message. A softefa_status_t, AGAIN if the receiver
  * has no descriptor (SRD only). */
 int softefa_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
+
+/* Performs the first messages of wqe[0..count), all SENDs to one QP, with one
+ * system call and each lock taken once. Returns how many were delivered with
+ * status 0; the next one is for softefa_deliver(). */
+unsigned softefa_deliver_burst(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                               unsigned count);
+
+enum {
+    SOFTEFA_MAX_BURST = 16
+};
 
 /* Whether a held message is worth another softefa_deliver(). */
 bool softefa_deliver_ready(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
