@@ -58,7 +58,7 @@ pair()
     sed 's/^/    server: /' "$TMPDIR/server"
 }
 
-count=$(scaled 5000)
+count=$(scaled 2000)
 one="-d efa_0"
 two="-d efa_1"
 

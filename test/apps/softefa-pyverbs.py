@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
 """Runs pyverbs' own test modules on the first device; a line for each test.
 
-usage: softefa-pyverbs.py [--no-skip] MODULE...
+usage: softefa-pyverbs.py [--no-skip] [--except REGEX] MODULE...
+
+--no-skip     a test that skips itself has failed
+--except      do not even start the tests whose names match
 
 PYTHONPATH has the directory tests/ and the one above it.
 """
+import argparse
 import importlib
+import re
 import sys
 import unittest
 
@@ -55,18 +60,31 @@ class Lines(unittest.TestResult):
             self.addError(test, err)
 
 
+def flatten(suite):
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            yield from flatten(item)
+        else:
+            yield item
+
+
 def main():
-    args = sys.argv[1:]
-    no_skip = '--no-skip' in args
-    modules = [arg for arg in args if arg != '--no-skip']
+    options = argparse.ArgumentParser()
+    options.add_argument('--no-skip', action='store_true')
+    options.add_argument('--except', dest='left_out')
+    options.add_argument('modules', nargs='+')
+    args = options.parse_args()
     sys.argv = ['pyverbs', '--dev', 'efa_0', '--gid', '0']
     parser.parse_args()
 
-    suite = unittest.TestSuite(
-        unittest.defaultTestLoader.loadTestsFromModule(
-            importlib.import_module('tests.' + module))
-        for module in modules)
-    result = Lines(no_skip)
+    left_out = re.compile(args.left_out or '$^')
+    suite = unittest.TestSuite()
+    for module in args.modules:
+        for test in flatten(unittest.defaultTestLoader.loadTestsFromModule(
+                importlib.import_module('tests.' + module))):
+            if not left_out.search(test.id()):
+                suite.addTest(test)
+    result = Lines(args.no_skip)
     suite.run(result)
     return 1 if result.bad else 0
 

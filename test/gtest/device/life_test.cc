@@ -86,7 +86,7 @@ TEST_P(two_processes, echo)
     other.to->put(a.addr());
     address to = other.to->get<address>();
 
-    for (uint32_t i = 0; i < harness::scaled(3000); ++i) {
+    for (uint32_t i = 0; i < harness::scaled(2000); ++i) {
         uint32_t  length = 1 + (i * 37) % 8928;
         send_args args;
 

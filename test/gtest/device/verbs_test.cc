@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
+#include <sched.h>
 
 namespace device {
 
@@ -426,12 +427,20 @@ void endpoint::recv(uint64_t wr_id, size_t offset, uint32_t length)
 std::vector<completion> endpoint::poll(unsigned max)
 {
     std::vector<completion> out;
+
+    out = (cfg.extended || cfg.sgid) ? poll_extended(max) : poll_plain(max);
+    if (out.empty()) {
+        /* On a busy machine the other side may be waiting for this core. */
+        sched_yield();
+    }
+    return out;
+}
+
+std::vector<completion> endpoint::poll_plain(unsigned max)
+{
+    std::vector<completion> out;
     std::vector<ibv_wc>     wcs(max);
     int                     count;
-
-    if (cfg.extended || cfg.sgid) {
-        return poll_extended(max);
-    }
 
     count = ibv_poll_cq(cq.get(), max, wcs.data());
     if (count < 0) {

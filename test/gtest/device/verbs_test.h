@@ -212,6 +212,7 @@ public:
     handle<ibv_qp>        qp;
 
 private:
+    std::vector<completion> poll_plain(unsigned max);
     std::vector<completion> poll_extended(unsigned max);
     void create();
 };
