@@ -53,6 +53,8 @@ typedef struct {
 
 static pthread_mutex_t tree_lock = PTHREAD_MUTEX_INITIALIZER;
 static char tree_root[PATH_MAX / 4]; /* empty: not made yet */
+static int tree_error;               /* why it cannot be: said once, not tried
+                                        again for every path */
 
 /* ---- making the tree ---- */
 
@@ -436,8 +438,19 @@ int softefa_path_uverbs(const char *path)
     return ((options != NULL) && (index < options->devices)) ? (int)index : -1;
 }
 
+static void tree_fork_child(void)
+{
+    pthread_mutex_init(&tree_lock, NULL);
+}
+
+static void tree_fork_init(void)
+{
+    pthread_atfork(NULL, NULL, tree_fork_child);
+}
+
 const char *softefa_path_rewrite(const char *path, char buf[PATH_MAX])
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     const char *rest, *dir, *root;
     int saved_errno = errno;
     int length      = 0;
@@ -458,10 +471,14 @@ const char *softefa_path_rewrite(const char *path, char buf[PATH_MAX])
         return path;
     }
 
+    pthread_once(&once, tree_fork_init);
     pthread_mutex_lock(&tree_lock);
-    root = tree_get(softefa_options());
+    root = (tree_error == 0) ? tree_get(softefa_options()) : NULL;
     if (root != NULL) {
         length = snprintf(buf, PATH_MAX, "%s/%s%s", root, dir, rest);
+    } else {
+        tree_error = (tree_error == 0) ? errno : tree_error;
+        errno      = tree_error;
     }
     pthread_mutex_unlock(&tree_lock);
     if (root == NULL) {
