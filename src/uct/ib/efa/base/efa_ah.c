@@ -227,6 +227,8 @@ static int uct_efa_ah_device_create(uct_efa_ah_cache_t *cache,
 
 /* Called with the lock held, for a GID that is not in the hash. */
 static ucs_status_t uct_efa_ah_create(uct_efa_ah_cache_t *cache,
+                                      void *owner_arg,
+                                      uct_efa_ah_evicted_func_t evicted,
                                       const union ibv_gid *gid,
                                       uct_efa_ah_t **ah_p)
 {
@@ -242,9 +244,15 @@ static ucs_status_t uct_efa_ah_create(uct_efa_ah_cache_t *cache,
         return UCS_ERR_NO_MEMORY;
     }
 
-    do {
+    for (;;) {
         ret = uct_efa_ah_device_create(cache, gid, &ibv_ah, &ahn);
-    } while ((ret == ENOMEM) && uct_efa_ah_evict_one(cache));
+        if ((ret != ENOMEM) || !uct_efa_ah_evict_one(cache)) {
+            break;
+        }
+        if (evicted != NULL) {
+            evicted(owner_arg);
+        }
+    }
 
     if (ret != 0) {
         ucs_free(ah);
@@ -295,6 +303,7 @@ uct_efa_ah_reclaim(uct_efa_ah_cache_t *cache, const void *owner_arg)
 
 static ucs_status_t uct_efa_ah_get_common(uct_efa_ah_cache_t *cache,
                                           void *owner_arg,
+                                          uct_efa_ah_evicted_func_t evicted,
                                           const union ibv_gid *gid,
                                           uct_efa_ah_t **ah_p)
 {
@@ -316,7 +325,7 @@ static ucs_status_t uct_efa_ah_get_common(uct_efa_ah_cache_t *cache,
             break;
         }
 
-        status = uct_efa_ah_create(cache, gid, &ah);
+        status = uct_efa_ah_create(cache, owner_arg, evicted, gid, &ah);
         if (status == UCS_OK) {
             break;
         }
@@ -349,13 +358,21 @@ static ucs_status_t uct_efa_ah_get_common(uct_efa_ah_cache_t *cache,
 ucs_status_t uct_efa_ah_get(uct_efa_ah_cache_t *cache,
                             const union ibv_gid *gid, uct_efa_ah_t **ah_p)
 {
-    return uct_efa_ah_get_common(cache, NULL, gid, ah_p);
+    return uct_efa_ah_get_common(cache, NULL, NULL, gid, ah_p);
 }
 
 ucs_status_t uct_efa_ah_get_for(uct_efa_ah_cache_t *cache, void *owner_arg,
                                 const union ibv_gid *gid, uct_efa_ah_t **ah_p)
 {
-    return uct_efa_ah_get_common(cache, owner_arg, gid, ah_p);
+    return uct_efa_ah_get_common(cache, owner_arg, NULL, gid, ah_p);
+}
+
+ucs_status_t uct_efa_ah_get_notify(uct_efa_ah_cache_t *cache, void *owner_arg,
+                                   uct_efa_ah_evicted_func_t evicted,
+                                   const union ibv_gid *gid,
+                                   uct_efa_ah_t **ah_p)
+{
+    return uct_efa_ah_get_common(cache, owner_arg, evicted, gid, ah_p);
 }
 
 void uct_efa_ah_put(uct_efa_ah_cache_t *cache, uct_efa_ah_t *ah)

@@ -93,16 +93,13 @@ static void uct_srd_ctl_answer(uct_srd_iface_t *iface, const uct_srd_ext_t *to,
                                uct_srd_op_t op, uint32_t arg)
 {
     uct_srd_slot_t *slot;
-    union ibv_gid gid;
 
     slot = uct_srd_ctl_slot(iface, op, iface->epoch, arg);
     if (slot == NULL) {
         return;
     }
 
-    memcpy(gid.raw, to->gid, sizeof(gid.raw));
-    if (uct_efa_ah_get(uct_srd_iface_md(iface)->ahs, &gid, &slot->ah) !=
-        UCS_OK) {
+    if (uct_srd_iface_ah_get(iface, to->gid, &slot->ah) != UCS_OK) {
         uct_srd_ctl_slot_put(iface, slot);
         return;
     }
@@ -450,8 +447,7 @@ static int uct_srd_ctl_is_forged(uct_srd_iface_t *iface,
                                  const uct_srd_rx_wc_t *rx,
                                  const uct_srd_ext_t *ext)
 {
-    union ibv_gid gid;
-    uct_efa_ah_t *ah;
+    const union ibv_gid *gid;
 
     if (ext->qpn != rx->wc.src_qp) {
         return 1;
@@ -461,13 +457,10 @@ static int uct_srd_ctl_is_forged(uct_srd_iface_t *iface,
         return memcmp(rx->gid.raw, ext->gid, sizeof(ext->gid)) != 0;
     }
 
-    if (rx->wc.slid == UCT_EFA_AHN_UNKNOWN) {
-        return 0;
-    }
-
-    memcpy(gid.raw, ext->gid, sizeof(gid.raw));
-    ah = uct_efa_ah_find(uct_srd_iface_md(iface)->ahs, &gid);
-    return (ah != NULL) && (ah->ahn != rx->wc.slid);
+    gid = (rx->wc.slid == UCT_EFA_AHN_UNKNOWN) ? NULL :
+          uct_srd_iface_ahn_gid(iface, rx->wc.slid);
+    return (gid != NULL) &&
+           (memcmp(gid->raw, ext->gid, sizeof(ext->gid)) != 0);
 }
 
 uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,

@@ -349,6 +349,7 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
     ucs_list_head_init(&self->peers);
     kh_init_inplace(uct_srd_idents, &self->idents);
     kh_init_inplace(uct_srd_keys, &self->keys);
+    kh_init_inplace(uct_srd_ahns, &self->ahns);
     uct_srd_timers_init(&self->timers);
 
     status = uct_srd_iface_config_check(self, config);
@@ -528,7 +529,9 @@ static UCS_CLASS_CLEANUP_FUNC(uct_srd_iface_t)
     uct_efa_window_iface_put(self->win);
     uct_srd_rx_cleanup(self);
     uct_srd_tx_cleanup(self);
+    ucs_free(self->rx.stash);
     uct_srd_timers_cleanup(&self->timers);
+    kh_destroy_inplace(uct_srd_ahns, &self->ahns);
     kh_destroy_inplace(uct_srd_keys, &self->keys);
     kh_destroy_inplace(uct_srd_idents, &self->idents);
 }

@@ -149,6 +149,8 @@ uct_srd_ident_equal(uct_srd_ident_t a, uct_srd_ident_t b)
 
 KHASH_INIT(uct_srd_idents, uct_srd_ident_t, uct_srd_peer_t*, 1,
            uct_srd_ident_hash, uct_srd_ident_equal)
+KHASH_INIT(uct_srd_ahns, uint32_t, union ibv_gid, 1, uct_srd_key_hash,
+           kh_int_hash_equal)
 KHASH_INIT(uct_srd_keys, uint32_t, uct_srd_peer_t*, 1, uct_srd_key_hash,
            kh_int_hash_equal)
 
@@ -216,6 +218,10 @@ struct uct_srd_iface {
     } tx;
 
     struct {
+        struct uct_srd_poll *poll;    /* rounds under way, innermost first   */
+        uct_srd_rx_wc_t     *stash;   /* completions to be handled first     */
+        unsigned            stash_len;
+        unsigned            stash_max;
         uint32_t            last_key;
         uct_srd_peer_t      *last_peer;
         uct_srd_peer_t      *current; /* being delivered; NULL when freed    */
@@ -236,6 +242,7 @@ struct uct_srd_iface {
     ucs_list_link_t         peers;    /* all that are in the tables          */
     khash_t(uct_srd_idents) idents;
     khash_t(uct_srd_keys)   keys;
+    khash_t(uct_srd_ahns)   ahns;     /* AH number -> GID, as last seen      */
 
     uct_srd_ext_t           self;     /* who we are; epoch, op, arg vary     */
     uint32_t                epoch;    /* last one given out                  */

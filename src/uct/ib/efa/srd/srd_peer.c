@@ -135,7 +135,7 @@ static ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer)
     }
 
     if (ret == UCS_KH_PUT_KEY_PRESENT) {
-        /* A predecessor, or the number belonged to an AH that is gone */
+        /* A predecessor */
         other      = kh_val(&iface->keys, iter);
         other->key = UCT_SRD_NO_KEY;
         if (iface->rx.last_peer == other) {
@@ -194,18 +194,71 @@ static void uct_srd_peer_set_blind(uct_srd_peer_t *peer)
     peer->rx.blind         = blind;
 }
 
+const union ibv_gid *
+uct_srd_iface_ahn_gid(uct_srd_iface_t *iface, uint16_t ahn)
+{
+    khiter_t iter = kh_get(uct_srd_ahns, &iface->ahns, ahn);
+
+    return (iter == kh_end(&iface->ahns)) ? NULL : &kh_val(&iface->ahns, iter);
+}
+
+/* ahn means gid from now on. What it meant before has been stashed. */
+static ucs_status_t uct_srd_iface_ahn_set(uct_srd_iface_t *iface, uint16_t ahn,
+                                          const union ibv_gid *gid)
+{
+    uct_srd_peer_t *peer;
+    khiter_t iter;
+    int ret;
+
+    iter = kh_put(uct_srd_ahns, &iface->ahns, ahn, &ret);
+    if (ret == UCS_KH_PUT_FAILED) {
+        return UCS_ERR_NO_MEMORY;
+    }
+
+    if ((ret == UCS_KH_PUT_KEY_PRESENT) &&
+        (memcmp(&kh_val(&iface->ahns, iter), gid, sizeof(*gid)) != 0)) {
+        ucs_list_for_each(peer, &iface->peers, list) {
+            if ((peer->key != UCT_SRD_NO_KEY) && ((peer->key >> 16) == ahn)) {
+                uct_srd_peer_key_del(peer);
+            }
+        }
+    }
+
+    kh_val(&iface->ahns, iter) = *gid;
+    return UCS_OK;
+}
+
+ucs_status_t uct_srd_iface_ah_get(uct_srd_iface_t *iface, const void *gid_p,
+                                  uct_efa_ah_t **ah_p)
+{
+    uct_efa_ah_cache_t *ahs = uct_srd_iface_md(iface)->ahs;
+    union ibv_gid gid;
+    ucs_status_t status;
+
+    memcpy(gid.raw, gid_p, sizeof(gid.raw));
+    status = uct_efa_ah_get_notify(ahs, iface, uct_srd_rx_stash, &gid, ah_p);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    status = uct_srd_iface_ahn_set(iface, (*ah_p)->ahn, &gid);
+    if (status != UCS_OK) {
+        uct_efa_ah_put(ahs, *ah_p);
+    }
+
+    return status;
+}
+
 ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
     ucs_status_t status;
-    union ibv_gid gid;
 
     if (ucs_likely(peer->ah != NULL)) {
         return UCS_OK;
     }
 
-    memcpy(gid.raw, peer->ident.gid, sizeof(gid.raw));
-    status = uct_efa_ah_get(uct_srd_iface_md(iface)->ahs, &gid, &peer->ah);
+    status = uct_srd_iface_ah_get(iface, peer->ident.gid, &peer->ah);
     if (status != UCS_OK) {
         peer->ah = NULL;
         return status;
@@ -222,8 +275,7 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
     return UCS_OK;
 }
 
-/* The key stays: the cache may keep the AH, and the device report its number.
- * uct_srd_rx_find() checks it then. */
+/* The key stays: the cache may keep the AH, and the device report its number. */
 void uct_srd_peer_ah_drop(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;

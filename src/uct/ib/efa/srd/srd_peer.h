@@ -129,6 +129,14 @@ void uct_srd_peer_set_known(uct_srd_peer_t *peer);
  * later; UCS_ERR_UNREACHABLE: refused. */
 ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer);
 
+/* A reference to an AH, whose number is noted. As uct_efa_ah_get(). */
+ucs_status_t uct_srd_iface_ah_get(uct_srd_iface_t *iface, const void *gid,
+                                  uct_efa_ah_t **ah_p);
+
+/* The GID that an AH number means to us; NULL: none. */
+const union ibv_gid *uct_srd_iface_ahn_gid(uct_srd_iface_t *iface,
+                                           uint16_t ahn);
+
 /* The interface's part in the AH cache's reclaim. */
 unsigned uct_srd_peer_reclaim(void *arg, unsigned wanted);
 void     uct_srd_peer_ah_drop(uct_srd_peer_t *peer);
@@ -168,6 +176,10 @@ void uct_srd_peer_wake(uct_srd_peer_t *peer);
 
 /* Gives back what the reorder ring holds (srd_rx.c). */
 void uct_srd_rx_ring_purge(uct_srd_peer_t *peer);
+
+/* Takes all completions out of the CQ, for later, with the senders that AH
+ * numbers mean now (srd_rx.c). arg: the interface. */
+void uct_srd_rx_stash(void *arg);
 
 /* ---- srd_control.c ----------------------------------------------------- */
 

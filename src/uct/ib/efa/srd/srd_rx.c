@@ -237,8 +237,6 @@ uct_srd_rx_find(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 {
     uct_srd_peer_t *peer;
     uct_srd_ident_t ident;
-    union ibv_gid gid;
-    uct_efa_ah_t *ah;
     khiter_t iter;
 
     if (rx->wc.slid == UCT_EFA_AHN_UNKNOWN) {
@@ -260,14 +258,7 @@ uct_srd_rx_find(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
     }
 
     peer = kh_val(&iface->keys, iter);
-    if (peer->ah == NULL) {
-        /* We gave up the AH; is this number still the one of that GID? */
-        memcpy(gid.raw, peer->ident.gid, sizeof(gid.raw));
-        ah = uct_efa_ah_find(uct_srd_iface_md(iface)->ahs, &gid);
-        if ((ah == NULL) || (ah->ahn != rx->wc.slid)) {
-            return NULL;
-        }
-    } else {
+    if (peer->ah != NULL) {
         iface->rx.last_key  = uct_srd_key(rx->wc.slid, rx->wc.src_qp);
         iface->rx.last_peer = peer;
     }
@@ -397,17 +388,20 @@ uct_srd_rx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
 
 /* ----------------------------------------------------------------- polling */
 
+/* One round of polling; handlers may start another one, or stash the rest */
+typedef struct uct_srd_poll {
+    struct uct_srd_poll *outer;
+    struct ibv_wc       *wc;      /* either these                            */
+    uct_srd_rx_wc_t     *rx;      /* or these                                */
+    unsigned            next;
+    unsigned            count;
+} uct_srd_poll_t;
+
 static UCS_F_ALWAYS_INLINE void
-uct_srd_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
+uct_srd_tx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
 {
-    uct_srd_slot_t *slot;
+    uct_srd_slot_t *slot = (uct_srd_slot_t*)(wc->wr_id & ~UCT_SRD_WR_ID_SEND);
 
-    if (!(wc->wr_id & UCT_SRD_WR_ID_SEND)) {
-        uct_srd_rx_wc(iface, wc);
-        return;
-    }
-
-    slot = (uct_srd_slot_t*)(wc->wr_id & ~UCT_SRD_WR_ID_SEND);
     if (ucs_likely(wc->status == IBV_WC_SUCCESS)) {
         uct_srd_tx_done(iface, slot);
     } else {
@@ -415,71 +409,211 @@ uct_srd_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
     }
 }
 
-/* Some peer's AH was given up: its messages are known by source GID alone,
- * which only the extended interface tells. */
-static unsigned uct_srd_poll_ex(uct_srd_iface_t *iface, unsigned max)
+static void uct_srd_any_wc(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
+{
+    if (rx->wc.wr_id & UCT_SRD_WR_ID_SEND) {
+        uct_srd_tx_wc(iface, &rx->wc);
+    } else {
+        uct_srd_rx_slow(iface, rx);
+    }
+}
+
+/* The extended interface tells source GIDs. Returns how many. */
+static unsigned
+uct_srd_poll_ex(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx, unsigned max)
 {
     struct ibv_cq_ex *cq         = iface->cq_ex;
     struct ibv_poll_cq_attr attr = {};
-    uct_srd_rx_wc_t rx[UCT_SRD_POLL_BATCH];
-    unsigned count, i;
-    int ret;
+    unsigned count               = 0;
 
-    /* Handlers run after end_poll: they may come back here. */
-    count = 0;
-    ret   = ibv_start_poll(cq, &attr);
-    if (ret != 0) {
+    if (ibv_start_poll(cq, &attr) != 0) {
         return 0;
     }
 
     do {
-        rx[count].has_gid       = 0;
-        rx[count].wc.wr_id      = cq->wr_id;
-        rx[count].wc.status     = cq->status;
-        rx[count].wc.vendor_err = ibv_wc_read_vendor_err(cq);
+        rx->has_gid       = 0;
+        rx->wc.wr_id      = cq->wr_id;
+        rx->wc.status     = cq->status;
+        rx->wc.vendor_err = ibv_wc_read_vendor_err(cq);
         if (!(cq->wr_id & UCT_SRD_WR_ID_SEND)) {
-            rx[count].wc.wc_flags = ibv_wc_read_wc_flags(cq);
-            rx[count].wc.byte_len = ibv_wc_read_byte_len(cq);
-            rx[count].wc.imm_data = ibv_wc_read_imm_data(cq);
-            rx[count].wc.src_qp   = ibv_wc_read_src_qp(cq);
-            rx[count].wc.slid     = ibv_wc_read_slid(cq);
-            if (rx[count].wc.slid == UCT_EFA_AHN_UNKNOWN) {
-                rx[count].has_gid = (efadv_wc_read_sgid(iface->cq_efa,
-                                                        &rx[count].gid) == 0);
+            rx->wc.wc_flags = ibv_wc_read_wc_flags(cq);
+            rx->wc.byte_len = ibv_wc_read_byte_len(cq);
+            rx->wc.imm_data = ibv_wc_read_imm_data(cq);
+            rx->wc.src_qp   = ibv_wc_read_src_qp(cq);
+            rx->wc.slid     = ibv_wc_read_slid(cq);
+            if ((iface->cq_efa != NULL) &&
+                (rx->wc.slid == UCT_EFA_AHN_UNKNOWN)) {
+                rx->has_gid = (efadv_wc_read_sgid(iface->cq_efa, &rx->gid) ==
+                               0);
             }
         }
+        ++rx;
     } while ((++count < max) && (ibv_next_poll(cq) == 0));
 
     ibv_end_poll(cq);
+    return count;
+}
+
+static uct_srd_rx_wc_t *uct_srd_stash_room(uct_srd_iface_t *iface)
+{
+    unsigned max = iface->rx.stash_len + UCT_SRD_POLL_BATCH;
+    uct_srd_rx_wc_t *stash;
+
+    if (max > iface->rx.stash_max) {
+        max   = ucs_max(2 * max, 256u);
+        stash = ucs_realloc(iface->rx.stash, max * sizeof(*stash), "srd_stash");
+        if (stash == NULL) {
+            ucs_error("srd: no memory for %u completions", max);
+            return NULL;
+        }
+        iface->rx.stash     = stash;
+        iface->rx.stash_max = max;
+    }
+
+    return &iface->rx.stash[iface->rx.stash_len];
+}
+
+/* Replaces the AH number by whom it means at this moment. */
+static void uct_srd_stash_resolve(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx)
+{
+    const union ibv_gid *gid;
+
+    if ((rx->wc.wr_id & UCT_SRD_WR_ID_SEND) ||
+        (rx->wc.status != IBV_WC_SUCCESS) ||
+        (rx->wc.slid == UCT_EFA_AHN_UNKNOWN)) {
+        return;
+    }
+
+    gid = uct_srd_iface_ahn_gid(iface, rx->wc.slid);
+    if (gid != NULL) {
+        rx->gid     = *gid;
+        rx->has_gid = 1;
+    }
+    rx->wc.slid = UCT_EFA_AHN_UNKNOWN;
+}
+
+void uct_srd_rx_stash(void *arg)
+{
+    uct_srd_iface_t *iface = arg;
+    uct_srd_rx_wc_t *rx;
+    uct_srd_poll_t *poll;
+    unsigned count, i;
+
+    for (poll = iface->rx.poll; poll != NULL; poll = poll->outer) {
+        rx = uct_srd_stash_room(iface);
+        if (rx == NULL) {
+            return;
+        }
+        for (; poll->next < poll->count; ++poll->next, ++rx) {
+            if (poll->rx != NULL) {
+                *rx = poll->rx[poll->next];
+            } else {
+                rx->wc      = poll->wc[poll->next];
+                rx->has_gid = 0;
+            }
+            uct_srd_stash_resolve(iface, rx);
+            ++iface->rx.stash_len;
+        }
+    }
+
+    do {
+        rx = uct_srd_stash_room(iface);
+        if (rx == NULL) {
+            return;
+        }
+        count = uct_srd_poll_ex(iface, rx, UCT_SRD_POLL_BATCH);
+        for (i = 0; i < count; ++i) {
+            uct_srd_stash_resolve(iface, &rx[i]);
+        }
+        iface->rx.stash_len += count;
+    } while (count > 0);
+}
+
+/* Handlers may stash more meanwhile: from a copy. */
+static unsigned uct_srd_poll_stash(uct_srd_iface_t *iface)
+{
+    uct_srd_rx_wc_t rx[UCT_SRD_POLL_BATCH];
+    unsigned count = ucs_min(iface->rx.stash_len, UCT_SRD_POLL_BATCH);
+    unsigned i;
+
+    memcpy(rx, iface->rx.stash, count * sizeof(*rx));
+    iface->rx.stash_len -= count;
+    memmove(iface->rx.stash, iface->rx.stash + count,
+            iface->rx.stash_len * sizeof(*rx));
 
     for (i = 0; i < count; ++i) {
-        if (rx[i].wc.wr_id & UCT_SRD_WR_ID_SEND) {
-            uct_srd_wc(iface, &rx[i].wc);
-        } else {
-            uct_srd_rx_slow(iface, &rx[i]);
-        }
+        uct_srd_any_wc(iface, &rx[i]); /* resolved: need not be stashed again */
     }
 
     return count;
 }
 
+/* Some peer's AH was given up: its messages are known by source GID alone. */
+static unsigned uct_srd_poll_blind(uct_srd_iface_t *iface)
+{
+    uct_srd_rx_wc_t rx[UCT_SRD_POLL_BATCH];
+    uct_srd_poll_t poll = {
+        .outer = iface->rx.poll,
+        .rx    = rx,
+        .count = uct_srd_poll_ex(iface, rx, iface->config.max_poll)
+    };
+    unsigned count      = poll.count;
+
+    iface->rx.poll = &poll;
+    while (poll.next < poll.count) {
+        uct_srd_any_wc(iface, &rx[poll.next++]);
+    }
+
+    iface->rx.poll = poll.outer;
+    return count;
+}
+
+static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
+{
+    struct ibv_wc wcs[UCT_SRD_POLL_BATCH], *wc;
+    uct_srd_poll_t poll;
+    int count;
+
+    count = ibv_poll_cq(iface->cq, iface->config.max_poll, wcs);
+    if (count <= 0) {
+        return 0;
+    }
+
+    poll.outer     = iface->rx.poll;
+    poll.wc        = wcs;
+    poll.rx        = NULL;
+    poll.next      = 0;
+    poll.count     = count;
+    iface->rx.poll = &poll;
+
+    do {
+        wc = &wcs[poll.next++];
+        if (wc->wr_id & UCT_SRD_WR_ID_SEND) {
+            uct_srd_tx_wc(iface, wc);
+        } else {
+            uct_srd_rx_wc(iface, wc);
+        }
+    } while (poll.next < poll.count);
+
+    iface->rx.poll = poll.outer;
+    return count;
+}
+
 unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
 {
-    struct ibv_wc wc[UCT_SRD_POLL_BATCH];
-    int count, i;
+    unsigned count;
 
-    if (ucs_unlikely(iface->rx.blind > 0) && (iface->cq_efa != NULL)) {
-        count = uct_srd_poll_ex(iface, iface->config.max_poll);
+    if (ucs_unlikely(iface->rx.stash_len > 0)) {
+        count = uct_srd_poll_stash(iface);
+    } else if (ucs_unlikely(iface->rx.blind > 0) && (iface->cq_efa != NULL)) {
+        count = uct_srd_poll_blind(iface);
     } else {
-        count = ibv_poll_cq(iface->cq, iface->config.max_poll, wc);
-        for (i = 0; i < count; ++i) {
-            uct_srd_wc(iface, &wc[i]);
-        }
+        count = uct_srd_poll_plain(iface);
     }
 
     if ((iface->rx.chain_len + iface->rx.missing) >= iface->config.rx_batch) {
         uct_srd_rx_refill(iface);
     }
 
-    return (count > 0) ? count : 0;
+    return count;
 }

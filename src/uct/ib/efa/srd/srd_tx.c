@@ -168,10 +168,6 @@ ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep)
         goto no_resource;
     }
 
-    if (peer->state == UCT_SRD_PEER_JOINED) {
-        return UCS_OK;
-    }
-
     if ((peer->state == UCT_SRD_PEER_LEAVING) && (peer->tx.byes > 0)) {
         goto no_resource; /* the remote must see them before what follows */
     }
@@ -185,7 +181,9 @@ ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep)
         return status;
     }
 
-    if (peer->state != UCT_SRD_PEER_JOINING) {
+    if (peer->state == UCT_SRD_PEER_JOINED) {
+        uct_srd_peer_tx_update(peer); /* the AH may be a new one */
+    } else if (peer->state != UCT_SRD_PEER_JOINING) {
         uct_srd_ctl_join(peer);
     }
 
