@@ -23,6 +23,7 @@
 #include "object.h"
 
 #include <infiniband/verbs.h>
+#include <time.h>
 
 #define RNR_INTERVAL_NS 1000000ull
 #define CHECK_PEER_NS   50000000ull
@@ -74,6 +75,7 @@ static void msg_put(softefa_qp_t *qp, softefa_msg_t *msg)
 
 static void waiting_add(softefa_qp_t *qp)
 {
+    atomic_store_explicit(&qp->waiting, qp->waiting + 1, memory_order_relaxed);
     if (atomic_fetch_add(&qp->dev->waiting, 1) == 0) {
         softefa_ticker_wake();
     }
@@ -81,6 +83,7 @@ static void waiting_add(softefa_qp_t *qp)
 
 static void waiting_sub(softefa_qp_t *qp)
 {
+    atomic_store_explicit(&qp->waiting, qp->waiting - 1, memory_order_relaxed);
     atomic_fetch_sub(&qp->dev->waiting, 1);
 }
 
@@ -298,8 +301,10 @@ static int rnr_status(softefa_qp_t *qp, softefa_msg_t *msg, uint64_t *now)
         }
     }
 
-    if (*now == 0) {
-        *now = softefa_now();
+    /* Most wait for ever: the cheap clock, of the same base, will do. */
+    if ((*now == 0) || (msg->deadline != UINT64_MAX)) {
+        *now = (msg->deadline == UINT64_MAX) ? softefa_now_coarse() :
+                                               softefa_now();
     }
     if (*now >= msg->deadline) {
         return SOFTEFA_STATUS_REMOTE_RNR;
@@ -558,12 +563,15 @@ void softefa_engine_flush(softefa_qp_t *qp, bool complete)
 
 void softefa_qp_doorbell(softefa_qp_t *qp)
 {
+    /* In a fork's child another thread's lock would stay taken for ever. */
     if (softefa_unlikely(!softefa_dev_valid(qp->dev))) {
         return;
     }
 
     pthread_mutex_lock(&qp->lock);
-    softefa_engine_fetch(qp);
+    if (softefa_likely(softefa_dev_valid(qp->dev))) {
+        softefa_engine_fetch(qp);
+    }
     pthread_mutex_unlock(&qp->lock);
 }
 
@@ -579,8 +587,11 @@ void softefa_dev_retry(softefa_dev_t *dev)
 
     for (link = dev->qps.next; link != &dev->qps; link = link->next) {
         qp = softefa_container_of(link, softefa_qp_t, link);
-        if (pthread_mutex_trylock(&qp->lock) == 0) {
-            softefa_engine_retry(qp);
+        if ((atomic_load_explicit(&qp->waiting, memory_order_relaxed) > 0) &&
+            (pthread_mutex_trylock(&qp->lock) == 0)) {
+            if (softefa_dev_valid(dev)) {
+                softefa_engine_retry(qp);
+            }
             pthread_mutex_unlock(&qp->lock);
         }
     }
@@ -599,4 +610,30 @@ void softefa_dev_progress(softefa_dev_t *dev)
         atomic_store_explicit(&dev->polled, true, memory_order_relaxed);
         softefa_dev_retry(dev);
     }
+}
+
+bool softefa_dev_quiesce(softefa_dev_t *dev)
+{
+    struct timespec until;
+    softefa_link_t *link;
+    softefa_qp_t *qp;
+    bool quiet = true;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    ++until.tv_sec;
+    if (pthread_mutex_timedlock(&dev->lock, &until) != 0) {
+        return false;
+    }
+
+    for (link = dev->qps.next; link != &dev->qps; link = link->next) {
+        qp = softefa_container_of(link, softefa_qp_t, link);
+        if (pthread_mutex_timedlock(&qp->lock, &until) == 0) {
+            pthread_mutex_unlock(&qp->lock);
+        } else {
+            quiet = false;
+        }
+    }
+
+    pthread_mutex_unlock(&dev->lock);
+    return quiet;
 }

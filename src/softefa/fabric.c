@@ -28,6 +28,9 @@ softefa_fabric_t softefa_fabric = {
 
 static pthread_mutex_t attach_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Of user and fabric name, for the GIDs; 0: not computed yet. */
+static _Atomic uint64_t fabric_name_hash;
+
 /* Until when (ns) a process need not be asked for again. */
 static _Atomic uint64_t alive_until[SOFTEFA_MAX_PROCS];
 
@@ -137,12 +140,22 @@ static bool fabric_others(int lock_fd)
                      SOFTEFA_MAX_PROCS) != 0;
 }
 
-static uint64_t coarse_now(void)
+static uint64_t clock_now(clockid_t clock)
 {
     struct timespec ts;
 
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+    clock_gettime(clock, &ts);
     return ((uint64_t)ts.tv_sec * 1000000000) + ts.tv_nsec;
+}
+
+uint64_t softefa_now(void)
+{
+    return clock_now(CLOCK_MONOTONIC);
+}
+
+uint64_t softefa_now_coarse(void)
+{
+    return clock_now(CLOCK_MONOTONIC_COARSE);
 }
 
 bool softefa_proc_alive(uint32_t slot, bool now)
@@ -153,7 +166,7 @@ bool softefa_proc_alive(uint32_t slot, bool now)
         return true;
     }
 
-    time = coarse_now();
+    time = softefa_now_coarse();
     if (!now && (time < atomic_load_explicit(&alive_until[slot],
                                              memory_order_relaxed))) {
         return true;
@@ -352,14 +365,21 @@ static uint64_t hash_string(uint64_t hash, const char *text)
     return hash;
 }
 
+/* Computed once: a process that changes its user keeps its fabric. */
 static uint64_t fabric_hash(void)
 {
     const softefa_options_t *options = softefa_options();
+    uint64_t hash                    = fabric_name_hash;
     char text[32];
 
-    snprintf(text, sizeof(text), "%u/", (unsigned)geteuid());
-    return hash_string(hash_string(0xcbf29ce484222325ull, text),
-                       (options != NULL) ? options->fabric : "");
+    if (hash == 0) {
+        snprintf(text, sizeof(text), "%u/", (unsigned)geteuid());
+        hash = hash_string(hash_string(0xcbf29ce484222325ull, text),
+                           (options != NULL) ? options->fabric : "");
+        fabric_name_hash = hash;
+    }
+
+    return hash;
 }
 
 /* A link local address as the hardware's: an EUI-64 made from a locally
@@ -612,19 +632,40 @@ static int fabric_take_slot(softefa_fabric_t *fabric)
     return 0;
 }
 
+/* exit() may come from a signal handler that interrupted the lock's owner. Then
+ * all is left as by a killed process, for others to reclaim. */
+static bool fabric_lock_at_exit(pthread_mutex_t *mutex)
+{
+    struct timespec until;
+    int ret;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    ++until.tv_sec;
+    ret = pthread_mutex_timedlock(mutex, &until);
+    if (ret == EOWNERDEAD) {
+        pthread_mutex_consistent(mutex);
+        softefa_object_repair();
+        ret = 0;
+    }
+
+    return ret == 0;
+}
+
 /* Releases what this process has; the last one out removes the directory. */
 static void fabric_detach(softefa_fabric_t *fabric)
 {
-    if (file_lock(fabric->lock_fd, F_OFD_SETLKW, F_WRLCK, 0, 1) == 0) {
-        softefa_admin_lock();
-        softefa_object_reap(fabric->slot);
-        fabric->shm->proc[fabric->slot].state = SOFTEFA_STATE_FREE;
-        softefa_admin_unlock();
-        if (!fabric_others(fabric->lock_fd)) {
-            fabric_clean_dir(fabric);
-            unlinkat(fabric->dir_fd, "lock", 0);
-            rmdir(fabric->dir);
-        }
+    if ((file_lock(fabric->lock_fd, F_OFD_SETLKW, F_WRLCK, 0, 1) != 0) ||
+        !fabric_lock_at_exit(&fabric->shm->admin.mutex)) {
+        return;
+    }
+
+    softefa_object_reap(fabric->slot);
+    fabric->shm->proc[fabric->slot].state = SOFTEFA_STATE_FREE;
+    softefa_admin_unlock();
+    if (!fabric_others(fabric->lock_fd)) {
+        fabric_clean_dir(fabric);
+        unlinkat(fabric->dir_fd, "lock", 0);
+        rmdir(fabric->dir);
     }
 }
 
@@ -678,6 +719,7 @@ err:
 static void fabric_fork_child(void)
 {
     pthread_mutex_init(&attach_lock, NULL);
+    fabric_name_hash = 0;
     if (softefa_fabric.shm != NULL) {
         softefa_ticker_fork_child();
         softefa_event_fork_child();
@@ -720,15 +762,18 @@ const char *softefa_fabric_dir(void)
     return (softefa_fabric_attach() == 0) ? softefa_fabric.dir : NULL;
 }
 
-/* The mapping stays: other libraries' destructors may still poll a CQ. */
+/* The mapping stays: other libraries' destructors may still poll a CQ, other
+ * threads may ring a doorbell. From the new epoch on they find no device. */
 static __attribute__((destructor)) void fabric_exit(void)
 {
-    pthread_mutex_lock(&attach_lock);
-    if (softefa_fabric.shm != NULL) {
-        softefa_ticker_stop();
-        ++softefa_fabric.epoch;
-        fabric_detach(&softefa_fabric);
-        fabric_close(&softefa_fabric);
+    if ((softefa_fabric.shm == NULL) || !fabric_lock_at_exit(&attach_lock)) {
+        return;
     }
+
+    ++softefa_fabric.epoch;
+    if (softefa_ticker_stop()) {
+        fabric_detach(&softefa_fabric);
+    }
+    fabric_close(&softefa_fabric);
     pthread_mutex_unlock(&attach_lock);
 }

@@ -247,7 +247,7 @@ typedef struct {
 /* This process's attachment. */
 typedef struct {
     softefa_shm_t *shm;                      /* NULL: not attached */
-    uint32_t      epoch;                     /* grows when fork detaches us */
+    _Atomic uint32_t epoch;                  /* grows at fork and at exit */
     uint32_t      slot;
     int           dir_fd, lock_fd, mem_fd;
     char          dir[96];

@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define MR_INDEX_MASK ((1u << SOFTEFA_MR_INDEX_BITS) - 1)
 
@@ -30,14 +29,6 @@ static_assert(SOFTEFA_TABLE_AH <= SOFTEFA_AH_UNKNOWN + 1, "AHN is 16 bits");
 static softefa_shm_dev_t *shm_dev(unsigned index)
 {
     return &softefa_fabric.shm->dev[index];
-}
-
-uint64_t softefa_now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ((uint64_t)ts.tv_sec * 1000000000) + ts.tv_nsec;
 }
 
 /*

@@ -97,6 +97,7 @@ struct softefa_qp {
     uint32_t         sq_psn;
     uint32_t         max_inline;
     bool             doorbell_error; /* already said */
+    _Atomic uint32_t waiting;        /* of dev->waiting; written under lock */
     softefa_link_t   link;
 
     pthread_mutex_t  lock;           /* everything below */
@@ -143,7 +144,8 @@ static inline void softefa_list_del(softefa_link_t *link)
 /* False in the child of a fork and after exit: its memory is not ours. */
 static inline bool softefa_dev_valid(const softefa_dev_t *dev)
 {
-    return dev->epoch == softefa_fabric.epoch;
+    return dev->epoch == atomic_load_explicit(&softefa_fabric.epoch,
+                                              memory_order_relaxed);
 }
 
 /* xorshift64*: good enough for keys and orders, one word of state. */
@@ -155,8 +157,9 @@ static inline uint64_t softefa_random(uint64_t *state)
     return *state * 0x2545f4914f6cdd1dull;
 }
 
-/* ns, monotonic. */
+/* ns, monotonic; coarse: cheaper, up to 10 ms behind. */
 uint64_t softefa_now(void);
+uint64_t softefa_now_coarse(void);
 
 enum {
     SOFTEFA_CHANNEL_NAME = 16        /* "ev<n>" */
@@ -261,13 +264,17 @@ void softefa_engine_send_held(softefa_qp_t *qp, softefa_msg_t *msg);
 /* engine.c: retries what waits in all QPs of dev. */
 void softefa_dev_retry(softefa_dev_t *dev);
 
+/* engine.c: waits, a second at most, until no engine of dev runs. */
+bool softefa_dev_quiesce(softefa_dev_t *dev);
+
 /* ticker.c: dev has messages that wait; make sure somebody looks. */
 void softefa_ticker_wake(void);
 void softefa_ticker_add(softefa_dev_t *dev);
 void softefa_ticker_remove(softefa_dev_t *dev);
 
-/* The device goes away: no tick runs afterwards. */
-void softefa_ticker_stop(void);
+/* The devices go away, after the epoch has changed: no engine runs afterwards.
+ * False: one is still running, perhaps interrupted by who calls this. */
+bool softefa_ticker_stop(void);
 
 /* In the child of a fork, whose only thread is the caller. */
 void softefa_ticker_fork_child(void);

@@ -136,11 +136,19 @@ static void ticker_forget_all(void)
     }
 }
 
-void softefa_ticker_stop(void)
+bool softefa_ticker_stop(void)
 {
+    bool quiet = true;
+    softefa_link_t *link;
+
     pthread_mutex_lock(&ticker_lock);
+    for (link = ticker_devs.next; link != &ticker_devs; link = link->next) {
+        quiet &= softefa_dev_quiesce(softefa_container_of(link, softefa_dev_t,
+                                                          link));
+    }
     ticker_forget_all();
     pthread_mutex_unlock(&ticker_lock);
+    return quiet;
 }
 
 void softefa_ticker_fork_child(void)
