@@ -507,7 +507,9 @@ TEST_F(test_window, more_peers_than_room)
     /* An interface that finds no room counts in private */
     uct_efa_window_iface_t *late = uct_efa_window_iface_get("y:1", own_gid, 2);
     ++late->tx_msgs;
-    ++uct_efa_window_peer_get(late, remote_gid, 1)->tx_msgs;
+    uct_efa_window_peer_t *late_peer = uct_efa_window_peer_get(late, remote_gid,
+                                                               1);
+    ++late_peer->tx_msgs;
 
     EXPECT_GT(different.size(), 10000u);
     EXPECT_LT(different.size(), size_t(count));
@@ -530,6 +532,7 @@ TEST_F(test_window, more_peers_than_room)
     for (auto peer : peers) {
         uct_efa_window_peer_put(iface, peer);
     }
+    uct_efa_window_peer_put(late, late_peer);
     uct_efa_window_iface_put(iface);
     uct_efa_window_iface_put(late);
     uct_efa_window_close();

@@ -438,9 +438,9 @@ static void uct_efa_window_record_show(efa_window_record_t *rec)
 
 static void uct_efa_window_record_hide(efa_window_record_t *rec)
 {
+    /* An exchange: what is written afterwards stays behind it */
     if ((rec->gen % 2) == 0) {
-        __atomic_store_n(&rec->gen, rec->gen + 1, __ATOMIC_RELAXED);
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        __atomic_exchange_n(&rec->gen, rec->gen + 1, __ATOMIC_ACQ_REL);
     }
 }
 
