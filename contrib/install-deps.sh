@@ -51,10 +51,11 @@ if ! command -v dpkg-query > /dev/null; then
 fi
 
 missing=()
-# dpkg-query replaces the ${...}, not the shell
+# dpkg-query replaces the ${...}, not the shell; it fails if one is unknown
 # shellcheck disable=SC2016
 installed=" $(dpkg-query -W -f '${db:Status-Status}:${Package}\n' \
-    "${packages[@]}" 2> /dev/null | sed -n 's/^installed://p' | tr '\n' ' ')"
+    "${packages[@]}" 2> /dev/null | sed -n 's/^installed://p' | tr '\n' ' ' ||
+    true)"
 for package in "${packages[@]}"; do
     case $installed in
     *" $package "*) ;;
