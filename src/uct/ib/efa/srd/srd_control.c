@@ -351,6 +351,10 @@ static void uct_srd_ctl_ext_req(uct_srd_peer_t *peer)
         uct_srd_peer_tx_update(peer);
     }
 
+    if (uct_srd_peer_ah_get(peer) != UCS_OK) {
+        return; /* EXT_REQ comes again */
+    }
+
     if (peer->tx.una.una == peer->tx.psn) {
         uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_ACK, 0);
         return;
