@@ -130,7 +130,7 @@ printf '%-26s %-14s %13s %13s\n' "" "" "bytes sent by" "bytes counted"
 printf '%-26s %-14s %13s %13s   %s\n' "program" "result" "the program" \
     "by srd" "over SRD?"
 
-count=50000
+count=20000
 for size in 8 1024 8000; do
     result=$(perftest tag_lat $size $count)
     # iterations, then the typical, average and overall latency
