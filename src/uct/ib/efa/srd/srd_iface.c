@@ -10,7 +10,8 @@
 #define UCT_SRD_OVERHEAD 80e-9
 
 ucs_config_field_t uct_srd_iface_config_table[] = {
-    {"", "", NULL, ucs_offsetof(uct_srd_iface_config_t, super),
+    /* A peer that fails is said once, with the cause, where users see it */
+    {"", "FAILURE=warn", NULL, ucs_offsetof(uct_srd_iface_config_t, super),
      UCS_CONFIG_TYPE_TABLE(uct_iface_config_table)},
 
     {"SEG_SIZE", "inf",
