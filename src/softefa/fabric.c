@@ -1,6 +1,5 @@
 /*
- * Attaching to the fabric's shared memory, liveness of its processes, the
- * heap for rings. Picture and rules: fabric.h.
+ * Attaching to the fabric and leaving it. Picture and rules: fabric.h.
  */
 #define _GNU_SOURCE
 #include "fabric.h"
@@ -19,8 +18,6 @@
 #include <time.h>
 
 #define FABRIC_MAGIC    0x534f4654454641ull       /* "SOFTEFA" */
-#define ALIVE_FOR_NS    20000000ull
-#define SLOT_BYTE(_slot) (1 + (off_t)(_slot))
 
 softefa_fabric_t softefa_fabric = {
     .dir_fd = -1, .lock_fd = -1, .mem_fd = -1
@@ -30,9 +27,6 @@ static pthread_mutex_t attach_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Of user and fabric name, for the GIDs; 0: not computed yet. */
 static _Atomic uint64_t fabric_name_hash;
-
-/* Until when (ns) a process need not be asked for again. */
-static _Atomic uint64_t alive_until[SOFTEFA_MAX_PROCS];
 
 /* A number that differs whenever the layout of the shared memory does. */
 static uint64_t fabric_layout(void)
@@ -65,296 +59,12 @@ static uint64_t fabric_layout(void)
     return hash;
 }
 
-/*
- * Locks
- */
-
-void softefa_lock_setup(softefa_lock_t *lock)
-{
-    pthread_mutexattr_t attr;
-
-    if (lock->ready) {
-        return;
-    }
-
-    pthread_mutexattr_init(&attr);
-    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-    pthread_mutex_init(&lock->mutex, &attr);
-    pthread_mutexattr_destroy(&attr);
-    lock->ready = 1;
-}
-
-bool softefa_lock_slow(softefa_lock_t *lock, int ret)
-{
-    /* Nothing else can come back: a lock is made consistent at once, so it
-     * never becomes unrecoverable, and no thread takes one twice. */
-    if (ret != EOWNERDEAD) {
-        softefa_error("a lock of fabric %s is damaged (%s); end its processes "
-                      "and start again", softefa_fabric.dir, strerror(ret));
-        return true;
-    }
-
-    pthread_mutex_consistent(&lock->mutex);
-    return true;
-}
-
-void softefa_admin_lock(void)
-{
-    if (softefa_lock(&softefa_fabric.shm->admin)) {
-        softefa_object_repair();
-    }
-}
-
-void softefa_admin_unlock(void)
-{
-    softefa_unlock(&softefa_fabric.shm->admin);
-}
-
-/*
- * Locks of the lock file
- */
-
-static int file_lock(int fd, int command, int type, off_t start, off_t length)
-{
-    struct flock lock = {
-        .l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = length
-    };
-    int ret;
-
-    do {
-        ret = fcntl(fd, command, &lock);
-    } while ((ret < 0) && (errno == EINTR));
-
-    if (ret < 0) {
-        return errno;
-    }
-
-    return ((command == F_OFD_GETLK) && (lock.l_type != F_UNLCK)) ? EAGAIN : 0;
-}
-
 /* Whether another process than this one holds a slot. */
 static bool fabric_others(int lock_fd)
 {
-    return file_lock(lock_fd, F_OFD_GETLK, F_WRLCK, SLOT_BYTE(0),
-                     SOFTEFA_MAX_PROCS) != 0;
+    return softefa_file_lock(lock_fd, F_OFD_GETLK, F_WRLCK,
+                             SOFTEFA_SLOT_BYTE(0), SOFTEFA_MAX_PROCS) != 0;
 }
-
-static uint64_t clock_now(clockid_t clock)
-{
-    struct timespec ts;
-
-    clock_gettime(clock, &ts);
-    return ((uint64_t)ts.tv_sec * 1000000000) + ts.tv_nsec;
-}
-
-uint64_t softefa_now(void)
-{
-    return clock_now(CLOCK_MONOTONIC);
-}
-
-uint64_t softefa_now_coarse(void)
-{
-    return clock_now(CLOCK_MONOTONIC_COARSE);
-}
-
-bool softefa_proc_alive(uint32_t slot, bool now)
-{
-    uint64_t time;
-
-    if (slot == softefa_fabric.slot) {
-        return true;
-    }
-
-    time = softefa_now_coarse();
-    if (!now && (time < atomic_load_explicit(&alive_until[slot],
-                                             memory_order_relaxed))) {
-        return true;
-    }
-
-    if (file_lock(softefa_fabric.lock_fd, F_OFD_GETLK, F_WRLCK,
-                  SLOT_BYTE(slot), 1) == 0) {
-        atomic_store_explicit(&alive_until[slot], 0, memory_order_relaxed);
-        return false;
-    }
-
-    atomic_store_explicit(&alive_until[slot], time + ALIVE_FOR_NS,
-                          memory_order_relaxed);
-    return true;
-}
-
-unsigned softefa_fabric_reap(void)
-{
-    softefa_shm_t *shm = softefa_fabric.shm;
-    unsigned count     = 0;
-    uint32_t slot;
-
-    for (slot = 0; slot < shm->num_procs; ++slot) {
-        if ((shm->proc[slot].state != SOFTEFA_STATE_FREE) &&
-            !softefa_proc_alive(slot, true)) {
-            softefa_object_reap(slot);
-            shm->proc[slot].state = SOFTEFA_STATE_FREE;
-            ++count;
-        }
-    }
-
-    return count;
-}
-
-/*
- * Memory
- */
-
-int softefa_fabric_back(uint64_t offset, uint64_t size)
-{
-    int ret;
-
-    do {
-        ret = fallocate(softefa_fabric.mem_fd, 0, offset, size);
-    } while ((ret < 0) && (errno == EINTR));
-
-    if (ret < 0) {
-        softefa_error("no memory for a queue or table in %s (%s); enlarge "
-                      "/dev/shm (docker run --shm-size=1g)",
-                      softefa_fabric.dir, strerror(errno));
-        return ENOMEM;
-    }
-
-    return 0;
-}
-
-void softefa_fabric_unback(uint64_t offset, uint64_t size)
-{
-    if (fallocate(softefa_fabric.mem_fd,
-                  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
-                  size) < 0) {
-        /* An old kernel: at least the next owner finds zeros. */
-        memset(softefa_at(offset), 0, size);
-    }
-}
-
-static uint64_t heap_page_units(void)
-{
-    return sysconf(_SC_PAGESIZE) / SOFTEFA_HEAP_UNIT;
-}
-
-static bool heap_unit_used(uint64_t unit)
-{
-    return (softefa_fabric.shm->heap_map[unit / 64] >> (unit % 64)) & 1;
-}
-
-static void heap_mark(uint64_t first, uint64_t count, bool used)
-{
-    uint64_t *map = softefa_fabric.shm->heap_map;
-    uint64_t unit;
-
-    for (unit = first; unit < first + count; ++unit) {
-        if (used) {
-            map[unit / 64] |= 1ull << (unit % 64);
-        } else {
-            map[unit / 64] &= ~(1ull << (unit % 64));
-        }
-    }
-}
-
-/* First fit above `from`. Returns SOFTEFA_HEAP_UNITS if there is none. */
-static uint64_t heap_find(uint64_t from, uint64_t count, uint64_t align)
-{
-    uint64_t unit = from, length;
-
-    while (unit + count <= SOFTEFA_HEAP_UNITS) {
-        if ((unit % 64 == 0) &&
-            (softefa_fabric.shm->heap_map[unit / 64] == UINT64_MAX)) {
-            unit += 64;
-            continue;
-        }
-
-        for (length = 0; length < count; ++length) {
-            if (heap_unit_used(unit + length)) {
-                break;
-            }
-        }
-        if (length == count) {
-            return unit;
-        }
-
-        unit = (unit + length + align) / align * align;
-    }
-
-    return SOFTEFA_HEAP_UNITS;
-}
-
-int softefa_heap_alloc(softefa_extent_t *extent, uint64_t size)
-{
-    softefa_shm_t *shm = softefa_fabric.shm;
-    uint64_t align     = heap_page_units();
-    uint64_t count     = (size + SOFTEFA_HEAP_UNIT - 1) / SOFTEFA_HEAP_UNIT;
-    uint64_t unit;
-    int ret;
-
-    count = (count + align - 1) / align * align;
-    unit  = heap_find(shm->heap_next, count, align);
-    if ((unit == SOFTEFA_HEAP_UNITS) && (softefa_fabric_reap() > 0)) {
-        unit = heap_find(shm->heap_next, count, align);
-    }
-    if (unit == SOFTEFA_HEAP_UNITS) {
-        return ENOMEM;
-    }
-
-    extent->offset = offsetof(softefa_shm_t, heap) + unit * SOFTEFA_HEAP_UNIT;
-    extent->size   = count * SOFTEFA_HEAP_UNIT;
-    heap_mark(unit, count, true);
-    if (unit == shm->heap_next) {
-        shm->heap_next = unit + count;
-    }
-
-    ret = softefa_fabric_back(extent->offset, extent->size);
-    if (ret != 0) {
-        softefa_heap_free(extent);
-    }
-
-    return ret;
-}
-
-void softefa_heap_free(softefa_extent_t *extent)
-{
-    softefa_shm_t *shm = softefa_fabric.shm;
-    uint64_t unit;
-
-    if (extent->offset == 0) {
-        return;
-    }
-
-    unit = (extent->offset - offsetof(softefa_shm_t, heap)) /
-           SOFTEFA_HEAP_UNIT;
-    softefa_fabric_unback(extent->offset, extent->size);
-    heap_mark(unit, extent->size / SOFTEFA_HEAP_UNIT, false);
-    if (unit < shm->heap_next) {
-        shm->heap_next = unit;
-    }
-    extent->offset = 0;
-    extent->size   = 0;
-}
-
-void softefa_heap_clear(void)
-{
-    memset(softefa_fabric.shm->heap_map, 0,
-           sizeof(softefa_fabric.shm->heap_map));
-    softefa_fabric.shm->heap_next = 0;
-}
-
-void softefa_heap_mark(const softefa_extent_t *extent)
-{
-    if (extent->offset != 0) {
-        heap_mark((extent->offset - offsetof(softefa_shm_t, heap)) /
-                  SOFTEFA_HEAP_UNIT,
-                  extent->size / SOFTEFA_HEAP_UNIT, true);
-    }
-}
-
-/*
- * Attach and detach
- */
 
 static uint64_t hash_string(uint64_t hash, const char *text)
 {
@@ -467,7 +177,7 @@ static int fabric_lock_dir(softefa_fabric_t *fabric)
         return ret;
     }
 
-    ret = file_lock(fabric->lock_fd, F_OFD_SETLKW, F_WRLCK, 0, 1);
+    ret = softefa_file_lock(fabric->lock_fd, F_OFD_SETLKW, F_WRLCK, 0, 1);
     if (ret != 0) {
         softefa_error("cannot lock %s/lock: %s", fabric->dir, strerror(ret));
         return ret;
@@ -510,10 +220,12 @@ static void fabric_clean_dir(softefa_fabric_t *fabric)
     }
 }
 
+/* Memory that can be written can be read. Without PROT_READ valgrind does not
+ * search these gigabytes, mostly holes, for pointers when a process ends. */
 static int fabric_map(softefa_fabric_t *fabric, uint64_t size)
 {
-    void *ptr = softefa_sys_mmap(size, PROT_READ | PROT_WRITE,
-                                 MAP_SHARED | MAP_NORESERVE, fabric->mem_fd);
+    void *ptr = softefa_sys_mmap(size, PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+                                 fabric->mem_fd);
 
     if (ptr == MAP_FAILED) {
         softefa_error("cannot map %s/mem, %llu MiB: %s; is there a limit on "
@@ -603,8 +315,8 @@ static int fabric_take_slot(softefa_fabric_t *fabric)
     uint32_t slot;
 
     for (slot = 0; slot < SOFTEFA_MAX_PROCS; ++slot) {
-        if (file_lock(fabric->lock_fd, F_OFD_SETLK, F_WRLCK, SLOT_BYTE(slot),
-                      1) == 0) {
+        if (softefa_file_lock(fabric->lock_fd, F_OFD_SETLK, F_WRLCK,
+                              SOFTEFA_SLOT_BYTE(slot), 1) == 0) {
             break;
         }
     }
@@ -654,7 +366,8 @@ static bool fabric_lock_at_exit(pthread_mutex_t *mutex)
 /* Releases what this process has; the last one out removes the directory. */
 static void fabric_detach(softefa_fabric_t *fabric)
 {
-    if ((file_lock(fabric->lock_fd, F_OFD_SETLKW, F_WRLCK, 0, 1) != 0) ||
+    if ((softefa_file_lock(fabric->lock_fd, F_OFD_SETLKW, F_WRLCK, 0,
+                           1) != 0) ||
         !fabric_lock_at_exit(&fabric->shm->admin.mutex)) {
         return;
     }
@@ -698,7 +411,7 @@ static int fabric_open(softefa_fabric_t *fabric)
         goto err_unmap;
     }
 
-    file_lock(fabric->lock_fd, F_OFD_SETLK, F_UNLCK, 0, 1);
+    softefa_file_lock(fabric->lock_fd, F_OFD_SETLK, F_UNLCK, 0, 1);
 
     /* Where Yama restricts process_vm_*, let this user's processes in. */
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);

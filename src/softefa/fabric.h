@@ -37,6 +37,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 enum {
     SOFTEFA_LAYOUT_VERSION = 1,
@@ -125,7 +126,7 @@ typedef struct {
     uint64_t          cookie;
     uint32_t          channel;               /* index + 1, 0: none */
     uint16_t          with_sgid;
-    uint16_t          refs;                  /* QPs that use it, twice if both */
+    uint16_t          refs;                  /* QPs' send and receive queues */
     softefa_extent_t  extent;
 
     /* Under the lock. */
@@ -265,6 +266,13 @@ const char *softefa_fabric_dir(void);
 /* GID of device `index` in the fabric that the options name. Needs no
  * attachment; equal in all processes of the fabric. */
 void softefa_fabric_gid(unsigned index, uint8_t gid[16]);
+
+/* fcntl(): lock or ask for bytes of the lock file. Returns 0 or an errno;
+ * F_OFD_GETLK: EAGAIN if another process holds one of them. */
+int softefa_file_lock(int fd, int command, int type, off_t start,
+                      off_t length);
+
+#define SOFTEFA_SLOT_BYTE(_slot) (1 + (off_t)(_slot))
 
 /* Index of the device with this GID, or SOFTEFA_NO_DEVICE. */
 unsigned softefa_fabric_find(const uint8_t gid[16]);

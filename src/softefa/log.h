@@ -1,8 +1,8 @@
 /*
  * One line on stderr for what a user must know: cause and what to do next.
- * A single write(2), so that lines of several ranks do not mix, and a bare one,
- * as the function is a cancellation point and the caller may hold locks. Nothing
- * is printed in normal operation.
+ * A single write(2), so that lines of several ranks do not mix, and a bare
+ * one, as the function is a cancellation point and the caller may hold locks.
+ * Nothing is printed in normal operation.
  */
 #ifndef SOFTEFA_LOG_H
 #define SOFTEFA_LOG_H

@@ -17,6 +17,9 @@
 #include "fabric.h"
 #include "io_defs.h"
 
+#include <string.h>
+#include <unistd.h>
+
 #define softefa_likely(_x)   __builtin_expect(!!(_x), 1)
 #define softefa_unlikely(_x) __builtin_expect(!!(_x), 0)
 
@@ -67,7 +70,7 @@ struct softefa_cq {
 typedef enum {
     SOFTEFA_MSG_FREE,
     SOFTEFA_MSG_HELD,                /* by the reorder option, not sent yet */
-    SOFTEFA_MSG_DONE,                /* by the reorder option, CQE not written */
+    SOFTEFA_MSG_DONE,                /* by the reorder option, no CQE yet */
     SOFTEFA_MSG_RNR                  /* waits for the destination's RQ */
 } softefa_msg_state_t;
 
@@ -119,6 +122,21 @@ struct softefa_qp {
     uint64_t         random;
 };
 
+static inline uint64_t softefa_page_size(void)
+{
+    return sysconf(_SC_PAGESIZE);
+}
+
+static inline uint64_t softefa_page_align(uint64_t size)
+{
+    return (size + softefa_page_size() - 1) & ~(softefa_page_size() - 1);
+}
+
+static inline bool softefa_is_pow2(uint32_t value)
+{
+    return (value != 0) && ((value & (value - 1)) == 0);
+}
+
 static inline void softefa_list_init(softefa_link_t *head)
 {
     head->prev = head->next = head;
@@ -169,17 +187,19 @@ enum {
  * PD of this file. Under the admin lock. */
 int softefa_pd_hold(softefa_dev_t *dev, uint16_t pdn, int count);
 
-/* Counts obj's reference of its PD anew. False: it has none. */
-bool softefa_pd_repair(softefa_shm_dev_t *dev, const softefa_shm_obj_t *obj,
-                       uint16_t pdn);
-
-/* queue.c, under the admin lock: what a dead process's queue still has; the
- * heap map and the counts of queues, made anew. */
+/* qps.c, cqs.c, under the admin lock: takes a queue out of service and gives
+ * its memory back. */
 void softefa_qp_reap(softefa_shm_dev_t *dev, softefa_shm_qp_t *qp);
 void softefa_cq_reap(softefa_shm_cq_t *cq);
-void softefa_queue_repair(softefa_shm_dev_t *dev);
 
-/* object.c: the region that covers [addr, addr + length) and has all of
+/* channel.c: drops a reference, under the admin lock. */
+void softefa_channel_put(softefa_shm_channel_t *shm);
+
+/* channel.c: takes the events with this cookie out of the channel, as the
+ * kernel does when a CQ is destroyed. Returns how many. */
+uint32_t softefa_channel_purge(softefa_channel_t *channel, uint64_t cookie);
+
+/* mr.c: the region that covers [addr, addr + length) and has all of
  * `access`, in `pdn`; NULL if there is none. addr is an IOVA. */
 const softefa_shm_mr_t *
 softefa_mr_find(const softefa_shm_dev_t *dev, uint32_t lkey, uint16_t pdn,
@@ -217,11 +237,26 @@ void softefa_rq_lock(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev);
 void softefa_engine_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                              int status);
 
-/* Under qp->lock: fetch what the doorbell announces; retry what waits; end all
- * with status 1 (ERR) or without completions (RESET, destroy). */
+/* engine.c, under qp->lock: fetch what the doorbell announces; end all with
+ * status 1 (ERR) or without completions (RESET, destroy). */
 void softefa_engine_fetch(softefa_qp_t *qp);
-void softefa_engine_retry(softefa_qp_t *qp);
 void softefa_engine_flush(softefa_qp_t *qp, bool complete);
+
+/* validate.c: a softefa_status_t. */
+int softefa_validate(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
+int softefa_validate_ah(const softefa_qp_t *qp, uint16_t ahn);
+
+/* flight.c, under qp->lock: keep a message (with a status: its completion) for
+ * the reorder option; keep it until the receiver has a request. False: it
+ * cannot be kept. */
+bool softefa_flight_hold(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                         int status);
+bool softefa_flight_rnr(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
+
+/* Send a held message, or complete it; try what waits; end all that waits. */
+void softefa_flight_release(softefa_qp_t *qp, softefa_msg_t *msg);
+void softefa_flight_retry(softefa_qp_t *qp);
+void softefa_flight_flush(softefa_qp_t *qp, bool complete);
 
 /* deliver.c: performs the message. A softefa_status_t, AGAIN if the receiver
  * has no descriptor (SRD only). */
@@ -257,9 +292,6 @@ int softefa_copy_from(uint32_t slot, const struct iovec *local,
  * (`poll` false) or of some (true). */
 void softefa_reorder_hold(softefa_qp_t *qp, softefa_msg_t *msg);
 void softefa_reorder_release(softefa_qp_t *qp, bool poll);
-
-/* engine.c, for reorder.c: send a held message, or complete it. */
-void softefa_engine_send_held(softefa_qp_t *qp, softefa_msg_t *msg);
 
 /* engine.c: retries what waits in all QPs of dev. */
 void softefa_dev_retry(softefa_dev_t *dev);

@@ -38,6 +38,6 @@ void softefa_reorder_release(softefa_qp_t *qp, bool poll)
 
     /* A pick may come back as DONE, once. */
     while (qp->num_held > keep) {
-        softefa_engine_send_held(qp, reorder_pick(qp));
+        softefa_flight_release(qp, reorder_pick(qp));
     }
 }

@@ -1,0 +1,256 @@
+/*
+ * Messages that could not be finished at once. Each is copied into a slot of
+ * qp->flight, as the hardware keeps it in its own memory: libefa reuses an SQ
+ * entry only after the completion, so sq_size slots are enough.
+ *
+ * RNR: the messages that wait for one destination form a list in their order,
+ * so a retry costs one look per destination. SRD has no order: other messages
+ * go on. A retry count of 7 waits for ever, n < 7 for n intervals of
+ * RNR_INTERVAL_NS.
+ */
+#define _GNU_SOURCE
+#include "object.h"
+
+#define RNR_INTERVAL_NS 1000000ull
+#define CHECK_PEER_NS   50000000ull
+
+static void waiting_add(softefa_qp_t *qp)
+{
+    atomic_store_explicit(&qp->waiting, qp->waiting + 1, memory_order_relaxed);
+    if (atomic_fetch_add(&qp->dev->waiting, 1) == 0) {
+        softefa_ticker_wake();
+    }
+}
+
+static void waiting_sub(softefa_qp_t *qp)
+{
+    atomic_store_explicit(&qp->waiting, qp->waiting - 1, memory_order_relaxed);
+    atomic_fetch_sub(&qp->dev->waiting, 1);
+}
+
+static softefa_msg_t *msg_get(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
+{
+    const softefa_shm_dev_t *dev = qp->dev->shm;
+    softefa_msg_t *msg           = qp->free;
+
+    if (msg != NULL) {
+        qp->free = msg->next;
+    } else {
+        /* Also when the application broke libefa's limit by itself. */
+        if (qp->num_flight == qp->sq_size) {
+            return NULL;
+        }
+        msg = &qp->flight[qp->num_flight++];
+    }
+
+    memcpy(&msg->wqe, wqe, 1u << qp->wqe_shift);
+    msg->next          = NULL;
+    msg->ah_generation = (wqe->ahn < dev->table[SOFTEFA_KIND_AH].backed) ?
+                         dev->ah[wqe->ahn].generation : 0;
+    waiting_add(qp);
+    return msg;
+}
+
+static void msg_put(softefa_qp_t *qp, softefa_msg_t *msg)
+{
+    msg->state = SOFTEFA_MSG_FREE;
+    msg->next  = qp->free;
+    qp->free   = msg;
+    waiting_sub(qp);
+}
+
+/* Sends a copy held in a flight slot, which this consumes. */
+static void msg_finish(softefa_qp_t *qp, softefa_msg_t *msg, int status)
+{
+    if (qp->reorder > 0) {
+        msg->state  = SOFTEFA_MSG_DONE;
+        msg->status = status;
+        softefa_reorder_hold(qp, msg);
+        return;
+    }
+
+    softefa_engine_complete(qp, &msg->wqe, status);
+    msg_put(qp, msg);
+}
+
+/* An AH destroyed under a waiting message flushes it. */
+static bool msg_ah_valid(softefa_qp_t *qp, const softefa_msg_t *msg)
+{
+    return (softefa_validate_ah(qp, msg->wqe.ahn) == SOFTEFA_STATUS_OK) &&
+           (qp->dev->shm->ah[msg->wqe.ahn].generation == msg->ah_generation);
+}
+
+static inline bool rnr_same(const softefa_io_wqe_t *a,
+                            const softefa_io_wqe_t *b)
+{
+    return (a->ahn == b->ahn) && (a->dest_qpn == b->dest_qpn);
+}
+
+static void rnr_hold(softefa_qp_t *qp, softefa_msg_t *msg)
+{
+    uint64_t now = softefa_now();
+    softefa_msg_t *first;
+
+    msg->state    = SOFTEFA_MSG_RNR;
+    msg->next     = NULL;
+    msg->check    = now + CHECK_PEER_NS;
+    msg->deadline = (qp->rnr_retry == 7) ?
+                    UINT64_MAX : now + (qp->rnr_retry * RNR_INTERVAL_NS);
+    for (first = qp->rnr; first != NULL; first = first->next_dest) {
+        if (rnr_same(&first->wqe, &msg->wqe)) {
+            first->last->next = msg;
+            first->last       = msg;
+            return;
+        }
+    }
+
+    msg->last      = msg;
+    msg->next_dest = qp->rnr;
+    qp->rnr        = msg;
+}
+
+void softefa_flight_release(softefa_qp_t *qp, softefa_msg_t *msg)
+{
+    int status;
+
+    if (msg->state == SOFTEFA_MSG_DONE) {
+        softefa_engine_complete(qp, &msg->wqe, msg->status);
+        msg_put(qp, msg);
+        return;
+    }
+
+    status = msg_ah_valid(qp, msg) ? softefa_deliver(qp, &msg->wqe) :
+                                     SOFTEFA_STATUS_FLUSHED;
+    if (status != SOFTEFA_STATUS_AGAIN) {
+        msg_finish(qp, msg, status);
+    } else if (qp->rnr_retry == 0) {
+        msg_finish(qp, msg, SOFTEFA_STATUS_REMOTE_RNR);
+    } else {
+        rnr_hold(qp, msg);
+    }
+}
+
+bool softefa_flight_hold(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                         int status)
+{
+    softefa_msg_t *msg = msg_get(qp, wqe);
+
+    if (msg == NULL) {
+        return false;
+    }
+
+    msg->state  = (status == SOFTEFA_STATUS_OK) ? SOFTEFA_MSG_HELD :
+                                                  SOFTEFA_MSG_DONE;
+    msg->status = status;
+    softefa_reorder_hold(qp, msg);
+    return true;
+}
+
+bool softefa_flight_rnr(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
+{
+    softefa_msg_t *msg = (qp->rnr_retry == 0) ? NULL : msg_get(qp, wqe);
+
+    if (msg == NULL) {
+        return false;
+    }
+
+    rnr_hold(qp, msg);
+    return true;
+}
+
+/* What to do with the first message of a destination; AGAIN: leave it. */
+static int rnr_status(softefa_qp_t *qp, softefa_msg_t *msg, uint64_t *now)
+{
+    int status = SOFTEFA_STATUS_AGAIN;
+
+    if (softefa_deliver_ready(qp, &msg->wqe)) {
+        status = msg_ah_valid(qp, msg) ? softefa_deliver(qp, &msg->wqe) :
+                                         SOFTEFA_STATUS_FLUSHED;
+        if (status != SOFTEFA_STATUS_AGAIN) {
+            return status;
+        }
+    }
+
+    /* Most wait for ever: the cheap clock, of the same base, will do. */
+    if ((*now == 0) || (msg->deadline != UINT64_MAX)) {
+        *now = (msg->deadline == UINT64_MAX) ? softefa_now_coarse() :
+                                               softefa_now();
+    }
+    if (*now >= msg->deadline) {
+        return SOFTEFA_STATUS_REMOTE_RNR;
+    }
+    if (*now >= msg->check) {
+        msg->check = *now + CHECK_PEER_NS;
+        if (!msg_ah_valid(qp, msg)) {
+            return SOFTEFA_STATUS_FLUSHED;
+        }
+        return softefa_deliver_check(qp, &msg->wqe);
+    }
+
+    return SOFTEFA_STATUS_AGAIN;
+}
+
+static void rnr_retry(softefa_qp_t *qp)
+{
+    softefa_msg_t **prev = &qp->rnr;
+    softefa_msg_t *msg, *next;
+    uint64_t now = 0;
+    int status;
+
+    while ((msg = *prev) != NULL) {
+        status = rnr_status(qp, msg, &now);
+        if (status == SOFTEFA_STATUS_AGAIN) {
+            prev = &msg->next_dest;
+            continue;
+        }
+
+        next = msg->next;
+        if (next != NULL) {
+            next->next_dest = msg->next_dest;
+            next->last      = msg->last;
+            *prev           = next;
+        } else {
+            *prev           = msg->next_dest;
+        }
+        msg_finish(qp, msg, status);
+    }
+}
+
+void softefa_flight_retry(softefa_qp_t *qp)
+{
+    if (qp->rnr != NULL) {
+        rnr_retry(qp);
+    }
+    if (qp->num_held > 0) {
+        softefa_reorder_release(qp, true);
+    }
+}
+
+/* Ends a message that waits. */
+static void msg_drop(softefa_qp_t *qp, softefa_msg_t *msg, bool complete)
+{
+    if (complete) {
+        softefa_engine_complete(qp, &msg->wqe,
+                                (msg->state == SOFTEFA_MSG_DONE) ?
+                                msg->status : SOFTEFA_STATUS_FLUSHED);
+    }
+    msg_put(qp, msg);
+}
+
+void softefa_flight_flush(softefa_qp_t *qp, bool complete)
+{
+    softefa_msg_t *first, *next_dest, *msg, *next;
+
+    for (first = qp->rnr; first != NULL; first = next_dest) {
+        next_dest = first->next_dest;
+        for (msg = first; msg != NULL; msg = next) {
+            next = msg->next;
+            msg_drop(qp, msg, complete);
+        }
+    }
+    qp->rnr = NULL;
+
+    while (qp->num_held > 0) {
+        msg_drop(qp, qp->held[--qp->num_held], complete);
+    }
+}

@@ -1,0 +1,173 @@
+/*
+ * Memory regions: keys and lookup.
+ *
+ *   lkey   24 bits   | generation, never 0 : 6 | index : 18 |
+ *   rkey   32 bits   | random : 14             | index : 18 |
+ *
+ * Lookups run in any process without a lock: an entry's fields are written
+ * before its state says ALIVE and stay until it is registered anew.
+ */
+#define _GNU_SOURCE
+#include "object.h"
+#include "table.h"
+
+#include <errno.h>
+#include <infiniband/verbs.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#define MR_INDEX_MASK ((1u << SOFTEFA_MR_INDEX_BITS) - 1)
+
+static_assert(SOFTEFA_MR_INDEX_BITS < 24, "lkey has no room for the index");
+
+int softefa_mr_reg(softefa_dev_t *dev, uint16_t pdn, uint64_t addr,
+                   uint64_t length, uint64_t iova, uint32_t access,
+                   softefa_mr_t **mr_p, uint32_t *lkey, uint32_t *rkey)
+{
+    softefa_shm_mr_t *shm;
+    softefa_mr_t *mr;
+    uint32_t index, generation;
+    int ret;
+
+    if (!softefa_dev_valid(dev)) {
+        return EIO;
+    }
+
+    if ((length == 0) || (length > dev->profile.max_mr_size) ||
+        (addr + length < addr) || (iova + length < iova)) {
+        return EINVAL;
+    }
+
+    mr = calloc(1, sizeof(*mr));
+    if (mr == NULL) {
+        return ENOMEM;
+    }
+
+    softefa_admin_lock();
+    ret = softefa_pd_hold(dev, pdn, 1);
+    if (ret != 0) {
+        goto err;
+    }
+
+    ret = softefa_table_alloc(dev->shm, SOFTEFA_KIND_MR, dev->owner, &index);
+    if (ret != 0) {
+        softefa_pd_hold(dev, pdn, -1);
+        goto err;
+    }
+
+    shm         = &dev->shm->mr[index];
+    generation  = ((shm->lkey >> SOFTEFA_MR_INDEX_BITS) % 63) + 1;
+    shm->lkey   = (generation << SOFTEFA_MR_INDEX_BITS) | index;
+    shm->rkey   = ((uint32_t)(softefa_random(&dev->shm->random) >> 32) &
+                   ~MR_INDEX_MASK) | index;
+    shm->pdn    = pdn;
+    shm->addr   = addr;
+    shm->length = length;
+    shm->iova   = iova;
+    shm->access = access;
+    atomic_store_explicit(&shm->obj.state, SOFTEFA_STATE_ALIVE,
+                          memory_order_release);
+    softefa_admin_unlock();
+
+    mr->dev = dev;
+    mr->shm = shm;
+    pthread_mutex_lock(&dev->lock);
+    softefa_list_add(&dev->mrs, &mr->link);
+    pthread_mutex_unlock(&dev->lock);
+
+    *lkey = shm->lkey;
+    *rkey = shm->rkey;
+    *mr_p = mr;
+    return 0;
+
+err:
+    softefa_admin_unlock();
+    free(mr);
+    return ret;
+}
+
+/* Waits until no RDMA copies from or to the region any more: its memory may be
+ * freed once dereg returns. A killed peer's mark is no reason to wait. */
+static void mr_quiesce(softefa_dev_t *dev, softefa_shm_mr_t *mr)
+{
+    uint32_t mark = (dev->index << 24) | ((mr - dev->shm->mr) + 1);
+    softefa_shm_dev_t *other;
+    softefa_shm_qp_t *qp;
+    unsigned index;
+    uint32_t i;
+
+    for (index = 0; index < SOFTEFA_MAX_DEVICES; ++index) {
+        other = &softefa_fabric.shm->dev[index];
+        if (other->opens == 0) {
+            continue;
+        }
+
+        for (i = 0; i < other->table[SOFTEFA_KIND_QP].backed; ++i) {
+            qp = &other->qp[i];
+            while ((qp->rdma_target == mark) &&
+                   (qp->obj.state >= SOFTEFA_STATE_ALIVE) &&
+                   softefa_proc_alive(softefa_owner_slot(qp->obj.owner),
+                                      true)) {
+                sched_yield();
+            }
+        }
+    }
+}
+
+int softefa_mr_dereg(softefa_mr_t *mr)
+{
+    softefa_dev_t *dev    = mr->dev;
+    softefa_shm_mr_t *shm = mr->shm;
+
+    if (softefa_dev_valid(dev)) {
+        atomic_store(&shm->obj.state, SOFTEFA_STATE_RESERVED);
+        if (shm->access & (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE)) {
+            mr_quiesce(dev, shm);
+        }
+
+        softefa_admin_lock();
+        softefa_pd_hold(dev, shm->pdn, -1);
+        softefa_table_release(dev->shm, SOFTEFA_KIND_MR, shm - dev->shm->mr);
+        softefa_admin_unlock();
+    }
+
+    pthread_mutex_lock(&dev->lock);
+    softefa_list_del(&mr->link);
+    pthread_mutex_unlock(&dev->lock);
+    free(mr);
+    return 0;
+}
+
+static inline bool mr_covers(const softefa_shm_mr_t *mr, uint16_t pdn,
+                             uint64_t addr, uint64_t length, uint32_t access)
+{
+    return (atomic_load_explicit(&mr->obj.state, memory_order_acquire) ==
+            SOFTEFA_STATE_ALIVE) &&
+           (mr->pdn == pdn) && ((mr->access & access) == access) &&
+           (addr >= mr->iova) && (length <= mr->length) &&
+           (addr - mr->iova <= mr->length - length);
+}
+
+const softefa_shm_mr_t *
+softefa_mr_find(const softefa_shm_dev_t *dev, uint32_t lkey, uint16_t pdn,
+                uint64_t addr, uint64_t length, uint32_t access)
+{
+    uint32_t index             = lkey & MR_INDEX_MASK;
+    const softefa_shm_mr_t *mr = &dev->mr[index];
+
+    return ((index < dev->table[SOFTEFA_KIND_MR].backed) &&
+            mr_covers(mr, pdn, addr, length, access) &&
+            (mr->lkey == lkey)) ? mr : NULL;
+}
+
+softefa_shm_mr_t *
+softefa_mr_find_remote(softefa_shm_dev_t *dev, uint32_t rkey, uint16_t pdn,
+                       uint64_t addr, uint64_t length, uint32_t access)
+{
+    uint32_t index       = rkey & MR_INDEX_MASK;
+    softefa_shm_mr_t *mr = &dev->mr[index];
+
+    return ((index < dev->table[SOFTEFA_KIND_MR].backed) &&
+            mr_covers(mr, pdn, addr, length, access) &&
+            (mr->rkey == rkey)) ? mr : NULL;
+}
