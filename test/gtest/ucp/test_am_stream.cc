@@ -16,6 +16,8 @@ protected:
 
         options.features               = UCP_FEATURE_AM | UCP_FEATURE_STREAM |
                                          UCP_FEATURE_RMA | UCP_FEATURE_AMO64;
+        /* Left alone, the new protocols find rendezvous never worth it. */
+        options.config["RNDV_THRESH"]  = "65536";
         options.config["PROTO_ENABLE"] = GetParam();
         m_a  = &add_side(options);
         m_b  = &add_side(options);

@@ -20,6 +20,8 @@ protected:
     {
         ucp_options options;
 
+        /* Left alone, the new protocols find rendezvous never worth it. */
+        options.config["RNDV_THRESH"]  = "65536";
         options.config["PROTO_ENABLE"] = std::get<0>(GetParam());
         options.err_peer               = std::get<1>(GetParam());
         m_a  = &add_side(options);

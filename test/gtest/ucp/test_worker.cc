@@ -340,8 +340,10 @@ TEST_P(ucp_worker_test, killed_peer)
                      << " aborts here by itself, over tcp too";
     }
 
-    ucp_side &a = add_side(options(UCP_FEATURE_TAG | UCP_FEATURE_AM, true));
-    ucp_side &b = add_side(options(UCP_FEATURE_TAG | UCP_FEATURE_AM, true));
+    ucp_options o = options(UCP_FEATURE_TAG | UCP_FEATURE_AM, true);
+    /* What the dead one's device has accepted fails no send. */
+    o.config["KEEPALIVE_INTERVAL"] = "100ms";
+    ucp_side &a = add_side(o), &b = add_side(o);
     ep_errors none;
     ucp_ep_h ab  = a.connect(b.address(), &none);
     ucp_ep_h ba  = b.connect(a.address(), &none);
@@ -362,9 +364,13 @@ TEST_P(ucp_worker_test, killed_peer)
             EXPECT_EQ(UCS_OK, finish(tag_send(ep, message(5, i, 3000), 5)));
         }
         EXPECT_EQ("0", peer.answer([this]() { progress(); }));
+        /* A rendezvous makes UCP ask for the remote endpoint's number. While
+         * it waits for that answer, it checks nobody's life. */
+        peer.post("recv 5 1000000 1");
+        EXPECT_EQ(UCS_OK, finish(tag_send(ep, message(5, 0, 1000000), 5)));
+        EXPECT_EQ("0", peer.answer([this]() { progress(); }));
 
         /* Eager and rendezvous, nobody receives them any more. */
-        bytes never(1000000);
         data.reserve(100);
         if (round & 1) {
             peer.call("freeze");

@@ -238,7 +238,10 @@ void ucp_base::TearDown()
             finish(request);
         }
     }
-    m_sides.clear();
+    /* A context goes after the workers that others made in it. */
+    while (!m_sides.empty()) {
+        m_sides.pop_back();
+    }
 }
 
 } // namespace ucp_test
