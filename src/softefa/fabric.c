@@ -329,9 +329,7 @@ static int fabric_take_slot(softefa_fabric_t *fabric)
 
     fabric->slot = slot;
     softefa_admin_lock();
-    if (shm->proc[slot].state != SOFTEFA_STATE_FREE) {
-        softefa_object_reap(slot);
-    }
+    softefa_object_reap(slot);
     memset(&shm->proc[slot], 0, sizeof(shm->proc[slot]));
     shm->proc[slot].pid   = getpid();
     shm->proc[slot].pidns = fabric_pidns();

@@ -19,11 +19,13 @@ static_assert(SOFTEFA_TABLE_AH <= SOFTEFA_AH_UNKNOWN + 1, "AHN is 16 bits");
 static int dev_init_shared(softefa_dev_t *dev, const softefa_profile_t *profile)
 {
     softefa_shm_dev_t *shm = dev->shm;
-    softefa_profile_t copy = *profile;
+    softefa_profile_t copy;
     uint32_t size;
     int ret;
 
-    /* The name is a pointer of this process. */
+    /* The name is a pointer of this process. memcpy() takes the padding along,
+     * which is compared below. */
+    memcpy(&copy, profile, sizeof(copy));
     copy.name = NULL;
     if (shm->opens == 0) {
         ret = softefa_fabric_back(softefa_offset(shm),
@@ -35,7 +37,7 @@ static int dev_init_shared(softefa_dev_t *dev, const softefa_profile_t *profile)
         for (size = 1; size < profile->max_qp; size *= 2) {
         }
         shm->qp_mask = size - 1;
-        shm->profile = copy;
+        memcpy(&shm->profile, &copy, sizeof(copy));
         softefa_table_init(shm, profile);
         while (shm->random == 0) {
             if (getrandom(&shm->random, sizeof(shm->random), 0) < 0) {

@@ -82,11 +82,13 @@ void softefa_object_reap(uint32_t slot)
     unsigned index, i;
 
     for (index = 0; index < SOFTEFA_MAX_DEVICES; ++index) {
-        if (proc->opens[index] == 0) {
+        /* Also without an open file: a thread may have made an object while
+         * another one left the fabric. */
+        dev = &softefa_fabric.shm->dev[index];
+        if (dev->table[SOFTEFA_KIND_PD].limit == 0) {
             continue;
         }
 
-        dev = &softefa_fabric.shm->dev[index];
         for (i = 0; i < SOFTEFA_NUM_KINDS; ++i) {
             reap_table(dev, order[i], slot);
         }
