@@ -140,7 +140,8 @@ static int fabric_open_dir(softefa_fabric_t *fabric)
         if (errno == ENOENT) {
             return EAGAIN;        /* removed by the last process just now */
         }
-        softefa_error("cannot open %s: %s", fabric->dir, strerror(errno));
+        softefa_error("cannot open %s: %s; remove it or name another fabric "
+                      "(SOFTEFA_FABRIC)", fabric->dir, strerror(errno));
         return errno;
     }
 
@@ -217,6 +218,16 @@ static void fabric_clean_dir(softefa_fabric_t *fabric)
         if ((unlinkat(fabric->dir_fd, name, 0) < 0) && (i >= 64)) {
             break;                /* numbers are used from the lowest */
         }
+    }
+}
+
+/* Under the directory's lock: nobody else is there, so nobody misses it. */
+static void fabric_remove_dir(softefa_fabric_t *fabric)
+{
+    if (!fabric_others(fabric->lock_fd)) {
+        fabric_clean_dir(fabric);
+        unlinkat(fabric->dir_fd, "lock", 0);
+        rmdir(fabric->dir);
     }
 }
 
@@ -373,11 +384,7 @@ static void fabric_detach(softefa_fabric_t *fabric)
     softefa_object_reap(fabric->slot);
     fabric->shm->proc[fabric->slot].state = SOFTEFA_STATE_FREE;
     softefa_admin_unlock();
-    if (!fabric_others(fabric->lock_fd)) {
-        fabric_clean_dir(fabric);
-        unlinkat(fabric->dir_fd, "lock", 0);
-        rmdir(fabric->dir);
-    }
+    fabric_remove_dir(fabric);
 }
 
 static int fabric_open(softefa_fabric_t *fabric)
@@ -401,7 +408,7 @@ static int fabric_open(softefa_fabric_t *fabric)
     ret = fabric_others(fabric->lock_fd) ? fabric_join(fabric) :
                                            fabric_create(fabric);
     if (ret != 0) {
-        goto err;
+        goto err_remove;
     }
 
     ret = fabric_take_slot(fabric);
@@ -418,6 +425,8 @@ static int fabric_open(softefa_fabric_t *fabric)
 err_unmap:
     munmap(fabric->shm, fabric->shm->size);
     fabric->shm = NULL;
+err_remove:
+    fabric_remove_dir(fabric);
 err:
     fabric_close(fabric);
     return ret;
