@@ -9,6 +9,7 @@
 #include "sysfs.h"
 #include "sysfs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -231,6 +232,56 @@ static void fabric_remove_dir(softefa_fabric_t *fabric)
     }
 }
 
+/* Removes another fabric of this user if no process lives in it: `kill -9` left
+ * it, and its memory is the machine's. Who is just attaching there notices, as
+ * with the last process's detaching. */
+static void fabric_sweep_one(const char *name)
+{
+    softefa_fabric_t other = {.dir_fd = -1, .lock_fd = -1, .mem_fd = -1};
+
+    if (snprintf(other.dir, sizeof(other.dir), "/dev/shm/%s", name) >=
+        (int)sizeof(other.dir)) {
+        return;
+    }
+
+    other.dir_fd = softefa_sys_openat(AT_FDCWD, other.dir,
+                                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+                                      O_CLOEXEC, 0);
+    if (other.dir_fd < 0) {
+        return;
+    }
+
+    other.lock_fd = softefa_sys_openat(other.dir_fd, "lock",
+                                       O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+    if ((other.lock_fd >= 0) &&
+        (softefa_file_lock(other.lock_fd, F_OFD_SETLK, F_WRLCK, 0, 1) == 0)) {
+        fabric_remove_dir(&other);
+    }
+    fabric_close(&other);
+}
+
+static void fabric_sweep(const softefa_fabric_t *fabric)
+{
+    const char *own = strrchr(fabric->dir, '/') + 1;
+    struct dirent *entry;
+    char prefix[32];
+    DIR *dir;
+
+    dir = opendir("/dev/shm");
+    if (dir == NULL) {
+        return;
+    }
+
+    snprintf(prefix, sizeof(prefix), "softefa.%u.", (unsigned)geteuid());
+    while ((entry = readdir(dir)) != NULL) {
+        if (!strncmp(entry->d_name, prefix, strlen(prefix)) &&
+            strcmp(entry->d_name, own)) {
+            fabric_sweep_one(entry->d_name);
+        }
+    }
+    closedir(dir);
+}
+
 /* Memory that can be written can be read. Without PROT_READ valgrind does not
  * search these gigabytes, mostly holes, for pointers when a process ends. */
 static int fabric_map(softefa_fabric_t *fabric, uint64_t size)
@@ -256,6 +307,7 @@ static int fabric_create(softefa_fabric_t *fabric)
     softefa_shm_t *shm;
     int ret;
 
+    fabric_sweep(fabric);
     fabric_clean_dir(fabric);
     fabric->mem_fd = softefa_sys_openat(fabric->dir_fd, "mem",
                                         O_RDWR | O_CREAT | O_EXCL |
