@@ -107,6 +107,49 @@ TEST_F(objects, mrs)
     });
 }
 
+/* Limits as the user sets them, also where they are no power of two. */
+DEVICE_ROLE(count_objects)
+{
+    handle<ibv_context> context = open_device();
+    handle<ibv_pd>      pd      = alloc_pd(context.get());
+    handle<ibv_cq>      cq      = create_cq(context.get());
+    std::vector<handle<ibv_qp>> qps;
+    std::vector<handle<ibv_ah>> ahs;
+    std::vector<handle<ibv_mr>> mrs;
+    char                        memory[64];
+
+    while (ibv_qp *qp = try_create_qp(pd.get(), cq.get(), false, small_qp)) {
+        qps.emplace_back(qp);
+    }
+    while (ibv_ah *ah = try_create_ah(pd.get(), made_up_gid(ahs.size()))) {
+        ahs.emplace_back(ah);
+    }
+    while (ibv_mr *mr = ibv_reg_mr(pd.get(), memory, sizeof(memory), 0)) {
+        mrs.emplace_back(mr);
+    }
+    parent.put((int)qps.size());
+    parent.put((int)ahs.size());
+    parent.put((int)mrs.size());
+    parent.put(device_attr(context.get()));
+    return 0;
+}
+
+TEST(object_limits, as_asked_for)
+{
+    child c("count_objects", {{"SOFTEFA_FABRIC", fresh_fabric()},
+                              {"SOFTEFA_LIMITS",
+                               "max_qp=100,max_ah=3,max_mr=1000"}});
+
+    EXPECT_EQ(100, c.to->get<int>());
+    EXPECT_EQ(3, c.to->get<int>());
+    EXPECT_EQ(1000, c.to->get<int>());
+    ibv_device_attr attr = c.to->get<ibv_device_attr>();
+    EXPECT_EQ(100, attr.max_qp);
+    EXPECT_EQ(3, attr.max_ah);
+    EXPECT_EQ(1000, attr.max_mr);
+    EXPECT_EQ(0, c.join());
+}
+
 /* The limit counts both contexts of this process, and a third in another. */
 DEVICE_ROLE(take_qps)
 {

@@ -6,6 +6,7 @@
 #include "verbs_test.h"
 
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -66,6 +67,15 @@ static void exec_self(const std::vector<std::string> &args,
                       const environment &env)
 {
     std::vector<char*> argv;
+    char               self[PATH_MAX];
+    ssize_t            length;
+
+    /* By name: under valgrind the link itself leads to valgrind. */
+    length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    if (length < 0) {
+        _exit(127);
+    }
+    self[length] = '\0';
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (const auto &variable : env) {
@@ -75,7 +85,7 @@ static void exec_self(const std::vector<std::string> &args,
         argv.push_back(const_cast<char*>(arg.c_str()));
     }
     argv.push_back(nullptr);
-    execv("/proc/self/exe", argv.data());
+    execv(self, argv.data());
     _exit(127);
 }
 
@@ -142,27 +152,34 @@ std::string fresh_fabric()
     return "fresh" + std::to_string(getpid()) + "-" + std::to_string(++count);
 }
 
-std::vector<std::string> fabric_files()
+static void list_below(std::string directory, const std::string &part,
+                       std::vector<std::string> *found)
+{
+    DIR        *dir = opendir(directory.c_str());
+    std::string name;
+
+    if (dir == nullptr) {
+        return;
+    }
+    while (dirent *entry = readdir(dir)) {
+        name = entry->d_name;
+        if ((name != ".") && (name != "..") &&
+            (name.find(part) != std::string::npos)) {
+            found->push_back(directory + "/" + name);
+            if (entry->d_type == DT_DIR) {
+                list_below(found->back(), "", found);
+            }
+        }
+    }
+    closedir(dir);
+}
+
+std::vector<std::string> fabric_files(const std::string &fabric)
 {
     std::vector<std::string> found;
-    const char              *fabric = getenv("SOFTEFA_FABRIC");
-    DIR                     *dir    = opendir("/dev/shm");
-    std::string              name;
 
-    while (dir != nullptr) {
-        dirent *entry = readdir(dir);
-        if (entry == nullptr) {
-            break;
-        }
-        name = entry->d_name;
-        if ((name.find("softefa") != std::string::npos) &&
-            (name.find(fabric) != std::string::npos)) {
-            found.push_back("/dev/shm/" + name);
-        }
-    }
-    if (dir != nullptr) {
-        closedir(dir);
-    }
+    list_below("/dev/shm", fabric.empty() ? getenv("SOFTEFA_FABRIC") : fabric,
+               &found);
     return found;
 }
 

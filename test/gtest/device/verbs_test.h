@@ -300,8 +300,9 @@ public:
 /* The name of a fabric that nobody is in. */
 std::string fresh_fabric();
 
-/* Entries of /dev/shm that belong to the fabric of this test program. */
-std::vector<std::string> fabric_files();
+/* All paths in /dev/shm that belong to a fabric; by default to the one of this
+ * test program. */
+std::vector<std::string> fabric_files(const std::string &fabric = "");
 
 } /* namespace device */
 
