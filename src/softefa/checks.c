@@ -172,11 +172,11 @@ int softefa_check_reg_mr(const softefa_profile_t *profile,
         return EINVAL;
     }
 
-    /* The kernel pins the pages; here it is enough that they are mapped.
-     * MS_ASYNC has no effect but to walk the mappings. */
+    /* The kernel pins the pages; here it is enough that they are mapped. The
+     * advice has no effect on memory that is present. */
     first = cmd->start & ~(page - 1);
     last  = (cmd->start + cmd->length + page - 1) & ~(page - 1);
-    if (msync((void*)(uintptr_t)first, last - first, MS_ASYNC) &&
+    if (madvise((void*)(uintptr_t)first, last - first, MADV_WILLNEED) &&
         (errno == ENOMEM)) {
         return EFAULT;
     }

@@ -88,6 +88,7 @@ struct softefa_file {
     int             has_context;      /* GET_CONTEXT was done */
     int             async_fd;         /* our end of the async socket, or -1 */
     softefa_hooks_t *hooks;           /* NULL until the first CQ or QP */
+    softefa_file_t  *next;            /* among what a child inherited */
     softefa_obj_t   **objs;           /* by handle, NULL: free */
     uint32_t        num_objs;
     uint32_t        free_hint;        /* no free handle below this one */

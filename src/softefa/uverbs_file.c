@@ -38,12 +38,20 @@ int softefa_file_open(unsigned index, softefa_file_t **file_p)
 
 void softefa_file_put(softefa_file_t *file)
 {
+    /* What a forked child inherited. It must not touch the parent's device,
+     * and locks below may have been held by threads that it has not. */
+    static softefa_file_t *inherited;
+
     if (__atomic_sub_fetch(&file->refcount, 1, __ATOMIC_ACQ_REL) != 0) {
         return;
     }
 
-    /* a forked child must not touch the parent's device: forget it */
-    if (!file->foreign && (file->dev != NULL)) {
+    if (file->foreign) {
+        file->next = __atomic_exchange_n(&inherited, file, __ATOMIC_ACQ_REL);
+        return;
+    }
+
+    if (file->dev != NULL) {
         softefa_file_close(file);
     }
     free(file->objs);

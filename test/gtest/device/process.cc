@@ -81,6 +81,7 @@ static void exec_self(const std::vector<std::string> &args,
     for (const auto &variable : env) {
         setenv(variable.first.c_str(), variable.second.c_str(), 1);
     }
+    argv.push_back(self); /* valgrind would replace anything else */
     for (const auto &arg : args) {
         argv.push_back(const_cast<char*>(arg.c_str()));
     }
@@ -200,8 +201,8 @@ static int play(const char *name, int fd)
 
 int main(int argc, char **argv)
 {
-    if ((argc == 3) && (strcmp(argv[0], "device_role") == 0)) {
-        return device::play(argv[1], atoi(argv[2]));
+    if ((argc == 4) && (strcmp(argv[1], "device_role") == 0)) {
+        return device::play(argv[2], atoi(argv[3]));
     }
 
     /* A fabric of its own: programs that run at the same time must neither
