@@ -130,19 +130,26 @@ UCS_CLASS_DEFINE_DELETE_FUNC(uct_srd_ep_t, uct_ep_t);
 
 /* ------------------------------------------------------- active messages */
 
-/* fill(slot->data) has been done by the caller, length bytes of it. */
-static UCS_F_ALWAYS_INLINE ucs_status_t
-uct_srd_ep_short_send(uct_srd_iface_t *iface, uct_srd_ep_t *ep,
-                      uct_srd_slot_t *slot, uint8_t id, size_t length, int open)
+static UCS_F_NOINLINE ucs_status_t
+uct_srd_ep_short_slow(uct_srd_ep_t *ep, uint8_t id, uint64_t header,
+                      const void *payload, unsigned length)
 {
-    slot->sge[0].length = length;
+    uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
+    uct_srd_slot_t *slot;
+    ucs_status_t status;
 
-    if (ucs_likely(open)) {
-        return uct_srd_tx_post_fast(iface, ep->peer, slot, id, slot->sge, 1,
-                                    length);
+    status = uct_srd_tx_admit(ep);
+    if (status != UCS_OK) {
+        return status;
     }
 
-    return uct_srd_tx_send(iface, ep->peer, slot, id, length);
+    slot                = uct_srd_slot_get(iface);
+    slot->sge[0].length = sizeof(header) + length;
+    memcpy(slot->data, &header, sizeof(header));
+    if (length > 0) {
+        memcpy(slot->data + sizeof(header), payload, length);
+    }
+    return uct_srd_tx_send(iface, ep->peer, slot, id, slot->sge[0].length);
 }
 
 ucs_status_t uct_srd_ep_am_short(uct_ep_h tl_ep, uint8_t id, uint64_t header,
@@ -151,28 +158,24 @@ ucs_status_t uct_srd_ep_am_short(uct_ep_h tl_ep, uint8_t id, uint64_t header,
     uct_srd_ep_t *ep       = ucs_derived_of(tl_ep, uct_srd_ep_t);
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
     size_t total           = sizeof(header) + length;
-    int open               = uct_srd_tx_is_open(iface, ep);
     uct_srd_slot_t *slot;
-    ucs_status_t status;
 
     UCT_CHECK_AM_ID(id);
     UCT_CHECK_LENGTH(total, 0, UCT_SRD_INLINE_AREA, "am_short");
+    UCT_TL_EP_STAT_OP(&ep->super, AM, SHORT, total);
 
-    if (ucs_unlikely(!open)) {
-        status = uct_srd_tx_admit(ep);
-        if (status != UCS_OK) {
-            return status;
-        }
+    if (ucs_unlikely(!uct_srd_tx_is_open(iface, ep))) {
+        return uct_srd_ep_short_slow(ep, id, header, payload, length);
     }
 
-    slot = uct_srd_slot_get(iface);
+    slot                = uct_srd_slot_get(iface);
+    slot->sge[0].length = total;
     memcpy(slot->data, &header, sizeof(header));
     if (length > 0) {
         memcpy(slot->data + sizeof(header), payload, length);
     }
 
-    UCT_TL_EP_STAT_OP(&ep->super, AM, SHORT, total);
-    return uct_srd_ep_short_send(iface, ep, slot, id, total, open);
+    return uct_srd_tx_post_fast(iface, ep->peer, slot, id, slot->sge, 1, total);
 }
 
 ucs_status_t uct_srd_ep_am_short_iov(uct_ep_h tl_ep, uint8_t id,
@@ -200,8 +203,14 @@ ucs_status_t uct_srd_ep_am_short_iov(uct_ep_h tl_ep, uint8_t id,
     ucs_iov_iter_init(&iter);
     uct_iov_to_buffer(iov, iovcnt, &iter, slot->data, UCT_SRD_INLINE_AREA);
 
+    slot->sge[0].length = total;
     UCT_TL_EP_STAT_OP(&ep->super, AM, SHORT, total);
-    return uct_srd_ep_short_send(iface, ep, slot, id, total, open);
+    if (ucs_likely(open)) {
+        return uct_srd_tx_post_fast(iface, ep->peer, slot, id, slot->sge, 1,
+                                    total);
+    }
+
+    return uct_srd_tx_send(iface, ep->peer, slot, id, total);
 }
 
 ssize_t uct_srd_ep_am_bcopy(uct_ep_h tl_ep, uint8_t id, uct_pack_callback_t pack,
@@ -286,7 +295,9 @@ ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
 
     slot                = uct_srd_slot_get(iface);
     slot->sge[0].length = header_length;
-    memcpy(slot->data, header, header_length);
+    if (header_length > 0) {
+        memcpy(slot->data, header, header_length);
+    }
     if (payload > 0) {
         slot->sge[1].addr   = (uintptr_t)iov[0].buffer;
         slot->sge[1].length = payload;

@@ -340,6 +340,15 @@ ucs_status_t uct_srd_tx_refused(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     return UCS_ERR_IO_ERROR;
 }
 
+ucs_status_t uct_srd_tx_refused_slot(uct_srd_iface_t *iface,
+                                     uct_srd_peer_t *peer,
+                                     uct_srd_slot_t *slot, int error)
+{
+    slot->flags |= UCT_SRD_SLOT_SILENT;
+    uct_srd_slot_release(iface, slot, UCS_ERR_IO_ERROR);
+    return uct_srd_tx_refused(iface, peer, error);
+}
+
 ucs_status_t uct_srd_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                              uct_srd_slot_t *slot, unsigned am_id, size_t total)
 {
@@ -384,8 +393,10 @@ ucs_status_t uct_srd_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
     }
 
     memcpy(buf->data, slot->data, slot->sge[0].length);
-    memcpy(buf->data + slot->sge[0].length, (void*)slot->sge[1].addr,
-           slot->sge[1].length);
+    if (slot->sge[1].length > 0) {
+        memcpy(buf->data + slot->sge[0].length, (void*)slot->sge[1].addr,
+               slot->sge[1].length);
+    }
     slot->sge[2].addr   = (uintptr_t)buf->data;
     slot->sge[2].length = slot->sge[0].length + slot->sge[1].length;
     slot->sge[2].lkey   = buf->lkey;

@@ -55,6 +55,11 @@ void uct_srd_tx_batch_end(uct_srd_iface_t *iface);
 ucs_status_t uct_srd_tx_refused(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                                 int error);
 
+/* As above, in the send call: slot is given back, its PSN was not used. */
+ucs_status_t uct_srd_tx_refused_slot(uct_srd_iface_t *iface,
+                                     uct_srd_peer_t *peer,
+                                     uct_srd_slot_t *slot, int error);
+
 /* Gives back what the slot holds and the slot; completes with status. */
 void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                           ucs_status_t status);
@@ -124,9 +129,7 @@ uct_srd_tx_post_fast(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
     ret = ibv_post_send(iface->qp, wr, &bad);
     if (ucs_unlikely(ret != 0)) {
-        slot->flags |= UCT_SRD_SLOT_SILENT;
-        uct_srd_slot_release(iface, slot, UCS_ERR_IO_ERROR);
-        return uct_srd_tx_refused(iface, peer, ret);
+        return uct_srd_tx_refused_slot(iface, peer, slot, ret);
     }
 
     ++peer->tx.psn;
