@@ -4,10 +4,10 @@
 #
 #   contrib/check.sh [--only PART[,PART...]] [SUITE...]
 #
-#   PART   gcc       build/: build with gcc, all suites
+#   PART   gcc       build-gcc/: build with gcc, all suites
 #          clang     build-clang/: build with clang, unit and loader suites
 #          asan      build-asan/: AddressSanitizer and UBSan
-#          valgrind  build/: the suites that test/suites marks
+#          valgrind  build-gcc/: the suites that test/suites marks
 #          dist      make distcheck: tar file, VPATH, DESTDIR, uninstall
 #   SUITE  of test/suites, by name or the beginning of one (test/README.md)
 #
@@ -101,9 +101,10 @@ is_part()
 # shellcheck disable=SC2317 # called by stage
 dist()
 {
-    step "make distcheck in build"
-    quietly "$top/build/distcheck.log" make -C "$top/build" distcheck \
-        SUITES="unit loader"
+    step "make distcheck in ${gcc##*/}"
+    quietly "$gcc/distcheck.log" make -C "$gcc" -j"$jobs" distcheck \
+        SUITES="unit loader" \
+        DISTCHECK_CONFIGURE_FLAGS="CFLAGS=-O1 CXXFLAGS=-O0"
 }
 
 start=$SECONDS
@@ -114,27 +115,31 @@ if ! setup_packages check; then
     finish
 fi
 
+# Tests are built without optimisation where that is not the question: it is
+# what takes the time.
+gcc=$top/build-gcc
 if is_part gcc || is_part valgrind || is_part dist; then
-    stage "build with gcc, no warnings" build "$top/build" CC=gcc CXX=g++ ||
-        finish
+    stage "build with gcc, no warnings" build "$gcc" CC=gcc CXX=g++ \
+        CXXFLAGS="-O1 -g" || finish
 fi
 if is_part gcc; then
-    run "$top/build" plain ${suites[@]+"${suites[@]}"}
+    run "$gcc" plain ${suites[@]+"${suites[@]}"}
 fi
 if is_part clang &&
        stage "build with clang, no warnings" build "$top/build-clang" \
-           CC=clang CXX=clang++; then
+           CC=clang CXX=clang++ CXXFLAGS=-O0; then
     run "$top/build-clang" plain unit loader
 fi
+# The product is instrumented, the C++ of the tests is not
+sanitize=-fsanitize=address,undefined
 if is_part asan &&
        stage "build with AddressSanitizer and UBSan" build "$top/build-asan" \
-           CC=gcc CXX=g++ CFLAGS="-O1 -g -fno-omit-frame-pointer \
--fsanitize=address,undefined" CXXFLAGS="-O1 -g -fno-omit-frame-pointer \
--fsanitize=address,undefined"; then
+           CC=gcc CXX=g++ CFLAGS="-O1 -g -fno-omit-frame-pointer $sanitize" \
+           CXXFLAGS="-O1 -g" LDFLAGS=$sanitize; then
     run "$top/build-asan" asan ${suites[@]+"${suites[@]}"}
 fi
 if is_part valgrind; then
-    run "$top/build" valgrind ${suites[@]+"${suites[@]}"}
+    run "$gcc" valgrind ${suites[@]+"${suites[@]}"}
 fi
 if is_part dist; then
     stage "make distcheck" dist
