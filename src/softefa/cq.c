@@ -72,7 +72,7 @@ static bool event_write(unsigned channel, uint64_t cookie)
     }
     if (event_fd[channel].fd > 0) {
         /* Not the function: a thread cancelled in it would keep our locks. */
-        done = syscall(SYS_write, event_fd[channel].fd - 1, &cookie,
+        done = syscall(SYS_write, (long)event_fd[channel].fd - 1, &cookie,
                        sizeof(cookie)) == sizeof(cookie);
     }
     pthread_mutex_unlock(&event_lock);

@@ -21,7 +21,7 @@
             _len            = sizeof(_line) - 1;                              \
             _line[_len - 1] = '\n';                                           \
         }                                                                     \
-        if (syscall(SYS_write, STDERR_FILENO, _line, _len) < 0) {             \
+        if (syscall(SYS_write, (long)STDERR_FILENO, _line, (long)_len) < 0) { \
             /* nowhere to say it */                                           \
         }                                                                     \
     } while (0)

@@ -1,6 +1,9 @@
 /*
  * System calls that libsoftefa also interposes. The device half must not run
  * through its own hooks: they would take locks and recurse.
+ *
+ * syscall() takes longs and cannot see what it is given: an int on the stack
+ * has an undefined upper half.
  */
 #ifndef SOFTEFA_SYS_H
 #define SOFTEFA_SYS_H
@@ -12,17 +15,18 @@
 static inline int softefa_sys_openat(int dir, const char *name, int flags,
                                      int mode)
 {
-    return syscall(SYS_openat, dir, name, flags, mode);
+    return syscall(SYS_openat, (long)dir, name, (long)flags, (long)mode);
 }
 
 static inline int softefa_sys_close(int fd)
 {
-    return syscall(SYS_close, fd);
+    return syscall(SYS_close, (long)fd);
 }
 
 static inline void *softefa_sys_mmap(size_t length, int prot, int flags, int fd)
 {
-    return (void*)syscall(SYS_mmap, NULL, length, prot, flags, fd, 0);
+    return (void*)syscall(SYS_mmap, NULL, length, (long)prot, (long)flags,
+                          (long)fd, 0L);
 }
 
 #endif
