@@ -359,6 +359,53 @@ TEST_F(test_ah, owners_give_up_some)
     EXPECT_EQ(calls, owner1.calls) << "removed owners are not asked";
 }
 
+/* The moment when a number has no meaning: destroyed, and not given again */
+namespace {
+struct evict_log {
+    unsigned              calls = 0;
+    std::vector<unsigned> destroyed, created; /* on the device, at each call */
+
+    static void evicted(void *arg)
+    {
+        evict_log *self = static_cast<evict_log*>(arg);
+
+        ++self->calls;
+        self->destroyed.push_back(device->destroyed.size());
+        self->created.push_back(device->creates);
+    }
+};
+} // namespace
+
+TEST_F(test_ah, tells_of_evictions)
+{
+    evict_log log;
+    uct_efa_ah_t *ah = nullptr;
+    ibv_gid gid;
+
+    for (unsigned i = 0; i < 4; ++i) {
+        uct_efa_ah_put(m_cache, get(i));
+    }
+
+    /* Found, or room for it: nothing to tell */
+    gid = gid_of(1);
+    ASSERT_EQ(UCS_OK, uct_efa_ah_get_notify(m_cache, &log, evict_log::evicted,
+                                            &gid, &ah));
+    uct_efa_ah_put(m_cache, ah);
+    EXPECT_EQ(0u, log.calls);
+
+    gid = gid_of(10);
+    ASSERT_EQ(UCS_OK, uct_efa_ah_get_notify(m_cache, &log, evict_log::evicted,
+                                            &gid, &ah));
+    uct_efa_ah_put(m_cache, ah);
+    m_device.limit = 2; /* others use the device, too: three must go */
+    gid            = gid_of(11);
+    ASSERT_EQ(UCS_OK, uct_efa_ah_get_notify(m_cache, &log, evict_log::evicted,
+                                            &gid, &ah));
+    uct_efa_ah_put(m_cache, ah);
+    EXPECT_EQ((std::vector<unsigned>{1, 2, 3, 4}), log.destroyed);
+    EXPECT_EQ((std::vector<unsigned>{4, 5, 5, 5}), log.created);
+}
+
 TEST_F(test_ah, refused_gid)
 {
     uct_efa_ah_t *ah = nullptr;
@@ -425,7 +472,7 @@ TEST_F(test_ah, ten_thousand_peers_over_1024)
 
 TEST_F(test_ah, threads)
 {
-    const unsigned num_threads = 4, num_gids = 12, rounds = 4000;
+    const unsigned num_threads = 4, num_gids = 12, rounds = 1000;
     std::vector<std::thread> threads;
 
     /* Each holds one at a time: there is always an AH to be had */

@@ -304,6 +304,7 @@ TEST_F(test_window, small_file_limit_is_no_signal)
                   uct_efa_window_iface_t *iface =
                           uct_efa_window_iface_get("x:1", own_gid, 1);
                   ++iface->tx_msgs;
+                  uct_efa_window_iface_put(iface);
                   return strcmp(uct_efa_window_path(), "") == 0 ? 0 : 1;
               }));
     EXPECT_EQ(0u, files().size());
@@ -554,10 +555,11 @@ TEST_F(test_window, reader_while_the_owner_changes)
             for (auto peer : peers) {
                 uct_efa_window_peer_put(iface, peer);
             }
+            std::this_thread::yield();
         }
     });
 
-    for (unsigned i = 0; i < 500; ++i) {
+    for (unsigned i = 0; i < 200; ++i) {
         window_t window;
         read(&window);
         for (auto &entry : entries(window, EFA_WINDOW_PEER)) {

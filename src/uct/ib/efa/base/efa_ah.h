@@ -63,6 +63,9 @@ void uct_efa_ah_cache_remove_owner(uct_efa_ah_cache_t *cache, void *arg);
  * learns from uct_efa_ah_cache_wanted() that others go short. */
 ucs_status_t uct_efa_ah_get(uct_efa_ah_cache_t *cache,
                             const union ibv_gid *gid, uct_efa_ah_t **ah_p);
+ucs_status_t uct_efa_ah_get_for(uct_efa_ah_cache_t *cache, void *owner_arg,
+                                const union ibv_gid *gid,
+                                uct_efa_ah_t **ah_p);
 
 /* As get_for, and calls evicted(owner_arg) after each AH that the device was
  * told to forget and before it may give the number to another address: what
@@ -74,9 +77,7 @@ ucs_status_t uct_efa_ah_get_notify(uct_efa_ah_cache_t *cache, void *owner_arg,
                                    uct_efa_ah_evicted_func_t evicted,
                                    const union ibv_gid *gid,
                                    uct_efa_ah_t **ah_p);
-ucs_status_t uct_efa_ah_get_for(uct_efa_ah_cache_t *cache, void *owner_arg,
-                                const union ibv_gid *gid,
-                                uct_efa_ah_t **ah_p);
+
 void uct_efa_ah_put(uct_efa_ah_cache_t *cache, uct_efa_ah_t *ah);
 
 /* How many calls found no AH and gave up. Any thread, no lock. */

@@ -224,7 +224,6 @@ static void uct_efa_window_fill_header(uct_efa_window_mode_t mode)
 {
     efa_window_header_t *header = uct_efa_window_header();
     struct timespec now         = {0};
-    char buffer[sizeof(header->command)];
 
     clock_gettime(CLOCK_REALTIME, &now);
     header->version     = EFA_WINDOW_VERSION;
@@ -239,9 +238,8 @@ static void uct_efa_window_fill_header(uct_efa_window_mode_t mode)
     header->create_time = (now.tv_sec * 1000000000ull) + now.tv_nsec;
     header->ucx_version = (UCT_VERNO_MAJOR << 16) | UCT_VERNO_MINOR;
 
-    uct_efa_window_read_proc("/proc/self/comm", buffer, sizeof(buffer));
-    buffer[strcspn(buffer, "\n")] = '\0';
-    ucs_strncpy_zero(header->command, buffer, sizeof(header->command));
+    ucs_strncpy_zero(header->command, program_invocation_short_name,
+                     sizeof(header->command));
     ucs_strncpy_zero(header->library, EFA_WINDOW_LIBRARY_VERSION,
                      sizeof(header->library));
 

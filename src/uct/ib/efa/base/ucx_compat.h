@@ -27,6 +27,9 @@
 #ifndef UCT_EFA_UCX_COMPAT_H
 #define UCT_EFA_UCX_COMPAT_H
 
+#ifndef _GNU_SOURCE
+#  define _GNU_SOURCE 1 /* as UCX's own build has it */
+#endif
 #ifndef HAVE_CONFIG_H
 #  define HAVE_CONFIG_H 1
 #endif
