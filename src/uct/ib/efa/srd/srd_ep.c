@@ -55,7 +55,8 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
 }
 
 static ucs_arbiter_cb_result_t
-uct_srd_ep_purge_cb(ucs_arbiter_t *arbiter, ucs_arbiter_group_t *group,
+uct_srd_ep_purge_cb(UCS_V_UNUSED ucs_arbiter_t *arbiter,
+                    UCS_V_UNUSED ucs_arbiter_group_t *group,
                     ucs_arbiter_elem_t *elem, void *arg)
 {
     uct_purge_cb_args_t *args = arg;
@@ -214,7 +215,7 @@ ucs_status_t uct_srd_ep_am_short_iov(uct_ep_h tl_ep, uint8_t id,
 }
 
 ssize_t uct_srd_ep_am_bcopy(uct_ep_h tl_ep, uint8_t id, uct_pack_callback_t pack,
-                            void *arg, unsigned flags)
+                            void *arg, UCS_V_UNUSED unsigned flags)
 {
     uct_srd_ep_t *ep       = ucs_derived_of(tl_ep, uct_srd_ep_t);
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
@@ -268,7 +269,7 @@ ssize_t uct_srd_ep_am_bcopy(uct_ep_h tl_ep, uint8_t id, uct_pack_callback_t pack
 
 ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
                                  unsigned header_length, const uct_iov_t *iov,
-                                 size_t iovcnt, unsigned flags,
+                                 size_t iovcnt, UCS_V_UNUSED unsigned flags,
                                  uct_completion_t *comp)
 {
     uct_srd_ep_t *ep       = ucs_derived_of(tl_ep, uct_srd_ep_t);
@@ -453,7 +454,8 @@ ucs_status_t uct_srd_ep_flush(uct_ep_h tl_ep, unsigned flags,
     return status;
 }
 
-ucs_status_t uct_srd_ep_fence(uct_ep_h tl_ep, unsigned flags)
+ucs_status_t
+uct_srd_ep_fence(UCS_V_UNUSED uct_ep_h tl_ep, UCS_V_UNUSED unsigned flags)
 {
     /* Messages are delivered in the order in which they were sent. */
     UCT_TL_EP_STAT_FENCE(ucs_derived_of(tl_ep, uct_base_ep_t));
@@ -497,7 +499,7 @@ ucs_status_t uct_srd_ep_invalidate(uct_ep_h tl_ep)
 /* ----------------------------------------------------------------- pending */
 
 ucs_status_t uct_srd_ep_pending_add(uct_ep_h tl_ep, uct_pending_req_t *req,
-                                    unsigned flags)
+                                    UCS_V_UNUSED unsigned flags)
 {
     uct_srd_ep_t *ep       = ucs_derived_of(tl_ep, uct_srd_ep_t);
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
@@ -518,8 +520,9 @@ ucs_status_t uct_srd_ep_pending_add(uct_ep_h tl_ep, uct_pending_req_t *req,
 }
 
 static ucs_arbiter_cb_result_t
-uct_srd_ep_pending_cb(ucs_arbiter_t *arbiter, ucs_arbiter_group_t *group,
-                      ucs_arbiter_elem_t *elem, void *arg)
+uct_srd_ep_pending_cb(UCS_V_UNUSED ucs_arbiter_t *arbiter,
+                      ucs_arbiter_group_t *group, ucs_arbiter_elem_t *elem,
+                      void *arg)
 {
     uct_srd_iface_t *iface = arg;
     uct_srd_ep_t *ep       = ucs_container_of(group, uct_srd_ep_t, pending);

@@ -123,7 +123,8 @@ static ucs_status_t uct_srd_event_arm_timer(uct_srd_iface_t *iface)
     return UCS_OK;
 }
 
-ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface, unsigned events)
+ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,
+                                     UCS_V_UNUSED unsigned events)
 {
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
     unsigned count         = 0;

@@ -76,7 +76,7 @@ ucs_config_field_t uct_srd_iface_config_table[] = {
      ucs_offsetof(uct_srd_iface_config_t, close_timeout),
      UCS_CONFIG_TYPE_TIME},
 
-    {NULL}
+    {.name = NULL}
 };
 
 /* -------------------------------------------------------------- addresses */
@@ -104,9 +104,10 @@ uct_srd_iface_get_address(uct_iface_h tl_iface, uct_iface_addr_t *addr)
     return UCS_OK;
 }
 
-static int uct_srd_iface_is_reachable(const uct_iface_h tl_iface,
-                                      const uct_device_addr_t *dev_addr,
-                                      const uct_iface_addr_t *iface_addr)
+static int
+uct_srd_iface_is_reachable(UCS_V_UNUSED const uct_iface_h tl_iface,
+                           UCS_V_UNUSED const uct_device_addr_t *dev_addr,
+                           const uct_iface_addr_t *iface_addr)
 {
     uct_srd_iface_addr_t addr;
 
@@ -192,8 +193,9 @@ unsigned uct_srd_iface_progress(uct_iface_h tl_iface)
     return count;
 }
 
-static ucs_status_t uct_srd_iface_flush(uct_iface_h tl_iface, unsigned flags,
-                                        uct_completion_t *comp)
+static ucs_status_t
+uct_srd_iface_flush(uct_iface_h tl_iface, UCS_V_UNUSED unsigned flags,
+                    uct_completion_t *comp)
 {
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
 
@@ -433,8 +435,9 @@ err_tx:
     return status;
 }
 
-static ucs_status_t uct_srd_iface_drop_am(void *arg, void *data, size_t length,
-                                          unsigned flags)
+static ucs_status_t
+uct_srd_iface_drop_am(UCS_V_UNUSED void *arg, UCS_V_UNUSED void *data,
+                      UCS_V_UNUSED size_t length, UCS_V_UNUSED unsigned flags)
 {
     return UCS_OK;
 }

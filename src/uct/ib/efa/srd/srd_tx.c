@@ -21,7 +21,7 @@ static ucs_mpool_ops_t uct_srd_flush_mp_ops = {
 };
 
 static void
-uct_srd_buf_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
+uct_srd_buf_init(UCS_V_UNUSED uct_iface_h tl_iface, void *obj, uct_mem_h memh)
 {
     uct_srd_buf_t *buf = obj;
 
@@ -275,7 +275,7 @@ ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 
     ret = ibv_post_send(iface->qp, wr, &bad);
     if (ucs_unlikely(ret != 0)) {
-        return uct_srd_tx_refused(iface, peer, ret);
+        return uct_srd_tx_refused(peer, ret);
     }
 
     UCT_SRD_COUNT(iface, tx_doorbells);
@@ -315,7 +315,7 @@ void uct_srd_tx_batch_end(uct_srd_iface_t *iface)
     /* Their PSNs are used: the peers fail, and with them what is queued. */
     for (; bad != NULL; bad = bad->next) {
         slot = (uct_srd_slot_t*)(bad->wr_id & ~UCT_SRD_WR_ID_SEND);
-        uct_srd_tx_refused(iface, slot->peer, ret);
+        uct_srd_tx_refused(slot->peer, ret);
         if (slot->flags & UCT_SRD_SLOT_CTL) {
             uct_srd_ctl_done(iface, slot, UCT_EFA_STATUS_FLUSHED);
         } else {
@@ -325,8 +325,7 @@ void uct_srd_tx_batch_end(uct_srd_iface_t *iface)
     }
 }
 
-ucs_status_t uct_srd_tx_refused(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
-                                int error)
+ucs_status_t uct_srd_tx_refused(uct_srd_peer_t *peer, int error)
 {
     char cause[64];
 
@@ -346,7 +345,7 @@ ucs_status_t uct_srd_tx_refused_slot(uct_srd_iface_t *iface,
 {
     slot->flags |= UCT_SRD_SLOT_SILENT;
     uct_srd_slot_release(iface, slot, UCS_ERR_IO_ERROR);
-    return uct_srd_tx_refused(iface, peer, error);
+    return uct_srd_tx_refused(peer, error);
 }
 
 ucs_status_t uct_srd_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,

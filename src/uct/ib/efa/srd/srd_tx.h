@@ -52,8 +52,7 @@ void uct_srd_tx_batch_begin(uct_srd_iface_t *iface);
 void uct_srd_tx_batch_end(uct_srd_iface_t *iface);
 
 /* ibv_post_send() refused slot: the peer fails, never the process. */
-ucs_status_t uct_srd_tx_refused(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
-                                int error);
+ucs_status_t uct_srd_tx_refused(uct_srd_peer_t *peer, int error);
 
 /* As above, in the send call: slot is given back, its PSN was not used. */
 ucs_status_t uct_srd_tx_refused_slot(uct_srd_iface_t *iface,
