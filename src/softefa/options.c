@@ -3,7 +3,6 @@
  * `option_table` and one parse function; adding a generation is one entry in
  * `profile_table`.
  */
-#define _GNU_SOURCE
 #include "options.h"
 
 #include <errno.h>
@@ -246,7 +245,7 @@ static const struct {
     {"SOFTEFA_DEVICES", "1", "number of devices, 1 to 16", parse_devices},
     {"SOFTEFA_PROFILE", DEFAULT_PROFILE,
      "device generation, see the table below", parse_profile},
-    {"SOFTEFA_MTU", "", "largest SEND in bytes, 256 to 65535 (profile: 8928)",
+    {"SOFTEFA_MTU", "", "largest SEND in bytes, 256 to 65535 [8928]",
      parse_mtu},
     {"SOFTEFA_LIMITS", "", "limits to change, as in max_ah=16,max_qp=8",
      parse_limits},
@@ -347,12 +346,12 @@ void softefa_options_print(FILE *stream)
     const softefa_profile_t *profile;
     size_t i, j;
 
-    fprintf(stream, "Soft-EFA reads these environment variables:\n");
+    fprintf(stream, "Soft-EFA reads these environment variables [default]:\n");
     for (i = 0; i < ARRAY_SIZE(option_table); ++i) {
         fprintf(stream, "  %-16s %s", option_table[i].name,
                 option_table[i].help);
         if (option_table[i].fallback[0] != '\0') {
-            fprintf(stream, " (default %s)", option_table[i].fallback);
+            fprintf(stream, " [%s]", option_table[i].fallback);
         }
         fprintf(stream, "\n");
     }
