@@ -1,0 +1,475 @@
+/*
+ * A stranger with a queue pair of its own, who knows the QKEY and sends what
+ * srd-wire.md forbids. Nothing of it is delivered, nobody else notices. What
+ * the document allows is delivered, so that the stranger is known to be heard.
+ */
+#include "uct_test.h"
+
+#include "srd_wire.h"
+
+#include <infiniband/efadv.h>
+#include <infiniband/verbs.h>
+
+#include <endian.h>
+
+#include <random>
+
+using namespace uct_test;
+
+static const uint8_t AM_ID = 7;
+
+/* Verbs, and as much of the protocol as is wanted */
+class stranger {
+public:
+    stranger(const std::string &device, const address &to)
+    {
+        struct ibv_device **list = ibv_get_device_list(nullptr);
+        for (int i = 0; list[i] != nullptr; ++i) {
+            if (device == std::string(ibv_get_device_name(list[i])) + ":1") {
+                m_ctx = ibv_open_device(list[i]);
+            }
+        }
+        ibv_free_device_list(list);
+        need(m_ctx != nullptr, "device");
+
+        m_pd = ibv_alloc_pd(m_ctx);
+        m_cq = ibv_create_cq(m_ctx, 512, nullptr, nullptr, 0);
+        need((m_pd != nullptr) && (m_cq != nullptr), "pd, cq");
+
+        struct ibv_qp_init_attr init = {};
+        init.qp_type                 = IBV_QPT_DRIVER;
+        init.send_cq = init.recv_cq  = m_cq;
+        init.sq_sig_all              = 1;
+        init.cap                     = {64, 256, 1, 1, 0};
+        m_qp = efadv_create_driver_qp(m_pd, &init, EFADV_QP_DRIVER_TYPE_SRD);
+        need(m_qp != nullptr, "qp");
+
+        struct ibv_qp_attr mod = {};
+        mod.port_num           = 1;
+        mod.qkey               = QKEY;
+        mod.qp_state           = IBV_QPS_INIT;
+        need(!ibv_modify_qp(m_qp, &mod, IBV_QP_STATE | IBV_QP_PKEY_INDEX |
+                                        IBV_QP_PORT | IBV_QP_QKEY), "init");
+        mod.qp_state = IBV_QPS_RTR;
+        need(!ibv_modify_qp(m_qp, &mod, IBV_QP_STATE), "rtr");
+        mod.qp_state = IBV_QPS_RTS;
+        need(!ibv_modify_qp(m_qp, &mod, IBV_QP_STATE | IBV_QP_SQ_PSN), "rts");
+
+        struct ibv_ah_attr ah = {};
+        memcpy(ah.grh.dgid.raw, to.dev.data(), 16);
+        ah.is_global = 1;
+        ah.port_num  = 1;
+        m_ah         = ibv_create_ah(m_pd, &ah);
+        need(m_ah != nullptr, "ah");
+        uct_srd_iface_addr_unpack(to.iface.data(), &m_to);
+
+        m_mr = ibv_reg_mr(m_pd, m_mem, sizeof(m_mem), IBV_ACCESS_LOCAL_WRITE);
+        need(m_mr != nullptr, "mr");
+        for (unsigned i = 0; i < 128; ++i) {
+            post_recv(i);
+        }
+
+        union ibv_gid gid;
+        need(!ibv_query_gid(m_ctx, 1, 0, &gid), "gid");
+        memset(&me, 0, sizeof(me));
+        me.version = UCT_SRD_WIRE_VERSION;
+        me.len8    = UCT_SRD_EXT_LEN / 8;
+        me.qkey    = QKEY;
+        me.qpn     = m_qp->qp_num;
+        me.window  = 64;
+        me.epoch   = 5;
+        me.uid     = 4711;
+        memcpy(me.gid, gid.raw, sizeof(me.gid));
+    }
+
+    ~stranger()
+    {
+        ibv_destroy_qp(m_qp);
+        ibv_destroy_cq(m_cq);
+        ibv_dereg_mr(m_mr);
+        ibv_destroy_ah(m_ah);
+        ibv_dealloc_pd(m_pd);
+        ibv_close_device(m_ctx);
+    }
+
+    /* Returns when the device has delivered it; answers are put aside. */
+    void send(const void *data, size_t length, uint32_t imm, bool with_imm,
+              const std::function<void()> &meanwhile)
+    {
+        struct ibv_sge sge     = {};
+        struct ibv_send_wr wr  = {}, *bad;
+
+        memcpy(m_mem, data, length);
+        sge.addr              = (uintptr_t)m_mem;
+        sge.length            = length;
+        sge.lkey              = m_mr->lkey;
+        wr.wr_id              = SEND;
+        wr.sg_list            = &sge;
+        wr.num_sge            = 1;
+        wr.opcode             = with_imm ? IBV_WR_SEND_WITH_IMM : IBV_WR_SEND;
+        wr.imm_data           = htobe32(imm);
+        wr.wr.ud.ah           = m_ah;
+        wr.wr.ud.remote_qpn   = m_to.qpn;
+        wr.wr.ud.remote_qkey  = m_to.qkey;
+        need(!ibv_post_send(m_qp, &wr, &bad), "send");
+        for (bool done = false; !done; ) {
+            done = poll();
+            meanwhile();
+        }
+    }
+
+    /* data behind an extended header */
+    void send_ext(uint32_t imm, const void *data, size_t length,
+                  const std::function<void()> &meanwhile)
+    {
+        std::vector<uint8_t> message(me.len8 * 8 + length);
+
+        uct_srd_ext_pack(&me, message.data());
+        if (length > 0) {
+            memcpy(message.data() + me.len8 * 8, data, length);
+        }
+        send(message.data(), message.size(), imm, true, meanwhile);
+    }
+
+    /* true: our send has completed */
+    bool poll()
+    {
+        struct ibv_wc wc;
+        bool done = false;
+
+        while (ibv_poll_cq(m_cq, 1, &wc) > 0) {
+            if (wc.wr_id == SEND) {
+                EXPECT_EQ(IBV_WC_SUCCESS, wc.status);
+                done = true;
+            } else if (wc.status == IBV_WC_SUCCESS) {
+                uct_srd_ext_t ext;
+                if (uct_srd_ext_unpack(slot(wc.wr_id), wc.byte_len,
+                                       be32toh(wc.imm_data), &ext) ==
+                    UCT_SRD_EXT_OK) {
+                    answers.push_back(ext);
+                }
+                post_recv(wc.wr_id);
+            }
+        }
+        return done;
+    }
+
+    uct_srd_ext_t              me;
+    std::vector<uct_srd_ext_t> answers;
+
+private:
+    static const uint32_t QKEY = 0x1234567;
+    static const uint64_t SEND = 1000;
+
+    static void need(bool good, const char *what)
+    {
+        if (!good) {
+            throw std::runtime_error(std::string("stranger: ") + what);
+        }
+    }
+
+    uint8_t *slot(uint64_t i)
+    {
+        return m_mem + 16384 + i * 256;
+    }
+
+    void post_recv(uint64_t i)
+    {
+        struct ibv_sge sge    = {(uintptr_t)slot(i), 256, m_mr->lkey};
+        struct ibv_recv_wr wr = {}, *bad;
+
+        wr.wr_id   = i;
+        wr.sg_list = &sge;
+        wr.num_sge = 1;
+        need(!ibv_post_recv(m_qp, &wr, &bad), "recv");
+    }
+
+    struct ibv_context  *m_ctx = nullptr;
+    struct ibv_pd       *m_pd;
+    struct ibv_cq       *m_cq;
+    struct ibv_qp       *m_qp;
+    struct ibv_ah       *m_ah;
+    struct ibv_mr       *m_mr;
+    uct_srd_iface_addr_t m_to;
+    uint8_t              m_mem[16384 + 128 * 256];
+};
+
+class malformed_test : public uct_base {
+protected:
+    void SetUp() override
+    {
+        uct_base::SetUp();
+        if (!is_srd()) {
+            GTEST_SKIP() << "about the protocol of srd";
+        }
+        m_b      = &add_node();
+        m_steady = &connect(add_node(), *m_b);
+        m_b->check_am(AM_ID + 1, &m_chk);
+        m_b->on_am(AM_ID, [this](void *data, size_t length, unsigned) {
+            m_got.push_back(std::string((char*)data, length));
+            return UCS_OK;
+        });
+        m_x.reset(new stranger(m_b->dom()->device(), m_b->addr()));
+    }
+
+    void TearDown() override
+    {
+        if (m_x) {
+            for (unsigned i = 0; i < 1000; ++i) {
+                uct_test::send_kind kind = (i & 1) ? BCOPY : SHORT;
+                send(*m_steady, kind, AM_ID + 1, m_stream, m_seq++);
+            }
+            flush(*m_steady);
+            EXPECT_TRUE(wait([&]() { return m_chk.count() >= m_seq; }));
+            expect_clean(m_chk, m_seq);
+            EXPECT_TRUE(m_b->failures.empty());
+            m_x.reset();
+        }
+        uct_base::TearDown();
+    }
+
+    void raw(const std::string &data, uint32_t imm, bool with_imm = true)
+    {
+        m_x->send(data.data(), data.size(), imm, with_imm,
+                  [this]() { progress(); });
+        settle();
+    }
+
+    void ext(uint32_t imm, const std::string &data = std::string())
+    {
+        m_x->send_ext(imm, data.data(), data.size(), [this]() { progress(); });
+        settle();
+    }
+
+    void settle()
+    {
+        for (unsigned i = 0; i < 200; ++i) {
+            progress();
+            m_x->poll();
+        }
+    }
+
+    uint32_t data_imm(uint16_t psn, uint32_t flags = UCT_SRD_IMM_EXT)
+    {
+        return uct_srd_imm_pack(m_x->me.epoch, AM_ID, flags, psn);
+    }
+
+    void join()
+    {
+        m_x->me.op = UCT_SRD_OP_HELLO;
+        ext(uct_srd_imm_pack_ctl(m_x->me.epoch));
+        m_x->me.op = UCT_SRD_OP_DATA;
+    }
+
+    /* A good message, and that it arrives */
+    void expect_heard(uint16_t psn, const std::string &text)
+    {
+        size_t before = m_got.size();
+
+        raw(text, data_imm(psn, 0));
+        ASSERT_EQ(before + 1, m_got.size());
+        EXPECT_EQ(text, m_got.back());
+    }
+
+    stream                    m_stream{3, length_plan::random(8, 100)};
+    checker                   m_chk{m_stream};
+    uint64_t                  m_seq = 0;
+    node                     *m_b;
+    end                      *m_steady;
+    std::unique_ptr<stranger> m_x;
+    std::vector<std::string>  m_got;
+};
+
+TEST_F(malformed_test, handshake_of_a_stranger)
+{
+    raw("no one knows me", data_imm(0, 0));
+    EXPECT_TRUE(m_got.empty());
+
+    ext(data_imm(0), "with header");
+    ASSERT_EQ(1u, m_got.size());
+    EXPECT_EQ("with header", m_got[0]);
+    ASSERT_EQ(1u, m_x->answers.size());
+    EXPECT_EQ(UCT_SRD_OP_HELLO_ACK, m_x->answers[0].op);
+    EXPECT_EQ(m_x->me.epoch, m_x->answers[0].arg);
+
+    expect_heard(1, "without header");
+}
+
+TEST_F(malformed_test, immediate)
+{
+    join();
+    raw("no immediate", 0, false);
+    for (unsigned bit : {23u, 28u, 29u, 30u, 31u}) {
+        raw("reserved bit", data_imm(0, 1u << bit));
+    }
+    raw("control without header", data_imm(0, UCT_SRD_IMM_CTL));
+    for (uint32_t epoch = 1; epoch < 16; ++epoch) {
+        raw("another epoch", data_imm(0, 0) ^ (epoch << 24));
+    }
+    EXPECT_TRUE(m_got.empty());
+    expect_heard(0, "good");
+}
+
+TEST_F(malformed_test, header)
+{
+    uct_srd_ext_t good = m_x->me;
+
+    for (size_t length = 0; length < UCT_SRD_EXT_LEN; ++length) {
+        raw(std::string(length, 1), data_imm(0));
+    }
+    m_x->me.window = 100;
+    ext(data_imm(0), "window");
+    m_x->me        = good;
+    m_x->me.len8   = 5;
+    raw(std::string(100, 5), data_imm(0));
+    m_x->me        = good;
+    m_x->me.qkey  |= 0x80000000u;
+    ext(data_imm(0), "privileged");
+    m_x->me        = good;
+    m_x->me.op     = UCT_SRD_OP_PING;
+    ext(data_imm(0), "not data");
+    m_x->me        = good;
+    m_x->me.qpn   ^= 1;
+    ext(data_imm(0), "forged number");
+    m_x->me        = good;
+    EXPECT_TRUE(m_got.empty());
+    EXPECT_TRUE(m_x->answers.empty());
+    ext(data_imm(0), "good");
+    EXPECT_EQ(1u, m_got.size());
+}
+
+TEST_F(malformed_test, forged_address)
+{
+    uct_srd_ext_t good = m_x->me;
+
+    join(); /* now our AH is known */
+    m_x->me.gid[15] ^= 1;
+    ext(data_imm(0), "forged address");
+    EXPECT_TRUE(m_got.empty());
+    m_x->me = good;
+    expect_heard(0, "good");
+}
+
+TEST_F(malformed_test, foreign_version)
+{
+    m_x->me.version = 2;
+    for (unsigned i = 0; i < 20; ++i) {
+        ext(data_imm(0), "version 2");
+    }
+    EXPECT_TRUE(m_got.empty());
+    ASSERT_EQ(1u, m_x->answers.size()) << "once for each sender";
+    EXPECT_EQ(UCT_SRD_OP_REJECT, m_x->answers[0].op);
+    EXPECT_EQ(1u, m_x->answers[0].version);
+    EXPECT_EQ((uint32_t)UCT_SRD_REJECT_VERSION, m_x->answers[0].arg);
+}
+
+TEST_F(malformed_test, twice_is_once)
+{
+    join();
+    for (uint16_t psn : {0, 0, 2, 2, 1, 1, 0, 2}) {
+        raw(std::string(1, 'a' + psn), data_imm(psn, 0));
+    }
+    ASSERT_EQ(3u, m_got.size());
+    EXPECT_EQ("abc", m_got[0] + m_got[1] + m_got[2]);
+}
+
+TEST_F(malformed_test, beyond_the_window)
+{
+    join();
+    expect_heard(0, "good");
+    m_x->answers.clear();
+    raw("far away", data_imm(20000, 0));
+    ASSERT_EQ(1u, m_x->answers.size());
+    EXPECT_EQ(UCT_SRD_OP_REJECT, m_x->answers[0].op);
+    raw("next", data_imm(1, 0));
+    EXPECT_EQ(1u, m_got.size());
+
+    /* Afresh, with a new epoch */
+    ++m_x->me.epoch;
+    join();
+    expect_heard(0, "good again");
+}
+
+TEST_F(malformed_test, farewell)
+{
+    join();
+    expect_heard(0, "good");
+    m_x->answers.clear();
+
+    m_x->me.op = UCT_SRD_OP_BYE;
+    m_x->me.arg = 5; /* 1..4 have not been seen */
+    ext(uct_srd_imm_pack_ctl(m_x->me.epoch));
+    EXPECT_TRUE(m_x->answers.empty());
+    m_x->me.arg = 1;
+    ext(uct_srd_imm_pack_ctl(m_x->me.epoch));
+    ASSERT_EQ(1u, m_x->answers.size());
+    EXPECT_EQ(UCT_SRD_OP_BYE_ACK, m_x->answers[0].op);
+    EXPECT_EQ(m_x->me.epoch, m_x->answers[0].arg);
+    raw("forgotten", data_imm(1, 0));
+    EXPECT_EQ(1u, m_got.size());
+
+    /* Who is not known is answered, too: the first answer may be lost. */
+    m_x->answers.clear();
+    ext(uct_srd_imm_pack_ctl(m_x->me.epoch));
+    EXPECT_EQ(1u, m_x->answers.size());
+
+    /* It changed its mind: same epoch, the sequence goes on. */
+    m_x->me.op  = UCT_SRD_OP_DATA;
+    m_x->me.arg = 1;
+    ext(data_imm(1), "back");
+    ASSERT_EQ(2u, m_got.size());
+    expect_heard(2, "and on");
+}
+
+TEST_F(malformed_test, another_on_the_same_number)
+{
+    join();
+    expect_heard(0, "first life");
+    m_x->me.uid  += 1;
+    m_x->me.epoch = 77;
+    m_x->me.arg   = 0;
+    ext(data_imm(0), "second life");
+    ASSERT_EQ(2u, m_got.size());
+    expect_heard(1, "goes on");
+    m_x->me.epoch = 76; /* a straggler */
+    ext(data_imm(2), "late");
+    EXPECT_EQ(3u, m_got.size());
+}
+
+TEST_F(malformed_test, rubbish)
+{
+    std::mt19937 rng(1);
+
+    for (unsigned i = 0; i < scaled(3000); ++i) {
+        std::string text(rng() % 300, 0);
+        for (char &c : text) {
+            c = rng();
+        }
+        if (rng() % 2) {
+            /* almost good */
+            uct_srd_ext_t me = m_x->me;
+            me.op            = rng() % UCT_SRD_OP_LAST;
+            me.epoch         = rng();
+            me.uid           = rng() % 4;
+            me.arg           = rng() % 4;
+            std::string head(UCT_SRD_EXT_LEN, 0);
+            uct_srd_ext_pack(&me, &head[0]);
+            head[rng() % head.size()] ^= (rng() % 3 == 0) ? rng() : 0;
+            text = head + text;
+            m_x->send(text.data(), text.size(),
+                      (me.op == UCT_SRD_OP_DATA) ?
+                      uct_srd_imm_pack(me.epoch, AM_ID, UCT_SRD_IMM_EXT,
+                                       rng() % 8) :
+                      uct_srd_imm_pack_ctl(me.epoch), true,
+                      [this]() { progress(); });
+        } else {
+            uint32_t imm = rng();
+            if (((imm >> 16) & 31) != AM_ID) {
+                imm = (imm & ~UCT_SRD_IMM_AM_MASK) | (AM_ID << 16);
+            }
+            m_x->send(text.data(), text.size(), imm, rng() % 8 != 0,
+                      [this]() { progress(); });
+        }
+    }
+    settle();
+}
