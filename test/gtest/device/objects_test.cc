@@ -5,6 +5,7 @@
  */
 #include "verbs_test.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -369,24 +370,25 @@ TEST_F(objects, what_the_device_does_not_have)
  * when a file is closed. */
 DEVICE_ROLE(leave_objects)
 {
-    ibv_context         *context = open_device().release();
-    ibv_device_attr      attr    = device_attr(context);
-    ibv_pd              *pd      = ibv_alloc_pd(context);
-    ibv_cq              *cq = ibv_create_cq(context, 16, nullptr, nullptr, 0);
-    std::vector<uint8_t> memory(4096);
+    /* Reachable to the end: left to the device, not lost by the program. */
+    static std::vector<void*> &left = *new std::vector<void*>;
+    static char                memory[4096];
+    ibv_context               *context = open_device().release();
+    ibv_device_attr            attr    = device_attr(context);
+    ibv_pd                    *pd      = ibv_alloc_pd(context);
+    ibv_cq                    *cq      = ibv_create_cq(context, 16, nullptr,
+                                                       nullptr, 0);
 
+    left = {context, pd, cq};
     for (int i = 0; i < attr.max_qp; ++i) {
-        if (try_create_qp(pd, cq, false, small_qp) == nullptr) {
-            return 2;
-        }
+        left.push_back(try_create_qp(pd, cq, false, small_qp));
     }
     for (int i = 0; i < attr.max_ah; ++i) {
-        if (try_create_ah(pd, made_up_gid(i)) == nullptr) {
-            return 3;
-        }
+        left.push_back(try_create_ah(pd, made_up_gid(i)));
     }
-    if (ibv_reg_mr(pd, memory.data(), memory.size(), 0) == nullptr) {
-        return 4;
+    left.push_back(ibv_reg_mr(pd, memory, sizeof(memory), 0));
+    if (std::count(left.begin(), left.end(), nullptr) != 0) {
+        return 2;
     }
     parent.put(0);
     switch (parent.get<int>()) {

@@ -25,6 +25,7 @@ struct order_report {
     uint32_t displaced;   /* arrived before one that was sent earlier */
     uint32_t completions_displaced;
     uint32_t farthest;    /* how many later ones it let pass */
+    uint32_t reserved;    /* no byte of it is sent without a value */
 };
 
 DEVICE_ROLE(send_in_order)
@@ -44,7 +45,7 @@ DEVICE_ROLE(send_in_order)
     uint32_t              posted = 0, next_recv = 0, completed = 0;
     uint32_t              arrived = 0, expected = 0, highest = 0;
     uint32_t              reads = 0, last_completion = 0;
-    order_report          report = {14695981039346656037ull, 0, 0, 0};
+    order_report          report = {14695981039346656037ull, 0, 0, 0, 0};
     slots                 free_slots(512, job.total);
 
     b.ah(a.addr());
