@@ -187,6 +187,15 @@ EXPORT DIR *opendir(const char *given)
     return REAL(opendir)(path);
 }
 
+EXPORT int scandir(const char *given, struct dirent ***entries,
+                   int (*filter)(const struct dirent*),
+                   int (*compare)(const struct dirent**,
+                                  const struct dirent**))
+{
+    REWRITE(path, given, -1);
+    return REAL(scandir)(path, entries, filter, compare);
+}
+
 /* ---- access, readlink, realpath ---- */
 
 EXPORT int access(const char *given, int mode)
