@@ -109,7 +109,7 @@ static inline hook_entry_t *hook_entry_find(hook_table_t *table, uintptr_t key)
 }
 
 /* The hook of an object in a patched context; there is a table. An object that
- * is not known (see handle_is_verbs_object()) has its context's, without dev. */
+ * is not known (see handle_is_verbs_object()) has its context's: no dev. */
 static inline hook_t *hook_find(const void *object,
                                 const struct ibv_context *context)
 {

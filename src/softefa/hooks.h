@@ -8,7 +8,7 @@
 
 typedef struct softefa_hooks softefa_hooks_t; /* list of ibv_contexts */
 
-/* Patches the contexts and objects behind the user handles that the create commands carry.
+/* Patches the contexts and objects behind the user handles of create commands.
  * hooks_p: the file's hooks, a list of contexts. fd: of the command, to tell a
  * verbs object from a number that means something else to its sender; such
  * ones are left alone. ENOMEM is the only error. */

@@ -66,7 +66,7 @@ typedef struct {
 typedef struct {
     char              fabric[SOFTEFA_FABRIC_CHARS]; /* SOFTEFA_FABRIC */
     unsigned          devices;     /* 1..SOFTEFA_MAX_DEVICES */
-    softefa_profile_t profile;     /* with SOFTEFA_LIMITS, SOFTEFA_MTU applied */
+    softefa_profile_t profile;     /* after SOFTEFA_LIMITS and SOFTEFA_MTU */
     unsigned          reorder;     /* messages held back at most, 0: in order */
     uint64_t          seed;        /* of all random choices of the device */
 } softefa_options_t;

@@ -236,8 +236,8 @@ static void build_device(builder_t *builder, const softefa_profile_t *profile,
                    port_files[f].name);
     }
 
-    /* TODO: hw_counters, of the device and of ports/1, belong here; they change,
-     * so reads of them must be answered, not files written */
+    /* TODO: hw_counters, of the device and of ports/1, belong here; they
+     * change, so reads of them must be answered, not files written */
 
     build_link(builder, text("../../%s", ib), "class/infiniband/efa_%u", i);
     build_link(builder, text("../../%s/infiniband_verbs/uverbs%u", pci, i),

@@ -169,6 +169,26 @@ void softefa_attr_copy_out(const softefa_cmd_t *cmd, uint16_t id,
                            const void *src, size_t size);
 void softefa_attr_set(const softefa_cmd_t *cmd, uint16_t id, uint64_t value);
 
+/* A number of up to 8 bytes; 0 if absent. */
+uint64_t softefa_attr_u64(const softefa_cmd_t *cmd, uint16_t id);
+/* The object whose handle is the attribute; NULL: absent or not of the type. */
+softefa_obj_t *softefa_attr_obj(const softefa_cmd_t *cmd, uint16_t id,
+                                softefa_obj_type_t type);
+
+/* One method (uverbs_methods.c). Attributes of the core are bit masks; the
+ * driver's own (UHW and above) are always allowed. */
+typedef struct {
+    uint16_t object;
+    uint16_t method;
+    uint32_t required;
+    uint32_t optional;
+    int      before_context;     /* allowed before GET_CONTEXT */
+    int      (*handler)(softefa_cmd_t *cmd);
+} softefa_method_t;
+
+/* NULL: there is no such method. */
+const softefa_method_t *softefa_method_find(uint16_t object, uint16_t method);
+
 /* Handlers of the legacy write commands (uverbs_write.c). */
 int softefa_uverbs_invoke_write(softefa_cmd_t *cmd);
 
