@@ -40,9 +40,9 @@ ucs_config_field_t uct_srd_iface_config_table[] = {
      ucs_offsetof(uct_srd_iface_config_t, tx.retry_count),
      UCS_CONFIG_TYPE_UINT},
 
-    UCT_IFACE_MPOOL_CONFIG_FIELDS("TX_", -1, 0, "send",
-                                  ucs_offsetof(uct_srd_iface_config_t, tx.mp),
-                                  ""),
+    UCT_EFA_MPOOL_CONFIG_FIELDS("TX_", -1, 0, "send",
+                                ucs_offsetof(uct_srd_iface_config_t, tx.mp),
+                                ""),
 
     {"RX_QUEUE_LEN", "1024",
      "Receive buffers an interface keeps posted. Each takes the device's "
@@ -58,9 +58,9 @@ ucs_config_field_t uct_srd_iface_config_table[] = {
      "Receive buffers that are posted at once, 1 to 64.",
      ucs_offsetof(uct_srd_iface_config_t, rx.batch), UCS_CONFIG_TYPE_UINT},
 
-    UCT_IFACE_MPOOL_CONFIG_FIELDS("RX_", -1, 0, "receive",
-                                  ucs_offsetof(uct_srd_iface_config_t, rx.mp),
-                                  ""),
+    UCT_EFA_MPOOL_CONFIG_FIELDS("RX_", -1, 0, "receive",
+                                ucs_offsetof(uct_srd_iface_config_t, rx.mp),
+                                ""),
 
     {"MAX_POLL", "16",
      "Completions handled in one round of progress, 1 to 16.",
@@ -308,10 +308,25 @@ static ucs_status_t uct_srd_iface_self_init(uct_srd_iface_t *iface)
     return UCS_OK;
 }
 
+/* uct/iface/<iface>/: what can be asked of a running program */
+static void uct_srd_iface_vfs_refresh(uct_iface_h tl_iface)
+{
+    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
+
+    ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive,
+                            &iface->tx.num_free, UCS_VFS_TYPE_U32,
+                            "tx/free_slots");
+    ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive,
+                            &iface->rx.missing, UCS_VFS_TYPE_U32,
+                            "rx/kept_buffers");
+    ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive, &iface->self.qpn,
+                            UCS_VFS_TYPE_U16, "qpn");
+}
+
 UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(
         uct_srd_iface_internal_ops, uct_base_iface_estimate_perf,
-        (uct_iface_vfs_refresh_func_t)ucs_empty_function,
-        (uct_ep_query_func_t)ucs_empty_function_return_unsupported,
+        uct_srd_iface_vfs_refresh,
+        UCT_EFA_UNSUPPORTED(uct_ep_query_func_t),
         uct_srd_ep_invalidate, uct_srd_iface_is_reachable);
 
 static uct_iface_ops_t uct_srd_iface_ops;
