@@ -26,14 +26,15 @@ setup_packages()
     ucx_src=$("$top/contrib/ucx-headers.sh") || return
 }
 
-# quietly LOG COMMAND...: output to LOG; the end of it is shown on failure
+# quietly LOG COMMAND...: output to LOG; what matters of it is shown on failure
 quietly()
 {
     local log=$1
     shift
 
     if ! "$@" > "$log" 2>&1 < /dev/null; then
-        tail -n 40 "$log" >&2
+        { grep -E -A 3 '(error|warning|ERROR):' "$log" | head -n 40 |
+              grep . || tail -n 40 "$log"; } >&2
         echo "'$*' failed, log: $log" >&2
         return 1
     fi
