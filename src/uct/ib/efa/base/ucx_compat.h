@@ -14,6 +14,8 @@
  *   iface_query_v2                                    yes  no   yes ...
  *   outstanding_purge                                                yes
  *   mpool init         args  params ...................................
+ *   mpool config       6 args  8 args ...................................
+ *   ep_check params      flags, completion ................ completion ...
  *   am_short_fill_data                           +hint (harmless) .....
  *
  * The transport is written against the functions declared here; the table of
@@ -79,6 +81,9 @@
 #include <ucs/debug/log.h>
 #include <ucs/debug/memtrack_int.h>
 #include <ucs/sys/math.h>
+#if __has_include(<ucs/sys/ptr_arith.h>)
+#  include <ucs/sys/ptr_arith.h> /* from 1.17 on, taken out of math.h */
+#endif
 #include <ucs/sys/stubs.h>
 #include <ucs/sys/string.h>
 #include <ucs/sys/topo/base/topo.h>
@@ -163,6 +168,11 @@ ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
 
 /* ------------------------------------------------------------- interface */
 
+/* An operation that an interface does not have. UCX's own transports put this
+ * function in every place; by way of void (*)(void) compilers accept it. */
+#define UCT_EFA_UNSUPPORTED(_type) \
+    ((_type)(void (*)(void))ucs_empty_function_return_unsupported)
+
 /*
  * The internal operations of an interface, from functions that are the same
  * for all versions:
@@ -235,8 +245,7 @@ int uct_efa_compat_is_reachable(const uct_iface_h iface,
 
 #if UCT_EFA_UCX(1, 14)
 #  define UCT_EFA_INTERNAL_OPS_1_14 \
-    .ep_connect_to_ep_v2 = (uct_ep_connect_to_ep_v2_func_t) \
-            ucs_empty_function_return_unsupported,
+    .ep_connect_to_ep_v2 = UCT_EFA_UNSUPPORTED(uct_ep_connect_to_ep_v2_func_t),
 #else
 #  define UCT_EFA_INTERNAL_OPS_1_14
 #endif
@@ -249,8 +258,7 @@ int uct_efa_compat_is_reachable(const uct_iface_h iface,
 
 #if UCT_EFA_UCX(1, 20)
 #  define UCT_EFA_INTERNAL_OPS_1_20 \
-    .ep_get_device_ep = (uct_ep_get_device_ep_func_t) \
-            ucs_empty_function_return_unsupported,
+    .ep_get_device_ep = UCT_EFA_UNSUPPORTED(uct_ep_get_device_ep_func_t),
 #else
 #  define UCT_EFA_INTERNAL_OPS_1_20
 #endif
@@ -263,28 +271,52 @@ int uct_efa_compat_is_reachable(const uct_iface_h iface,
 #elif UCT_EFA_UCX(1, 20)
 #  define UCT_EFA_INTERNAL_OPS_QUERY_V2 \
     .iface_query_v2         = uct_iface_base_query_v2, \
-    .iface_mem_element_pack = (uct_iface_mem_element_pack_func_t) \
-            ucs_empty_function_return_unsupported,
+    .iface_mem_element_pack = \
+            UCT_EFA_UNSUPPORTED(uct_iface_mem_element_pack_func_t),
 #else
 #  define UCT_EFA_INTERNAL_OPS_QUERY_V2
 #endif
 
 #if UCT_EFA_UCX(1, 22)
 #  define UCT_EFA_INTERNAL_OPS_1_22 \
-    .ep_put_sgl_zcopy = (uct_ep_put_sgl_zcopy_func_t) \
-            ucs_empty_function_return_unsupported,
+    .ep_put_sgl_zcopy = UCT_EFA_UNSUPPORTED(uct_ep_put_sgl_zcopy_func_t),
 #else
 #  define UCT_EFA_INTERNAL_OPS_1_22
 #endif
 
 #if UCT_EFA_UCX(1, 23)
 #  define UCT_EFA_INTERNAL_OPS_1_23 \
-    .ep_get_sgl_zcopy     = (uct_ep_get_sgl_zcopy_func_t) \
-            ucs_empty_function_return_unsupported, \
-    .ep_outstanding_purge = (uct_ep_outstanding_purge_func_t) \
-            ucs_empty_function_return_unsupported,
+    .ep_get_sgl_zcopy     = UCT_EFA_UNSUPPORTED(uct_ep_get_sgl_zcopy_func_t), \
+    .ep_outstanding_purge = UCT_EFA_UNSUPPORTED(uct_ep_outstanding_purge_func_t),
 #else
 #  define UCT_EFA_INTERNAL_OPS_1_23
+#endif
+
+/* Parameters of a memory pool in a configuration table: 1.14 added how pools
+ * grow. _max -1: no limit, _grow 0: the transport chooses. */
+#if UCT_EFA_UCX(1, 14)
+#  define UCT_EFA_MPOOL_CONFIG_FIELDS(_prefix, _max, _grow, _name, _offset, \
+                                      _desc) \
+    UCT_IFACE_MPOOL_CONFIG_FIELDS(_prefix, _max, _grow, 128m, 1.0, _name, \
+                                  _offset, _desc)
+#else
+#  define UCT_EFA_MPOOL_CONFIG_FIELDS(_prefix, _max, _grow, _name, _offset, \
+                                      _desc) \
+    UCT_IFACE_MPOOL_CONFIG_FIELDS(_prefix, _max, _grow, _name, _offset, _desc)
+#endif
+
+/* Parameters of ep_check. From 1.22 on a completion may be given, for an answer
+ * that comes later; who answers at once does not call it. */
+#if UCT_EFA_UCX(1, 22)
+#  define UCT_EFA_EP_CHECK_PARAMS(_flags, _comp) \
+    (void)(_comp); \
+    UCT_CHECK_PARAM((_flags) == 0, "Unsupported flags of ep_check: 0x%x", \
+                    (_flags))
+#else
+#  define UCT_EFA_EP_CHECK_PARAMS(_flags, _comp) \
+    UCT_CHECK_PARAM((_comp) == NULL, "Unsupported completion on ep_check"); \
+    UCT_CHECK_PARAM((_flags) == 0, "Unsupported flags of ep_check: 0x%x", \
+                    (_flags))
 #endif
 
 /* For uct_iface_attr.cap.flags: the transport reaches other hosts (1.18) */

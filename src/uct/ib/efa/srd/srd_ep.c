@@ -469,7 +469,7 @@ ucs_status_t uct_srd_ep_check(uct_ep_h tl_ep, unsigned flags,
     uct_srd_peer_t *peer = ep->peer;
     ucs_status_t status;
 
-    UCT_EP_KEEPALIVE_CHECK_PARAM(flags, comp);
+    UCT_EFA_EP_CHECK_PARAMS(flags, comp);
 
     if (peer->state == UCT_SRD_PEER_FAILED) {
         return peer->status;
