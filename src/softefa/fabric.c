@@ -303,7 +303,7 @@ static int fabric_map(softefa_fabric_t *fabric, uint64_t size)
 
 static int fabric_create(softefa_fabric_t *fabric)
 {
-    uint64_t size = sizeof(softefa_shm_t) + SOFTEFA_HEAP_SIZE;
+    uint64_t size = SOFTEFA_HEAP_OFFSET + SOFTEFA_HEAP_SIZE;
     softefa_shm_t *shm;
     int ret;
 

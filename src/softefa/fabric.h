@@ -55,6 +55,7 @@ enum {
 };
 
 #define SOFTEFA_HEAP_UNIT  4096ull           /* also the smallest page size */
+#define SOFTEFA_MAX_PAGE   65536ull
 #define SOFTEFA_HEAP_SIZE  (4ull << 30)
 #define SOFTEFA_HEAP_UNITS (SOFTEFA_HEAP_SIZE / SOFTEFA_HEAP_UNIT)
 #define SOFTEFA_NO_DEVICE  0xffu
@@ -240,10 +241,13 @@ typedef struct {
         __attribute__((aligned(SOFTEFA_CACHE_LINE)));
     softefa_shm_channel_t channel[SOFTEFA_MAX_CHANNELS];
     uint64_t              heap_map[SOFTEFA_HEAP_UNITS / 64];
-    softefa_shm_dev_t     dev[SOFTEFA_MAX_DEVICES]
-        __attribute__((aligned(65536)));
-    uint8_t               heap[] __attribute__((aligned(65536)));
+    softefa_shm_dev_t     dev[SOFTEFA_MAX_DEVICES];
 } softefa_shm_t;
+
+/* The heap follows, at a multiple of any page size. */
+#define SOFTEFA_HEAP_OFFSET                                                   \
+    ((sizeof(softefa_shm_t) + SOFTEFA_MAX_PAGE - 1) &                         \
+     ~(SOFTEFA_MAX_PAGE - 1))
 
 /* This process's attachment. */
 typedef struct {

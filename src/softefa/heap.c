@@ -109,7 +109,7 @@ int softefa_heap_alloc(softefa_extent_t *extent, uint64_t size)
         return ENOMEM;
     }
 
-    extent->offset = offsetof(softefa_shm_t, heap) + unit * SOFTEFA_HEAP_UNIT;
+    extent->offset = SOFTEFA_HEAP_OFFSET + unit * SOFTEFA_HEAP_UNIT;
     extent->size   = count * SOFTEFA_HEAP_UNIT;
     heap_mark(unit, count, true);
     if (unit == shm->heap_next) {
@@ -133,7 +133,7 @@ void softefa_heap_free(softefa_extent_t *extent)
         return;
     }
 
-    unit = (extent->offset - offsetof(softefa_shm_t, heap)) /
+    unit = (extent->offset - SOFTEFA_HEAP_OFFSET) /
            SOFTEFA_HEAP_UNIT;
     softefa_fabric_unback(extent->offset, extent->size);
     heap_mark(unit, extent->size / SOFTEFA_HEAP_UNIT, false);
@@ -154,7 +154,7 @@ void softefa_heap_clear(void)
 void softefa_heap_mark(const softefa_extent_t *extent)
 {
     if (extent->offset != 0) {
-        heap_mark((extent->offset - offsetof(softefa_shm_t, heap)) /
+        heap_mark((extent->offset - SOFTEFA_HEAP_OFFSET) /
                   SOFTEFA_HEAP_UNIT,
                   extent->size / SOFTEFA_HEAP_UNIT, true);
     }
