@@ -337,6 +337,7 @@ static void uct_srd_ctl_rx_start(uct_srd_peer_t *peer, uint32_t arg)
     if (!peer->rx.started) {
         peer->rx.started   = 1;
         peer->rx.ring.next = (uint16_t)arg;
+        peer->shown_rx     = (uint16_t)arg;
         peer->rx.imm_base  = uct_srd_imm_pack(peer->rx.epoch, 0, 0, 0);
     }
 }

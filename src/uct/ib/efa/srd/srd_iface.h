@@ -227,6 +227,7 @@ struct uct_srd_iface {
         uct_srd_peer_t      *current; /* being delivered; NULL when freed    */
         struct ibv_recv_wr  *chain;   /* descriptors to post again           */
         unsigned            chain_len;
+        unsigned            effort;   /* since the house was kept            */
         unsigned            missing;  /* posted less than queue_len - chain  */
         unsigned            blind;    /* peers that may be heard without AH  */
         uct_srd_desc_t      *free;
@@ -247,6 +248,7 @@ struct uct_srd_iface {
     uct_srd_ext_t           self;     /* who we are; epoch, op, arg vary     */
     uint32_t                epoch;    /* last one given out                  */
     uint8_t                 closing;
+    uint64_t                ahs_wanted; /* of the AH cache, when last looked */
     uct_srd_ident_t         rejected; /* who spoke another version last      */
 
     struct {

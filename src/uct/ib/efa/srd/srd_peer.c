@@ -24,6 +24,19 @@ uct_srd_addr_str(const void *gid, uint32_t qpn, char *buf, size_t max)
     return buf;
 }
 
+void uct_srd_peer_show(uct_srd_peer_t *peer)
+{
+    peer->win->tx_msgs  += (uint16_t)(peer->tx.psn - peer->shown_tx);
+    peer->win->psn_next  = peer->tx.psn;
+    peer->win->psn_una   = peer->tx.una.una;
+    peer->shown_tx       = peer->tx.psn;
+    if (peer->rx.started) {
+        peer->win->rx_msgs += (uint16_t)(peer->rx.ring.next - peer->shown_rx);
+        peer->win->psn_rx   = peer->rx.ring.next;
+        peer->shown_rx      = peer->rx.ring.next;
+    }
+}
+
 void uct_srd_peer_set_state(uct_srd_peer_t *peer, uct_srd_peer_state_t state)
 {
     peer->state = state;
@@ -511,6 +524,7 @@ void uct_srd_peer_try_free(uct_srd_peer_t *peer)
         uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, peer->ah);
     }
 
+    uct_srd_peer_show(peer);
     uct_efa_window_peer_put(iface->win, peer->win);
     UCT_SRD_COUNT(iface, peers_gone);
     ucs_free(peer);

@@ -98,6 +98,8 @@ struct uct_srd_peer {
     uint8_t              in_failed;  /* in the interface's failed list       */
     uint8_t              ctl_retries;
     uint16_t             sweep_psn;  /* una when last looked at for reclaim  */
+    uint16_t             shown_tx;   /* tx.psn, rx.ring.next when the window */
+    uint16_t             shown_rx;   /* was last brought up to date          */
     uct_efa_ah_t         *ah;
     uct_efa_window_peer_t *win;
     uct_srd_timer_t      timer;      /* by state: HELLO, BYE, EXT_REQ, AH    */
@@ -170,6 +172,10 @@ unsigned uct_srd_peers_tell(uct_srd_iface_t *iface);
 /* An endpoint came or went. */
 void uct_srd_peer_ep_add(uct_srd_peer_t *peer, uct_srd_ep_t *ep);
 void uct_srd_peer_ep_del(uct_srd_peer_t *peer, uct_srd_ep_t *ep);
+
+/* Brings the peer's counters in the window up to date: to be called before 64K
+ * messages have gone in one direction. */
+void uct_srd_peer_show(uct_srd_peer_t *peer);
 
 /* Schedules the pending requests of all its endpoints. */
 void uct_srd_peer_wake(uct_srd_peer_t *peer);

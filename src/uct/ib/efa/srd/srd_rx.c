@@ -336,9 +336,11 @@ static void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
     case UCT_SRD_RING_EARLY:
         ++iface->rx.missing;
         UCT_SRD_COUNT(iface, early);
+        ++peer->win->early;
         return;
     case UCT_SRD_RING_DUPLICATE:
         UCT_SRD_COUNT(iface, dup);
+        ++peer->win->dup;
         break;
     case UCT_SRD_RING_NO_MEMORY:
         uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY,
@@ -599,6 +601,24 @@ static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
     return count;
 }
 
+/* Now and then: before PSNs can have wrapped, or when there is time */
+static UCS_F_NOINLINE void uct_srd_iface_keep_house(uct_srd_iface_t *iface)
+{
+    uint64_t wanted = uct_efa_ah_cache_wanted(uct_srd_iface_md(iface)->ahs);
+    uct_srd_peer_t *peer;
+
+    iface->rx.effort = 0;
+    ucs_list_for_each(peer, &iface->peers, list) {
+        uct_srd_peer_show(peer);
+    }
+
+    /* Another interface of this device goes short of address handles */
+    if (ucs_unlikely(wanted != iface->ahs_wanted)) {
+        iface->ahs_wanted = wanted;
+        uct_srd_peer_reclaim(iface, UCT_SRD_RECLAIM);
+    }
+}
+
 unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
 {
     unsigned count;
@@ -613,6 +633,11 @@ unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
 
     if ((iface->rx.chain_len + iface->rx.missing) >= iface->config.rx_batch) {
         uct_srd_rx_refill(iface);
+    }
+
+    iface->rx.effort += count + 1;
+    if (ucs_unlikely(iface->rx.effort > UCT_SRD_EFFORT)) {
+        uct_srd_iface_keep_house(iface);
     }
 
     return count;

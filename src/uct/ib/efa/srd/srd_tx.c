@@ -522,6 +522,7 @@ static void uct_srd_tx_resend_later(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
     slot->flags |= UCT_SRD_SLOT_QUEUED;
     ucs_queue_push(&peer->tx.resend, &slot->queue);
     UCT_SRD_COUNT(iface, resend);
+    ++peer->win->resend;
 
     if (!uct_srd_timer_is_set(&peer->tx.timer)) {
         /* Long since the last failure: start with short pauses again */
@@ -570,6 +571,7 @@ void uct_srd_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         switch (desc->action) {
         case UCT_EFA_STATUS_ACTION_RESEND:
             UCT_SRD_COUNT(iface, rnr);
+            ++peer->win->rnr;
             uct_srd_tx_resend_later(peer, slot);
             return;
         case UCT_EFA_STATUS_ACTION_RETRY:
