@@ -18,6 +18,9 @@ struct uct_srd_ep {
     uint8_t             told;      /* of the peer's failure                  */
 };
 
+#define UCT_SRD_EP_IFACE(_ep) \
+    ucs_derived_of((_ep)->super.super.iface, uct_srd_iface_t)
+
 UCS_CLASS_DECLARE_NEW_FUNC(uct_srd_ep_t, uct_ep_t, const uct_ep_params_t*);
 UCS_CLASS_DECLARE_DELETE_FUNC(uct_srd_ep_t, uct_ep_t);
 

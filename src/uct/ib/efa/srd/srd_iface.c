@@ -3,81 +3,10 @@
  */
 #include "srd_rx.h"
 
-#include <errno.h>
 #include <sys/random.h>
 
 /* What a send costs this library and libefa, seconds: docs/device-facts.md */
 #define UCT_SRD_OVERHEAD 80e-9
-
-ucs_config_field_t uct_srd_iface_config_table[] = {
-    /* A peer that fails is said once, with the cause, where users see it */
-    {"", "FAILURE=warn", NULL, ucs_offsetof(uct_srd_iface_config_t, super),
-     UCS_CONFIG_TYPE_TABLE(uct_iface_config_table)},
-
-    {"SEG_SIZE", "inf",
-     "Largest message, bytes. The device's limit (max_msg_sz, 8928 on all known "
-     "devices) holds in any case.",
-     ucs_offsetof(uct_srd_iface_config_t, seg_size), UCS_CONFIG_TYPE_MEMUNITS},
-
-    {"TX_QUEUE_LEN", "512",
-     "Messages an interface may have under way, to all peers together.",
-     ucs_offsetof(uct_srd_iface_config_t, tx.queue_len), UCS_CONFIG_TYPE_UINT},
-
-    {"TX_WINDOW", "256",
-     "Messages an interface may have under way to one peer; a power of two, 16 "
-     "to 4096. The peer's RX_WINDOW limits it, too.",
-     ucs_offsetof(uct_srd_iface_config_t, tx.window), UCS_CONFIG_TYPE_UINT},
-
-    {"RNR_RETRY", "3",
-     "How often the device sends a message again that met a receiver without "
-     "buffers, 0 to 6, or 7 for without end. Then the message is sent again "
-     "from here after a pause, so none is lost with any value.",
-     ucs_offsetof(uct_srd_iface_config_t, tx.rnr_retry), UCS_CONFIG_TYPE_UINT},
-
-    {"RETRY_COUNT", "7",
-     "How often a message to a peer that does not respond any more is sent "
-     "again before the peer counts as failed.",
-     ucs_offsetof(uct_srd_iface_config_t, tx.retry_count),
-     UCS_CONFIG_TYPE_UINT},
-
-    UCT_EFA_MPOOL_CONFIG_FIELDS("TX_", -1, 0, "send",
-                                ucs_offsetof(uct_srd_iface_config_t, tx.mp),
-                                ""),
-
-    {"RX_QUEUE_LEN", "1024",
-     "Receive buffers an interface keeps posted. Each takes the device's "
-     "max_msg_sz of registered memory.",
-     ucs_offsetof(uct_srd_iface_config_t, rx.queue_len), UCS_CONFIG_TYPE_UINT},
-
-    {"RX_WINDOW", "512",
-     "Messages beyond a missing one that are kept for a peer; a power of two, "
-     "16 to 4096. Peers send no further.",
-     ucs_offsetof(uct_srd_iface_config_t, rx.window), UCS_CONFIG_TYPE_UINT},
-
-    {"RX_BATCH", "32",
-     "Receive buffers that are posted at once, 1 to 64.",
-     ucs_offsetof(uct_srd_iface_config_t, rx.batch), UCS_CONFIG_TYPE_UINT},
-
-    UCT_EFA_MPOOL_CONFIG_FIELDS("RX_", -1, 0, "receive",
-                                ucs_offsetof(uct_srd_iface_config_t, rx.mp),
-                                ""),
-
-    {"MAX_POLL", "16",
-     "Completions handled in one round of progress, 1 to 16.",
-     ucs_offsetof(uct_srd_iface_config_t, max_poll), UCS_CONFIG_TYPE_UINT},
-
-    {"EVENTS", "try",
-     "Completion events, for workers that sleep: \"try\" uses them if the device "
-     "has them, \"y\" demands them, \"n\" does without.",
-     ucs_offsetof(uct_srd_iface_config_t, events), UCS_CONFIG_TYPE_TERNARY},
-
-    {"CLOSE_TIMEOUT", "1s",
-     "How long closing an interface waits for messages that are under way.",
-     ucs_offsetof(uct_srd_iface_config_t, close_timeout),
-     UCS_CONFIG_TYPE_TIME},
-
-    {.name = NULL}
-};
 
 /* -------------------------------------------------------------- addresses */
 
@@ -227,61 +156,6 @@ void uct_srd_iface_fail(uct_srd_iface_t *iface,
 }
 
 /* ---------------------------------------------------------- open and close */
-
-static ucs_status_t
-uct_srd_iface_config_check(uct_srd_iface_t *iface,
-                           const uct_srd_iface_config_t *config)
-{
-    const uct_efa_device_t *dev = &uct_srd_iface_md(iface)->dev;
-    struct {
-        const char *name;
-        unsigned   value, min, max;
-        int        pow2;
-    } limits[] = {
-        {"TX_QUEUE_LEN", config->tx.queue_len, 1,
-         dev->efa.max_sq_wr - UCT_SRD_CTL_SLOTS, 0},
-        {"RX_QUEUE_LEN", config->rx.queue_len, 1, dev->efa.max_rq_wr, 0},
-        {"TX_WINDOW", config->tx.window, UCT_SRD_WINDOW_MIN,
-         UCT_SRD_WINDOW_MAX, 1},
-        {"RX_WINDOW", config->rx.window, UCT_SRD_WINDOW_MIN,
-         UCT_SRD_WINDOW_MAX, 1},
-        {"RX_BATCH", config->rx.batch, 1, 64, 0},
-        {"MAX_POLL", config->max_poll, 1, UCT_SRD_POLL_BATCH, 0},
-        {"RNR_RETRY", config->tx.rnr_retry, 0, 7, 0}
-    };
-    unsigned i;
-
-    for (i = 0; i < ucs_static_array_size(limits); ++i) {
-        if ((limits[i].value < limits[i].min) ||
-            (limits[i].value > limits[i].max) ||
-            (limits[i].pow2 && !ucs_is_pow2(limits[i].value))) {
-            ucs_error("srd: UCX_SRD_%s=%u: must be %u to %u%s", limits[i].name,
-                      limits[i].value, limits[i].min, limits[i].max,
-                      limits[i].pow2 ? ", a power of two" : "");
-            return UCS_ERR_INVALID_PARAM;
-        }
-    }
-
-    iface->config.max_msg       = ucs_min(config->seg_size, dev->max_msg_sz);
-    iface->config.tx_queue_len  = config->tx.queue_len;
-    iface->config.tx_window     = config->tx.window;
-    iface->config.rnr_retry     = config->tx.rnr_retry;
-    iface->config.retry_count   = config->tx.retry_count;
-    iface->config.rx_queue_len  = config->rx.queue_len;
-    iface->config.rx_window     = config->rx.window;
-    iface->config.rx_batch      = ucs_min(config->rx.batch,
-                                          ucs_max(config->rx.queue_len / 4, 1u));
-    iface->config.max_poll      = config->max_poll;
-    iface->config.close_timeout = config->close_timeout;
-
-    if (iface->config.max_msg < UCT_SRD_INLINE_AREA) {
-        ucs_error("srd: UCX_SRD_SEG_SIZE=%zu: must be %u or more",
-                  iface->config.max_msg, UCT_SRD_INLINE_AREA);
-        return UCS_ERR_INVALID_PARAM;
-    }
-
-    return UCS_OK;
-}
 
 static ucs_status_t uct_srd_iface_self_init(uct_srd_iface_t *iface)
 {
@@ -448,89 +322,6 @@ err_rx:
 err_tx:
     uct_srd_tx_cleanup(self);
     return status;
-}
-
-static ucs_status_t
-uct_srd_iface_drop_am(UCS_V_UNUSED void *arg, UCS_V_UNUSED void *data,
-                      UCS_V_UNUSED size_t length, UCS_V_UNUSED unsigned flags)
-{
-    return UCS_OK;
-}
-
-/* Says goodbye and lets what is under way arrive, for a bounded time. */
-static void uct_srd_iface_drain(uct_srd_iface_t *iface)
-{
-    ucs_time_t end = ucs_get_time() +
-                     ucs_time_from_sec(iface->config.close_timeout);
-    uct_srd_peer_t *peer, *tmp;
-    int said_bye   = 0;
-    unsigned id;
-
-    for (id = 0; id < UCT_AM_ID_MAX; ++id) {
-        iface->super.am[id].cb = uct_srd_iface_drop_am;
-    }
-
-    for (;;) {
-        uct_srd_iface_poll(iface);
-        uct_srd_timers_run(&iface->timers, ucs_get_time());
-        uct_srd_peers_tell(iface);
-
-        if (iface->tx.num_free == iface->config.tx_queue_len) {
-            if (!said_bye) {
-                said_bye       = 1;
-                iface->closing = 1;
-                ucs_list_for_each_safe(peer, tmp, &iface->peers, list) {
-                    uct_srd_ctl_leave(peer);
-                }
-            } else if (iface->tx.num_ctl == UCT_SRD_CTL_SLOTS) {
-                break;
-            }
-        }
-
-        if (ucs_get_time() > end) {
-            ucs_debug("srd: closing with %u messages under way",
-                      iface->config.tx_queue_len - iface->tx.num_free);
-            break;
-        }
-    }
-
-    iface->closing = 1;
-}
-
-/* The device has forgotten all work requests; so do we. */
-static void uct_srd_iface_forget_peers(uct_srd_iface_t *iface)
-{
-    uct_srd_slot_t *slot;
-    uct_srd_peer_t *peer;
-    unsigned i;
-
-    ucs_list_for_each(peer, &iface->peers, list) {
-        /* their queues' slots are found below */
-        ucs_queue_head_init(&peer->tx.resend);
-        ucs_queue_head_init(&peer->tx.held);
-    }
-
-    for (i = 0; i < iface->tx.num_slots; ++i) {
-        slot = &iface->tx.slots[i];
-        if (slot->flags & UCT_SRD_SLOT_AH) {
-            uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, slot->ah);
-        } else if (slot->flags & UCT_SRD_SLOT_BUF) {
-            uct_srd_buf_put(iface, slot->buf);
-        }
-    }
-
-    while (!ucs_list_is_empty(&iface->peers)) {
-        peer = ucs_list_head(&iface->peers, uct_srd_peer_t, list);
-        if (peer->num_eps > 0) {
-            ucs_warn("srd: interface closed with %u endpoints open",
-                     peer->num_eps);
-        }
-        peer->num_eps      = 0;
-        peer->tx.ctl       = 0;
-        peer->tx.una.una   = peer->tx.psn;
-        peer->tx.una.ahead = 0;
-        uct_srd_peer_forget(peer);
-    }
 }
 
 static UCS_CLASS_CLEANUP_FUNC(uct_srd_iface_t)

@@ -1,14 +1,17 @@
 /*
  * An srd interface: one SRD queue pair, one completion queue, its peers.
  *
- *   srd_iface.c    open, close, query, addresses, progress
+ *   srd_iface.c    open, query, addresses, progress   srd_close.c   close
+ *   srd_config.c   UCX_SRD_*                          srd_qp.c      CQ and QP
  *   srd_event.c    sleeping: completion channel and deadlines in one fd
- *   srd_qp.c       CQ and QP
- *   srd_ep.c       endpoints: UCT operations, flush, pending
- *   srd_peer.c     peers: tables, states, failure, leaving
- *   srd_control.c  control messages: HELLO and what follows
- *   srd_tx.c       slots, windows, completions, sending again
- *   srd_rx.c       receive descriptors, order, dispatch
+ *   srd_ep.c       endpoints, pending requests
+ *   srd_am.c       active messages                    srd_flush.c   flush, check
+ *   srd_tx.c       windows, errors, sending again     srd_slot.c    its memory
+ *   srd_poll.c     polling, the fast path of receiving
+ *   srd_rx.c       order, dispatch                    srd_desc.c    its memory
+ *   srd_peer.c     peers: states, failure, leaving
+ *   srd_peer_ah.c  their address handles, whom a completion means
+ *   srd_control.c  control messages out               srd_receive.c and in
  *
  * Everything here belongs to the interface's worker thread.
  */
@@ -289,6 +292,14 @@ extern ucs_config_field_t uct_srd_iface_config_table[];
 /* "fe80::1/5": 64 bytes of buffer suffice */
 const char *uct_srd_addr_str(const void *gid, uint32_t qpn, char *buf,
                              size_t max);
+
+/* srd_config.c: checks config against the device, fills iface->config. */
+ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
+                                        const uct_srd_iface_config_t *config);
+
+/* srd_close.c, in this order; the QP is destroyed between them. */
+void uct_srd_iface_drain(uct_srd_iface_t *iface);
+void uct_srd_iface_forget_peers(uct_srd_iface_t *iface);
 
 /* srd_qp.c. Log the cause of a failure. */
 ucs_status_t uct_srd_cq_create(uct_srd_iface_t *iface);

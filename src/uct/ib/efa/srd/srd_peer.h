@@ -116,6 +116,13 @@ uct_srd_peer_outstanding(const uct_srd_peer_t *peer)
     return uct_srd_una_outstanding(&peer->tx.una, peer->tx.psn);
 }
 
+/* Nothing of ours is with the device. */
+static UCS_F_ALWAYS_INLINE int
+uct_srd_peer_is_quiet(const uct_srd_peer_t *peer)
+{
+    return (uct_srd_peer_outstanding(peer) == 0) && (peer->tx.ctl == 0);
+}
+
 /* NULL: no memory (logged). In the tables, no AH yet. */
 uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
                                     const uct_srd_ident_t *ident);
@@ -138,6 +145,12 @@ ucs_status_t uct_srd_iface_ah_get(uct_srd_iface_t *iface, const void *gid,
 /* The GID that an AH number means to us; NULL: none. */
 const union ibv_gid *uct_srd_iface_ahn_gid(uct_srd_iface_t *iface,
                                            uint16_t ahn);
+
+/* The peer's (AH number, QPN) means nobody any more. */
+void uct_srd_peer_key_del(uct_srd_peer_t *peer);
+
+/* To be called when ah, acked or state changed. */
+void uct_srd_peer_set_blind(uct_srd_peer_t *peer);
 
 /* The interface's part in the AH cache's reclaim. */
 unsigned uct_srd_peer_reclaim(void *arg, unsigned wanted);
@@ -193,8 +206,15 @@ void uct_srd_rx_stash(void *arg);
 ucs_status_t uct_srd_ctl_send(uct_srd_peer_t *peer, uct_srd_op_t op,
                               uint32_t arg);
 
+/* An answer to somebody of whom no record is kept. May be lost, too. */
+void uct_srd_ctl_answer(uct_srd_iface_t *iface, const uct_srd_ext_t *to,
+                        uct_srd_op_t op, uint32_t arg);
+
 /* NEW or LEAVING: starts the handshake. The AH is there. */
 void uct_srd_ctl_join(uct_srd_peer_t *peer);
+
+/* JOINING: HELLO_ACK came. */
+void uct_srd_ctl_joined(uct_srd_peer_t *peer);
 
 /* JOINED or JOINING, nothing left to say: starts to leave. */
 void uct_srd_ctl_leave(uct_srd_peer_t *peer);
@@ -204,8 +224,9 @@ void uct_srd_ctl_timer(uct_srd_timer_t *timer);
 
 /* Sets the timer to now + interval, or the given first interval. */
 void uct_srd_ctl_timer_start(uct_srd_peer_t *peer, double first);
+void uct_srd_ctl_timer_stop(uct_srd_peer_t *peer);
 
-/* A message with an extended header. Returns its sender if it carries data
+/* srd_receive.c: a message with an extended header. Returns its sender if it carries data
  * that is to be delivered, else NULL. *offset_p: where the data starts. */
 uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
                                     const uct_srd_rx_wc_t *rx, uint32_t imm,

@@ -1,5 +1,5 @@
 /*
- * The receive side, and the poll that serves both (srd_rx.c).
+ * The receive side, and the poll that serves both (srd_poll.c).
  */
 #ifndef UCT_SRD_RX_H
 #define UCT_SRD_RX_H
@@ -16,7 +16,48 @@ static_assert(UCT_SRD_EFFORT + UCT_SRD_POLL_BATCH < 65536,
 /* Replaces descriptors that users or rings keep; posts full chains. */
 void uct_srd_rx_refill(uct_srd_iface_t *iface);
 
+/* To the free list */
+void uct_srd_desc_put(uct_srd_iface_t *iface, uct_srd_desc_t *desc);
+
+/* Says how data is given back if the user keeps it. */
+void uct_srd_desc_set_release(uct_srd_iface_t *iface, void *data,
+                              uct_recv_desc_t *release);
+
+/* A receive completion that is not for the fast path */
+void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx);
+
+/* Delivers what the ring holds behind the message just delivered. */
+void uct_srd_rx_drain(uct_srd_iface_t *iface, uct_srd_peer_t *peer);
+
 /* Handles up to max_poll completions. Returns how many. */
 unsigned uct_srd_iface_poll(uct_srd_iface_t *iface);
+
+static UCS_F_ALWAYS_INLINE void
+uct_srd_rx_chain(uct_srd_iface_t *iface, uct_srd_desc_t *desc)
+{
+    desc->wr.next   = iface->rx.chain;
+    iface->rx.chain = &desc->wr;
+    ++iface->rx.chain_len;
+}
+
+/* held: desc comes from the ring and is already counted as missing */
+static UCS_F_ALWAYS_INLINE void
+uct_srd_rx_deliver(uct_srd_iface_t *iface, uct_srd_desc_t *desc, void *data,
+                   size_t length, unsigned am_id, unsigned flags, int held)
+{
+    ucs_status_t status;
+
+    UCT_SRD_COUNT(iface, rx_msgs);
+    UCT_SRD_COUNT_ADD(iface, rx_bytes, length);
+
+    status = uct_iface_invoke_am(&iface->super, am_id, data, length, flags);
+    if (ucs_unlikely(status == UCS_INPROGRESS)) {
+        iface->rx.missing += !held;
+    } else if (held) {
+        uct_srd_desc_put(iface, desc);
+    } else {
+        uct_srd_rx_chain(iface, desc);
+    }
+}
 
 #endif

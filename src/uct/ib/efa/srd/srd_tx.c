@@ -1,6 +1,6 @@
 /*
- * The send side beyond the fast path (srd_tx.h): memory, handshake headers,
- * batches, errors, sending again.
+ * The send side beyond the fast path (srd_tx.h): handshake headers, batches,
+ * errors, sending again.
  *
  * What follows an error is said by the status table (efa_status.h):
  *   RESEND  to the resend queue, timer 50 us doubling to 10 ms, without end
@@ -9,146 +9,9 @@
  */
 #include "srd_tx.h"
 
-#include <sys/mman.h>
-
 #define UCT_SRD_BACKOFF_MIN  50e-6
 #define UCT_SRD_BACKOFF_STEPS 8      /* 50 us << 8 = 12.8 ms, capped below    */
 #define UCT_SRD_BACKOFF_MAX  10e-3
-
-static ucs_mpool_ops_t uct_srd_flush_mp_ops = {
-    .chunk_alloc   = ucs_mpool_chunk_malloc,
-    .chunk_release = ucs_mpool_chunk_free
-};
-
-static void
-uct_srd_buf_init(UCS_V_UNUSED uct_iface_h tl_iface, void *obj, uct_mem_h memh)
-{
-    uct_srd_buf_t *buf = obj;
-
-    buf->lkey = uct_efa_memh_lkey(memh);
-}
-
-static void uct_srd_wr_init(struct ibv_send_wr *wr)
-{
-    memset(wr, 0, sizeof(*wr));
-    wr->opcode = IBV_WR_SEND_WITH_IMM;
-}
-
-ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
-                             const uct_srd_iface_config_t *config)
-{
-    uct_md_h md = iface->super.md;
-    uct_srd_slot_t *slot;
-    ucs_status_t status;
-    uint32_t lkey;
-    unsigned i;
-
-    iface->tx.max_inline = uct_srd_iface_md(iface)->dev.max_inline;
-    ucs_arbiter_init(&iface->tx.arbiter);
-    uct_srd_wr_init(&iface->tx.wr);
-    for (i = 0; i < UCT_SRD_POST_BATCH; ++i) {
-        uct_srd_wr_init(&iface->tx.wrs[i]);
-    }
-
-    status = uct_efa_mpool_init(&iface->tx.flush_mp, 0,
-                                sizeof(uct_srd_waiter_t), 0,
-                                UCS_SYS_CACHE_LINE_SIZE, 64, UINT_MAX,
-                                &uct_srd_flush_mp_ops, "srd_flush");
-    if (status != UCS_OK) {
-        return status;
-    }
-
-    status = uct_iface_mpool_init(&iface->super, &iface->tx.buf_mp,
-                                  sizeof(uct_srd_buf_t) +
-                                          iface->config.max_msg,
-                                  offsetof(uct_srd_buf_t, data),
-                                  UCS_SYS_CACHE_LINE_SIZE, &config->tx.mp, 64,
-                                  uct_srd_buf_init, "srd_tx_buf");
-    if (status != UCS_OK) {
-        goto err_flush_mp;
-    }
-
-    iface->tx.num_slots = iface->config.tx_queue_len + UCT_SRD_CTL_SLOTS;
-    iface->tx.slots_len = ucs_align_up(iface->tx.num_slots *
-                                       sizeof(uct_srd_slot_t),
-                                       ucs_get_page_size());
-    iface->tx.slots_mem = mmap(NULL, iface->tx.slots_len,
-                               PROT_READ | PROT_WRITE,
-                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (iface->tx.slots_mem == MAP_FAILED) {
-        ucs_error("srd: no memory for %u send slots (%zu bytes): %m",
-                  iface->tx.num_slots, iface->tx.slots_len);
-        status = UCS_ERR_NO_MEMORY;
-        goto err_buf_mp;
-    }
-
-    status = uct_efa_md_mem_reg(md, iface->tx.slots_mem, iface->tx.slots_len,
-                                UCT_MD_MEM_ACCESS_LOCAL_READ, &iface->tx.slots_memh);
-    if (status != UCS_OK) {
-        goto err_unmap;
-    }
-
-    iface->tx.free = ucs_calloc(iface->config.tx_queue_len,
-                                sizeof(*iface->tx.free), "srd_tx_free");
-    if (iface->tx.free == NULL) {
-        status = UCS_ERR_NO_MEMORY;
-        goto err_dereg;
-    }
-
-    lkey            = uct_efa_memh_lkey(iface->tx.slots_memh);
-    iface->tx.slots = iface->tx.slots_mem;
-    for (i = iface->tx.num_slots; i-- > 0; ) {
-        slot              = &iface->tx.slots[i];
-        slot->sge[0].addr = (uintptr_t)slot->data;
-        slot->sge[0].lkey = lkey;
-        if (i < iface->config.tx_queue_len) {
-            uct_srd_slot_put(iface, slot);
-        } else {
-            iface->tx.ctl_free[iface->tx.num_ctl++] = slot;
-        }
-    }
-
-    return UCS_OK;
-
-err_dereg:
-    uct_efa_md_mem_dereg(md, iface->tx.slots_memh);
-err_unmap:
-    munmap(iface->tx.slots_mem, iface->tx.slots_len);
-err_buf_mp:
-    ucs_mpool_cleanup(&iface->tx.buf_mp, 1);
-err_flush_mp:
-    ucs_mpool_cleanup(&iface->tx.flush_mp, 1);
-    return status;
-}
-
-void uct_srd_tx_cleanup(uct_srd_iface_t *iface)
-{
-    uct_srd_buf_t *buf;
-
-    while ((buf = iface->tx.bufs) != NULL) {
-        iface->tx.bufs = buf->next;
-        ucs_mpool_put(buf);
-    }
-
-    ucs_free(iface->tx.free);
-    uct_efa_md_mem_dereg(iface->super.md, iface->tx.slots_memh);
-    munmap(iface->tx.slots_mem, iface->tx.slots_len);
-    ucs_mpool_cleanup(&iface->tx.buf_mp, 1);
-    ucs_mpool_cleanup(&iface->tx.flush_mp, 1);
-    ucs_arbiter_cleanup(&iface->tx.arbiter);
-}
-
-uct_srd_buf_t *uct_srd_buf_get_slow(uct_srd_iface_t *iface)
-{
-    uct_srd_buf_t *buf = ucs_mpool_get(&iface->tx.buf_mp);
-
-    if (buf == NULL) {
-        iface->tx.bufs_short = 1;
-        UCT_TL_IFACE_STAT_TX_NO_DESC(&iface->super);
-    }
-
-    return buf;
-}
 
 ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep)
 {
@@ -380,63 +243,6 @@ ucs_status_t uct_srd_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     UCT_SRD_COUNT(iface, tx_msgs);
     UCT_SRD_COUNT_ADD(iface, tx_bytes, total);
     return UCS_OK;
-}
-
-ucs_status_t uct_srd_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
-{
-    uct_srd_ep_t *ep   = slot->ep;
-    uct_srd_buf_t *buf = uct_srd_buf_get(iface);
-
-    if (buf == NULL) {
-        return UCS_ERR_NO_MEMORY;
-    }
-
-    memcpy(buf->data, slot->data, slot->sge[0].length);
-    if (slot->sge[1].length > 0) {
-        memcpy(buf->data + slot->sge[0].length, (void*)slot->sge[1].addr,
-               slot->sge[1].length);
-    }
-    slot->sge[2].addr   = (uintptr_t)buf->data;
-    slot->sge[2].length = slot->sge[0].length + slot->sge[1].length;
-    slot->sge[2].lkey   = buf->lkey;
-    slot->buf           = buf;
-    slot->flags        &= ~(UCT_SRD_SLOT_ZCOPY | UCT_SRD_SLOT_CANCEL);
-    slot->flags        |= UCT_SRD_SLOT_BUF;
-
-    --ep->zcopy;
-    if (slot->comp != NULL) {
-        uct_invoke_completion(slot->comp, UCS_ERR_CANCELED);
-    }
-
-    return UCS_OK;
-}
-
-void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                          ucs_status_t status)
-{
-    unsigned flags         = slot->flags;
-    uct_completion_t *comp = slot->comp;
-    uct_srd_ep_t *ep       = slot->ep;
-
-    slot->flags = 0;
-    if (flags & UCT_SRD_SLOT_BUF) {
-        uct_srd_buf_put(iface, slot->buf);
-    }
-
-    uct_srd_slot_put(iface, slot);
-
-    if (flags & UCT_SRD_SLOT_ZCOPY) {
-        --ep->zcopy;
-        if ((flags & UCT_SRD_SLOT_CANCEL) && (status == UCS_OK)) {
-            status = UCS_ERR_CANCELED;
-        }
-        if ((comp != NULL) && !(flags & UCT_SRD_SLOT_SILENT)) {
-            uct_invoke_completion(comp, status);
-        }
-        if (ep->zcopy == 0) {
-            uct_srd_ep_cancel_done(ep);
-        }
-    }
 }
 
 /* The slot's message has come to its end. */

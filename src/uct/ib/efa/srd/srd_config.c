@@ -1,0 +1,128 @@
+/*
+ * UCX_SRD_*: what the user can set, and within which limits.
+ */
+#include "srd_iface.h"
+
+ucs_config_field_t uct_srd_iface_config_table[] = {
+    /* A peer that fails is said once, with the cause, where users see it */
+    {"", "FAILURE=warn", NULL, ucs_offsetof(uct_srd_iface_config_t, super),
+     UCS_CONFIG_TYPE_TABLE(uct_iface_config_table)},
+
+    {"SEG_SIZE", "inf",
+     "Largest message, bytes. The device's limit (max_msg_sz, 8928 on all known "
+     "devices) holds in any case.",
+     ucs_offsetof(uct_srd_iface_config_t, seg_size), UCS_CONFIG_TYPE_MEMUNITS},
+
+    {"TX_QUEUE_LEN", "512",
+     "Messages an interface may have under way, to all peers together.",
+     ucs_offsetof(uct_srd_iface_config_t, tx.queue_len), UCS_CONFIG_TYPE_UINT},
+
+    {"TX_WINDOW", "256",
+     "Messages an interface may have under way to one peer; a power of two, 16 "
+     "to 4096. The peer's RX_WINDOW limits it, too.",
+     ucs_offsetof(uct_srd_iface_config_t, tx.window), UCS_CONFIG_TYPE_UINT},
+
+    {"RNR_RETRY", "3",
+     "How often the device sends a message again that met a receiver without "
+     "buffers, 0 to 6, or 7 for without end. Then the message is sent again "
+     "from here after a pause, so none is lost with any value.",
+     ucs_offsetof(uct_srd_iface_config_t, tx.rnr_retry), UCS_CONFIG_TYPE_UINT},
+
+    {"RETRY_COUNT", "7",
+     "How often a message to a peer that does not respond any more is sent "
+     "again before the peer counts as failed.",
+     ucs_offsetof(uct_srd_iface_config_t, tx.retry_count),
+     UCS_CONFIG_TYPE_UINT},
+
+    UCT_EFA_MPOOL_CONFIG_FIELDS("TX_", -1, 0, "send",
+                                ucs_offsetof(uct_srd_iface_config_t, tx.mp),
+                                ""),
+
+    {"RX_QUEUE_LEN", "1024",
+     "Receive buffers an interface keeps posted. Each takes the device's "
+     "max_msg_sz of registered memory.",
+     ucs_offsetof(uct_srd_iface_config_t, rx.queue_len), UCS_CONFIG_TYPE_UINT},
+
+    {"RX_WINDOW", "512",
+     "Messages beyond a missing one that are kept for a peer; a power of two, "
+     "16 to 4096. Peers send no further.",
+     ucs_offsetof(uct_srd_iface_config_t, rx.window), UCS_CONFIG_TYPE_UINT},
+
+    {"RX_BATCH", "32",
+     "Receive buffers that are posted at once, 1 to 64.",
+     ucs_offsetof(uct_srd_iface_config_t, rx.batch), UCS_CONFIG_TYPE_UINT},
+
+    UCT_EFA_MPOOL_CONFIG_FIELDS("RX_", -1, 0, "receive",
+                                ucs_offsetof(uct_srd_iface_config_t, rx.mp),
+                                ""),
+
+    {"MAX_POLL", "16",
+     "Completions handled in one round of progress, 1 to 16.",
+     ucs_offsetof(uct_srd_iface_config_t, max_poll), UCS_CONFIG_TYPE_UINT},
+
+    {"EVENTS", "try",
+     "Completion events, for workers that sleep: \"try\" uses them if the device "
+     "has them, \"y\" demands them, \"n\" does without.",
+     ucs_offsetof(uct_srd_iface_config_t, events), UCS_CONFIG_TYPE_TERNARY},
+
+    {"CLOSE_TIMEOUT", "1s",
+     "How long closing an interface waits for messages that are under way.",
+     ucs_offsetof(uct_srd_iface_config_t, close_timeout),
+     UCS_CONFIG_TYPE_TIME},
+
+    {.name = NULL}
+};
+
+ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
+                                        const uct_srd_iface_config_t *config)
+{
+    const uct_efa_device_t *dev = &uct_srd_iface_md(iface)->dev;
+    struct {
+        const char *name;
+        unsigned   value, min, max;
+        int        pow2;
+    } limits[] = {
+        {"TX_QUEUE_LEN", config->tx.queue_len, 1,
+         dev->efa.max_sq_wr - UCT_SRD_CTL_SLOTS, 0},
+        {"RX_QUEUE_LEN", config->rx.queue_len, 1, dev->efa.max_rq_wr, 0},
+        {"TX_WINDOW", config->tx.window, UCT_SRD_WINDOW_MIN,
+         UCT_SRD_WINDOW_MAX, 1},
+        {"RX_WINDOW", config->rx.window, UCT_SRD_WINDOW_MIN,
+         UCT_SRD_WINDOW_MAX, 1},
+        {"RX_BATCH", config->rx.batch, 1, 64, 0},
+        {"MAX_POLL", config->max_poll, 1, UCT_SRD_POLL_BATCH, 0},
+        {"RNR_RETRY", config->tx.rnr_retry, 0, 7, 0}
+    };
+    unsigned i;
+
+    for (i = 0; i < ucs_static_array_size(limits); ++i) {
+        if ((limits[i].value < limits[i].min) ||
+            (limits[i].value > limits[i].max) ||
+            (limits[i].pow2 && !ucs_is_pow2(limits[i].value))) {
+            ucs_error("srd: UCX_SRD_%s=%u: must be %u to %u%s", limits[i].name,
+                      limits[i].value, limits[i].min, limits[i].max,
+                      limits[i].pow2 ? ", a power of two" : "");
+            return UCS_ERR_INVALID_PARAM;
+        }
+    }
+
+    iface->config.max_msg       = ucs_min(config->seg_size, dev->max_msg_sz);
+    iface->config.tx_queue_len  = config->tx.queue_len;
+    iface->config.tx_window     = config->tx.window;
+    iface->config.rnr_retry     = config->tx.rnr_retry;
+    iface->config.retry_count   = config->tx.retry_count;
+    iface->config.rx_queue_len  = config->rx.queue_len;
+    iface->config.rx_window     = config->rx.window;
+    iface->config.rx_batch      = ucs_min(config->rx.batch,
+                                          ucs_max(config->rx.queue_len / 4, 1u));
+    iface->config.max_poll      = config->max_poll;
+    iface->config.close_timeout = config->close_timeout;
+
+    if (iface->config.max_msg < UCT_SRD_INLINE_AREA) {
+        ucs_error("srd: UCX_SRD_SEG_SIZE=%zu: must be %u or more",
+                  iface->config.max_msg, UCT_SRD_INLINE_AREA);
+        return UCS_ERR_INVALID_PARAM;
+    }
+
+    return UCS_OK;
+}

@@ -1,0 +1,159 @@
+/*
+ * Receive descriptors: a pool of registered buffers, posted in chains.
+ *
+ *   pool --> chain --> RQ --> completion --> chain (not kept)
+ *             ^                    | kept by the ring or the user
+ *             +---- free list <----+
+ *
+ * "missing" counts what is kept; it is replaced from the free list or the
+ * pool. An empty pool slows senders down (RNR), no more.
+ */
+#include "srd_rx.h"
+
+void uct_srd_desc_put(uct_srd_iface_t *iface, uct_srd_desc_t *desc)
+{
+    desc->wr.next  = (struct ibv_recv_wr*)iface->rx.free;
+    iface->rx.free = desc;
+}
+
+/* The user gives back what its handler kept. */
+static void uct_srd_desc_release(uct_recv_desc_t *self, void *user_desc)
+{
+    uct_srd_iface_t *iface = ucs_container_of(self, uct_srd_iface_t,
+                                              rx.release);
+
+    uct_srd_desc_put(iface, UCS_PTR_BYTE_OFFSET(user_desc,
+                     -(ptrdiff_t)(iface->rx.offset - iface->rx.headroom)));
+}
+
+static void uct_srd_desc_release_ext(uct_recv_desc_t *self, void *user_desc)
+{
+    uct_srd_iface_t *iface = ucs_container_of(self, uct_srd_iface_t,
+                                              rx.release_ext);
+
+    uct_srd_desc_release(&iface->rx.release,
+                         UCS_PTR_BYTE_OFFSET(user_desc,
+                                             -(ptrdiff_t)UCT_SRD_EXT_LEN));
+}
+
+void uct_srd_desc_set_release(uct_srd_iface_t *iface, void *data,
+                              uct_recv_desc_t *release)
+{
+    uct_recv_desc(UCS_PTR_BYTE_OFFSET(data, -(ptrdiff_t)iface->rx.headroom)) =
+            release;
+}
+
+static void
+uct_srd_desc_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
+{
+    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
+    uct_srd_desc_t *desc   = obj;
+    void *message          = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
+
+    desc->sge.addr   = (uintptr_t)message;
+    desc->sge.length = uct_srd_iface_md(iface)->dev.max_msg_sz;
+    desc->sge.lkey   = uct_efa_memh_lkey(memh);
+    desc->wr.wr_id   = (uintptr_t)desc;
+    desc->wr.sg_list = &desc->sge;
+    desc->wr.num_sge = 1;
+    desc->wr.next    = NULL;
+    uct_srd_desc_set_release(iface, message, &iface->rx.release);
+    VALGRIND_MAKE_MEM_DEFINED(message, desc->sge.length);
+}
+
+static void uct_srd_rx_post(uct_srd_iface_t *iface)
+{
+    struct ibv_recv_wr *bad, *next;
+    int ret;
+
+    ret = ibv_post_recv(iface->qp, iface->rx.chain, &bad);
+    iface->rx.chain     = NULL;
+    iface->rx.chain_len = 0;
+    UCT_SRD_COUNT(iface, rx_refills);
+
+    if (ucs_unlikely(ret != 0)) {
+        /* Refused: they are tried again with the next refill. */
+        for (; bad != NULL; bad = next) {
+            next = bad->next;
+            uct_srd_desc_put(iface, (uct_srd_desc_t*)bad->wr_id);
+            ++iface->rx.missing;
+        }
+    }
+}
+
+void uct_srd_rx_refill(uct_srd_iface_t *iface)
+{
+    uct_srd_desc_t *desc;
+
+    while (iface->rx.missing > 0) {
+        desc = iface->rx.free;
+        if (desc != NULL) {
+            iface->rx.free = (uct_srd_desc_t*)desc->wr.next;
+        } else {
+            desc = ucs_mpool_get(&iface->rx.mp);
+            if (desc == NULL) {
+                UCT_SRD_COUNT(iface, rx_starved);
+                break;
+            }
+        }
+
+        --iface->rx.missing;
+        uct_srd_rx_chain(iface, desc);
+        if (iface->rx.chain_len >= UCT_SRD_RX_CHAIN_MAX) {
+            uct_srd_rx_post(iface);
+        }
+    }
+
+    if (iface->rx.chain_len >= iface->config.rx_batch) {
+        uct_srd_rx_post(iface);
+    }
+}
+
+ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
+                             const uct_iface_params_t *params,
+                             const uct_srd_iface_config_t *config)
+{
+    size_t max_msg = uct_srd_iface_md(iface)->dev.max_msg_sz;
+    size_t align, align_offset;
+    ucs_status_t status;
+
+    iface->rx.headroom   = UCT_IFACE_PARAM_VALUE(params, rx_headroom,
+                                                 RX_HEADROOM, 0);
+    iface->rx.offset     = sizeof(uct_srd_desc_t) + sizeof(uct_recv_desc_t*) +
+                           iface->rx.headroom;
+    iface->rx.last_key   = UCT_SRD_NO_KEY;
+    iface->rx.release.cb = uct_srd_desc_release;
+    iface->rx.release_ext.cb = uct_srd_desc_release_ext;
+
+    status = uct_iface_param_am_alignment(params, max_msg, iface->rx.offset,
+                                          iface->rx.offset, &align,
+                                          &align_offset);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    status = uct_iface_mpool_init(&iface->super, &iface->rx.mp,
+                                  iface->rx.offset + max_msg, align_offset,
+                                  align, &config->rx.mp,
+                                  ucs_min(iface->config.rx_queue_len, 256u),
+                                  uct_srd_desc_init, "srd_rx");
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    iface->rx.missing = iface->config.rx_queue_len;
+    return UCS_OK;
+}
+
+void uct_srd_rx_cleanup(uct_srd_iface_t *iface)
+{
+    uct_srd_desc_t *desc;
+
+    while ((desc = iface->rx.free) != NULL) {
+        iface->rx.free = (uct_srd_desc_t*)desc->wr.next;
+        ucs_mpool_put(desc);
+    }
+
+    /* What was posted comes back with the pool's memory. */
+    ucs_mpool_cleanup(&iface->rx.mp, 0);
+}

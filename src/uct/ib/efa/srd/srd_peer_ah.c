@@ -1,0 +1,257 @@
+/*
+ * Whom a completion means: peers' address handles and the tables behind them.
+ *
+ *     (AH number, QPN) --keys--> peer       receive completions name these
+ *     AH number --ahns--> GID               checks extended headers
+ *
+ * Numbers are used again by the device. Before one changes its meaning, the CQ
+ * is emptied into the stash under the old meaning (uct_srd_rx_stash()). This
+ * holds for one interface; two on one device that together reach more hosts
+ * than the device has AHs may take a number from each other.
+ */
+#include "srd_tx.h"
+
+void uct_srd_peer_key_del(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    khiter_t iter;
+
+    if (iface->rx.last_peer == peer) {
+        iface->rx.last_peer = NULL;
+        iface->rx.last_key  = UCT_SRD_NO_KEY;
+    }
+
+    if (peer->key != UCT_SRD_NO_KEY) {
+        iter = kh_get(uct_srd_keys, &iface->keys, peer->key);
+        kh_del(uct_srd_keys, &iface->keys, iter);
+        peer->key = UCT_SRD_NO_KEY;
+    }
+}
+
+/* From now on the device's (AH number, QPN) means this peer */
+static ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    uint32_t key           = uct_srd_key(peer->ah->ahn, peer->ident.qpn);
+    uct_srd_peer_t *other;
+    khiter_t iter;
+    int ret;
+
+    if (peer->key == key) {
+        return UCS_OK;
+    }
+
+    uct_srd_peer_key_del(peer);
+    iter = kh_put(uct_srd_keys, &iface->keys, key, &ret);
+    if (ret == UCS_KH_PUT_FAILED) {
+        return UCS_ERR_NO_MEMORY;
+    }
+
+    if (ret == UCS_KH_PUT_KEY_PRESENT) {
+        /* A predecessor */
+        other      = kh_val(&iface->keys, iter);
+        other->key = UCT_SRD_NO_KEY;
+        if (iface->rx.last_peer == other) {
+            iface->rx.last_peer = NULL;
+            iface->rx.last_key  = UCT_SRD_NO_KEY;
+        }
+    }
+
+    peer->key                  = key;
+    kh_val(&iface->keys, iter) = peer;
+    return UCS_OK;
+}
+
+void uct_srd_peer_set_known(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    uct_srd_ident_t any    = peer->ident;
+    uct_srd_peer_t *other;
+    khiter_t iter;
+    int ret;
+
+    if (peer->rx.known) {
+        return;
+    }
+
+    any.qkey = UCT_SRD_ANY_QKEY;
+    other    = uct_srd_peer_find(iface, &any);
+    if (other != NULL) {
+        uct_srd_peer_fail_log(other, UCS_ERR_CONNECTION_RESET,
+                              "its queue pair number belongs to another "
+                              "interface now",
+                              "the remote process was restarted or closed its "
+                              "interface");
+    }
+
+    iter = kh_put(uct_srd_idents, &iface->idents, any, &ret);
+    if (ret == UCS_KH_PUT_FAILED) {
+        uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a table",
+                              "free memory");
+        return;
+    }
+
+    kh_val(&iface->idents, iter) = peer;
+    peer->rx.known               = 1;
+    if ((peer->ah != NULL) && (uct_srd_peer_key_add(peer) != UCS_OK)) {
+        uct_srd_peer_ah_drop(peer);
+    }
+}
+
+void uct_srd_peer_set_blind(uct_srd_peer_t *peer)
+{
+    uint8_t blind = peer->rx.acked && (peer->ah == NULL) &&
+                    (peer->state < UCT_SRD_PEER_FAILED);
+
+    peer->iface->rx.blind += blind - peer->rx.blind;
+    peer->rx.blind         = blind;
+}
+
+const union ibv_gid *
+uct_srd_iface_ahn_gid(uct_srd_iface_t *iface, uint16_t ahn)
+{
+    khiter_t iter = kh_get(uct_srd_ahns, &iface->ahns, ahn);
+
+    return (iter == kh_end(&iface->ahns)) ? NULL : &kh_val(&iface->ahns, iter);
+}
+
+/* ahn means gid from now on. What it meant before has been stashed. */
+static ucs_status_t uct_srd_iface_ahn_set(uct_srd_iface_t *iface, uint16_t ahn,
+                                          const union ibv_gid *gid)
+{
+    uct_srd_peer_t *peer;
+    khiter_t iter;
+    int ret;
+
+    iter = kh_put(uct_srd_ahns, &iface->ahns, ahn, &ret);
+    if (ret == UCS_KH_PUT_FAILED) {
+        return UCS_ERR_NO_MEMORY;
+    }
+
+    if ((ret == UCS_KH_PUT_KEY_PRESENT) &&
+        (memcmp(&kh_val(&iface->ahns, iter), gid, sizeof(*gid)) != 0)) {
+        ucs_list_for_each(peer, &iface->peers, list) {
+            if ((peer->key != UCT_SRD_NO_KEY) && ((peer->key >> 16) == ahn)) {
+                uct_srd_peer_key_del(peer);
+            }
+        }
+    }
+
+    kh_val(&iface->ahns, iter) = *gid;
+    return UCS_OK;
+}
+
+ucs_status_t uct_srd_iface_ah_get(uct_srd_iface_t *iface, const void *gid_p,
+                                  uct_efa_ah_t **ah_p)
+{
+    uct_efa_ah_cache_t *ahs = uct_srd_iface_md(iface)->ahs;
+    union ibv_gid gid;
+    ucs_status_t status;
+
+    memcpy(gid.raw, gid_p, sizeof(gid.raw));
+    status = uct_efa_ah_get_notify(ahs, iface, uct_srd_rx_stash, &gid, ah_p);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    status = uct_srd_iface_ahn_set(iface, (*ah_p)->ahn, &gid);
+    if (status != UCS_OK) {
+        uct_efa_ah_put(ahs, *ah_p);
+    }
+
+    return status;
+}
+
+ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    ucs_status_t status;
+
+    if (ucs_likely(peer->ah != NULL)) {
+        return UCS_OK;
+    }
+
+    status = uct_srd_iface_ah_get(iface, peer->ident.gid, &peer->ah);
+    if (status != UCS_OK) {
+        peer->ah = NULL;
+        return status;
+    }
+
+    if (peer->rx.known && (uct_srd_peer_key_add(peer) != UCS_OK)) {
+        uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, peer->ah);
+        peer->ah = NULL;
+        return UCS_ERR_NO_RESOURCE;
+    }
+
+    peer->tx.dest.ah = peer->ah->ibv_ah;
+    uct_srd_peer_set_blind(peer);
+    return UCS_OK;
+}
+
+/* The key stays: the cache may keep the AH, and the device report its number. */
+void uct_srd_peer_ah_drop(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+
+    if (peer->ah == NULL) {
+        return;
+    }
+
+    if (iface->rx.last_peer == peer) {
+        iface->rx.last_peer = NULL;
+        iface->rx.last_key  = UCT_SRD_NO_KEY;
+    }
+
+    uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, peer->ah);
+    peer->ah         = NULL;
+    peer->tx.dest.ah = NULL;
+    if (peer->state == UCT_SRD_PEER_JOINED) {
+        /* The next send must look for an AH; the remote still knows us. */
+        peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
+        peer->tx.credit  = 0;
+    }
+    uct_srd_peer_set_blind(peer);
+}
+
+/* Second chance: a peer that has sent since the last look is passed over once,
+ * so that nothing has to be noted on the fast path. */
+unsigned uct_srd_peer_reclaim(void *arg, unsigned wanted)
+{
+    uct_srd_iface_t *iface = arg;
+    unsigned count         = 0;
+    unsigned round;
+    uct_srd_peer_t *peer, *tmp;
+
+    for (round = 0; (round < 2) && (count < wanted); ++round) {
+        ucs_list_for_each_safe(peer, tmp, &iface->peers, list) {
+            if ((peer->ah == NULL) || !uct_srd_peer_is_quiet(peer) ||
+                (peer->state == UCT_SRD_PEER_LEAVING)) {
+                continue;
+            }
+
+            if (peer->sweep_psn != peer->tx.una.una) {
+                peer->sweep_psn = peer->tx.una.una;
+                continue;
+            }
+
+            if (peer->rx.acked && (iface->cq_efa == NULL)) {
+                if (!peer->ext_req) {
+                    peer->ext_req = 1;
+                    uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_REQ, 0);
+                    uct_srd_ctl_timer_start(peer, 10e-3);
+                }
+                continue;
+            }
+
+            uct_srd_peer_ah_drop(peer);
+            UCT_SRD_COUNT(iface, ah_evict);
+            ucs_list_del(&peer->list);
+            ucs_list_add_tail(&iface->peers, &peer->list);
+            if (++count >= wanted) {
+                break;
+            }
+        }
+    }
+
+    return count;
+}

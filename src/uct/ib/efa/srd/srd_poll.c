@@ -1,0 +1,296 @@
+/*
+ * Polling the completion queue, and the fast path of what arrives: a message
+ * without extended header, from the sender of the last one, in order.
+ *
+ *   plain   ibv_poll_cq(): cheapest
+ *   blind   while some peer's AH is given up: source GIDs are needed
+ *   stash   completions that were taken out before an AH number changed its
+ *           meaning; they come first
+ */
+#include "srd_rx.h"
+
+static UCS_F_ALWAYS_INLINE void
+uct_srd_rx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
+{
+    uct_srd_peer_t *peer = iface->rx.last_peer;
+    uct_srd_rx_wc_t rx;
+    uct_srd_desc_t *desc;
+    uint32_t imm;
+
+    imm = be32toh(wc->imm_data);
+    if (ucs_likely((wc->status == IBV_WC_SUCCESS) &&
+                   (wc->wc_flags & IBV_WC_WITH_IMM) && (peer != NULL) &&
+                   (uct_srd_key(wc->slid, wc->src_qp) == iface->rx.last_key) &&
+                   ((imm & ~UCT_SRD_IMM_AM_MASK) ==
+                    (peer->rx.imm_base | peer->rx.ring.next)))) {
+        desc = (uct_srd_desc_t*)wc->wr_id;
+        ++peer->rx.ring.next;
+        iface->rx.current = peer;
+        uct_srd_rx_deliver(iface, desc,
+                           UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset),
+                           wc->byte_len, uct_srd_imm_am_id(imm),
+                           UCT_CB_PARAM_FLAG_DESC, 0);
+        if (ucs_unlikely((iface->rx.current == peer) &&
+                         (peer->rx.ring.held > 0))) {
+            uct_srd_rx_drain(iface, peer);
+        }
+        return;
+    }
+
+    rx.wc      = *wc;
+    rx.has_gid = 0;
+    uct_srd_rx_slow(iface, &rx);
+}
+
+/* One round of polling; handlers may start another one, or stash the rest */
+typedef struct uct_srd_poll {
+    struct uct_srd_poll *outer;
+    struct ibv_wc       *wc;      /* either these                            */
+    uct_srd_rx_wc_t     *rx;      /* or these                                */
+    unsigned            next;
+    unsigned            count;
+} uct_srd_poll_t;
+
+static UCS_F_ALWAYS_INLINE void
+uct_srd_tx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
+{
+    uct_srd_slot_t *slot = (uct_srd_slot_t*)(wc->wr_id & ~UCT_SRD_WR_ID_SEND);
+
+    if (ucs_likely(wc->status == IBV_WC_SUCCESS)) {
+        uct_srd_tx_done(iface, slot);
+    } else {
+        uct_srd_tx_error(iface, slot, wc->vendor_err);
+    }
+}
+
+static void uct_srd_any_wc(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
+{
+    if (rx->wc.wr_id & UCT_SRD_WR_ID_SEND) {
+        uct_srd_tx_wc(iface, &rx->wc);
+    } else {
+        uct_srd_rx_slow(iface, rx);
+    }
+}
+
+/* The extended interface tells source GIDs. Returns how many. */
+static unsigned
+uct_srd_poll_ex(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx, unsigned max)
+{
+    struct ibv_cq_ex *cq         = iface->cq_ex;
+    struct ibv_poll_cq_attr attr = {};
+    unsigned count               = 0;
+
+    if (ibv_start_poll(cq, &attr) != 0) {
+        return 0;
+    }
+
+    do {
+        rx->has_gid       = 0;
+        rx->wc.wr_id      = cq->wr_id;
+        rx->wc.status     = cq->status;
+        rx->wc.vendor_err = ibv_wc_read_vendor_err(cq);
+        if (!(cq->wr_id & UCT_SRD_WR_ID_SEND)) {
+            rx->wc.wc_flags = ibv_wc_read_wc_flags(cq);
+            rx->wc.byte_len = ibv_wc_read_byte_len(cq);
+            rx->wc.imm_data = ibv_wc_read_imm_data(cq);
+            rx->wc.src_qp   = ibv_wc_read_src_qp(cq);
+            rx->wc.slid     = ibv_wc_read_slid(cq);
+            if ((iface->cq_efa != NULL) &&
+                (rx->wc.slid == UCT_EFA_AHN_UNKNOWN)) {
+                rx->has_gid = (efadv_wc_read_sgid(iface->cq_efa, &rx->gid) ==
+                               0);
+            }
+        }
+        ++rx;
+    } while ((++count < max) && (ibv_next_poll(cq) == 0));
+
+    ibv_end_poll(cq);
+    return count;
+}
+
+static uct_srd_rx_wc_t *uct_srd_stash_room(uct_srd_iface_t *iface)
+{
+    unsigned max = iface->rx.stash_len + UCT_SRD_POLL_BATCH;
+    uct_srd_rx_wc_t *stash;
+
+    if (max > iface->rx.stash_max) {
+        max   = ucs_max(2 * max, 256u);
+        stash = ucs_realloc(iface->rx.stash, max * sizeof(*stash), "srd_stash");
+        if (stash == NULL) {
+            ucs_error("srd: no memory for %u completions", max);
+            return NULL;
+        }
+        iface->rx.stash     = stash;
+        iface->rx.stash_max = max;
+    }
+
+    return &iface->rx.stash[iface->rx.stash_len];
+}
+
+/* Replaces the AH number by whom it means at this moment. */
+static void uct_srd_stash_resolve(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx)
+{
+    const union ibv_gid *gid;
+
+    if ((rx->wc.wr_id & UCT_SRD_WR_ID_SEND) ||
+        (rx->wc.status != IBV_WC_SUCCESS) ||
+        (rx->wc.slid == UCT_EFA_AHN_UNKNOWN)) {
+        return;
+    }
+
+    gid = uct_srd_iface_ahn_gid(iface, rx->wc.slid);
+    if (gid != NULL) {
+        rx->gid     = *gid;
+        rx->has_gid = 1;
+    }
+    rx->wc.slid = UCT_EFA_AHN_UNKNOWN;
+}
+
+void uct_srd_rx_stash(void *arg)
+{
+    uct_srd_iface_t *iface = arg;
+    uct_srd_rx_wc_t *rx;
+    uct_srd_poll_t *poll;
+    unsigned count, i;
+
+    for (poll = iface->rx.poll; poll != NULL; poll = poll->outer) {
+        rx = uct_srd_stash_room(iface);
+        if (rx == NULL) {
+            return;
+        }
+        for (; poll->next < poll->count; ++poll->next, ++rx) {
+            if (poll->rx != NULL) {
+                *rx = poll->rx[poll->next];
+            } else {
+                rx->wc      = poll->wc[poll->next];
+                rx->has_gid = 0;
+            }
+            uct_srd_stash_resolve(iface, rx);
+            ++iface->rx.stash_len;
+        }
+    }
+
+    do {
+        rx = uct_srd_stash_room(iface);
+        if (rx == NULL) {
+            return;
+        }
+        count = uct_srd_poll_ex(iface, rx, UCT_SRD_POLL_BATCH);
+        for (i = 0; i < count; ++i) {
+            uct_srd_stash_resolve(iface, &rx[i]);
+        }
+        iface->rx.stash_len += count;
+    } while (count > 0);
+}
+
+/* Handlers may stash more meanwhile: from a copy. */
+static unsigned uct_srd_poll_stash(uct_srd_iface_t *iface)
+{
+    uct_srd_rx_wc_t rx[UCT_SRD_POLL_BATCH];
+    unsigned count = ucs_min(iface->rx.stash_len, UCT_SRD_POLL_BATCH);
+    unsigned i;
+
+    memcpy(rx, iface->rx.stash, count * sizeof(*rx));
+    iface->rx.stash_len -= count;
+    memmove(iface->rx.stash, iface->rx.stash + count,
+            iface->rx.stash_len * sizeof(*rx));
+
+    for (i = 0; i < count; ++i) {
+        uct_srd_any_wc(iface, &rx[i]); /* resolved: need not be stashed again */
+    }
+
+    return count;
+}
+
+/* Some peer's AH was given up: its messages are known by source GID alone. */
+static unsigned uct_srd_poll_blind(uct_srd_iface_t *iface)
+{
+    uct_srd_rx_wc_t rx[UCT_SRD_POLL_BATCH];
+    uct_srd_poll_t poll = {
+        .outer = iface->rx.poll,
+        .rx    = rx,
+        .count = uct_srd_poll_ex(iface, rx, iface->config.max_poll)
+    };
+    unsigned count      = poll.count;
+
+    iface->rx.poll = &poll;
+    while (poll.next < poll.count) {
+        uct_srd_any_wc(iface, &rx[poll.next++]);
+    }
+
+    iface->rx.poll = poll.outer;
+    return count;
+}
+
+static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
+{
+    struct ibv_wc wcs[UCT_SRD_POLL_BATCH], *wc;
+    uct_srd_poll_t poll;
+    int count;
+
+    count = ibv_poll_cq(iface->cq, iface->config.max_poll, wcs);
+    if (count <= 0) {
+        return 0;
+    }
+
+    poll.outer     = iface->rx.poll;
+    poll.wc        = wcs;
+    poll.rx        = NULL;
+    poll.next      = 0;
+    poll.count     = count;
+    iface->rx.poll = &poll;
+
+    do {
+        wc = &wcs[poll.next++];
+        if (wc->wr_id & UCT_SRD_WR_ID_SEND) {
+            uct_srd_tx_wc(iface, wc);
+        } else {
+            uct_srd_rx_wc(iface, wc);
+        }
+    } while (poll.next < poll.count);
+
+    iface->rx.poll = poll.outer;
+    return count;
+}
+
+/* Now and then: before PSNs can have wrapped, or when there is time */
+static UCS_F_NOINLINE void uct_srd_iface_keep_house(uct_srd_iface_t *iface)
+{
+    uint64_t wanted = uct_efa_ah_cache_wanted(uct_srd_iface_md(iface)->ahs);
+    uct_srd_peer_t *peer;
+
+    iface->rx.effort = 0;
+    ucs_list_for_each(peer, &iface->peers, list) {
+        uct_srd_peer_show(peer);
+    }
+
+    /* Another interface of this device goes short of address handles */
+    if (ucs_unlikely(wanted != iface->ahs_wanted)) {
+        iface->ahs_wanted = wanted;
+        uct_srd_peer_reclaim(iface, UCT_SRD_RECLAIM);
+    }
+}
+
+unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
+{
+    unsigned count;
+
+    if (ucs_unlikely(iface->rx.stash_len > 0)) {
+        count = uct_srd_poll_stash(iface);
+    } else if (ucs_unlikely(iface->rx.blind > 0) && (iface->cq_efa != NULL)) {
+        count = uct_srd_poll_blind(iface);
+    } else {
+        count = uct_srd_poll_plain(iface);
+    }
+
+    if ((iface->rx.chain_len + iface->rx.missing) >= iface->config.rx_batch) {
+        uct_srd_rx_refill(iface);
+    }
+
+    iface->rx.effort += count + 1;
+    if (ucs_unlikely(iface->rx.effort > UCT_SRD_EFFORT)) {
+        uct_srd_iface_keep_house(iface);
+    }
+
+    return count;
+}

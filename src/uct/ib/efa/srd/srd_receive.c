@@ -1,0 +1,341 @@
+/*
+ * Messages with an extended header, receiving (srd-wire.md, 4, 5 and 7): is it
+ * well formed, is it its sender's, which association does it belong to, and
+ * what follows.
+ */
+#include "srd_tx.h"
+
+#define UCT_SRD_ACK_MIN 1e-3   /* seconds between two HELLO_ACKs to DATA      */
+
+static void uct_srd_ctl_hello_ack(uct_srd_peer_t *peer)
+{
+    if ((uct_srd_peer_ah_get(peer) != UCS_OK) ||
+        (uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO_ACK, peer->rx.epoch) !=
+         UCS_OK)) {
+        return; /* HELLO comes again */
+    }
+
+    peer->rx.acked    = 1;
+    peer->rx.ack_time = ucs_get_time();
+    peer->ext_req     = 0;
+    UCT_SRD_COUNT(peer->iface, hello_ack);
+}
+
+/* The remote's incarnation, from its header. Returns NULL if the header is an
+ * old one, else the peer to go on with: peer, its successor, or a new one. */
+static uct_srd_peer_t *
+uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                     const uct_srd_ident_t *ident, const uct_srd_ext_t *ext)
+{
+    int32_t age;
+
+    if (peer != NULL) {
+        age = peer->rx.known ? (int32_t)(ext->epoch - peer->rx.epoch) : 0;
+
+        if (peer->rx.known && (peer->rx.uid != ext->uid)) {
+            uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
+                                  "its queue pair number belongs to another "
+                                  "interface now", "the remote process was "
+                                  "restarted or closed its interface");
+            peer = NULL;
+        } else if (age < 0) {
+            UCT_SRD_COUNT(iface, drop_epoch);
+            return NULL;
+        } else if ((age > 0) && peer->bye_sent && (peer->num_eps > 0)) {
+            /* It believed our BYE and has begun anew; we stay. */
+            uct_srd_rx_ring_purge(peer);
+            peer->rx.started = 0;
+            peer->rx.acked   = 0;
+        } else if ((age > 0) && (peer->num_eps == 0) &&
+                   (uct_srd_peer_outstanding(peer) == 0)) {
+            uct_srd_peer_forget(peer);
+            peer = NULL;
+        } else if (age > 0) {
+            uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
+                                  "the remote interface lost the association",
+                                  "the remote side closed its endpoint or met "
+                                  "an error: look at its output");
+            peer = NULL;
+        }
+    }
+
+    if (peer == NULL) {
+        peer = uct_srd_peer_create(iface, ident);
+        if (peer == NULL) {
+            UCT_SRD_COUNT(iface, drop_nomem);
+            uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,
+                               UCT_SRD_REJECT_RESOURCES);
+            return NULL;
+        }
+    }
+
+    uct_srd_peer_set_known(peer);
+    if (peer->state >= UCT_SRD_PEER_FAILED) {
+        return NULL;
+    }
+
+    peer->rx.uid            = ext->uid;
+    peer->rx.epoch          = ext->epoch;
+    peer->rx.features       = ext->features;
+    peer->win->remote_epoch = ext->epoch;
+    peer->tx.window         = ucs_min(ext->window, iface->config.tx_window);
+    return peer;
+}
+
+/* The first HELLO or DATA says where the remote's sequence goes on */
+static void uct_srd_ctl_rx_start(uct_srd_peer_t *peer, uint32_t arg)
+{
+    if (!peer->rx.started) {
+        peer->rx.started   = 1;
+        peer->rx.ring.next = (uint16_t)arg;
+        peer->shown_rx     = (uint16_t)arg;
+        peer->rx.imm_base  = uct_srd_imm_pack(peer->rx.epoch, 0, 0, 0);
+    }
+}
+
+static void uct_srd_ctl_ext_req(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    uct_srd_waiter_t *waiter;
+
+    if (peer->state == UCT_SRD_PEER_JOINED) {
+        uct_srd_peer_set_state(peer, UCT_SRD_PEER_NEW);
+        uct_srd_peer_tx_update(peer);
+    }
+
+    if (uct_srd_peer_ah_get(peer) != UCS_OK) {
+        return; /* EXT_REQ comes again */
+    }
+
+    if (peer->tx.una.una == peer->tx.psn) {
+        uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_ACK, 0);
+        return;
+    }
+
+    ucs_queue_for_each(waiter, &peer->tx.waiters, queue) {
+        if (waiter->comp == NULL) {
+            return;
+        }
+    }
+
+    waiter = ucs_mpool_get(&iface->tx.flush_mp);
+    if (waiter != NULL) {
+        waiter->comp    = NULL;
+        waiter->ep      = NULL;
+        waiter->psn     = peer->tx.psn;
+        peer->tx.flags |= UCT_SRD_PEER_TX_WAITERS;
+        ucs_queue_push(&peer->tx.waiters, &waiter->queue);
+    }
+}
+
+static void uct_srd_ctl_bye(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+{
+    if ((peer->num_eps > 0) || (uct_srd_peer_outstanding(peer) > 0) ||
+        (peer->rx.ring.held > 0) ||
+        (peer->rx.started && (peer->rx.ring.next != (uint16_t)ext->arg))) {
+        return;
+    }
+
+    if (uct_srd_peer_ah_get(peer) == UCS_OK) {
+        uct_srd_ctl_send(peer, UCT_SRD_OP_BYE_ACK, ext->epoch);
+        if (peer->state < UCT_SRD_PEER_FAILED) {
+            uct_srd_peer_forget(peer);
+        }
+    }
+}
+
+static void uct_srd_ctl_reject(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+{
+    char cause[96];
+
+    switch (ext->arg) {
+    case UCT_SRD_REJECT_FAILED:
+        if (!peer->rx.known || (ext->epoch != peer->rx.epoch)) {
+            break; /* about an earlier association */
+        }
+        uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
+                              "the remote interface gave up the association",
+                              "look at the output of the remote process");
+        break;
+    case UCT_SRD_REJECT_RESOURCES:
+        uct_srd_peer_fail_log(peer, UCS_ERR_UNREACHABLE,
+                              "the remote interface has no resources for us",
+                              "look at the output of the remote process");
+        break;
+    default:
+        snprintf(cause, sizeof(cause),
+                 "the remote interface refused us, reason %u", ext->arg);
+        uct_srd_peer_fail_log(peer, UCS_ERR_UNREACHABLE, cause,
+                              "use the same release of ucx-efa on both hosts");
+        break;
+    }
+}
+
+/* Speaks another version: say so, once for each sender while it is the last */
+static void uct_srd_ctl_bad_version(uct_srd_iface_t *iface,
+                                    const uct_srd_ident_t *ident,
+                                    const uct_srd_ext_t *ext)
+{
+    uct_srd_peer_t *peer;
+    char cause[96];
+
+    UCT_SRD_COUNT(iface, drop_version);
+    peer = uct_srd_peer_find(iface, ident);
+    if ((peer != NULL) && (ext->op == UCT_SRD_OP_REJECT)) {
+        snprintf(cause, sizeof(cause),
+                 "it speaks version %u of the SRD wire protocol, we %u",
+                 ext->version, UCT_SRD_WIRE_VERSION);
+        uct_srd_peer_fail_log(peer, UCS_ERR_UNREACHABLE, cause,
+                              "use the same release of ucx-efa on both hosts");
+        return;
+    }
+
+    if ((ext->op != UCT_SRD_OP_REJECT) &&
+        !uct_srd_ident_equal(iface->rejected, *ident)) {
+        iface->rejected = *ident;
+        uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,
+                           UCT_SRD_REJECT_VERSION);
+    }
+}
+
+/* Is the identity in the header the one the device saw? */
+static int uct_srd_ctl_is_forged(uct_srd_iface_t *iface,
+                                 const uct_srd_rx_wc_t *rx,
+                                 const uct_srd_ext_t *ext)
+{
+    const union ibv_gid *gid;
+
+    if (ext->qpn != rx->wc.src_qp) {
+        return 1;
+    }
+
+    if (rx->has_gid) {
+        return memcmp(rx->gid.raw, ext->gid, sizeof(ext->gid)) != 0;
+    }
+
+    gid = (rx->wc.slid == UCT_EFA_AHN_UNKNOWN) ? NULL :
+          uct_srd_iface_ahn_gid(iface, rx->wc.slid);
+    return (gid != NULL) &&
+           (memcmp(gid->raw, ext->gid, sizeof(ext->gid)) != 0);
+}
+
+uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
+                                    const uct_srd_rx_wc_t *rx, uint32_t imm,
+                                    const void *message, size_t *offset_p)
+{
+    uct_srd_peer_t *peer;
+    uct_srd_ident_t ident;
+    uct_srd_ext_t ext;
+
+    memset(&ident, 0, sizeof(ident));
+    switch (uct_srd_ext_unpack(message, rx->wc.byte_len, imm, &ext)) {
+    case UCT_SRD_EXT_OK:
+        break;
+    case UCT_SRD_EXT_BAD_VERSION:
+        memcpy(ident.gid, ext.gid, sizeof(ident.gid));
+        ident.qpn  = ext.qpn;
+        ident.qkey = ext.qkey;
+        if (uct_srd_ctl_is_forged(iface, rx, &ext)) {
+            UCT_SRD_COUNT(iface, drop_forged);
+        } else {
+            uct_srd_ctl_bad_version(iface, &ident, &ext);
+        }
+        return NULL;
+    default:
+        UCT_SRD_COUNT(iface, drop_header);
+        return NULL;
+    }
+
+    if (uct_srd_ctl_is_forged(iface, rx, &ext)) {
+        UCT_SRD_COUNT(iface, drop_forged);
+        return NULL;
+    }
+
+    if (ext.op == UCT_SRD_OP_DATA) {
+        UCT_SRD_COUNT(iface, rx_ext);
+    } else {
+        UCT_SRD_COUNT(iface, rx_ctl);
+    }
+
+    memcpy(ident.gid, ext.gid, sizeof(ident.gid));
+    ident.qpn  = ext.qpn;
+    ident.qkey = ext.qkey;
+    peer       = uct_srd_peer_find(iface, &ident);
+
+    /* Farewells need no record and make none. */
+    if ((ext.op == UCT_SRD_OP_BYE) &&
+        ((peer == NULL) || (peer->rx.known && (peer->rx.uid != ext.uid)))) {
+        uct_srd_ctl_answer(iface, &ext, UCT_SRD_OP_BYE_ACK, ext.epoch);
+        return NULL;
+    }
+
+    if (ext.op == UCT_SRD_OP_BYE_ACK) {
+        if ((peer != NULL) && (peer->state == UCT_SRD_PEER_LEAVING) &&
+            (peer->num_eps == 0) && (ext.arg == peer->epoch) &&
+            (!peer->rx.known || ((int32_t)(ext.epoch - peer->rx.epoch) >= 0))) {
+            uct_srd_peer_forget(peer);
+        }
+        return NULL;
+    }
+
+    if ((peer == NULL) && (ext.op != UCT_SRD_OP_HELLO) &&
+        (ext.op != UCT_SRD_OP_DATA)) {
+        return NULL;
+    }
+
+    if (ext.op == UCT_SRD_OP_REJECT) {
+        uct_srd_ctl_reject(peer, &ext);
+        return NULL;
+    }
+
+    peer = uct_srd_ctl_identify(iface, peer, &ident, &ext);
+    if (peer == NULL) {
+        return NULL;
+    }
+
+    switch ((uct_srd_op_t)ext.op) {
+    case UCT_SRD_OP_DATA:
+        uct_srd_ctl_rx_start(peer, ext.arg);
+        if (ucs_get_time() - peer->rx.ack_time >
+            ucs_time_from_sec(UCT_SRD_ACK_MIN)) {
+            uct_srd_ctl_hello_ack(peer);
+        }
+        *offset_p = ext.len8 * 8;
+        return (peer->state < UCT_SRD_PEER_FAILED) ? peer : NULL;
+    case UCT_SRD_OP_HELLO:
+        uct_srd_ctl_rx_start(peer, ext.arg);
+        uct_srd_ctl_hello_ack(peer);
+        break;
+    case UCT_SRD_OP_HELLO_ACK:
+        if ((ext.arg == peer->epoch) &&
+            (peer->state == UCT_SRD_PEER_JOINING)) {
+            uct_srd_ctl_joined(peer);
+        }
+        break;
+    case UCT_SRD_OP_EXT_REQ:
+        uct_srd_ctl_ext_req(peer);
+        break;
+    case UCT_SRD_OP_EXT_ACK:
+        if (peer->ext_req) {
+            peer->ext_req  = 0;
+            peer->rx.acked = 0;
+            uct_srd_ctl_timer_stop(peer);
+            if ((uct_srd_peer_outstanding(peer) == 0) && (peer->tx.ctl == 0)) {
+                uct_srd_peer_ah_drop(peer);
+                UCT_SRD_COUNT(iface, ah_evict);
+            }
+        }
+        break;
+    case UCT_SRD_OP_BYE:
+        uct_srd_ctl_bye(peer, &ext);
+        return NULL; /* peer may be gone */
+    default:
+        break;
+    }
+
+    if (peer->state < UCT_SRD_PEER_FAILED) {
+        uct_srd_peer_tx_progress(peer);
+    }
+
+    return NULL;
+}
