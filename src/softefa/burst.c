@@ -103,7 +103,7 @@ static unsigned burst_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 
     /* Of a copy that fails, the single way finds out what is wrong. */
     if ((i == 0) ||
-        softefa_copy_to(softefa_owner_slot(dest->qp->obj.owner), burst.local,
+        softefa_copy_to(softefa_peer(dest->qp->obj.owner), burst.local,
                         burst.num_local, burst.remote, burst.num_remote,
                         burst.length)) {
         return 0;

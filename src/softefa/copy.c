@@ -13,7 +13,7 @@
 #include <sys/uio.h>
 
 /* Once per process and cause; what to do about it is the same every time. */
-static void copy_error(const softefa_shm_proc_t *proc, const char *cause)
+static void copy_error(softefa_peer_t peer, const char *cause)
 {
     static atomic_bool said;
 
@@ -22,7 +22,7 @@ static void copy_error(const softefa_shm_proc_t *proc, const char *cause)
                       "processes of a fabric need one user, one PID namespace "
                       "and a kernel that allows process_vm_readv "
                       "(kernel.yama.ptrace_scope 0 or 1, no seccomp filter)",
-                      proc->pid, cause);
+                      peer.pid, cause);
     }
 }
 
@@ -52,18 +52,18 @@ static void copy_local(const struct iovec *dst, const struct iovec *src,
     }
 }
 
-static bool copy_reachable(uint32_t slot, int *error)
+static bool copy_reachable(softefa_peer_t peer, int *error)
 {
-    const softefa_shm_proc_t *shm  = softefa_fabric.shm->proc;
-    const softefa_shm_proc_t *proc = &shm[slot];
+    const softefa_shm_proc_t *proc = softefa_fabric.shm->proc;
 
-    if (softefa_unlikely(!softefa_proc_alive(slot, false))) {
+    if (softefa_unlikely(!softefa_proc_alive(peer.slot, false))) {
         *error = ESRCH;
         return false;
     }
 
-    if (softefa_unlikely(proc->pidns != shm[softefa_fabric.slot].pidns)) {
-        copy_error(proc, "it is in another PID namespace");
+    if (softefa_unlikely(proc[peer.slot].pidns !=
+                         proc[softefa_fabric.slot].pidns)) {
+        copy_error(peer, "it is in another PID namespace");
         *error = EPERM;
         return false;
     }
@@ -71,7 +71,7 @@ static bool copy_reachable(uint32_t slot, int *error)
     return true;
 }
 
-static int copy_result(uint32_t slot, ssize_t ret, size_t length)
+static int copy_result(softefa_peer_t peer, ssize_t ret, size_t length)
 {
     if (softefa_likely(ret == (ssize_t)length)) {
         return 0;
@@ -86,14 +86,14 @@ static int copy_result(uint32_t slot, ssize_t ret, size_t length)
         return ESRCH;
     case EPERM:
     case ENOSYS:
-        copy_error(&softefa_fabric.shm->proc[slot], strerror(errno));
+        copy_error(peer, strerror(errno));
         return EPERM;
     default:
         return EFAULT;
     }
 }
 
-int softefa_copy_to(uint32_t slot, const struct iovec *local,
+int softefa_copy_to(softefa_peer_t peer, const struct iovec *local,
                     unsigned num_local, const struct iovec *remote,
                     unsigned num_remote, size_t length)
 {
@@ -104,21 +104,20 @@ int softefa_copy_to(uint32_t slot, const struct iovec *local,
         return 0;
     }
 
-    if (slot == softefa_fabric.slot) {
+    if (peer.slot == softefa_fabric.slot) {
         copy_local(remote, local, length);
         return 0;
     }
 
-    if (!copy_reachable(slot, &error)) {
+    if (!copy_reachable(peer, &error)) {
         return error;
     }
 
-    ret = process_vm_writev(softefa_fabric.shm->proc[slot].pid, local,
-                            num_local, remote, num_remote, 0);
-    return copy_result(slot, ret, length);
+    ret = process_vm_writev(peer.pid, local, num_local, remote, num_remote, 0);
+    return copy_result(peer, ret, length);
 }
 
-int softefa_copy_from(uint32_t slot, const struct iovec *local,
+int softefa_copy_from(softefa_peer_t peer, const struct iovec *local,
                       unsigned num_local, const struct iovec *remote,
                       unsigned num_remote, size_t length)
 {
@@ -129,16 +128,15 @@ int softefa_copy_from(uint32_t slot, const struct iovec *local,
         return 0;
     }
 
-    if (slot == softefa_fabric.slot) {
+    if (peer.slot == softefa_fabric.slot) {
         copy_local(local, remote, length);
         return 0;
     }
 
-    if (!copy_reachable(slot, &error)) {
+    if (!copy_reachable(peer, &error)) {
         return error;
     }
 
-    ret = process_vm_readv(softefa_fabric.shm->proc[slot].pid, local,
-                           num_local, remote, num_remote, 0);
-    return copy_result(slot, ret, length);
+    ret = process_vm_readv(peer.pid, local, num_local, remote, num_remote, 0);
+    return copy_result(peer, ret, length);
 }

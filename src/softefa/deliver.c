@@ -311,9 +311,9 @@ static int send_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                        const softefa_deliver_dest_t *dest,
                        const softefa_deliver_sgl_t *local, bool *died)
 {
-    uint32_t slot   = softefa_owner_slot(dest->qp->obj.owner);
     uint32_t prefix = (qp->type == SOFTEFA_QP_UD) ? SOFTEFA_GRH_SIZE : 0;
     softefa_deliver_rx_t rx;
+    softefa_peer_t peer;
     int status;
 
     status = softefa_dest_check(qp, wqe, dest->qp);
@@ -335,7 +335,8 @@ static int send_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     }
 
     softefa_rx_skip(&rx.sgl, prefix);
-    switch (softefa_copy_to(slot, local->iov, local->count, rx.sgl.iov,
+    peer = softefa_peer(dest->qp->obj.owner);
+    switch (softefa_copy_to(peer, local->iov, local->count, rx.sgl.iov,
                             rx.sgl.count, local->length)) {
     case 0:
         softefa_rx_complete(qp, wqe, dest, &rx, SOFTEFA_STATUS_OK,
@@ -345,7 +346,7 @@ static int send_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         *died = true;
         return SOFTEFA_STATUS_REMOTE_NO_QP;
     case EFAULT:
-        if (!softefa_proc_alive(slot, true)) {
+        if (!softefa_proc_alive(peer.slot, true)) {
             *died = true;
             return SOFTEFA_STATUS_REMOTE_NO_QP;
         }

@@ -278,13 +278,27 @@ bool softefa_deliver_ready(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
 /* Asks for certain whether the destination lives. AGAIN: it does. */
 int softefa_deliver_check(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
 
-/* copy.c: between buffers of this process and of the process in `slot`.
- * Returns 0, ESRCH (it is gone), EFAULT or EPERM (logged once). */
+/* The process of a QP or MR. Must be read while it cannot have been reclaimed:
+ * under the RQ's lock, or before the MR is found once more. */
+typedef struct {
+    uint32_t slot;
+    int32_t  pid;
+} softefa_peer_t;
+
+static inline softefa_peer_t softefa_peer(uint32_t owner)
+{
+    uint32_t slot = softefa_owner_slot(owner);
+
+    return (softefa_peer_t){slot, softefa_fabric.shm->proc[slot].pid};
+}
+
+/* copy.c: between buffers of this process and of another, or the same. Returns
+ * 0, ESRCH (it is gone), EFAULT or EPERM (logged once). */
 struct iovec;
-int softefa_copy_to(uint32_t slot, const struct iovec *local,
+int softefa_copy_to(softefa_peer_t peer, const struct iovec *local,
                     unsigned num_local, const struct iovec *remote,
                     unsigned num_remote, size_t length);
-int softefa_copy_from(uint32_t slot, const struct iovec *local,
+int softefa_copy_from(softefa_peer_t peer, const struct iovec *local,
                       unsigned num_local, const struct iovec *remote,
                       unsigned num_remote, size_t length);
 

@@ -19,29 +19,33 @@ static int rdma_copy(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     uint32_t length = wqe->rdma.remote.length;
     softefa_deliver_sgl_t remote;
     softefa_shm_mr_t *mr;
-    uint32_t slot;
-    int error, i;
+    softefa_peer_t peer;
+    int error;
 
     /* Found, marked, found again: a deregistration either sees the mark or is
-     * seen here. */
-    for (i = 0; i < 2; ++i) {
-        mr = softefa_mr_find_remote(dest->dev, wqe->rdma.remote.key,
-                                    dest->qp->pdn, addr, length, access);
-        if (mr == NULL) {
-            atomic_store(&qp->shm->rdma_target, 0);
-            return SOFTEFA_STATUS_REMOTE_ADDRESS;
-        }
-        atomic_store(&qp->shm->rdma_target,
-                     (dest->index << 24) | ((mr - dest->dev->mr) + 1));
+     * seen here; and the process read in between is the region's. */
+    mr = softefa_mr_find_remote(dest->dev, wqe->rdma.remote.key,
+                                dest->qp->pdn, addr, length, access);
+    if (mr == NULL) {
+        return SOFTEFA_STATUS_REMOTE_ADDRESS;
+    }
+
+    peer = softefa_peer(mr->obj.owner);
+    atomic_store(&qp->shm->rdma_target,
+                 (dest->index << 24) | ((mr - dest->dev->mr) + 1));
+    mr = softefa_mr_find_remote(dest->dev, wqe->rdma.remote.key,
+                                dest->qp->pdn, addr, length, access);
+    if (mr == NULL) {
+        atomic_store(&qp->shm->rdma_target, 0);
+        return SOFTEFA_STATUS_REMOTE_ADDRESS;
     }
 
     remote.count  = 0;
     remote.length = 0;
     softefa_sgl_add(&remote, mr, addr, length);
-    slot  = softefa_owner_slot(mr->obj.owner);
-    error = read ? softefa_copy_from(slot, local->iov, local->count,
+    error = read ? softefa_copy_from(peer, local->iov, local->count,
                                      remote.iov, 1, length) :
-                   softefa_copy_to(slot, local->iov, local->count, remote.iov,
+                   softefa_copy_to(peer, local->iov, local->count, remote.iov,
                                    1, length);
     atomic_store(&qp->shm->rdma_target, 0);
 
@@ -51,7 +55,7 @@ static int rdma_copy(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     case EPERM:
         return SOFTEFA_STATUS_REMOTE_STATUS;
     default:
-        return ((error == ESRCH) || !softefa_proc_alive(slot, true)) ?
+        return ((error == ESRCH) || !softefa_proc_alive(peer.slot, true)) ?
                softefa_dest_died(qp, wqe) : SOFTEFA_STATUS_REMOTE_ADDRESS;
     }
 }
