@@ -6,8 +6,9 @@
  *   uverbs.c, interpose.c       plays the kernel: the uverbs ABI, the checks
  *        |                      that the EFA driver makes, libc interposers
  *        |  THIS INTERFACE      (the counterpart of EFA's admin queue)
- *   fabric.c, object.c          resources and limits, in shared memory
+ *   object.c, mr.c, qps.c...    resources and limits
  *   engine.c, deliver.c, cq.c   the data path behind the mapped queues
+ *   fabric.c, proc.c, heap.c    the memory that all processes share
  *
  * All functions return 0 or a positive errno and log nothing, except where
  * noted. They may be called from any thread. Handles are process local;

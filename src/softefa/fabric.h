@@ -320,11 +320,11 @@ static inline void softefa_unlock(softefa_lock_t *lock)
     pthread_mutex_unlock(&lock->mutex);
 }
 
-/* The admin lock, with repair of all tables (object.c) if needed. */
+/* The admin lock, with repair of all tables (repair.c) if needed. */
 void softefa_admin_lock(void);
 void softefa_admin_unlock(void);
 
-/* object.c: after the admin lock's owner died; at attach and reclaim. */
+/* repair.c: after the admin lock's owner died; at attach and reclaim. */
 void softefa_object_repair(void);
 void softefa_object_reap(uint32_t slot);
 
