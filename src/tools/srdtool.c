@@ -49,8 +49,8 @@ static void print_usage(FILE *out)
             "  -j, --json     as JSON\n"
             "\n"
             "Windows lie in $XDG_RUNTIME_DIR or /dev/shm, ucx-efa.<pid>.<n>.\n"
-            "Exit status: 0 something was shown, 1 there was nothing or a file\n"
-            "could not be read, 2 wrong usage.\n");
+            "Exit status: 0 something was shown, 1 there was nothing or a\n"
+            "file could not be read, 2 wrong usage.\n");
 }
 
 static const char *gid_string(const uint8_t *gid, char *buffer, size_t max)

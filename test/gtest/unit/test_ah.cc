@@ -43,7 +43,8 @@ fake_device *device;
 
 } // namespace
 
-extern "C" struct ibv_ah *ibv_create_ah(struct ibv_pd *, struct ibv_ah_attr *attr)
+extern "C" struct ibv_ah *ibv_create_ah(struct ibv_pd *,
+                                        struct ibv_ah_attr *attr)
 {
     /* A system call: others get their chance to be in the way */
     std::this_thread::yield();

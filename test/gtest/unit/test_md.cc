@@ -251,6 +251,15 @@ TEST_F(test_md, no_permission)
                     "udev", "--device=/dev/infiniband"});
 }
 
+TEST_F(test_md, no_permission_and_libibverbs_says_otherwise)
+{
+    /* It tries another node of the device, and reports about that one */
+    add("efa_0", "0x1d0f")->open_errno = ENOENT;
+    strcpy(fake_verbs.node, "uverbs900");
+    fake_verbs.node_errno = EACCES;
+    expect_warning({"efa_0", "no permission"});
+}
+
 TEST_F(test_md, no_permission_for_one_of_two)
 {
     std::string found, log;

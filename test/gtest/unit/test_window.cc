@@ -575,7 +575,7 @@ TEST_F(test_window, reader_while_the_owner_changes)
     uct_efa_window_close();
 }
 
-/* ------------------------------------------------------- files made by others */
+/* ------------------------------------------------------ files made by others */
 
 TEST_F(test_window, reader_refuses_what_is_no_window)
 {
@@ -605,9 +605,10 @@ TEST_F(test_window, reader_refuses_what_is_no_window)
         poke<uint16_t>(bad, header_len, value);
         EXPECT_NE("", read_error(write_file(bad))) << value;
     }
-    for (uint64_t value : {uint64_t(0), uint64_t(64), uint64_t(good.size() + 64),
-                           uint64_t(1) << 40, ~uint64_t(0), ~uint64_t(63),
-                           uint64_t(good.size() - 1)}) {
+    for (uint64_t value :
+         {uint64_t(0), uint64_t(64), uint64_t(good.size() + 64),
+          uint64_t(1) << 40, ~uint64_t(0), ~uint64_t(63),
+          uint64_t(good.size() - 1)}) {
         bad = good;
         poke<uint64_t>(bad, used, value);
         EXPECT_NE("", read_error(write_file(bad))) << value;
@@ -663,8 +664,8 @@ TEST_F(test_window, reader_of_longer_and_shorter_records)
 {
     std::vector<char> bytes = sample();
     size_t first            = sizeof(efa_window_header_t);
-    size_t num              = first + offsetof(efa_window_iface_t, num_counters);
-    size_t off              = first + offsetof(efa_window_iface_t, counters_off);
+    size_t num = first + offsetof(efa_window_iface_t, num_counters);
+    size_t off = first + offsetof(efa_window_iface_t, counters_off);
     window_t window;
 
     /* Fewer counters than we know: an older writer */

@@ -38,8 +38,8 @@ typedef struct uct_efa_ah {
     ucs_list_link_t lru;              /* in the idle list when refs == 0     */
 } uct_efa_ah_t;
 
-/* Called when the device has no AH left, without the cache's lock, in the thread
- * that asked for an AH. Puts up to `wanted` references, returns how many. Must
+/* Called when the device has no AH left, without the cache's lock, in the
+ * thread that asked for an AH. Puts up to `wanted` references, returns how many. Must
  * not add or remove owners. */
 typedef unsigned (*uct_efa_ah_reclaim_func_t)(void *arg, unsigned wanted);
 

@@ -175,6 +175,13 @@ static uct_efa_probe_t uct_efa_component_probe(struct ibv_device *ibv_device)
         return UCT_EFA_PROBE_NO;
     }
 
+    /* libibverbs looks for another node of the same device when it may not
+     * open the first, and tells how that went */
+    if ((access(node_path, F_OK) == 0) &&
+        (access(node_path, R_OK | W_OK) != 0)) {
+        err = errno;
+    }
+
     uct_efa_component_warn_open(name, ibv_device->dev_name, err);
     return UCT_EFA_PROBE_UNUSABLE;
 }
@@ -229,7 +236,8 @@ static void uct_efa_component_check_unlisted(struct ibv_device **list, int num)
             uct_efa_component_warn(
                     "the EFA device %s cannot be used: libibverbs has no "
                     "provider for it; install the package with libefa "
-                    "(Debian: ibverbs-providers, otherwise rdma-core)",
+                    "(Debian: ibverbs-providers), and if it is there, update "
+                    "it: the device is younger than its list of devices",
                     entry->d_name);
         }
     }

@@ -78,8 +78,8 @@ extern "C" {
     X(15, UNREACHABLE, FAIL_PEER, UCS_ERR_UNREACHABLE, \
       "the remote address never answered", \
       "check the security group of both instances: it must allow all traffic " \
-      "from and to itself (a rule whose source, and one whose destination, is " \
-      "the group's own id), and that both are in the same subnet") \
+      "from and to itself (a rule whose source, and one whose destination, " \
+      "is the group's own id), and that both are in the same subnet") \
     X(18, FEATURE_MISMATCH, FAIL_PEER, UCS_ERR_UNSUPPORTED, \
       "the remote queue pair was made with other features", \
       "use the same version of this library and of the EFA driver on both " \

@@ -287,7 +287,8 @@ int uct_efa_compat_is_reachable(const uct_iface_h iface,
 #if UCT_EFA_UCX(1, 23)
 #  define UCT_EFA_INTERNAL_OPS_1_23 \
     .ep_get_sgl_zcopy     = UCT_EFA_UNSUPPORTED(uct_ep_get_sgl_zcopy_func_t), \
-    .ep_outstanding_purge = UCT_EFA_UNSUPPORTED(uct_ep_outstanding_purge_func_t),
+    .ep_outstanding_purge = \
+            UCT_EFA_UNSUPPORTED(uct_ep_outstanding_purge_func_t),
 #else
 #  define UCT_EFA_INTERNAL_OPS_1_23
 #endif
