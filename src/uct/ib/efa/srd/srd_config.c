@@ -39,8 +39,9 @@ ucs_config_field_t uct_srd_iface_config_table[] = {
                                 ""),
 
     {"RX_QUEUE_LEN", "1024",
-     "Receive buffers an interface keeps posted. Each takes the device's "
-     "max_msg_sz of registered memory.",
+     "Receive buffers an interface keeps posted at most: 256 for each peer that "
+     "was heard from, at least 256. Each takes the device's max_msg_sz of "
+     "registered memory.",
      ucs_offsetof(uct_srd_iface_config_t, rx.queue_len), UCS_CONFIG_TYPE_UINT},
 
     {"RX_WINDOW", "512",

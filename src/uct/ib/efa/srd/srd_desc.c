@@ -109,6 +109,18 @@ void uct_srd_rx_refill(uct_srd_iface_t *iface)
     }
 }
 
+/* As many buffers as the peers may fill at once: fewer stay in the caches. */
+void uct_srd_rx_grow(uct_srd_iface_t *iface)
+{
+    unsigned depth = ++iface->rx.talkers * UCT_SRD_RX_PER_PEER;
+
+    depth = ucs_min(depth, iface->config.rx_queue_len);
+    if (depth > iface->rx.depth) {
+        iface->rx.missing += depth - iface->rx.depth;
+        iface->rx.depth    = depth;
+    }
+}
+
 ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
                              const uct_iface_params_t *params,
                              const uct_srd_iface_config_t *config)
@@ -141,7 +153,9 @@ ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
         return status;
     }
 
-    iface->rx.missing = iface->config.rx_queue_len;
+    iface->rx.depth   = ucs_min(UCT_SRD_RX_PER_PEER,
+                                iface->config.rx_queue_len);
+    iface->rx.missing = iface->rx.depth;
     return UCS_OK;
 }
 

@@ -33,6 +33,7 @@ typedef struct uct_srd_ep    uct_srd_ep_t;
 #define UCT_SRD_POLL_BATCH     16u    /* completions of one ibv_poll_cq()    */
 #define UCT_SRD_CTL_SLOTS      32u    /* kept for control messages           */
 #define UCT_SRD_INLINE_AREA    192u   /* bytes of payload in a slot          */
+#define UCT_SRD_RX_PER_PEER    256u   /* receive buffers                     */
 #define UCT_SRD_MAX_IOV        1      /* the device has 2, one is the header */
 #define UCT_SRD_POST_BATCH     32u    /* sends of one doorbell               */
 
@@ -231,7 +232,9 @@ struct uct_srd_iface {
         struct ibv_recv_wr  *chain;   /* descriptors to post again           */
         unsigned            chain_len;
         unsigned            effort;   /* since the house was kept            */
-        unsigned            missing;  /* posted less than queue_len - chain  */
+        unsigned            missing;  /* posted less than depth - chain      */
+        unsigned            depth;    /* buffers for today's peers           */
+        unsigned            talkers;  /* peers that were ever heard from     */
         unsigned            blind;    /* peers that may be heard without AH  */
         uct_srd_desc_t      *free;
         uct_recv_desc_t     release;

@@ -193,6 +193,9 @@ void uct_srd_peer_show(uct_srd_peer_t *peer);
 /* Schedules the pending requests of all its endpoints. */
 void uct_srd_peer_wake(uct_srd_peer_t *peer);
 
+/* A peer was heard from for the first time (srd_desc.c). */
+void uct_srd_rx_grow(uct_srd_iface_t *iface);
+
 /* Gives back what the reorder ring holds (srd_rx.c). */
 void uct_srd_rx_ring_purge(uct_srd_peer_t *peer);
 

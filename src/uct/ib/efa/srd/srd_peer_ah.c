@@ -93,6 +93,7 @@ void uct_srd_peer_set_known(uct_srd_peer_t *peer)
 
     kh_val(&iface->idents, iter) = peer;
     peer->rx.known               = 1;
+    uct_srd_rx_grow(iface);
     if ((peer->ah != NULL) && (uct_srd_peer_key_add(peer) != UCS_OK)) {
         uct_srd_peer_ah_drop(peer);
     }
