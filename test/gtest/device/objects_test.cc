@@ -330,7 +330,7 @@ TEST_F(objects, qp_capabilities)
     };
     static const ibv_qp_cap bad[] = {
         {4097, 64, 1, 1, 0}, {64, 32769, 1, 1, 0}, {64, 64, 3, 1, 0},
-        {64, 64, 1, 4, 0},   {64, 64, 1, 1, 33},
+        {64, 64, 1, 4, 0},   {64, 64, 1, 1, 81},
     };
     handle<ibv_cq> cq = create_cq(context.get());
 

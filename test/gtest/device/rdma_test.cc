@@ -253,29 +253,4 @@ TEST(rdma_ops, of_the_qp)
     EXPECT_EQ(nullptr, ibv_qp_to_qp_ex(without.qp.get())->wr_rdma_read);
 }
 
-/* RDMA write comes with rdma-core 46; before that libefa refuses to ask. */
-TEST(rdma_ops, write_as_the_library_can)
-{
-    handle<ibv_context> context = open_device();
-    handle<ibv_pd>      pd      = alloc_pd(context.get());
-    handle<ibv_cq>      cq      = create_cq(context.get());
-    ibv_qp_init_attr_ex attr    = {};
-    efadv_qp_init_attr  efa     = {};
-
-    attr.send_cq = attr.recv_cq = cq.get();
-    attr.cap                    = {8, 8, 1, 1, 0};
-    attr.qp_type                = IBV_QPT_DRIVER;
-    attr.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
-    attr.pd        = pd.get();
-    attr.send_ops_flags = IBV_QP_EX_WITH_RDMA_WRITE;
-    handle<ibv_qp> qp(efadv_create_qp_ex(context.get(), &attr, &efa,
-                                         sizeof(efa)));
-#ifdef HAVE_EFADV_RDMA_WRITE
-    EXPECT_EQ(device_attr(context.get()).vendor_part_id != 0xefa0, (bool)qp);
-#else
-    EXPECT_FALSE(qp);
-    EXPECT_EQ(EOPNOTSUPP, errno);
-#endif
-}
-
 } /* namespace device */

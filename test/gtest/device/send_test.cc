@@ -454,6 +454,39 @@ TEST(send_unsignaled, is_refused)
     EXPECT_EQ(EINVAL, ibv_post_send(qp.get(), &wr, &bad));
 }
 
+/* More than 32 bytes need a generation and an rdma-core with entries of 128
+ * bytes. Who lets the QP be made must also carry the data. */
+TEST(send_inline, beyond_32)
+{
+    endpoint b;
+    bool     any = false;
+
+    for (uint32_t size = 33; size <= 81; ++size) {
+        config cfg;
+        cfg.max_inline = size;
+        std::unique_ptr<endpoint> a;
+        try {
+            a.reset(new endpoint(cfg));
+        } catch (const std::exception &) {
+            continue;
+        }
+        any = true;
+        EXPECT_LE(size, 80u);
+        for (unsigned i = 0; i < 100; ++i) {
+            send_args args;
+            args.inlined = true;
+            args.sgl     = {a->sge(0, size - i % 8)};
+            fill(a->buffer.data(), size, i);
+            b.recv(i, 0, 100);
+            a->send(b.addr(), args);
+            ASSERT_EQ(IBV_WC_SUCCESS, a->wait()[0].status);
+            EXPECT_EQ(size - i % 8, b.wait()[0].byte_len);
+            check(b.buffer.data(), size - i % 8, i);
+        }
+    }
+    EXPECT_TRUE(!any || (device_attr(b.context).vendor_part_id == 0xefa4));
+}
+
 /* Data comes from memory registered under another address. */
 TEST(send_iova, translates)
 {

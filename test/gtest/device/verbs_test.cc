@@ -217,7 +217,7 @@ void endpoint::create()
     qp_attr.cap.max_recv_wr      = cfg.recv_wr;
     qp_attr.cap.max_send_sge     = cfg.send_sge;
     qp_attr.cap.max_recv_sge     = cfg.recv_sge;
-    qp_attr.cap.max_inline_data  = 32;
+    qp_attr.cap.max_inline_data  = cfg.max_inline;
     qp_attr.qp_type              = cfg.ud ? IBV_QPT_UD : IBV_QPT_DRIVER;
     qp_attr.sq_sig_all           = 1;
     qp_attr.pd                   = pd;
@@ -226,7 +226,8 @@ void endpoint::create()
         qp_attr.comp_mask       |= IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
         qp_attr.send_ops_flags   = IBV_QP_EX_WITH_SEND |
                                    IBV_QP_EX_WITH_SEND_WITH_IMM |
-                                   (cfg.rdma ? IBV_QP_EX_WITH_RDMA_READ : 0);
+                                   (cfg.rdma ? IBV_QP_EX_WITH_RDMA_READ : 0) |
+                                   (cfg.write ? WRITE_OPS : 0);
         efa_qp_attr.driver_qp_type = EFADV_QP_DRIVER_TYPE_SRD;
         new_qp = cfg.ud ? ibv_create_qp_ex(context, &qp_attr) :
                           efadv_create_qp_ex(context, &qp_attr, &efa_qp_attr,

@@ -37,6 +37,9 @@ constexpr uint32_t QKEY         = 0x1ee7c0de;
 constexpr unsigned UD_PREFIX    = 40;     /* bytes before a UD payload      */
 constexpr uint16_t AH_UNKNOWN   = 0xffff; /* efa_io_rx_cdesc.ah             */
 
+constexpr uint64_t WRITE_OPS = IBV_QP_EX_WITH_RDMA_WRITE |
+                               IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM;
+
 /* Raw device status, seen as ibv_wc.vendor_err. rdma-core 44 cannot map all
  * of them to an ibv_wc_status, so tests compare the raw number. */
 enum status {
@@ -144,6 +147,8 @@ struct config {
     bool     extended  = false; /* poll with ibv_start_poll()              */
     bool     sgid      = false; /* implies extended                        */
     bool     rdma      = false; /* ask for RDMA read                       */
+    bool     write     = false; /* ask for RDMA write, too                 */
+    uint32_t max_inline = 32;
     bool     channel   = false;
     size_t   buffer    = 1 << 16; /* bytes, registered                     */
     int      access    = IBV_ACCESS_LOCAL_WRITE;
