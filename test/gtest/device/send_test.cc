@@ -420,7 +420,6 @@ TEST(send_self, both_completions)
 TEST(send_unsignaled, is_refused)
 {
     endpoint         to;
-    config           cfg;
     handle<ibv_cq>   cq   = create_cq(to.context);
     ibv_qp_init_attr init = {};
     ibv_qp_attr      attr = {};
