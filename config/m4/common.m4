@@ -37,5 +37,7 @@ AC_DEFUN([UCX_EFA_CHECK_TESTS], [
     AC_CHECK_PROG([MPICC_OPENMPI], [mpicc.openmpi], [mpicc.openmpi], [no])
     AC_CHECK_PROG([MPICC_MPICH], [mpicc.mpich], [mpicc.mpich], [no])
     AM_CONDITIONAL([HAVE_OPENMPI], [test "x$MPICC_OPENMPI" != xno])
+    AC_CHECK_PROG([OSHCC], [oshcc], [oshcc], [no])
+    AM_CONDITIONAL([HAVE_OSHMEM], [test "x$OSHCC" != xno])
     AM_CONDITIONAL([HAVE_MPICH], [test "x$MPICC_MPICH" != xno])
 ])

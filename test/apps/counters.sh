@@ -1,0 +1,24 @@
+# shellcheck shell=bash
+# Sourced after common.sh by scripts that prove that srd carried the messages:
+# every process leaves its counters, which are added up.
+
+export UCX_EFA_WINDOW=keep XDG_RUNTIME_DIR=$TMPDIR/windows
+mkdir -p "$XDG_RUNTIME_DIR"
+chmod 700 "$XDG_RUNTIME_DIR"
+
+# before what is to be counted
+counters_reset()
+{
+    rm -f "$XDG_RUNTIME_DIR"/ucx-efa.*
+}
+
+# counted NAME: total over all interfaces since then
+counted()
+{
+    local file
+
+    for file in "$XDG_RUNTIME_DIR"/ucx-efa.*; do
+        [ ! -e "$file" ] ||
+            "$BUILD/src/tools/srdtool" stat --all --file "$file"
+    done | awk -v name="$1" '$1 == name { sum += $2 } END { printf "%d", sum }'
+}
