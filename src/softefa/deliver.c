@@ -180,6 +180,14 @@ int softefa_deliver_check(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
            SOFTEFA_STATUS_AGAIN : softefa_dest_died(qp, wqe);
 }
 
+int softefa_deliver_rnr(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
+{
+    int status = softefa_deliver_check(qp, wqe);
+
+    return (status == SOFTEFA_STATUS_AGAIN) ? SOFTEFA_STATUS_REMOTE_RNR :
+                                              status;
+}
+
 bool softefa_deliver_ready(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
 {
     softefa_deliver_dest_t dest;

@@ -67,7 +67,7 @@ static void engine_start(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
             if (softefa_flight_rnr(qp, wqe)) {
                 return;
             }
-            status = SOFTEFA_STATUS_REMOTE_RNR;
+            status = softefa_deliver_rnr(qp, wqe);
         }
     }
 

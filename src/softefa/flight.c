@@ -124,7 +124,7 @@ void softefa_flight_release(softefa_qp_t *qp, softefa_msg_t *msg)
     if (status != SOFTEFA_STATUS_AGAIN) {
         msg_finish(qp, msg, status);
     } else if (qp->rnr_retry == 0) {
-        msg_finish(qp, msg, SOFTEFA_STATUS_REMOTE_RNR);
+        msg_finish(qp, msg, softefa_deliver_rnr(qp, &msg->wqe));
     } else {
         rnr_hold(qp, msg);
     }
@@ -177,7 +177,7 @@ static int rnr_status(softefa_qp_t *qp, softefa_msg_t *msg, uint64_t *now)
                                                softefa_now();
     }
     if (*now >= msg->deadline) {
-        return SOFTEFA_STATUS_REMOTE_RNR;
+        return softefa_deliver_rnr(qp, &msg->wqe);
     }
     if (*now >= msg->check) {
         msg->check = *now + CHECK_PEER_NS;

@@ -278,6 +278,11 @@ bool softefa_deliver_ready(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
 /* Asks for certain whether the destination lives. AGAIN: it does. */
 int softefa_deliver_check(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
 
+/* The status of a message whose RNR retries are used up: 10, unless nobody is
+ * left there who could post a receive request. A kernel would have destroyed a
+ * killed process's QPs by now. */
+int softefa_deliver_rnr(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
+
 /* The process of a QP or MR. Must be read while it cannot have been reclaimed:
  * under the RQ's lock, or before the MR is found once more. */
 typedef struct {
