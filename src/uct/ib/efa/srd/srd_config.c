@@ -19,7 +19,8 @@ ucs_config_field_t uct_srd_iface_config_table[] = {
 
     {"TX_WINDOW", "256",
      "Messages an interface may have under way to one peer; a power of two, 16 "
-     "to 4096. The peer's RX_WINDOW limits it, too.",
+     "to 4096. The peer's RX_WINDOW and half of TX_QUEUE_LEN limit it, too: one "
+     "peer that does not take messages cannot stop the others.",
      ucs_offsetof(uct_srd_iface_config_t, tx.window), UCS_CONFIG_TYPE_UINT},
 
     {"RNR_RETRY", "3",
@@ -110,9 +111,13 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
     iface->config.max_msg       = ucs_min(config->seg_size, dev->max_msg_sz);
     iface->config.tx_queue_len  = config->tx.queue_len;
     iface->config.tx_window     = config->tx.window;
+    iface->config.peer_window   = ucs_min(config->tx.window,
+                                          ucs_max(config->tx.queue_len / 2,
+                                                  1u));
     iface->config.rnr_retry     = config->tx.rnr_retry;
     iface->config.retry_count   = config->tx.retry_count;
-    iface->config.rx_queue_len  = config->rx.queue_len;
+    iface->config.rx_queue_len  = ucs_min(config->rx.queue_len,
+                                          config->rx.mp.max_bufs);
     iface->config.rx_window     = config->rx.window;
     iface->config.rx_batch      = ucs_min(config->rx.batch,
                                           ucs_max(config->rx.queue_len / 4, 1u));

@@ -5,8 +5,10 @@
  *             ^                    | kept by the ring or the user
  *             +---- free list <----+
  *
- * "missing" counts what is kept; it is replaced from the free list or the
- * pool. An empty pool slows senders down (RNR), no more.
+ * "missing" counts what users keep; it is replaced from the free list or the
+ * pool. An empty pool slows senders down (RNR), no more. What the ring keeps is
+ * replaced at once; if it cannot be, the ring keeps a copy: the awaited message
+ * must always find a descriptor.
  */
 #include "srd_rx.h"
 
@@ -81,20 +83,27 @@ static void uct_srd_rx_post(uct_srd_iface_t *iface)
     }
 }
 
+uct_srd_desc_t *uct_srd_desc_get(uct_srd_iface_t *iface)
+{
+    uct_srd_desc_t *desc = iface->rx.free;
+
+    if (desc == NULL) {
+        return ucs_mpool_get(&iface->rx.mp);
+    }
+
+    iface->rx.free = (uct_srd_desc_t*)desc->wr.next;
+    return desc;
+}
+
 void uct_srd_rx_refill(uct_srd_iface_t *iface)
 {
     uct_srd_desc_t *desc;
 
     while (iface->rx.missing > 0) {
-        desc = iface->rx.free;
-        if (desc != NULL) {
-            iface->rx.free = (uct_srd_desc_t*)desc->wr.next;
-        } else {
-            desc = ucs_mpool_get(&iface->rx.mp);
-            if (desc == NULL) {
-                UCT_SRD_COUNT(iface, rx_starved);
-                break;
-            }
+        desc = uct_srd_desc_get(iface);
+        if (desc == NULL) {
+            UCT_SRD_COUNT(iface, rx_starved);
+            break;
         }
 
         --iface->rx.missing;
@@ -104,7 +113,11 @@ void uct_srd_rx_refill(uct_srd_iface_t *iface)
         }
     }
 
-    if (iface->rx.chain_len >= iface->config.rx_batch) {
+    /* Without replacements a short chain may be all there is. */
+    if ((iface->rx.chain_len >= iface->config.rx_batch) ||
+        ((iface->rx.chain_len > 0) &&
+         (iface->rx.missing + iface->rx.chain_len + iface->config.rx_batch >
+          iface->rx.depth))) {
         uct_srd_rx_post(iface);
     }
 }
@@ -147,7 +160,8 @@ ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
     status = uct_iface_mpool_init(&iface->super, &iface->rx.mp,
                                   iface->rx.offset + max_msg, align_offset,
                                   align, &config->rx.mp,
-                                  ucs_min(iface->config.rx_queue_len, 256u),
+                                  ucs_min(iface->config.rx_queue_len,
+                                          UCT_SRD_RX_PER_PEER),
                                   uct_srd_desc_init, "srd_rx");
     if (status != UCS_OK) {
         return status;

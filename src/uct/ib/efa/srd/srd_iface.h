@@ -232,7 +232,7 @@ struct uct_srd_iface {
         struct ibv_recv_wr  *chain;   /* descriptors to post again           */
         unsigned            chain_len;
         unsigned            effort;   /* since the house was kept            */
-        unsigned            missing;  /* posted less than depth - chain      */
+        unsigned            missing;  /* kept by users and not yet replaced  */
         unsigned            depth;    /* buffers for today's peers           */
         unsigned            talkers;  /* peers that were ever heard from     */
         unsigned            blind;    /* peers that may be heard without AH  */
@@ -269,7 +269,8 @@ struct uct_srd_iface {
 
     struct {
         size_t              max_msg;  /* bytes                               */
-        unsigned            tx_window;
+        unsigned            tx_window;   /* for which there is a bitmap      */
+        unsigned            peer_window; /* and what a peer may use of it    */
         unsigned            rx_window;
         unsigned            tx_queue_len;
         unsigned            rx_queue_len;

@@ -84,7 +84,8 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
     peer->tx.dest.qpn    = ident->qpn;
     peer->tx.dest.qkey   = ident->qkey;
     peer->tx.imm_base    = uct_srd_imm_pack(peer->epoch, 0, 0, 0);
-    peer->tx.window      = ucs_min(UCT_SRD_WINDOW_MIN, iface->config.tx_window);
+    peer->tx.window      = ucs_min(UCT_SRD_WINDOW_MIN,
+                                   iface->config.peer_window);
     peer->tx.flags       = UCT_SRD_PEER_TX_CLOSED | UCT_SRD_PEER_TX_NO_EP;
     peer->rx.imm_base    = UCT_SRD_IMM_MBZ; /* matches nothing */
     uct_srd_una_init(&peer->tx.una, peer->una_bits, iface->config.tx_window, 0);

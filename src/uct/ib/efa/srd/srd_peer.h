@@ -59,7 +59,8 @@ struct uct_srd_peer {
         uint16_t         psn;        /* of the next message                  */
         uint16_t         credit;     /* messages that may leave at once      */
         uint8_t          flags;      /* UCT_SRD_PEER_TX_                     */
-        uint8_t          backoff;    /* doublings since the last success     */
+        uint8_t          backoff;    /* doublings of the pause               */
+        uint16_t         backoff_una;/* una when it began                    */
         uint16_t         window;     /* min(ours, WINDOW of the remote)      */
         uct_srd_una_t    una;
         ucs_queue_head_t resend;     /* slots that failed, by PSN            */

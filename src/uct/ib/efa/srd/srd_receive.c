@@ -78,7 +78,8 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     peer->rx.epoch          = ext->epoch;
     peer->rx.features       = ext->features;
     peer->win->remote_epoch = ext->epoch;
-    peer->tx.window         = ucs_min(ext->window, iface->config.tx_window);
+    peer->tx.window         = ucs_min(ext->window,
+                                      iface->config.peer_window);
     return peer;
 }
 

@@ -4,6 +4,80 @@
  */
 #include "srd_rx.h"
 
+/* An early message for which there was no descriptor to spare */
+typedef struct {
+    unsigned length;
+    unsigned am_id;
+    uint8_t  data[];
+} uct_srd_copy_t;
+
+/* Entries of the ring: descriptors, or copies with the low bit set */
+static int uct_srd_entry_is_copy(const void *entry)
+{
+    return (uintptr_t)entry & 1;
+}
+
+static uct_srd_copy_t *uct_srd_entry_copy(void *entry)
+{
+    return (uct_srd_copy_t*)((uintptr_t)entry - 1);
+}
+
+static void uct_srd_entry_put(uct_srd_iface_t *iface, void *entry)
+{
+    if (uct_srd_entry_is_copy(entry)) {
+        ucs_free(uct_srd_entry_copy(entry));
+    } else {
+        uct_srd_desc_put(iface, entry);
+    }
+}
+
+static void uct_srd_copy_deliver(uct_srd_iface_t *iface, uct_srd_copy_t *copy)
+{
+    UCT_SRD_COUNT(iface, rx_msgs);
+    UCT_SRD_COUNT_ADD(iface, rx_bytes, copy->length);
+    uct_iface_invoke_am(&iface->super, copy->am_id, copy->data, copy->length,
+                        0);
+    ucs_free(copy);
+}
+
+/* Keeps an early message, desc or a copy of it; a descriptor goes back to the
+ * queue in any case. */
+static uct_srd_ring_result_t
+uct_srd_rx_keep(uct_srd_iface_t *iface, uct_srd_peer_t *peer, uint16_t psn,
+                uct_srd_desc_t *desc)
+{
+    uct_srd_desc_t *spare = uct_srd_desc_get(iface);
+    uct_srd_ring_result_t result;
+    uct_srd_copy_t *copy;
+    void *entry;
+
+    if (ucs_likely(spare != NULL)) {
+        entry = desc;
+    } else {
+        spare = desc;
+        copy  = ucs_malloc(sizeof(*copy) + desc->length, "srd_early");
+        if (copy == NULL) {
+            uct_srd_rx_chain(iface, desc);
+            return UCT_SRD_RING_NO_MEMORY;
+        }
+
+        copy->length = desc->length;
+        copy->am_id  = desc->am_id;
+        memcpy(copy->data, UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset +
+                                                     desc->offset),
+               desc->length);
+        entry = UCS_PTR_BYTE_OFFSET(copy, 1);
+    }
+
+    uct_srd_rx_chain(iface, spare);
+    result = uct_srd_ring_put(&peer->rx.ring, psn, entry);
+    if (result != UCT_SRD_RING_EARLY) {
+        uct_srd_entry_put(iface, entry);
+    }
+
+    return result;
+}
+
 /* What a handler may do with data behind offset bytes of header */
 static unsigned
 uct_srd_rx_flags(uct_srd_iface_t *iface, void *data, size_t offset)
@@ -23,10 +97,16 @@ uct_srd_rx_flags(uct_srd_iface_t *iface, void *data, size_t offset)
 void uct_srd_rx_drain(uct_srd_iface_t *iface, uct_srd_peer_t *peer)
 {
     uct_srd_desc_t *desc;
-    void *data;
+    void *entry, *data;
 
     while ((iface->rx.current == peer) &&
-           ((desc = uct_srd_ring_pop(&peer->rx.ring)) != NULL)) {
+           ((entry = uct_srd_ring_pop(&peer->rx.ring)) != NULL)) {
+        if (uct_srd_entry_is_copy(entry)) {
+            uct_srd_copy_deliver(iface, uct_srd_entry_copy(entry));
+            continue;
+        }
+
+        desc = entry;
         data = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset + desc->offset);
         uct_srd_rx_deliver(iface, desc, data, desc->length, desc->am_id,
                            uct_srd_rx_flags(iface, data, desc->offset), 1);
@@ -35,10 +115,10 @@ void uct_srd_rx_drain(uct_srd_iface_t *iface, uct_srd_peer_t *peer)
 
 void uct_srd_rx_ring_purge(uct_srd_peer_t *peer)
 {
-    void *desc;
+    void *entry;
 
-    while ((desc = uct_srd_ring_purge(&peer->rx.ring)) != NULL) {
-        uct_srd_desc_put(peer->iface, desc);
+    while ((entry = uct_srd_ring_purge(&peer->rx.ring)) != NULL) {
+        uct_srd_entry_put(peer->iface, entry);
     }
 }
 
@@ -94,6 +174,7 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
     uct_srd_desc_t *desc = (uct_srd_desc_t*)rx->wc.wr_id;
     void *message        = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
     size_t offset        = 0;
+    uct_srd_ring_result_t result;
     uct_srd_peer_t *peer;
     uint32_t imm;
     uint16_t psn;
@@ -135,8 +216,8 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
     desc->am_id  = uct_srd_imm_am_id(imm);
     desc->offset = offset;
 
-    switch (uct_srd_ring_put(&peer->rx.ring, psn, desc)) {
-    case UCT_SRD_RING_AWAITED:
+    result = uct_srd_ring_classify(&peer->rx.ring, psn);
+    if (result == UCT_SRD_RING_AWAITED) {
         ++peer->rx.ring.next;
         iface->rx.current = peer;
         message           = UCS_PTR_BYTE_OFFSET(message, offset);
@@ -144,23 +225,34 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
                            uct_srd_rx_flags(iface, message, offset), 0);
         uct_srd_rx_drain(iface, peer);
         return;
+    }
+
+    if (result == UCT_SRD_RING_EARLY) {
+        result = uct_srd_rx_keep(iface, peer, psn, desc);
+    } else {
+        uct_srd_rx_chain(iface, desc);
+    }
+
+    switch (result) {
     case UCT_SRD_RING_EARLY:
-        ++iface->rx.missing;
         UCT_SRD_COUNT(iface, early);
         ++peer->win->early;
-        return;
-    case UCT_SRD_RING_DUPLICATE:
-        UCT_SRD_COUNT(iface, dup);
-        ++peer->win->dup;
         break;
     case UCT_SRD_RING_NO_MEMORY:
         uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY,
-                              "no memory for its reorder ring", "free memory");
+                              "no memory to keep a message that came early",
+                              "free memory or lower UCX_SRD_RX_WINDOW");
         break;
     case UCT_SRD_RING_VIOLATION:
         uct_srd_rx_violation(peer, psn);
         break;
+    default:
+        UCT_SRD_COUNT(iface, dup);
+        ++peer->win->dup;
+        break;
     }
+
+    return;
 
 repost:
     uct_srd_rx_chain(iface, desc);

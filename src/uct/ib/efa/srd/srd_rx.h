@@ -16,6 +16,9 @@ static_assert(UCT_SRD_EFFORT + UCT_SRD_POLL_BATCH < 65536,
 /* Replaces descriptors that users or rings keep; posts full chains. */
 void uct_srd_rx_refill(uct_srd_iface_t *iface);
 
+/* From the free list or the pool; NULL: none */
+uct_srd_desc_t *uct_srd_desc_get(uct_srd_iface_t *iface);
+
 /* To the free list */
 void uct_srd_desc_put(uct_srd_iface_t *iface, uct_srd_desc_t *desc);
 
@@ -40,7 +43,7 @@ uct_srd_rx_chain(uct_srd_iface_t *iface, uct_srd_desc_t *desc)
     ++iface->rx.chain_len;
 }
 
-/* held: desc comes from the ring and is already counted as missing */
+/* held: desc comes from the ring and has been replaced */
 static UCS_F_ALWAYS_INLINE void
 uct_srd_rx_deliver(uct_srd_iface_t *iface, uct_srd_desc_t *desc, void *data,
                    size_t length, unsigned am_id, unsigned flags, int held)

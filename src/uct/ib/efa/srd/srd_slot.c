@@ -52,7 +52,8 @@ ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
                                   sizeof(uct_srd_buf_t) +
                                           iface->config.max_msg,
                                   offsetof(uct_srd_buf_t, data),
-                                  UCS_SYS_CACHE_LINE_SIZE, &config->tx.mp, 64,
+                                  UCS_SYS_CACHE_LINE_SIZE, &config->tx.mp,
+                                  ucs_min(config->tx.mp.max_bufs, 64u),
                                   uct_srd_buf_init, "srd_tx_buf");
     if (status != UCS_OK) {
         goto err_flush_mp;

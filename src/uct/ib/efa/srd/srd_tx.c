@@ -331,10 +331,10 @@ static void uct_srd_tx_resend_later(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
     ++peer->win->resend;
 
     if (!uct_srd_timer_is_set(&peer->tx.timer)) {
-        /* Long since the last failure: start with short pauses again */
-        if (now > peer->tx.timer.deadline +
-                          ucs_time_from_sec(2 * UCT_SRD_BACKOFF_MAX)) {
-            peer->tx.backoff = 0;
+        /* Something went through since: start with short pauses again */
+        if (peer->tx.backoff_una != peer->tx.una.una) {
+            peer->tx.backoff_una = peer->tx.una.una;
+            peer->tx.backoff     = 0;
         }
 
         delay = ucs_min(UCT_SRD_BACKOFF_MIN * (1u << peer->tx.backoff),
