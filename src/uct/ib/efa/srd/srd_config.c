@@ -120,7 +120,8 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
                                           config->rx.mp.max_bufs);
     iface->config.rx_window     = config->rx.window;
     iface->config.rx_batch      = ucs_min(config->rx.batch,
-                                          ucs_max(config->rx.queue_len / 4, 1u));
+                                          ucs_max(iface->config.rx_queue_len /
+                                                  4, 1u));
     iface->config.max_poll      = config->max_poll;
     iface->config.close_timeout = config->close_timeout;
 
