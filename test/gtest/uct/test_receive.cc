@@ -18,10 +18,10 @@ protected:
     };
 
     /* Keeps what can be kept, copies nothing. */
-    void keep_am(node &n, const stream &s, checker &chk)
+    void keep_am(node &n, checker &chk)
     {
-        n.on_am(AM_ID, [this, &s, &chk](void *data, size_t length,
-                                        unsigned flags) {
+        n.on_am(AM_ID, [this, &chk](void *data, size_t length,
+                                 unsigned flags) {
             uint64_t seq = chk.count();
 
             chk.take(data, length);
@@ -60,7 +60,7 @@ TEST_F(receive_test, kept_and_released)
     checker chk(s);
     uint64_t seen_held = 0;
 
-    keep_am(b, s, chk);
+    keep_am(b, chk);
     m_keep = ~0ull;
     for (uint64_t seq = 0; seq < count; ++seq) {
         send(e, BCOPY, AM_ID, s, seq);
@@ -93,7 +93,7 @@ TEST_F(receive_test, thousands_kept)
     stream s(1, length_plan::random(64, 512));
     checker chk(s);
 
-    keep_am(b, s, chk);
+    keep_am(b, chk);
     m_keep = ~0ull;
     for (uint64_t seq = 0; seq < count; ++seq) {
         send(e, BCOPY, AM_ID, s, seq);
@@ -131,7 +131,7 @@ TEST_F(receive_test, starved_pool)
     stream s(1, length_plan::random(64, 512)), t(2, length_plan::fixed(64));
     checker chk(s), chk_c(t);
 
-    keep_am(b, s, chk);
+    keep_am(b, chk);
     m_keep       = ~0ull;
     uint64_t seq = 0;
 
