@@ -106,10 +106,10 @@ versions and the transport would crash: use the source of $UCX_VERSION
     LD_PRELOAD= $ucx_run -b 2>/dev/null | $SED -n -e '/^#define PACKAGE/d' \
         -e '/^#define VERSION/d' -e '/^#define LT_OBJDIR/d' \
         -e '/^#define/p' > ucx-config/config.h.new
-    AS_IF([grep ENABLE_ASSERT ucx-config/config.h.new >/dev/null], [],
+    AS_IF([grep UCX_CONFIG_H ucx-config/config.h.new >/dev/null], [],
         [AC_MSG_RESULT([no])
          AC_MSG_ERROR([`$UCX_INFO -b' does not list UCX's build defines
-(ENABLE_ASSERT is missing), so the layout of its structures is unknown.])])
+(UCX_CONFIG_H is missing), so the layout of its structures is unknown.])])
     AS_IF([cmp -s ucx-config/config.h.new ucx-config/config.h],
         [rm -f ucx-config/config.h.new],
         [mv -f ucx-config/config.h.new ucx-config/config.h])

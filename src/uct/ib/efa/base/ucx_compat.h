@@ -53,9 +53,10 @@
 #define HAVE_CONFIG_H 1
 
 /* Layouts of arbiter groups, async contexts, interfaces and endpoints depend
- * on these two: a config.h without them belongs to no UCX library. */
-#ifndef ENABLE_ASSERT
-#  error "config.h lacks ENABLE_ASSERT: make it with `ucx_info -b`"
+ * on ENABLE_ASSERT and ENABLE_STATS. A release build defines neither, so it is
+ * another line that tells a config.h of UCX from any other. */
+#ifndef UCX_CONFIG_H
+#  error "config.h is not that of UCX: make it with `ucx_info -b`"
 #endif
 #if defined(ENABLE_STATS) && !(ENABLE_STATS + 0)
 #  error "ENABLE_STATS must be 1 or not defined, as ucx_info -b prints it"
@@ -100,7 +101,6 @@
 #  error "UCX 1.13 or later is needed"
 #endif
 
-static_assert(ENABLE_ASSERT == 0 || ENABLE_ASSERT == 1, "config.h of UCX");
 #if ENABLE_ASSERT
 static_assert(sizeof(ucs_arbiter_group_t) == 3 * sizeof(void *),
               "ENABLE_ASSERT and the headers disagree");
