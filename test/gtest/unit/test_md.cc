@@ -6,6 +6,7 @@
  */
 #include "unit/fake_verbs.h"
 #include "unit/md_probe.h"
+#include "efa_rkey.h"
 
 #include <gtest/gtest.h>
 
@@ -331,7 +332,7 @@ TEST_F(test_md, attributes)
     EXPECT_STREQ("efa_0:1", attr.port_name);
     EXPECT_STREQ("efa", attr.component_name);
     EXPECT_EQ(96ull << 30, attr.max_reg);
-    EXPECT_EQ(4u, attr.rkey_packed_size);
+    EXPECT_EQ(6u, attr.rkey_packed_size);
     EXPECT_EQ(8928u, attr.max_msg_sz);
     EXPECT_EQ(32u, attr.max_inline);
     EXPECT_DOUBLE_EQ(12.5e9, attr.bandwidth);
@@ -463,12 +464,14 @@ TEST_F(test_md, access_by_capability)
     const struct {
         unsigned caps;
         int      how, access;
-    } table[] = {{0x0, MD_PROBE_REG_ALL, local},
-                 {0x1, MD_PROBE_REG_ALL, local | read},
-                 {0x8, MD_PROBE_REG_ALL, local | write},
-                 {0xf, MD_PROBE_REG_ALL, local | read | write},
-                 {0xf, MD_PROBE_REG_NONE, local},
-                 {0xf, MD_PROBE_REG_LOCAL_READ, 0}};
+        uint64_t rkey_access;
+    } table[] = {{0x0, MD_PROBE_REG_ALL, local, 0},
+                 {0x1, MD_PROBE_REG_ALL, local | read, UCT_EFA_RKEY_READ},
+                 {0x8, MD_PROBE_REG_ALL, local | write, UCT_EFA_RKEY_WRITE},
+                 {0xf, MD_PROBE_REG_ALL, local | read | write,
+                  UCT_EFA_RKEY_READ | UCT_EFA_RKEY_WRITE},
+                 {0xf, MD_PROBE_REG_NONE, local, 0},
+                 {0xf, MD_PROBE_REG_LOCAL_READ, 0, 0}};
     fake_device_t *fake = add("efa_0", "0x1d0f");
     char buffer[64];
 
@@ -481,7 +484,7 @@ TEST_F(test_md, access_by_capability)
                                        &memh));
         EXPECT_EQ(row.access, fake_verbs.reg_access) << row.caps;
         EXPECT_EQ(0x1234u, md_probe_lkey(memh));
-        EXPECT_EQ(0xfedcba98ull, md_probe_rkey(md, memh));
+        EXPECT_EQ(0xfedcba98ull | row.rkey_access, md_probe_rkey(md, memh));
         EXPECT_EQ(UCS_OK, md_probe_dereg(md, memh));
         md_probe_close(md);
     }
@@ -501,6 +504,7 @@ TEST_F(test_md, read_only_memory)
     });
     EXPECT_EQ("", log);
     EXPECT_EQ(IBV_ACCESS_REMOTE_READ, fake_verbs.reg_access);
+    EXPECT_EQ(0xfedcba98ull | UCT_EFA_RKEY_READ, md_probe_rkey(md, memh));
     EXPECT_EQ(UCS_OK, md_probe_dereg(md, memh));
     md_probe_close(md);
 }

@@ -16,7 +16,6 @@
 #include "ucx_compat.h"
 #include "efa_md.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,11 +28,6 @@
  * docs/device-facts.md, "Registration". */
 #define UCT_EFA_REG_COST_BASE     20e-6
 #define UCT_EFA_REG_COST_PER_BYTE 0.03e-9
-
-/* On the wire of UCP: the rkey, little-endian */
-typedef struct {
-    uint32_t rkey;
-} UCS_S_PACKED uct_efa_packed_rkey_t;
 
 static const char *uct_efa_window_modes[] = {
     [UCT_EFA_WINDOW_NO]   = "n",
@@ -200,8 +194,8 @@ ucs_status_t uct_efa_md_mem_reg(uct_md_h uct_md, void *address, size_t length,
     mem->mr = ibv_reg_mr(md->pd, address, length, access);
     if ((mem->mr == NULL) && (errno == EFAULT) && (access != 0)) {
         /* Constants and files mapped for reading can be sent, no more */
-        mem->mr = ibv_reg_mr(md->pd, address, length,
-                             access & IBV_ACCESS_REMOTE_READ);
+        access &= IBV_ACCESS_REMOTE_READ;
+        mem->mr = ibv_reg_mr(md->pd, address, length, access);
         errno   = (mem->mr == NULL) ? EFAULT : 0;
     }
 
@@ -216,7 +210,8 @@ ucs_status_t uct_efa_md_mem_reg(uct_md_h uct_md, void *address, size_t length,
               ibv_get_device_name(md->ctx->device), address,
               UCS_PTR_BYTE_OFFSET(address, length), access, mem->mr->lkey,
               mem->mr->rkey);
-    *memh_p = mem;
+    mem->access = (unsigned)access;
+    *memh_p     = mem;
     return UCS_OK;
 }
 
@@ -240,21 +235,10 @@ ucs_status_t uct_efa_md_mem_dereg(uct_md_h uct_md, uct_mem_h memh)
 
 ucs_status_t uct_efa_md_mkey_pack(uct_md_h uct_md, uct_mem_h memh, void *buffer)
 {
-    const uct_efa_mem_t *mem      = memh;
-    uct_efa_packed_rkey_t *packed = buffer;
+    const uct_efa_mem_t *mem = memh;
 
     (void)uct_md;
-    packed->rkey = htole32(mem->mr->rkey);
-    return UCS_OK;
-}
-
-ucs_status_t uct_efa_rkey_unpack(const void *buffer, uct_rkey_t *rkey_p,
-                                 void **handle_p)
-{
-    const uct_efa_packed_rkey_t *packed = buffer;
-
-    *rkey_p   = le32toh(packed->rkey);
-    *handle_p = NULL;
+    uct_efa_rkey_pack(mem->mr->rkey, mem->access, buffer);
     return UCS_OK;
 }
 

@@ -14,6 +14,7 @@
 
 #include "ucx_compat.h"
 #include "efa_ah.h"
+#include "efa_rkey.h"
 #include "efa_window.h"
 
 #include <infiniband/efadv.h>
@@ -61,6 +62,7 @@ typedef struct {
 /* A registration: what uct_mem_h points to. */
 typedef struct {
     struct ibv_mr *mr;                     /* lkey and rkey in host order   */
+    unsigned      access;                  /* IBV_ACCESS_ it was made with  */
 } uct_efa_mem_t;
 
 extern uct_component_t uct_efa_component;

@@ -3,6 +3,7 @@
  * differs is shown in ucx_compat.h.
  */
 #include "ucx_compat.h"
+#include "efa_rkey.h"
 
 #include <string.h>
 

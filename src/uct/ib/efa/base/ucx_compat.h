@@ -141,9 +141,6 @@ ucs_status_t uct_efa_md_mem_reg(uct_md_h md, void *address, size_t length,
                                 uint64_t flags, uct_mem_h *memh_p);
 ucs_status_t uct_efa_md_mem_dereg(uct_md_h md, uct_mem_h memh);
 ucs_status_t uct_efa_md_mkey_pack(uct_md_h md, uct_mem_h memh, void *buffer);
-ucs_status_t uct_efa_rkey_unpack(const void *buffer, uct_rkey_t *rkey_p,
-                                 void **handle_p);
-
 /* The tables and adapters made of them (ucx_compat.c). */
 extern uct_md_ops_t uct_efa_md_ops;
 
