@@ -123,7 +123,10 @@ unsigned softefa_deliver_burst(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         return 0;
     }
 
-    softefa_rq_lock(dest.qp, dest.dev);
+    if (!softefa_rq_lock_send(qp, dest.qp, dest.dev)) {
+        return 0;
+    }
+
     delivered = burst_locked(qp, wqe, &dest, count);
     softefa_unlock(&dest.qp->lock);
     return delivered;

@@ -217,9 +217,9 @@ void softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
     softefa_unlock(&cq->lock);
 }
 
-/* The last owner died while a completion may have been written: ask the ring
- * whether it was. An entry that was since overwritten must have been. */
-static void rq_repair(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
+/* Asks the ring whether the completion was written. An entry that was since
+ * overwritten must have been. */
+void softefa_rq_repair(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
 {
     softefa_shm_cq_t *cq = &dev->cq[qp->recv_cq];
     bool written         = false;
@@ -244,13 +244,6 @@ static void rq_repair(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
         softefa_rq_set_head(qp, qp->journal_head);
     } else {
         qp->journal_head = softefa_rq_head(qp);
-    }
-}
-
-void softefa_rq_lock(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
-{
-    if (softefa_unlikely(softefa_lock(&qp->lock))) {
-        rq_repair(qp, dev);
     }
 }
 

@@ -371,7 +371,10 @@ static int deliver_send(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     bool died = false;
     int status;
 
-    softefa_rq_lock(dest->qp, dest->dev);
+    if (softefa_unlikely(!softefa_rq_lock_send(qp, dest->qp, dest->dev))) {
+        return SOFTEFA_STATUS_AGAIN;
+    }
+
     status = send_locked(qp, wqe, dest, local, &died);
     softefa_unlock(&dest->qp->lock);
     return softefa_unlikely(died) ? softefa_dest_died(qp, wqe) : status;

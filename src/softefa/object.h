@@ -120,6 +120,8 @@ struct softefa_qp {
     uint32_t         num_held;
     uint32_t         reorder;        /* depth, 0: off */
     uint64_t         random;
+    int              stopped;        /* thread that held a receiver's lock
+                                        and was stopped, 0: none */
 };
 
 static inline uint64_t softefa_page_size(void)
@@ -230,8 +232,15 @@ void softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
 /* cq.c: closes this process's descriptor for raising events of a channel. */
 void softefa_event_forget(unsigned channel);
 
-/* Takes qp->lock and repairs after a dead owner. */
+/* rq_lock.c: takes qp->lock and repairs after a dead owner. To deliver: false
+ * if its holder is stopped and may stay so; the message is to wait (AGAIN). */
 void softefa_rq_lock(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev);
+bool softefa_rq_lock_send(softefa_qp_t *sender, softefa_shm_qp_t *qp,
+                          softefa_shm_dev_t *dev);
+
+/* cq.c, under qp->lock, whose last owner died while a completion may have been
+ * written. */
+void softefa_rq_repair(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev);
 
 /* engine.c: writes the send completion of a message. */
 void softefa_engine_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
