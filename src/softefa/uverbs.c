@@ -122,7 +122,7 @@ static int check_attrs(const softefa_cmd_t *cmd, uint32_t required,
 
     for (i = 0; i < cmd->num_attrs; ++i) {
         id = cmd->attrs[i].attr_id;
-        if (id >= UVERBS_UDATA_DRIVER_DATA_FLAG) {
+        if (id >= UVERBS_ATTR_UHW_IN) {
             continue;
         }
 
