@@ -2,7 +2,11 @@
  * Memory regions: keys and lookup.
  *
  *   lkey   24 bits   | generation, never 0 : 6 | index : 18 |
- *   rkey   32 bits   | random : 14             | index : 18 |
+ *   rkey   32 bits   | scattered : 14          | index : 18 |
+ *
+ * The upper part of an rkey starts at random and then takes all of its values
+ * before one comes again, so that the key of a region that is gone does not
+ * open the one that was registered in its place.
  *
  * Lookups run in any process without a lock: an entry's fields are written
  * before its state says ALIVE and stay until it is registered anew.
@@ -19,6 +23,30 @@
 #define MR_INDEX_MASK ((1u << SOFTEFA_MR_INDEX_BITS) - 1)
 
 static_assert(SOFTEFA_MR_INDEX_BITS < 24, "lkey has no room for the index");
+
+/* A linear congruential generator of full period. */
+#define MR_RKEY_FACTOR    0xcbdu
+#define MR_RKEY_INCREMENT 0x1a95u
+
+static_assert((MR_RKEY_FACTOR % 4 == 1) && (MR_RKEY_INCREMENT % 2 == 1),
+              "keys would come again before all have been used");
+
+/* The key after `rkey`, which the same index had before; 0: none. Never 0. */
+static uint32_t mr_next_rkey(softefa_dev_t *dev, uint32_t rkey, uint32_t index)
+{
+    uint32_t value = rkey >> SOFTEFA_MR_INDEX_BITS;
+
+    if (rkey == 0) {
+        value = softefa_random(&dev->shm->random) >> 32;
+    }
+
+    do {
+        value = (value * MR_RKEY_FACTOR) + MR_RKEY_INCREMENT;
+        rkey  = (value << SOFTEFA_MR_INDEX_BITS) | index;
+    } while (rkey == 0);
+
+    return rkey;
+}
 
 int softefa_mr_reg(softefa_dev_t *dev, uint16_t pdn, uint64_t addr,
                    uint64_t length, uint64_t iova, uint32_t access,
@@ -58,8 +86,7 @@ int softefa_mr_reg(softefa_dev_t *dev, uint16_t pdn, uint64_t addr,
     shm         = &dev->shm->mr[index];
     generation  = ((shm->lkey >> SOFTEFA_MR_INDEX_BITS) % 63) + 1;
     shm->lkey   = (generation << SOFTEFA_MR_INDEX_BITS) | index;
-    shm->rkey   = ((uint32_t)(softefa_random(&dev->shm->random) >> 32) &
-                   ~MR_INDEX_MASK) | index;
+    shm->rkey   = mr_next_rkey(dev, shm->rkey, index);
     shm->pdn    = pdn;
     shm->addr   = addr;
     shm->length = length;

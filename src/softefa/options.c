@@ -54,14 +54,18 @@ static const softefa_profile_t profile_table[] = {
 #define DEFAULT_PROFILE "efa1"
 #define DEFAULT_FABRIC  "default"
 
-/* What SOFTEFA_LIMITS can lower or raise: 32-bit fields of the profile. */
+/* What SOFTEFA_LIMITS can change: 32-bit fields of the profile, and
+ * capabilities, which it can take away (0) or give (1). */
 #define LIMIT(_name, _max)                                                    \
-    {#_name, offsetof(softefa_profile_t, _name), _max}
+    {#_name, offsetof(softefa_profile_t, _name), _max, 0}
+#define CAP(_name, _cap)                                                      \
+    {#_name, offsetof(softefa_profile_t, caps), 1, _cap}
 
 static const struct {
     const char *name;
     size_t     offset;
     uint32_t   max;         /* what the queue formats can carry */
+    uint32_t   cap;         /* softefa_cap_t, 0: a number */
 } limit_table[] = {
     LIMIT(max_qp, 32768),       LIMIT(max_cq, 32768),
     LIMIT(max_cqe, 32768),      LIMIT(max_ah, 65535),
@@ -71,6 +75,8 @@ static const struct {
     LIMIT(max_msg_size, 65535), LIMIT(max_rdma_size, 1u << 30),
     LIMIT(max_tx_batch, 65535), LIMIT(min_sq_wr, 4096),
     LIMIT(comp_vectors, 64),
+    CAP(rdma_read, SOFTEFA_CAP_RDMA_READ),
+    CAP(rdma_write, SOFTEFA_CAP_RDMA_WRITE),
 };
 
 #define FAIL(_error, _size, ...)                                              \
@@ -157,6 +163,7 @@ static int parse_limit(softefa_options_t *options, char *item, char *error,
                        size_t size)
 {
     char *equals = strchr(item, '=');
+    uint32_t *field;
     uint64_t value;
     size_t i;
 
@@ -176,7 +183,13 @@ static int parse_limit(softefa_options_t *options, char *item, char *error,
                         "up to %u", item, equals + 1, limit_table[i].max);
         }
 
-        *(uint32_t*)((char*)&options->profile + limit_table[i].offset) = value;
+        field = (uint32_t*)((char*)&options->profile + limit_table[i].offset);
+        if (limit_table[i].cap == 0) {
+            *field = value;
+        } else {
+            *field = (*field & ~limit_table[i].cap) |
+                     (value * limit_table[i].cap);
+        }
         return 0;
     }
 

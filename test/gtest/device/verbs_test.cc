@@ -378,6 +378,26 @@ int endpoint::try_read(const address &to, uint64_t wr_id,
     return ibv_wr_complete(qpx);
 }
 
+int endpoint::try_write(const address &to, uint64_t wr_id,
+                        const ibv_sge &local, uint64_t remote_addr,
+                        uint32_t rkey, const uint32_t *imm)
+{
+    ibv_qp_ex *qpx   = ibv_qp_to_qp_ex(qp.get());
+    ibv_ah    *to_ah = ah(to);
+
+    ibv_wr_start(qpx);
+    qpx->wr_id    = wr_id;
+    qpx->wr_flags = IBV_SEND_SIGNALED;
+    if (imm != nullptr) {
+        ibv_wr_rdma_write_imm(qpx, rkey, remote_addr, htonl(*imm));
+    } else {
+        ibv_wr_rdma_write(qpx, rkey, remote_addr);
+    }
+    ibv_wr_set_sge(qpx, local.lkey, local.addr, local.length);
+    ibv_wr_set_ud_addr(qpx, to_ah, to.qpn, to.qkey);
+    return ibv_wr_complete(qpx);
+}
+
 int endpoint::try_recv(uint64_t wr_id, const std::vector<ibv_sge> &sgl)
 {
     ibv_recv_wr wr = {}, *bad = nullptr;
@@ -410,6 +430,15 @@ void endpoint::read(const address &to, uint64_t wr_id, const ibv_sge &local,
 {
     if ((errno = try_read(to, wr_id, local, remote_addr, rkey)) != 0) {
         throw failure("post a read");
+    }
+}
+
+void endpoint::write(const address &to, uint64_t wr_id,
+                     const ibv_sge &local, uint64_t remote_addr,
+                     uint32_t rkey, const uint32_t *imm)
+{
+    if ((errno = try_write(to, wr_id, local, remote_addr, rkey, imm)) != 0) {
+        throw failure("post a write");
     }
 }
 

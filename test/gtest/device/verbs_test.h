@@ -105,6 +105,8 @@ handle<ibv_ah>      create_ah(ibv_pd *pd, const ibv_gid &gid);
 ibv_gid             gid_of(ibv_context *context);
 efadv_device_attr   efa_attr(ibv_context *context);
 ibv_device_attr     device_attr(ibv_context *context);
+/* Whether this libefa and this device have RDMA write. */
+bool                has_rdma_write();
 
 /* Creation that is expected to fail returns NULL and leaves errno. */
 ibv_qp *try_create_qp(ibv_pd *pd, ibv_cq *cq, bool ud,
@@ -182,6 +184,10 @@ public:
     int try_send(const address &to, const send_args &args);
     int try_read(const address &to, uint64_t wr_id, const ibv_sge &local,
                  uint64_t remote_addr, uint32_t rkey);
+    /* imm, in host order: NULL for none. */
+    int try_write(const address &to, uint64_t wr_id, const ibv_sge &local,
+                  uint64_t remote_addr, uint32_t rkey,
+                  const uint32_t *imm = nullptr);
     int try_recv(uint64_t wr_id, const std::vector<ibv_sge> &sgl);
 
     /* As above, but throws on failure. */
@@ -190,6 +196,9 @@ public:
               uint32_t length);
     void read(const address &to, uint64_t wr_id, const ibv_sge &local,
               uint64_t remote_addr, uint32_t rkey);
+    void write(const address &to, uint64_t wr_id, const ibv_sge &local,
+               uint64_t remote_addr, uint32_t rkey,
+               const uint32_t *imm = nullptr);
     void recv(uint64_t wr_id, size_t offset, uint32_t length);
     void recv(uint64_t wr_id, const std::vector<ibv_sge> &sgl);
 

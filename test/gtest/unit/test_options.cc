@@ -116,6 +116,19 @@ TEST_F(test_options, profiles_differ)
     }
 }
 
+TEST_F(test_options, capabilities_can_change)
+{
+    ASSERT_EQ(0, parse({{"SOFTEFA_LIMITS", "rdma_write=0,max_ah=9"}}));
+    EXPECT_FALSE(options.profile.caps & SOFTEFA_CAP_RDMA_WRITE);
+    EXPECT_TRUE(options.profile.caps & SOFTEFA_CAP_RDMA_READ);
+    EXPECT_EQ(9u, options.profile.max_ah);
+    ASSERT_EQ(0, parse({{"SOFTEFA_LIMITS", "rdma_read=0,rdma_write=1"},
+                        {"SOFTEFA_PROFILE", "efa0"}}));
+    EXPECT_TRUE(options.profile.caps & SOFTEFA_CAP_RDMA_WRITE);
+    EXPECT_FALSE(options.profile.caps & SOFTEFA_CAP_RDMA_READ);
+    EXPECT_TRUE(options.profile.caps & SOFTEFA_CAP_RNR_RETRY);
+}
+
 TEST_F(test_options, wrong_values)
 {
     expect_wrong("SOFTEFA_FABRIC", "a/b", "letters");
@@ -137,6 +150,7 @@ TEST_F(test_options, wrong_limits)
 {
     expect_wrong("SOFTEFA_LIMITS", "max_ah", "max_ah=N");
     expect_wrong("SOFTEFA_LIMITS", "max_foo=1", "max_foo");
+    expect_wrong("SOFTEFA_LIMITS", "rdma_read=2", "up to 1");
     expect_wrong("SOFTEFA_LIMITS", "max_ah=65536", "65535");
     expect_wrong("SOFTEFA_LIMITS", "max_qp=8,max_ah=x", "max_ah=x");
     expect_wrong("SOFTEFA_LIMITS", std::string(600, 'a'), "longer");
