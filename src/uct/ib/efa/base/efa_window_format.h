@@ -135,9 +135,12 @@ typedef enum {
     X(hello,        "HELLO sent") \
     X(hello_ack,    "HELLO_ACK sent") \
     X(hello_retry,  "HELLO sent again") \
-    X(spare0,       "not used yet") \
-    X(spare1,       "not used yet") \
-    X(spare2,       "not used yet")
+    X(rdma_read_ops,    "one-sided reads (get), first posting only") \
+    X(rdma_read_bytes,  "bytes in them") \
+    X(rdma_write_ops,   "one-sided writes (put), first posting only") \
+    X(rdma_write_bytes, "bytes in them") \
+    X(rdma_errors,      "one-sided operations that failed") \
+    X(rdma_rejoin,      "operations that had to wait for a new handshake")
 
 /* Counters of a peer, X(name, text). Append only. psn_* are not counters but
  * the present value, 16 bits. */

@@ -62,12 +62,17 @@ void uct_srd_iface_forget_peers(uct_srd_iface_t *iface)
         /* their queues' slots are found below */
         ucs_queue_head_init(&peer->tx.resend);
         ucs_queue_head_init(&peer->tx.held);
+        ucs_queue_head_init(&peer->rma.held);
     }
 
     for (i = 0; i < iface->tx.num_slots; ++i) {
         slot = &iface->tx.slots[i];
         if (slot->flags & UCT_SRD_SLOT_AH) {
             uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, slot->ah);
+        } else if (slot->flags & UCT_SRD_SLOT_RMA) {
+            if (slot->rma.buf != NULL) {
+                uct_srd_buf_put(iface, slot->rma.buf);
+            }
         } else if (slot->flags & UCT_SRD_SLOT_BUF) {
             uct_srd_buf_put(iface, slot->buf);
         }
@@ -79,10 +84,12 @@ void uct_srd_iface_forget_peers(uct_srd_iface_t *iface)
             ucs_warn("srd: interface closed with %u endpoints open",
                      peer->num_eps);
         }
-        peer->num_eps      = 0;
-        peer->tx.ctl       = 0;
-        peer->tx.una.una   = peer->tx.psn;
-        peer->tx.una.ahead = 0;
+        peer->num_eps       = 0;
+        peer->tx.ctl        = 0;
+        peer->tx.una.una    = peer->tx.psn;
+        peer->tx.una.ahead  = 0;
+        peer->rma.una.una   = peer->rma.psn;
+        peer->rma.una.ahead = 0;
         uct_srd_peer_forget(peer);
     }
 }

@@ -67,6 +67,12 @@ ucs_config_field_t uct_srd_iface_config_table[] = {
      "has them, \"y\" demands them, \"n\" does without.",
      ucs_offsetof(uct_srd_iface_config_t, events), UCS_CONFIG_TYPE_TERNARY},
 
+    {"RDMA", "try",
+     "One-sided operations of the device: \"try\" uses RDMA read and RDMA write "
+     "as far as the device and libefa have them, \"y\" demands at least read, "
+     "\"n\" does without; then UCP sends all data as active messages.",
+     ucs_offsetof(uct_srd_iface_config_t, rdma), UCS_CONFIG_TYPE_TERNARY},
+
     {"CLOSE_TIMEOUT", "1s",
      "How long closing an interface waits for messages that are under way.",
      ucs_offsetof(uct_srd_iface_config_t, close_timeout),
@@ -124,6 +130,16 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
                                                   4, 1u));
     iface->config.max_poll      = config->max_poll;
     iface->config.close_timeout = config->close_timeout;
+
+    iface->config.rdma_read     = (config->rdma != UCS_NO) &&
+                                  dev->has_rdma_read;
+    iface->config.rdma_write    = (config->rdma != UCS_NO) &&
+                                  dev->has_rdma_write;
+    if ((config->rdma == UCS_YES) && !dev->has_rdma_read) {
+        ucs_error("srd: UCX_SRD_RDMA=y, but %s cannot do RDMA reads",
+                  uct_efa_md_device_name(uct_srd_iface_md(iface)));
+        return UCS_ERR_UNSUPPORTED;
+    }
 
     if (iface->config.max_msg < UCT_SRD_INLINE_AREA) {
         ucs_error("srd: UCX_SRD_SEG_SIZE=%zu: must be %u or more",

@@ -5,7 +5,7 @@
  * None of them is in PSN order, each may be lost: what expects an answer is
  * repeated by the peer's timer, what is an answer is not.
  */
-#include "srd_tx.h"
+#include "srd_rma.h"
 
 #define UCT_SRD_HELLO_MIN 10e-3  /* seconds; doubling to                     */
 #define UCT_SRD_HELLO_MAX 1.0
@@ -229,6 +229,7 @@ void uct_srd_ctl_joined(uct_srd_peer_t *peer)
     peer->bye_sent  = 0;
     peer->tx.flags |= UCT_SRD_PEER_TX_WAITERS; /* the window grew */
     uct_srd_tx_queue_post(peer, &peer->tx.held);
+    uct_srd_rma_held_post(peer);
 }
 
 void uct_srd_ctl_leave(uct_srd_peer_t *peer)

@@ -5,7 +5,7 @@
  * peer's window stops is taken out of the arbiter until the window opens
  * (uct_srd_peer_wake()); want of slots or buffers stops the whole arbiter.
  */
-#include "srd_tx.h"
+#include "srd_rma.h"
 
 static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
 {
@@ -40,13 +40,25 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
         }
     }
 
-    self->peer  = peer;
-    self->zcopy = 0;
-    self->told  = 0;
+    self->peer   = peer;
+    self->zcopy  = 0;
+    self->rma    = 0;
+    self->status = UCS_OK;
+    self->told   = 0;
     ucs_arbiter_group_init(&self->pending);
     ucs_queue_head_init(&self->cancels);
     uct_srd_peer_ep_add(peer, self);
     return UCS_OK;
+}
+
+void uct_srd_ep_fail(uct_srd_ep_t *ep, ucs_status_t status)
+{
+    uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
+
+    if (ep->status == UCS_OK) {
+        ep->status = status;
+        ucs_list_add_tail(&iface->failed_eps, &ep->failed);
+    }
 }
 
 static ucs_arbiter_cb_result_t
@@ -74,17 +86,41 @@ void uct_srd_ep_pending_purge(uct_ep_h tl_ep, uct_pending_purge_callback_t cb,
                             uct_srd_ep_purge_cb, &args);
 }
 
+/* An operation that the device has: nobody waits for it any more. */
+static void uct_srd_ep_detach_rma(uct_srd_slot_t *slot)
+{
+    uct_srd_ep_t *ep = slot->rma.ep;
+    unsigned flags   = slot->flags;
+
+    slot->rma.ep  = NULL;
+    slot->flags  &= ~UCT_SRD_SLOT_ZCOPY;
+    --ep->rma;
+    if (flags & UCT_SRD_SLOT_ZCOPY) {
+        --ep->zcopy;
+        if (slot->comp != NULL) {
+            uct_invoke_completion(slot->comp, UCS_ERR_CANCELED);
+        }
+    }
+}
+
 /* The messages of ep that still refer to the user: from our copy from now on.
- * What the device reads at this moment it may go on reading. */
+ * What the device uses at this moment it may go on using. */
 static void uct_srd_ep_detach(uct_srd_iface_t *iface, uct_srd_ep_t *ep)
 {
     uct_srd_slot_t *slot;
     unsigned i;
 
-    for (i = 0; (i < iface->tx.num_slots) && (ep->zcopy > 0); ++i) {
+    uct_srd_rma_held_purge(ep->peer, ep, UCS_ERR_CANCELED);
+
+    for (i = 0; (i < iface->tx.num_slots) && ((ep->zcopy > 0) || (ep->rma > 0));
+         ++i) {
         slot = &iface->tx.slots[i];
-        if ((slot->flags & UCT_SRD_SLOT_ZCOPY) && (slot->ep == ep) &&
-            (uct_srd_tx_detach(iface, slot) != UCS_OK)) {
+        if (slot->flags & UCT_SRD_SLOT_RMA) {
+            if (slot->rma.ep == ep) {
+                uct_srd_ep_detach_rma(slot);
+            }
+        } else if ((slot->flags & UCT_SRD_SLOT_ZCOPY) && (slot->ep == ep) &&
+                   (uct_srd_tx_detach(iface, slot) != UCS_OK)) {
             uct_srd_peer_fail_log(ep->peer, UCS_ERR_NO_MEMORY,
                                   "no memory to keep a message of a closed "
                                   "endpoint", "flush endpoints before you "
@@ -117,6 +153,9 @@ static UCS_CLASS_CLEANUP_FUNC(uct_srd_ep_t)
     }
 
     uct_srd_ep_cancel_done(self);
+    if (self->status != UCS_OK) {
+        ucs_list_del(&self->failed);
+    }
     uct_srd_peer_ep_del(peer, self);
 }
 

@@ -15,6 +15,9 @@ struct uct_srd_ep {
     ucs_list_link_t     list;      /* in peer->eps                           */
     ucs_queue_head_t    cancels;   /* uct_srd_waiter_t: flush(CANCEL)        */
     unsigned            zcopy;     /* slots that refer to the user's memory  */
+    unsigned            rma;       /* one-sided operations under way         */
+    ucs_status_t        status;    /* of its own failure, see uct_srd_ep_fail */
+    ucs_list_link_t     failed;    /* in iface->failed_eps, if status        */
     uint8_t             told;      /* of the peer's failure                  */
 };
 
@@ -44,6 +47,12 @@ ucs_status_t uct_srd_ep_pending_add(uct_ep_h tl_ep, uct_pending_req_t *req,
 void uct_srd_ep_pending_purge(uct_ep_h tl_ep, uct_pending_purge_callback_t cb,
                               void *arg);
 ucs_status_t uct_srd_ep_invalidate(uct_ep_h tl_ep);
+
+/* An operation failed that nobody else will hear of: the endpoint alone fails,
+ * and its user is told in progress. Its peer and other endpoints live on. */
+void uct_srd_ep_fail(uct_srd_ep_t *ep, ucs_status_t status);
+
+ucs_status_t uct_srd_iface_fence(uct_iface_h tl_iface, unsigned flags);
 
 /* The last zero-copy slot of a cancelled endpoint has completed. */
 void uct_srd_ep_cancel_done(uct_srd_ep_t *ep);

@@ -1,10 +1,22 @@
 /*
  * Flush, fence, check.
  *
- *   flush          waits until the peer's una reaches today's PSN
- *   flush(CANCEL)  waits until the device reads no user memory any more
+ *   flush          waits until una of messages and of one-sided operations
+ *                  reach today's PSNs. REMOTE asks for no more than that: a put
+ *                  completes when its data is in the remote memory.
+ *   flush(CANCEL)  waits until the device uses no user memory any more
+ *   fence          SRD orders nothing, but messages are put into order by their
+ *                  receiver. What is left, with what it makes wait:
+ *
+ *                      before the fence    after it     waits for
+ *                      message             message      nothing
+ *                      message             operation    its completion
+ *                      operation           any          its completion
+ *
+ *                  The second line is kept per peer by a PSN (fence_psn), the
+ *                  third by stopping all sends to the peer (rma.fence).
  */
-#include "srd_tx.h"
+#include "srd_rma.h"
 
 static ucs_status_t
 uct_srd_ep_wait(uct_srd_iface_t *iface, uct_srd_ep_t *ep,
@@ -21,9 +33,10 @@ uct_srd_ep_wait(uct_srd_iface_t *iface, uct_srd_ep_t *ep,
         return UCS_ERR_NO_MEMORY;
     }
 
-    waiter->comp = comp;
-    waiter->ep   = ep;
-    waiter->psn  = ep->peer->tx.psn;
+    waiter->comp    = comp;
+    waiter->ep      = ep;
+    waiter->psn     = ep->peer->tx.psn;
+    waiter->rma_psn = ep->peer->rma.psn;
     ucs_queue_push(queue, &waiter->queue);
     return UCS_INPROGRESS;
 }
@@ -64,6 +77,9 @@ static ucs_status_t uct_srd_ep_cancel(uct_srd_iface_t *iface, uct_srd_ep_t *ep,
             ucs_queue_push(&waiters, &waiter->queue);
         }
     }
+
+    /* One-sided operations leave no hole in the order: these just end */
+    uct_srd_rma_held_purge(ep->peer, ep, UCS_ERR_CANCELED);
 
     for (i = 0, left = ep->zcopy; (i < iface->tx.num_slots) && (left > 0);
          ++i) {
@@ -113,9 +129,12 @@ ucs_status_t uct_srd_ep_flush(uct_ep_h tl_ep, unsigned flags,
 
     if (peer->state == UCT_SRD_PEER_FAILED) {
         return peer->status;
+    } else if (ep->status != UCS_OK) {
+        return ep->status;
     }
 
-    if (peer->tx.una.una == peer->tx.psn) {
+    if ((peer->tx.una.una == peer->tx.psn) &&
+        (peer->rma.una.una == peer->rma.psn)) {
         UCT_TL_EP_STAT_FLUSH(&ep->super);
         return UCS_OK;
     }
@@ -129,11 +148,51 @@ ucs_status_t uct_srd_ep_flush(uct_ep_h tl_ep, unsigned flags,
     return status;
 }
 
-ucs_status_t
-uct_srd_ep_fence(UCS_V_UNUSED uct_ep_h tl_ep, UCS_V_UNUSED unsigned flags)
+void uct_srd_peer_fence(uct_srd_peer_t *peer)
 {
-    /* Messages are delivered in the order in which they were sent. */
-    UCT_TL_EP_STAT_FENCE(ucs_derived_of(tl_ep, uct_base_ep_t));
+    peer->rma.beat = peer->iface->tx.fence_beat;
+
+    if (peer->tx.una.una != peer->tx.psn) {
+        peer->rma.fence_am  = 1;
+        peer->rma.fence_psn = peer->tx.psn;
+    }
+
+    if (uct_srd_peer_rma_outstanding(peer) > 0) {
+        peer->rma.fence = 1;
+        uct_srd_peer_tx_update(peer);
+    }
+}
+
+ucs_status_t uct_srd_ep_fence(uct_ep_h tl_ep, UCS_V_UNUSED unsigned flags)
+{
+    uct_srd_ep_t *ep = ucs_derived_of(tl_ep, uct_srd_ep_t);
+
+    if (ep->peer->state < UCT_SRD_PEER_FAILED) {
+        uct_srd_peer_fence(ep->peer);
+    }
+
+    UCT_TL_EP_STAT_FENCE(&ep->super);
+    return UCS_OK;
+}
+
+/* Peers with operations under way are stopped now, the others look at the beat
+ * before their next operation: messages need not know. */
+ucs_status_t uct_srd_iface_fence(uct_iface_h tl_iface,
+                                 UCS_V_UNUSED unsigned flags)
+{
+    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
+    uct_srd_peer_t *peer;
+
+    ++iface->tx.fence_beat;
+    if (iface->tx.num_rma > 0) {
+        ucs_list_for_each(peer, &iface->peers, list) {
+            if (uct_srd_peer_rma_outstanding(peer) > 0) {
+                uct_srd_peer_fence(peer);
+            }
+        }
+    }
+
+    UCT_TL_IFACE_STAT_FENCE(&iface->super);
     return UCS_OK;
 }
 

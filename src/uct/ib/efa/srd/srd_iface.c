@@ -1,6 +1,7 @@
 /*
  * Open, close, query, addresses, progress of an srd interface.
  */
+#include "srd_rma.h"
 #include "srd_rx.h"
 
 #include <sys/random.h>
@@ -88,6 +89,8 @@ uct_srd_iface_query(uct_iface_h tl_iface, uct_iface_attr_t *attr)
         attr->cap.am.max_iov          = UCT_SRD_MAX_IOV;
     }
 
+    uct_srd_rma_query(iface, attr);
+
     attr->device_addr_len     = UCT_SRD_DEV_ADDR_LEN;
     attr->iface_addr_len      = UCT_SRD_IFACE_ADDR_LEN;
     attr->ep_addr_len         = 0;
@@ -111,7 +114,8 @@ unsigned uct_srd_iface_progress(uct_iface_h tl_iface)
         count += uct_srd_timers_run(&iface->timers, ucs_get_time());
     }
 
-    if (ucs_unlikely(!ucs_list_is_empty(&iface->failed))) {
+    if (ucs_unlikely(!ucs_list_is_empty(&iface->failed) ||
+                     !ucs_list_is_empty(&iface->failed_eps))) {
         count += uct_srd_peers_tell(iface);
     }
 
@@ -177,7 +181,9 @@ static ucs_status_t uct_srd_iface_self_init(uct_srd_iface_t *iface)
     iface->self.qkey     = random.qkey & UCT_SRD_QKEY_MASK;
     iface->self.uid      = random.uid;
     iface->self.window   = iface->config.rx_window;
-    iface->self.features = dev->has_sgid ? UCT_SRD_FEATURE_SGID : 0;
+    iface->self.features = (dev->has_sgid ? UCT_SRD_FEATURE_SGID : 0) |
+                           (dev->has_rdma_read ? UCT_SRD_FEATURE_READ : 0) |
+                           (dev->has_rdma_write ? UCT_SRD_FEATURE_WRITE : 0);
     iface->epoch         = random.epoch;
     return UCS_OK;
 }
@@ -238,6 +244,7 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
     memset(UCS_PTR_BYTE_OFFSET(self, sizeof(self->super)), 0,
            sizeof(*self) - sizeof(self->super));
     ucs_list_head_init(&self->failed);
+    ucs_list_head_init(&self->failed_eps);
     ucs_list_head_init(&self->peers);
     kh_init_inplace(uct_srd_idents, &self->idents);
     kh_init_inplace(uct_srd_keys, &self->keys);
@@ -357,6 +364,11 @@ static uct_iface_ops_t uct_srd_iface_ops = {
     .ep_am_short_iov          = uct_srd_ep_am_short_iov,
     .ep_am_bcopy              = uct_srd_ep_am_bcopy,
     .ep_am_zcopy              = uct_srd_ep_am_zcopy,
+    .ep_put_short             = uct_srd_ep_put_short,
+    .ep_put_bcopy             = uct_srd_ep_put_bcopy,
+    .ep_put_zcopy             = uct_srd_ep_put_zcopy,
+    .ep_get_bcopy             = uct_srd_ep_get_bcopy,
+    .ep_get_zcopy             = uct_srd_ep_get_zcopy,
     .ep_pending_add           = uct_srd_ep_pending_add,
     .ep_pending_purge         = uct_srd_ep_pending_purge,
     .ep_flush                 = uct_srd_ep_flush,
@@ -365,7 +377,7 @@ static uct_iface_ops_t uct_srd_iface_ops = {
     .ep_create                = UCS_CLASS_NEW_FUNC_NAME(uct_srd_ep_t),
     .ep_destroy               = UCS_CLASS_DELETE_FUNC_NAME(uct_srd_ep_t),
     .iface_flush              = uct_srd_iface_flush,
-    .iface_fence              = uct_base_iface_fence,
+    .iface_fence              = uct_srd_iface_fence,
     .iface_progress_enable    = uct_base_iface_progress_enable,
     .iface_progress_disable   = uct_base_iface_progress_disable,
     .iface_progress           = uct_srd_iface_progress,

@@ -6,6 +6,7 @@
  *   srd_event.c    sleeping: completion channel and deadlines in one fd
  *   srd_ep.c       endpoints, pending requests
  *   srd_am.c       active messages                    srd_flush.c   flush, check
+ *   srd_rma.c      put and get                        srd_rma_tx.c  their life
  *   srd_tx.c       windows, errors, sending again     srd_slot.c    its memory
  *   srd_poll.c     polling, the fast path of receiving
  *   srd_rx.c       order, dispatch                    srd_desc.c    its memory
@@ -47,7 +48,9 @@ enum {
     UCT_SRD_SLOT_AH     = UCS_BIT(3), /* ah: a reference to give back        */
     UCT_SRD_SLOT_CANCEL = UCS_BIT(4), /* complete as cancelled               */
     UCT_SRD_SLOT_QUEUED = UCS_BIT(5), /* in a queue of the peer, not posted  */
-    UCT_SRD_SLOT_SILENT = UCS_BIT(6)  /* the send call failed: no completion */
+    UCT_SRD_SLOT_SILENT = UCS_BIT(6), /* the send call failed: no completion */
+    UCT_SRD_SLOT_RMA    = UCS_BIT(7), /* rma, sge[1]; ZCOPY: comp, ep, too   */
+    UCT_SRD_SLOT_READ   = UCS_BIT(8)  /* of RMA: a get                       */
 };
 
 /* Part of a work request that depends on the peer alone; as in ibv_send_wr */
@@ -56,6 +59,16 @@ typedef struct {
     uint32_t      qpn;
     uint32_t      qkey;
 } uct_srd_dest_t;
+
+/* A one-sided operation; sge[1] is the local memory, buf or the user's */
+typedef struct {
+    uint64_t              remote_addr;
+    struct uct_srd_buf    *buf;   /* put_bcopy, get_bcopy                    */
+    uct_unpack_callback_t unpack; /* get_bcopy                               */
+    void                  *arg;
+    uct_srd_ep_t          *ep;    /* NULL: closed meanwhile                  */
+    uint32_t              rkey;
+} uct_srd_rma_t;
 
 /*
  * One message from the send call until the device has delivered it:
@@ -79,13 +92,20 @@ typedef struct uct_srd_slot {
         ucs_queue_elem_t queue;
         uct_srd_dest_t   dest;    /* of a control message                    */
     };
-    uint32_t         imm;         /* AM id and PSN; epoch and flags if CTL   */
+    uint32_t         imm;         /* AM id and PSN; epoch and flags if CTL;
+                                     place in the peer's sequence if RMA     */
     uint16_t         flags;       /* 0 in a free slot and a short message    */
     uint8_t          retries;
     uint8_t          op;          /* of a control message                    */
-    uint8_t          room[UCT_SRD_EXT_LEN];
+    union {
+        uint8_t       room[UCT_SRD_EXT_LEN];
+        uct_srd_rma_t rma;        /* has no header                           */
+    };
     uint8_t          data[UCT_SRD_INLINE_AREA];
 } UCS_V_ALIGNED(UCS_SYS_CACHE_LINE_SIZE) uct_srd_slot_t;
+
+static_assert(sizeof(uct_srd_rma_t) <= UCT_SRD_EXT_LEN,
+              "the room of the header is right before the payload");
 
 /* A bcopy buffer: registered, max_msg_sz of payload behind the room */
 typedef struct uct_srd_buf {
@@ -185,6 +205,7 @@ typedef struct {
     } rx;
     unsigned           max_poll;
     int                events;        /* ucs_ternary_auto_value_t            */
+    int                rdma;          /* ucs_ternary_auto_value_t            */
     double             close_timeout; /* seconds                             */
 } uct_srd_iface_config_t;
 
@@ -195,6 +216,7 @@ struct uct_srd_iface {
 
     struct ibv_cq    *cq;
     struct ibv_qp    *qp;
+    struct ibv_qp_ex *qp_ex;          /* the same: one-sided operations      */
     uct_efa_window_iface_t *win;      /* counters                            */
 
     struct {
@@ -214,6 +236,8 @@ struct uct_srd_iface {
         struct ibv_sge      sges[UCT_SRD_POST_BATCH][2];
         uct_srd_slot_t      *slots;
         unsigned            num_slots;
+        unsigned            num_rma;  /* one-sided operations under way      */
+        unsigned            fence_beat; /* fences of the interface so far    */
         void                *slots_mem;
         size_t              slots_len;
         uct_mem_h           slots_memh;
@@ -246,6 +270,7 @@ struct uct_srd_iface {
 
     uct_srd_timers_t        timers;
     ucs_list_link_t         failed;   /* peers whose failure is to be told   */
+    ucs_list_link_t         failed_eps; /* and endpoints of living peers     */
     ucs_list_link_t         peers;    /* all that are in the tables          */
     khash_t(uct_srd_idents) idents;
     khash_t(uct_srd_keys)   keys;
@@ -278,6 +303,8 @@ struct uct_srd_iface {
         unsigned            rnr_retry;
         unsigned            retry_count;
         unsigned            max_poll;
+        uint8_t             rdma_read;   /* the device does it, and may      */
+        uint8_t             rdma_write;
         double              close_timeout;
     } config;
 };

@@ -1,7 +1,7 @@
 /*
  * Peers: made, waited for, failed, forgotten (srd_peer.h).
  */
-#include "srd_tx.h"
+#include "srd_rma.h"
 
 #include <arpa/inet.h>
 
@@ -62,7 +62,7 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
     khiter_t iter;
     int ret;
 
-    peer = ucs_calloc(1, sizeof(*peer) + (words * sizeof(uint64_t)),
+    peer = ucs_calloc(1, sizeof(*peer) + (2 * words * sizeof(uint64_t)),
                       "uct_srd_peer");
     if (peer == NULL) {
         goto err;
@@ -88,11 +88,15 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
                                    iface->config.peer_window);
     peer->tx.flags       = UCT_SRD_PEER_TX_CLOSED | UCT_SRD_PEER_TX_NO_EP;
     peer->rx.imm_base    = UCT_SRD_IMM_MBZ; /* matches nothing */
+    peer->rma.beat       = iface->tx.fence_beat;
     uct_srd_una_init(&peer->tx.una, peer->una_bits, iface->config.tx_window, 0);
+    uct_srd_una_init(&peer->rma.una, peer->una_bits + words,
+                     iface->config.tx_window, 0);
     uct_srd_ring_init(&peer->rx.ring, iface->config.rx_window, 0);
     ucs_queue_head_init(&peer->tx.resend);
     ucs_queue_head_init(&peer->tx.held);
     ucs_queue_head_init(&peer->tx.waiters);
+    ucs_queue_head_init(&peer->rma.held);
     uct_srd_timer_init(&peer->tx.timer, uct_srd_tx_timer);
     uct_srd_timer_init(&peer->timer, uct_srd_ctl_timer);
     ucs_list_head_init(&peer->eps);
@@ -114,16 +118,26 @@ err:
 
 void uct_srd_peer_tx_update(uct_srd_peer_t *peer)
 {
-    unsigned inflight = (uint16_t)(peer->tx.psn - peer->tx.una.una);
+    int messages   = (uint16_t)(peer->tx.psn - peer->tx.una.una);
+    int operations = (uint16_t)(peer->rma.psn - peer->rma.una.una);
+    int credit;
+
+    if (peer->rma.fence && (operations == 0)) {
+        peer->rma.fence = 0;
+    }
 
     if ((peer->state != UCT_SRD_PEER_JOINED) || (peer->ah == NULL) ||
-        !ucs_queue_is_empty(&peer->tx.resend)) {
+        peer->rma.fence || !ucs_queue_is_empty(&peer->tx.resend)) {
         peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
         peer->tx.credit  = 0;
     } else {
+        /* The remote's window holds for messages, our share of the send queue
+         * for both. */
+        credit = ucs_min((int)peer->tx.window - messages,
+                         (int)peer->iface->config.peer_window - messages -
+                                 operations);
         peer->tx.flags  &= ~UCT_SRD_PEER_TX_CLOSED;
-        peer->tx.credit  = (inflight < peer->tx.window) ?
-                           peer->tx.window - inflight : 0;
+        peer->tx.credit  = ucs_max(credit, 0);
     }
 }
 
@@ -155,7 +169,8 @@ void uct_srd_peer_tx_progress(uct_srd_peer_t *peer)
         while (!ucs_queue_is_empty(&peer->tx.waiters)) {
             waiter = ucs_queue_head_elem_non_empty(&peer->tx.waiters,
                                                    uct_srd_waiter_t, queue);
-            if ((int16_t)(waiter->psn - peer->tx.una.una) > 0) {
+            if (((int16_t)(waiter->psn - peer->tx.una.una) > 0) ||
+                ((int16_t)(waiter->rma_psn - peer->rma.una.una) > 0)) {
                 peer->tx.flags |= UCT_SRD_PEER_TX_WAITERS;
                 break;
             }
@@ -292,6 +307,7 @@ static unsigned uct_srd_peer_tell(uct_srd_peer_t *peer)
     uct_srd_rx_ring_purge(peer);
     uct_srd_tx_purge(peer, &peer->tx.resend, peer->status);
     uct_srd_tx_purge(peer, &peer->tx.held, peer->status);
+    uct_srd_rma_held_purge(peer, NULL, peer->status);
 
     while (!ucs_queue_is_empty(&peer->tx.waiters)) {
         waiter = ucs_queue_pull_elem_non_empty(&peer->tx.waiters,
@@ -326,6 +342,18 @@ unsigned uct_srd_peers_tell(uct_srd_iface_t *iface)
 {
     unsigned count = 0;
     uct_srd_peer_t *peer;
+    uct_srd_ep_t *ep;
+
+    while (!ucs_list_is_empty(&iface->failed_eps)) {
+        ep = ucs_list_extract_head(&iface->failed_eps, uct_srd_ep_t, failed);
+        ucs_list_head_init(&ep->failed);
+        if (!ep->told) {
+            ep->told = 1;
+            ++count;
+            uct_iface_handle_ep_err(&iface->super.super, &ep->super.super,
+                                    ep->status);
+        }
+    }
 
     while (!ucs_list_is_empty(&iface->failed)) {
         peer = ucs_list_extract_head(&iface->failed, uct_srd_peer_t, list);

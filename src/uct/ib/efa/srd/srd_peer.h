@@ -44,12 +44,13 @@ enum {
     UCT_SRD_PEER_TX_NO_EP   = UCS_BIT(2)  /* leaves when all is done         */
 };
 
-/* Waits until una reaches psn. comp NULL: an EXT_ACK is due instead. */
+/* Waits until una reaches psn, and rma.una rma_psn. comp NULL: an EXT_ACK is due instead. */
 typedef struct {
     ucs_queue_elem_t queue;
     uct_completion_t *comp;
     uct_srd_ep_t     *ep;
     uint16_t         psn;
+    uint16_t         rma_psn;
 } uct_srd_waiter_t;
 
 struct uct_srd_peer {
@@ -70,6 +71,20 @@ struct uct_srd_peer {
         unsigned         byes;       /* BYEs among them                      */
         uct_srd_timer_t  timer;      /* RNR back-off                         */
     } tx;
+
+    struct {
+        uint16_t         psn;        /* of the next one-sided operation      */
+        uint16_t         fence_psn;  /* message that must have completed
+                                        before it, if fence_am               */
+        uint8_t          fence_am;
+        uint8_t          fence;      /* nothing starts before all operations
+                                        have completed                       */
+        uint8_t          logged;     /* a failed operation was               */
+        unsigned         beat;       /* tx.fence_beat of the interface, when
+                                        last looked at                       */
+        uct_srd_una_t    una;        /* of psn                               */
+        ucs_queue_head_t held;       /* wait for the handshake or the timer  */
+    } rma;
 
     struct {
         uint32_t         imm_base;   /* remote epoch at its place, or what
@@ -98,7 +113,8 @@ struct uct_srd_peer {
     uint8_t              contacted;  /* an extended header was sent          */
     uint8_t              in_failed;  /* in the interface's failed list       */
     uint8_t              ctl_retries;
-    uint16_t             sweep_psn;  /* una when last looked at for reclaim  */
+    uint16_t             sweep_psn;  /* sum of una when last looked at for
+                                        reclaim                              */
     uint16_t             shown_tx;   /* tx.psn, rx.ring.next when the window */
     uint16_t             shown_rx;   /* was last brought up to date          */
     uct_efa_ah_t         *ah;
@@ -111,10 +127,19 @@ struct uct_srd_peer {
     uint64_t             una_bits[];
 };
 
+/* One-sided operations that have not completed */
+static UCS_F_ALWAYS_INLINE unsigned
+uct_srd_peer_rma_outstanding(const uct_srd_peer_t *peer)
+{
+    return uct_srd_una_outstanding(&peer->rma.una, peer->rma.psn);
+}
+
+/* And messages */
 static UCS_F_ALWAYS_INLINE unsigned
 uct_srd_peer_outstanding(const uct_srd_peer_t *peer)
 {
-    return uct_srd_una_outstanding(&peer->tx.una, peer->tx.psn);
+    return uct_srd_una_outstanding(&peer->tx.una, peer->tx.psn) +
+           uct_srd_peer_rma_outstanding(peer);
 }
 
 /* Nothing of ours is with the device. */
@@ -157,6 +182,9 @@ void uct_srd_peer_set_blind(uct_srd_peer_t *peer);
 unsigned uct_srd_peer_reclaim(void *arg, unsigned wanted);
 void     uct_srd_peer_ah_drop(uct_srd_peer_t *peer);
 
+/* What follows must not overtake what there is: srd_flush.c. */
+void uct_srd_peer_fence(uct_srd_peer_t *peer);
+
 /* Recomputes credit and flags after something that may have changed them. */
 void uct_srd_peer_tx_update(uct_srd_peer_t *peer);
 
@@ -180,7 +208,7 @@ void uct_srd_peer_forget(uct_srd_peer_t *peer);
 /* Frees the peer if it is FAILED or GONE and unused. */
 void uct_srd_peer_try_free(uct_srd_peer_t *peer);
 
-/* Tells endpoints of failed peers. Returns how many. */
+/* Tells endpoints of failed peers, and failed ones. Returns how many. */
 unsigned uct_srd_peers_tell(uct_srd_iface_t *iface);
 
 /* An endpoint came or went. */

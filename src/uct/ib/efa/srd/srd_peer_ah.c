@@ -222,6 +222,7 @@ unsigned uct_srd_peer_reclaim(void *arg, unsigned wanted)
     unsigned count         = 0;
     unsigned round;
     uct_srd_peer_t *peer, *tmp;
+    uint16_t sent;
 
     for (round = 0; (round < 2) && (count < wanted); ++round) {
         ucs_list_for_each_safe(peer, tmp, &iface->peers, list) {
@@ -230,8 +231,9 @@ unsigned uct_srd_peer_reclaim(void *arg, unsigned wanted)
                 continue;
             }
 
-            if (peer->sweep_psn != peer->tx.una.una) {
-                peer->sweep_psn = peer->tx.una.una;
+            sent = peer->tx.una.una + peer->rma.una.una;
+            if (peer->sweep_psn != sent) {
+                peer->sweep_psn = sent;
                 continue;
             }
 

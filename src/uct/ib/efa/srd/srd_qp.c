@@ -97,7 +97,11 @@ ucs_status_t uct_srd_qp_create(uct_srd_iface_t *iface)
     attr.comp_mask           = IBV_QP_INIT_ATTR_PD |
                                IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
     attr.pd                  = md->pd;
-    attr.send_ops_flags      = IBV_QP_EX_WITH_SEND_WITH_IMM;
+    attr.send_ops_flags      = IBV_QP_EX_WITH_SEND_WITH_IMM |
+                               (iface->config.rdma_read ?
+                                IBV_QP_EX_WITH_RDMA_READ : 0) |
+                               (iface->config.rdma_write ?
+                                IBV_QP_EX_WITH_RDMA_WRITE : 0);
     attr.qp_type             = IBV_QPT_DRIVER;
     attr.send_cq             = iface->cq;
     attr.recv_cq             = iface->cq;
@@ -135,6 +139,7 @@ ucs_status_t uct_srd_qp_create(uct_srd_iface_t *iface)
         return UCS_ERR_IO_ERROR;
     }
 
+    iface->qp_ex    = ibv_qp_to_qp_ex(iface->qp);
     iface->self.qpn = iface->qp->qp_num;
     return UCS_OK;
 }

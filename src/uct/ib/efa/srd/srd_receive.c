@@ -108,7 +108,7 @@ static void uct_srd_ctl_ext_req(uct_srd_peer_t *peer)
         return; /* EXT_REQ comes again */
     }
 
-    if (peer->tx.una.una == peer->tx.psn) {
+    if (uct_srd_peer_outstanding(peer) == 0) {
         uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_ACK, 0);
         return;
     }
@@ -124,6 +124,7 @@ static void uct_srd_ctl_ext_req(uct_srd_peer_t *peer)
         waiter->comp    = NULL;
         waiter->ep      = NULL;
         waiter->psn     = peer->tx.psn;
+        waiter->rma_psn = peer->rma.psn;
         peer->tx.flags |= UCT_SRD_PEER_TX_WAITERS;
         ucs_queue_push(&peer->tx.waiters, &waiter->queue);
     }

@@ -7,7 +7,7 @@
  *   RETRY   likewise, RETRY_COUNT times, then the peer fails
  *   FAIL_*  the peer fails; FAIL_IFACE: all peers
  */
-#include "srd_tx.h"
+#include "srd_rma.h"
 
 #define UCT_SRD_BACKOFF_MIN  50e-6
 #define UCT_SRD_BACKOFF_STEPS 8      /* 50 us << 8 = 12.8 ms, capped below    */
@@ -17,18 +17,38 @@ ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep)
 {
     uct_srd_peer_t *peer   = ep->peer;
     uct_srd_iface_t *iface = peer->iface;
+    unsigned messages, operations;
     ucs_status_t status;
 
     if (ucs_unlikely(peer->state == UCT_SRD_PEER_FAILED)) {
         return peer->status;
+    } else if (ucs_unlikely(ep->status != UCS_OK)) {
+        return ep->status;
     }
 
+    if (ucs_unlikely(peer->rma.beat != iface->tx.fence_beat)) {
+        uct_srd_peer_fence(peer);
+    }
+
+    /* One answer for messages and operations: whoever is refused queues a
+     * pending request, which nobody asks what it will send. */
+    messages   = (uint16_t)(peer->tx.psn - peer->tx.una.una);
+    operations = (uint16_t)(peer->rma.psn - peer->rma.una.una);
     if ((iface->tx.num_free == 0) ||
         (!ucs_arbiter_group_is_empty(&ep->pending) &&
          (iface->tx.pending_ep != ep)) ||
-        ((uint16_t)(peer->tx.psn - peer->tx.una.una) >= peer->tx.window) ||
-        !ucs_queue_is_empty(&peer->tx.resend)) {
+        (messages >= peer->tx.window) ||
+        (messages + operations >= iface->config.peer_window) ||
+        !ucs_queue_is_empty(&peer->tx.resend) || peer->rma.fence) {
         goto no_resource;
+    }
+
+    if (ucs_unlikely(peer->rma.fence_am)) {
+        /* Still in flight? PSNs may have wrapped since the fence. */
+        if ((uint16_t)(peer->tx.psn - peer->rma.fence_psn) < messages) {
+            goto no_resource;
+        }
+        peer->rma.fence_am = 0;
     }
 
     if ((peer->state == UCT_SRD_PEER_LEAVING) && (peer->tx.byes > 0)) {
@@ -264,7 +284,10 @@ static void uct_srd_tx_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 
 void uct_srd_tx_done_slow(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
-    if (slot->flags & UCT_SRD_SLOT_CTL) {
+    if (slot->flags & UCT_SRD_SLOT_RMA) {
+        uct_srd_rma_done(iface, slot, UCT_EFA_STATUS_OK);
+        return;
+    } else if (slot->flags & UCT_SRD_SLOT_CTL) {
         uct_srd_ctl_done(iface, slot, UCT_EFA_STATUS_OK);
         return;
     }
@@ -315,11 +338,39 @@ void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
     }
 }
 
+void uct_srd_tx_timer_start(uct_srd_peer_t *peer)
+{
+    /* Of both sequences: any success changes it */
+    uint16_t una = peer->tx.una.una + peer->rma.una.una;
+    double delay;
+
+    if (uct_srd_timer_is_set(&peer->tx.timer)) {
+        return;
+    }
+
+    /* Something went through since: start with short pauses again */
+    if (peer->tx.backoff_una != una) {
+        peer->tx.backoff_una = una;
+        peer->tx.backoff     = 0;
+    }
+
+    delay = ucs_min(UCT_SRD_BACKOFF_MIN * (1u << peer->tx.backoff),
+                    UCT_SRD_BACKOFF_MAX);
+    if (peer->tx.backoff < UCT_SRD_BACKOFF_STEPS) {
+        ++peer->tx.backoff;
+    }
+
+    if (uct_srd_timer_set(&peer->iface->timers, &peer->tx.timer,
+                          ucs_get_time() + ucs_time_from_sec(delay)) !=
+        UCS_OK) {
+        uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a timer",
+                              "free memory");
+    }
+}
+
 static void uct_srd_tx_resend_later(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
 {
     uct_srd_iface_t *iface = peer->iface;
-    ucs_time_t now         = ucs_get_time();
-    double delay;
 
     if (slot->flags & UCT_SRD_SLOT_CANCEL) {
         (void)uct_srd_tx_detach(iface, slot);
@@ -329,29 +380,10 @@ static void uct_srd_tx_resend_later(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
     ucs_queue_push(&peer->tx.resend, &slot->queue);
     UCT_SRD_COUNT(iface, resend);
     ++peer->win->resend;
-
-    if (!uct_srd_timer_is_set(&peer->tx.timer)) {
-        /* Something went through since: start with short pauses again */
-        if (peer->tx.backoff_una != peer->tx.una.una) {
-            peer->tx.backoff_una = peer->tx.una.una;
-            peer->tx.backoff     = 0;
-        }
-
-        delay = ucs_min(UCT_SRD_BACKOFF_MIN * (1u << peer->tx.backoff),
-                        UCT_SRD_BACKOFF_MAX);
-        if (peer->tx.backoff < UCT_SRD_BACKOFF_STEPS) {
-            ++peer->tx.backoff;
-        }
-
-        if (uct_srd_timer_set(&iface->timers, &peer->tx.timer,
-                              now + ucs_time_from_sec(delay)) != UCS_OK) {
-            uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY,
-                                  "no memory for a timer", "free memory");
-            return;
-        }
+    uct_srd_tx_timer_start(peer);
+    if (peer->state < UCT_SRD_PEER_FAILED) {
+        uct_srd_peer_tx_update(peer);
     }
-
-    uct_srd_peer_tx_update(peer);
 }
 
 void uct_srd_tx_timer(uct_srd_timer_t *timer)
@@ -359,6 +391,14 @@ void uct_srd_tx_timer(uct_srd_timer_t *timer)
     uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, tx.timer);
 
     uct_srd_tx_queue_post(peer, &peer->tx.resend);
+    if (!ucs_queue_is_empty(&peer->rma.held) &&
+        (peer->state == UCT_SRD_PEER_NEW) &&
+        (uct_srd_peer_ah_get(peer) == UCS_OK)) {
+        /* The remote gave up its address handle for us meanwhile */
+        uct_srd_ctl_join(peer);
+        uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
+    }
+    uct_srd_rma_held_post(peer);
     uct_srd_peer_tx_progress(peer);
 }
 
@@ -368,7 +408,10 @@ void uct_srd_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     const uct_efa_status_desc_t *desc = uct_efa_status_desc(vendor_err);
     uct_srd_peer_t *peer              = slot->peer;
 
-    if (slot->flags & UCT_SRD_SLOT_CTL) {
+    if (slot->flags & UCT_SRD_SLOT_RMA) {
+        uct_srd_rma_done(iface, slot, vendor_err);
+        return;
+    } else if (slot->flags & UCT_SRD_SLOT_CTL) {
         uct_srd_ctl_done(iface, slot, vendor_err);
         return;
     }

@@ -78,6 +78,8 @@ void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue);
 /* Replaces the user's memory by a copy, so that the slot outlives it. */
 ucs_status_t uct_srd_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
 
+/* Starts the pause before what has failed is sent again, unless it runs. */
+void uct_srd_tx_timer_start(uct_srd_peer_t *peer);
 void uct_srd_tx_timer(uct_srd_timer_t *timer);
 
 /* A bcopy buffer, NULL: none (tx.bufs_short is set) */

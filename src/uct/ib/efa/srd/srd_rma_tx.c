@@ -1,0 +1,318 @@
+/*
+ * The life of a one-sided operation between the call and its completion; the
+ * picture is in srd_rma.h.
+ */
+#include "srd_rma.h"
+
+/* What follows an error of a one-sided operation (srd-wire.md, section 11) */
+typedef enum {
+    UCT_SRD_RMA_REJOIN,
+    UCT_SRD_RMA_RETRY,
+    UCT_SRD_RMA_FAIL_OP,
+    UCT_SRD_RMA_FAIL_PEER
+} uct_srd_rma_action_t;
+
+static uct_srd_rma_action_t uct_srd_rma_action(unsigned vendor_err)
+{
+    switch (vendor_err) {
+    case UCT_EFA_STATUS_UNKNOWN_PEER:
+        return UCT_SRD_RMA_REJOIN;
+    case UCT_EFA_STATUS_UNSUPPORTED_OP:
+    case UCT_EFA_STATUS_INVALID_LKEY:
+    case UCT_EFA_STATUS_LOCAL_LENGTH:
+    case UCT_EFA_STATUS_REMOTE_ADDRESS:
+    case UCT_EFA_STATUS_FEATURE_MISMATCH:
+        return UCT_SRD_RMA_FAIL_OP;
+    default:
+        break;
+    }
+
+    switch (uct_efa_status_desc(vendor_err)->action) {
+    case UCT_EFA_STATUS_ACTION_RESEND:
+    case UCT_EFA_STATUS_ACTION_RETRY:
+        return UCT_SRD_RMA_RETRY;
+    default:
+        return UCT_SRD_RMA_FAIL_PEER;
+    }
+}
+
+static ucs_status_t
+uct_srd_rma_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+{
+    uct_srd_dest_t *dest = &slot->peer->tx.dest;
+    struct ibv_qp_ex *qp = iface->qp_ex;
+    int ret;
+
+    ibv_wr_start(qp);
+    qp->wr_id    = (uintptr_t)slot | UCT_SRD_WR_ID_SEND;
+    qp->wr_flags = 0; /* the queue pair signals all */
+    if (slot->flags & UCT_SRD_SLOT_READ) {
+        ibv_wr_rdma_read(qp, slot->rma.rkey, slot->rma.remote_addr);
+    } else {
+        ibv_wr_rdma_write(qp, slot->rma.rkey, slot->rma.remote_addr);
+    }
+    ibv_wr_set_sge(qp, slot->sge[1].lkey, slot->sge[1].addr,
+                   slot->sge[1].length);
+    ibv_wr_set_ud_addr(qp, dest->ah, dest->qpn, dest->qkey);
+
+    ret = ibv_wr_complete(qp);
+    if (ucs_unlikely(ret != 0)) {
+        return uct_srd_tx_refused(slot->peer, ret);
+    }
+
+    UCT_SRD_COUNT(iface, tx_doorbells);
+    return UCS_OK;
+}
+
+/* Takes a filled slot out of its endpoint's accounts and frees it. */
+static void uct_srd_rma_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                                 ucs_status_t status)
+{
+    uct_srd_buf_t *buf = slot->rma.buf;
+
+    if (slot->rma.ep != NULL) {
+        --slot->rma.ep->rma;
+    }
+
+    if (buf != NULL) {
+        if ((status == UCS_OK) && (slot->rma.unpack != NULL) &&
+            (slot->flags & UCT_SRD_SLOT_ZCOPY) &&
+            !(slot->flags & UCT_SRD_SLOT_CANCEL)) {
+            slot->rma.unpack(slot->rma.arg, buf->data, slot->sge[1].length);
+        }
+        uct_srd_buf_put(iface, buf);
+    }
+
+    uct_srd_slot_release(iface, slot, status);
+}
+
+/* The operation has come to its end. */
+static void uct_srd_rma_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                               ucs_status_t status)
+{
+    uct_srd_peer_t *peer = slot->peer;
+
+    uct_srd_una_done(&peer->rma.una, (uint16_t)slot->imm);
+    --iface->tx.num_rma;
+
+    ++peer->tx.ctl; /* the peer stays until all is said */
+    uct_srd_rma_slot_put(iface, slot, status);
+    --peer->tx.ctl;
+    uct_srd_peer_tx_progress(peer);
+}
+
+static void uct_srd_rma_hold(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
+{
+    slot->flags |= UCT_SRD_SLOT_QUEUED;
+    ucs_queue_push(&peer->rma.held, &slot->queue);
+}
+
+ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                              uct_srd_slot_t *slot)
+{
+    size_t length = slot->sge[1].length;
+    ucs_status_t status;
+
+    slot->peer    = peer;
+    slot->retries = 0;
+    slot->imm     = peer->rma.psn;
+
+    if (ucs_likely(peer->state == UCT_SRD_PEER_JOINED)) {
+        status = uct_srd_rma_post(iface, slot);
+        if (ucs_unlikely(status != UCS_OK)) {
+            slot->flags |= UCT_SRD_SLOT_SILENT;
+            uct_srd_rma_slot_put(iface, slot, status);
+            return status;
+        }
+    } else {
+        if (ucs_queue_is_empty(&peer->rma.held)) {
+            uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
+        }
+        uct_srd_rma_hold(peer, slot);
+    }
+
+    if (slot->flags & UCT_SRD_SLOT_READ) {
+        UCT_SRD_COUNT(iface, rdma_read_ops);
+        UCT_SRD_COUNT_ADD(iface, rdma_read_bytes, length);
+    } else {
+        UCT_SRD_COUNT(iface, rdma_write_ops);
+        UCT_SRD_COUNT_ADD(iface, rdma_write_bytes, length);
+    }
+
+    ++peer->rma.psn;
+    ++iface->tx.num_rma;
+    uct_srd_peer_tx_update(peer); /* it shares the send queue with messages */
+    return UCS_OK;
+}
+
+void uct_srd_rma_held_post(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    ucs_queue_head_t queue;
+    uct_srd_slot_t *slot;
+
+    if ((peer->state != UCT_SRD_PEER_JOINED) ||
+        ucs_queue_is_empty(&peer->rma.held)) {
+        return;
+    }
+
+    ucs_queue_head_init(&queue);
+    ucs_queue_splice(&queue, &peer->rma.held);
+    while (!ucs_queue_is_empty(&queue)) {
+        slot = ucs_queue_pull_elem_non_empty(&queue, uct_srd_slot_t, queue);
+        if ((peer->state != UCT_SRD_PEER_JOINED) ||
+            (uct_srd_peer_ah_get(peer) != UCS_OK) ||
+            (uct_srd_rma_post(iface, slot) != UCS_OK)) {
+            /* In a failed peer the queue is purged when it is told. */
+            ucs_queue_push(&peer->rma.held, &slot->queue);
+            continue;
+        }
+        slot->flags &= ~UCT_SRD_SLOT_QUEUED;
+    }
+
+    if ((peer->state < UCT_SRD_PEER_FAILED) &&
+        !ucs_queue_is_empty(&peer->rma.held)) {
+        uct_srd_tx_timer_start(peer);
+    }
+}
+
+void uct_srd_rma_held_purge(uct_srd_peer_t *peer, uct_srd_ep_t *ep,
+                            ucs_status_t status)
+{
+    ucs_queue_head_t queue;
+    ucs_queue_iter_t iter;
+    uct_srd_slot_t *slot;
+
+    ucs_queue_head_init(&queue);
+    ucs_queue_for_each_safe(slot, iter, &peer->rma.held, queue) {
+        if ((ep == NULL) || (slot->rma.ep == ep)) {
+            ucs_queue_del_iter(&peer->rma.held, iter);
+            ucs_queue_push(&queue, &slot->queue);
+        }
+    }
+
+    ++peer->tx.ctl; /* completions may close the last endpoint */
+    while (!ucs_queue_is_empty(&queue)) {
+        slot = ucs_queue_pull_elem_non_empty(&queue, uct_srd_slot_t, queue);
+        uct_srd_una_done(&peer->rma.una, (uint16_t)slot->imm);
+        --peer->iface->tx.num_rma;
+        uct_srd_rma_slot_put(peer->iface, slot, status);
+    }
+    --peer->tx.ctl;
+}
+
+/* The remote has given up its address handle for us: a new handshake makes it
+ * have one. Until then messages say who we are, too. */
+static void uct_srd_rma_rejoin(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
+{
+    uct_srd_rma_hold(peer, slot);
+    UCT_SRD_COUNT(peer->iface, rdma_rejoin);
+
+    if ((peer->state == UCT_SRD_PEER_JOINED) ||
+        (peer->state == UCT_SRD_PEER_NEW)) {
+        uct_srd_ctl_join(peer);
+        uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
+    }
+}
+
+static void
+uct_srd_rma_op_failed(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                      const uct_efa_status_desc_t *desc)
+{
+    uct_srd_peer_t *peer = slot->peer;
+    uct_srd_ep_t *ep     = slot->rma.ep;
+    int has_comp         = (slot->flags & UCT_SRD_SLOT_ZCOPY) &&
+                           (slot->comp != NULL);
+    ucs_log_level_t level;
+    char local[64], remote[64];
+
+    /* Once where users see it: a bad key is seldom used only once. */
+    level = ((ep == NULL) || peer->rma.logged) ? UCS_LOG_LEVEL_DEBUG :
+            uct_base_iface_failure_log_level(&iface->super, UCS_OK,
+                                             desc->status);
+    peer->rma.logged = 1;
+    ucs_log(level,
+            "srd: %s -> %s: %s of %u bytes %s %p there, key 0x%x, %s %p here: "
+            "%s: %s; %s",
+            uct_srd_addr_str(iface->self.gid, iface->self.qpn, local,
+                             sizeof(local)),
+            uct_srd_addr_str(peer->ident.gid, peer->ident.qpn, remote,
+                             sizeof(remote)),
+            (slot->flags & UCT_SRD_SLOT_READ) ? "get" : "put",
+            slot->sge[1].length,
+            (slot->flags & UCT_SRD_SLOT_READ) ? "from" : "to",
+            (void*)slot->rma.remote_addr, slot->rma.rkey,
+            (slot->flags & UCT_SRD_SLOT_READ) ? "to" : "from",
+            (void*)slot->sge[1].addr, ucs_status_string(desc->status),
+            desc->text, desc->advice);
+
+    UCT_SRD_COUNT(iface, rdma_errors);
+    if (!has_comp && (ep != NULL)) {
+        uct_srd_ep_fail(ep, desc->status);
+    }
+    uct_srd_rma_finish(iface, slot, desc->status);
+}
+
+static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                              unsigned vendor_err)
+{
+    const uct_efa_status_desc_t *desc = uct_efa_status_desc(vendor_err);
+    uct_srd_peer_t *peer              = slot->peer;
+
+    if (peer->state >= UCT_SRD_PEER_FAILED) {
+        uct_srd_rma_finish(iface, slot, peer->status);
+        return;
+    }
+
+    if ((slot->flags & UCT_SRD_SLOT_CANCEL) || (slot->rma.ep == NULL)) {
+        switch (uct_srd_rma_action(vendor_err)) {
+        case UCT_SRD_RMA_REJOIN:
+        case UCT_SRD_RMA_RETRY:
+            uct_srd_rma_finish(iface, slot, UCS_ERR_CANCELED);
+            return;
+        default:
+            break;
+        }
+    }
+
+    switch (uct_srd_rma_action(vendor_err)) {
+    case UCT_SRD_RMA_REJOIN:
+        uct_srd_rma_rejoin(peer, slot);
+        return;
+    case UCT_SRD_RMA_RETRY:
+        if (slot->retries++ < iface->config.retry_count) {
+            UCT_SRD_COUNT(iface, resend);
+            ++peer->win->resend;
+            uct_srd_rma_hold(peer, slot);
+            uct_srd_tx_timer_start(peer);
+            return;
+        }
+        break;
+    case UCT_SRD_RMA_FAIL_OP:
+        uct_srd_rma_op_failed(iface, slot, desc);
+        return;
+    case UCT_SRD_RMA_FAIL_PEER:
+        if ((desc->action == UCT_EFA_STATUS_ACTION_FAIL_IFACE) &&
+            !iface->closing) {
+            uct_srd_iface_fail(iface, desc);
+        }
+        break;
+    }
+
+    UCT_SRD_COUNT(iface, tx_errors);
+    uct_srd_peer_fail_log(peer, desc->status, desc->text, desc->advice);
+    uct_srd_rma_finish(iface, slot, peer->status);
+}
+
+void uct_srd_rma_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                      unsigned vendor_err)
+{
+    if (ucs_unlikely(vendor_err != UCT_EFA_STATUS_OK)) {
+        uct_srd_rma_error(iface, slot, vendor_err);
+        return;
+    }
+
+    uct_srd_rma_finish(iface, slot,
+                       (slot->peer->state >= UCT_SRD_PEER_FAILED) ?
+                       slot->peer->status : UCS_OK);
+}
