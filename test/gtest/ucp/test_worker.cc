@@ -244,7 +244,8 @@ TEST_P(ucp_worker_test, signal_ends_wait)
 TEST_P(ucp_worker_test, a_worker_per_thread)
 {
     ucp_side a(options());
-    ucp_side b(a, UCS_THREAD_MODE_SINGLE);
+    /* Made here, used there: never by two threads at a time */
+    ucp_side b(a, UCS_THREAD_MODE_SERIALIZED);
     ucp_ep_h ab = a.connect(b.address()), ba = b.connect(a.address());
     const uint64_t count = scaled(2000);
     std::atomic<unsigned> errors(0);

@@ -144,9 +144,14 @@ node::node(std::shared_ptr<domain> dom, const config_map &config,
     check(uct_md_iface_config_read(dom->md(), name.c_str(), nullptr, nullptr,
                                    &iface_config), "uct_md_iface_config_read");
     for (const auto &kv : config) {
-        check(uct_config_modify(iface_config, kv.first.c_str(),
-                                kv.second.c_str()),
-              "setting " + kv.first + "=" + kv.second);
+        /* UCX 1.13 wants the name as it is, later ones with the prefix */
+        ucs_status_t set = uct_config_modify(iface_config, kv.first.c_str(),
+                                             kv.second.c_str());
+        if (set == UCS_ERR_NO_ELEM) {
+            set = uct_config_modify(iface_config, ("SRD_" + kv.first).c_str(),
+                                    kv.second.c_str());
+        }
+        check(set, "setting " + kv.first + "=" + kv.second);
     }
 
     memset(&params, 0, sizeof(params));
