@@ -157,8 +157,8 @@ int main(int argc, char **argv)
     unsigned l;
 
     check_begin(&argc, &argv);
-    rank = mpi_check_rank;
-    for (i = 0; i < mpi_check_size; ++i) {
+    rank = check_rank;
+    for (i = 0; i < check_size; ++i) {
         world[i] = i;
         if ((i & 1) == (rank & 1)) {
             half[n++] = i;

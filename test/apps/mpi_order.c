@@ -45,20 +45,20 @@ static void inspect(char *buffer, int from, uint64_t expected, int count)
 static void wildcards(int root, uint64_t each, int any_source)
 {
     char *buffer = buffer_get(MAX_SIZE);
-    uint64_t *next = buffer_get(sizeof(*next) * mpi_check_size);
-    uint64_t i, total = each * (mpi_check_size - 1);
+    uint64_t *next = buffer_get(sizeof(*next) * check_size);
+    uint64_t i, total = each * (check_size - 1);
     MPI_Status status;
     int count;
 
-    memset(next, 0, sizeof(*next) * mpi_check_size);
-    if (mpi_check_rank == root) {
+    memset(next, 0, sizeof(*next) * check_size);
+    if (check_rank == root) {
         for (i = 0; i < total; ++i) {
             int source = MPI_ANY_SOURCE;
 
             if (!any_source) {
-                source = mix64(i + total) % mpi_check_size;
+                source = mix64(i + total) % check_size;
                 while ((source == root) || (next[source] == each)) {
-                    source = (source + 1) % mpi_check_size;
+                    source = (source + 1) % check_size;
                 }
             }
             MPI_Recv(buffer, MAX_SIZE, MPI_BYTE, source, MPI_ANY_TAG,
@@ -69,8 +69,8 @@ static void wildcards(int root, uint64_t each, int any_source)
         }
     } else {
         for (i = 0; i < each; ++i) {
-            compose(buffer, mpi_check_rank, i);
-            MPI_Send(buffer, size_of(mpi_check_rank, i), MPI_BYTE, root, i % 7,
+            compose(buffer, check_rank, i);
+            MPI_Send(buffer, size_of(check_rank, i), MPI_BYTE, root, i % 7,
                      MPI_COMM_WORLD);
         }
     }
@@ -82,8 +82,8 @@ static void wildcards(int root, uint64_t each, int any_source)
 static void posted_ahead(unsigned long rounds)
 {
     enum { DEPTH = 64 };
-    int to = (mpi_check_rank + 1) % mpi_check_size;
-    int from = (mpi_check_rank + mpi_check_size - 1) % mpi_check_size;
+    int to = (check_rank + 1) % check_size;
+    int from = (check_rank + check_size - 1) % check_size;
     char *in = buffer_get((size_t)DEPTH * MAX_SIZE);
     char *out = buffer_get((size_t)DEPTH * MAX_SIZE);
     MPI_Request requests[2 * DEPTH];
@@ -100,9 +100,9 @@ static void posted_ahead(unsigned long rounds)
         }
         for (i = 0; i < DEPTH; ++i) {
             number = round * DEPTH + i;
-            compose(out + (size_t)i * MAX_SIZE, mpi_check_rank, number);
+            compose(out + (size_t)i * MAX_SIZE, check_rank, number);
             MPI_Isend(out + (size_t)i * MAX_SIZE,
-                      size_of(mpi_check_rank, number), MPI_BYTE, to, 3,
+                      size_of(check_rank, number), MPI_BYTE, to, 3,
                       MPI_COMM_WORLD, &requests[DEPTH + i]);
         }
         MPI_Waitall(2 * DEPTH, requests, statuses);
@@ -123,10 +123,10 @@ int main(int argc, char **argv)
     int root;
 
     check_begin(&argc, &argv);
-    for (root = 0; root < mpi_check_size; ++root) {
-        wildcards(root, scaled(argc, argv, 20000) / mpi_check_size, 1);
+    for (root = 0; root < check_size; ++root) {
+        wildcards(root, scaled(argc, argv, 20000) / check_size, 1);
         MPI_Barrier(MPI_COMM_WORLD);
-        wildcards(root, scaled(argc, argv, 20000) / mpi_check_size, 0);
+        wildcards(root, scaled(argc, argv, 20000) / check_size, 0);
         MPI_Barrier(MPI_COMM_WORLD);
     }
     posted_ahead(scaled(argc, argv, 150));

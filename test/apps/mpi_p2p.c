@@ -17,7 +17,7 @@ static void one(size_t size, int from, int to, uint64_t number, int mode,
     MPI_Status status;
     int count;
 
-    if (mpi_check_rank == from) {
+    if (check_rank == from) {
         fill(buffer_out, size, from, number);
         switch (mode) {
         case 0:
@@ -34,7 +34,7 @@ static void one(size_t size, int from, int to, uint64_t number, int mode,
             break;
         }
         }
-    } else if (mpi_check_rank == to) {
+    } else if (check_rank == to) {
         buffer_in[size] = 0x77;
         if (late) {
             MPI_Probe(from, 5, MPI_COMM_WORLD, &status);
@@ -59,8 +59,8 @@ static void all_sizes(void)
     int from, to;
     size_t size;
 
-    for (from = 0; from < mpi_check_size; ++from) {
-        for (to = 0; to < mpi_check_size; ++to) {
+    for (from = 0; from < check_size; ++from) {
+        for (to = 0; to < check_size; ++to) {
             if (from == to) {
                 continue;
             }
@@ -82,7 +82,7 @@ static void all_sizes(void)
 static void storm(unsigned long rounds)
 {
     enum { DEPTH = 32, SIZE = 20000 };
-    int n = mpi_check_size, peer, i, total = n * DEPTH * 2, k;
+    int n = check_size, peer, i, total = n * DEPTH * 2, k;
     MPI_Request *requests = buffer_get(sizeof(*requests) * total);
     MPI_Status *statuses = buffer_get(sizeof(*statuses) * total);
     char *out = buffer_get((size_t)n * DEPTH * SIZE);
@@ -104,9 +104,9 @@ static void storm(unsigned long rounds)
                 size_t at       = ((size_t)peer * DEPTH + i) * SIZE;
                 uint64_t number = (round * DEPTH + i) * n + peer;
                 size_t size     = mix64((round * DEPTH + i) * n +
-                                        mpi_check_rank) % SIZE;
+                                        check_rank) % SIZE;
 
-                fill(out + at, size, mpi_check_rank, number);
+                fill(out + at, size, check_rank, number);
                 MPI_Isend(out + at, size, MPI_BYTE, peer, 100 + i,
                           MPI_COMM_WORLD, &requests[k++]);
             }
@@ -115,7 +115,7 @@ static void storm(unsigned long rounds)
         for (peer = 0; peer < n; ++peer) {
             for (i = 0; i < DEPTH; ++i) {
                 size_t at       = ((size_t)peer * DEPTH + i) * SIZE;
-                uint64_t number = (round * DEPTH + i) * n + mpi_check_rank;
+                uint64_t number = (round * DEPTH + i) * n + check_rank;
                 size_t size     = mix64((round * DEPTH + i) * n + peer) % SIZE;
 
                 verify("storm", in + at, size, peer, number);

@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# Sourced after common.sh by scripts that start MPI and OpenSHMEM programs of
+# ours: over srd and nothing else, and the counters of all processes say so.
+# shellcheck source=test/apps/counters.sh
+. "$(dirname "${BASH_SOURCE[0]}")/counters.sh"
+
+export UCX_TLS=srd,self
+
+# Seconds that only end what hangs
+jobs_limit=200
+
+# for mpirun.openmpi and oshrun. ucx only: Open MPI would take its own shared
+# memory within one host
+openmpi=(--oversubscribe --mca pml ucx --mca btl '^vader,tcp,openib'
+         --mca opal_common_ucx_tls any --mca opal_common_ucx_devices any)
+[ "$(id -u)" != 0 ] || openmpi+=(--allow-run-as-root)
+# Debian 12's OpenSHMEM ends with a crash without the last, over any transport
+# shellcheck disable=SC2034 # for who sources this
+oshmem=("${openmpi[@]}" --mca opal_common_ucx_opal_mem_hooks 0)
+# shellcheck disable=SC2034
+mpich=(-genv MPIR_CVAR_NOLOCAL 1)
+
+# job NAME RANKS COMMAND...: its last line says that nothing was wrong, nothing
+# is on stderr, and srd moved at least the payload that the program counted.
+# A read or write by RDMA is counted where it was asked for, not as a message.
+job()
+{
+    local name=$1 ranks=$2 status=0 sent received payload moved
+    shift 2
+
+    counters_reset
+    timeout -k 10 $jobs_limit "$@" > "$TMPDIR/out" 2> "$TMPDIR/err" \
+        < /dev/null || status=$?
+    sent=$(counted tx_msgs)
+    received=$(counted rx_msgs)
+    moved=$(($(counted tx_bytes) + $(counted rdma_read_bytes) +
+             $(counted rdma_write_bytes)))
+    payload=$(sed -n 's/^payload //p' "$TMPDIR/out")
+    if [ $status != 0 ]; then
+        not_ok "$name" "status $status: $(head -n 3 "$TMPDIR/out" \
+            "$TMPDIR/err" | cut -c 1-300)"
+    elif ! grep -qx "$ranks \(ranks\|PEs\), 0 errors" "$TMPDIR/out"; then
+        not_ok "$name" "$(tail -n 3 "$TMPDIR/out")"
+    elif [ -s "$TMPDIR/err" ]; then
+        not_ok "$name" "prints: $(head -n 1 "$TMPDIR/err")"
+    elif [ "$sent" -lt 100 ] || [ "$received" -lt "$sent" ]; then
+        not_ok "$name" "srd sent $sent messages and received $received"
+    elif [ "$moved" -lt "${payload:-0}" ]; then
+        not_ok "$name" "srd moved $moved bytes of $payload"
+    else
+        ok "$name"
+    fi
+}
