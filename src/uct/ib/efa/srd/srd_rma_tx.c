@@ -199,6 +199,10 @@ void uct_srd_rma_held_purge(uct_srd_peer_t *peer, uct_srd_ep_t *ep,
         uct_srd_rma_slot_put(peer->iface, slot, status);
     }
     --peer->tx.ctl;
+
+    if ((peer->state < UCT_SRD_PEER_FAILED) && (peer->tx.flags != 0)) {
+        uct_srd_peer_tx_progress(peer); /* a fence or flush waited for these */
+    }
 }
 
 /* The remote has given up its address handle for us: a new handshake makes it
