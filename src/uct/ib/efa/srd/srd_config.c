@@ -135,6 +135,11 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
                                   dev->has_rdma_read;
     iface->config.rdma_write    = (config->rdma != UCS_NO) &&
                                   dev->has_rdma_write;
+    iface->config.rdma_zcopy    = dev->efa.max_rdma_size;
+    iface->config.rdma_bcopy    = ucs_min(iface->config.max_msg,
+                                          dev->efa.max_rdma_size);
+    iface->config.rdma_short    = ucs_min(UCT_SRD_INLINE_AREA,
+                                          dev->efa.max_rdma_size);
     if ((config->rdma == UCS_YES) && !dev->has_rdma_read) {
         ucs_error("srd: UCX_SRD_RDMA=y, but %s cannot do RDMA reads",
                   uct_efa_md_device_name(uct_srd_iface_md(iface)));

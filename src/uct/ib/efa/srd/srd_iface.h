@@ -305,6 +305,9 @@ struct uct_srd_iface {
         unsigned            max_poll;
         uint8_t             rdma_read;   /* the device does it, and may      */
         uint8_t             rdma_write;
+        unsigned            rdma_short;  /* bytes in a slot: put_short       */
+        size_t              rdma_bcopy;  /* and in a buffer: put, get_bcopy  */
+        size_t              rdma_zcopy;
         double              close_timeout;
     } config;
 };

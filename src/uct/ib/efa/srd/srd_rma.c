@@ -82,7 +82,8 @@ ucs_status_t uct_srd_ep_put_short(uct_ep_h tl_ep, const void *buffer,
     uct_srd_slot_t *slot;
     ucs_status_t status;
 
-    UCT_CHECK_LENGTH(length, 0, UCT_SRD_INLINE_AREA, "put_short");
+    UCT_CHECK_LENGTH(length, 0, UCT_SRD_EP_IFACE(ep)->config.rdma_short,
+                     "put_short");
 
     status = uct_srd_rma_admit(ep, rkey, UCT_EFA_RKEY_WRITE, length);
     if (status != UCS_INPROGRESS) {
@@ -122,13 +123,13 @@ ssize_t uct_srd_ep_put_bcopy(uct_ep_h tl_ep, uct_pack_callback_t pack,
     }
 
     length = pack(buf->data, arg);
-    if (ucs_unlikely((length == 0) || (length > iface->config.max_msg))) {
+    if (ucs_unlikely((length == 0) || (length > iface->config.rdma_bcopy))) {
         uct_srd_buf_put(iface, buf);
         if (length == 0) {
             return 0;
         }
         ucs_error("srd: put_bcopy packed %zu bytes, the limit is %zu", length,
-                  iface->config.max_msg);
+                  iface->config.rdma_bcopy);
         return UCS_ERR_EXCEEDS_LIMIT;
     }
 
@@ -151,7 +152,7 @@ ucs_status_t uct_srd_ep_get_bcopy(uct_ep_h tl_ep, uct_unpack_callback_t unpack,
     uct_srd_buf_t *buf;
     ucs_status_t status;
 
-    UCT_CHECK_LENGTH(length, 0, iface->config.max_msg, "get_bcopy");
+    UCT_CHECK_LENGTH(length, 0, iface->config.rdma_bcopy, "get_bcopy");
 
     status = uct_srd_rma_admit(ep, rkey, UCT_EFA_RKEY_READ, length);
     if (status != UCS_INPROGRESS) {
@@ -192,8 +193,7 @@ uct_srd_rma_zcopy(uct_srd_ep_t *ep, unsigned flags, uct_rkey_t right,
     ucs_status_t status;
 
     UCT_CHECK_IOV_SIZE(iovcnt, (size_t)UCT_SRD_MAX_IOV, "put/get_zcopy");
-    UCT_CHECK_LENGTH(length, 0, uct_srd_iface_md(iface)->dev.efa.max_rdma_size,
-                     "put/get_zcopy");
+    UCT_CHECK_LENGTH(length, 0, iface->config.rdma_zcopy, "put/get_zcopy");
 
     status = uct_srd_rma_admit(ep, rkey, right, length);
     if (status != UCS_INPROGRESS) {
@@ -240,15 +240,12 @@ ucs_status_t uct_srd_ep_get_zcopy(uct_ep_h tl_ep, const uct_iov_t *iov,
 
 void uct_srd_rma_query(const uct_srd_iface_t *iface, uct_iface_attr_t *attr)
 {
-    size_t max_rdma = uct_srd_iface_md(iface)->dev.efa.max_rdma_size;
-
     if (iface->config.rdma_read) {
         attr->cap.flags              |= UCT_IFACE_FLAG_GET_BCOPY |
                                         UCT_IFACE_FLAG_GET_ZCOPY;
-        attr->cap.get.max_bcopy       = ucs_min(iface->config.max_msg,
-                                                max_rdma);
+        attr->cap.get.max_bcopy       = iface->config.rdma_bcopy;
         attr->cap.get.min_zcopy       = 0;
-        attr->cap.get.max_zcopy       = max_rdma;
+        attr->cap.get.max_zcopy       = iface->config.rdma_zcopy;
         attr->cap.get.opt_zcopy_align = UCS_SYS_PCI_MAX_PAYLOAD;
         attr->cap.get.align_mtu       = iface->config.max_msg;
         attr->cap.get.max_iov         = UCT_SRD_MAX_IOV;
@@ -258,12 +255,10 @@ void uct_srd_rma_query(const uct_srd_iface_t *iface, uct_iface_attr_t *attr)
         attr->cap.flags              |= UCT_IFACE_FLAG_PUT_SHORT |
                                         UCT_IFACE_FLAG_PUT_BCOPY |
                                         UCT_IFACE_FLAG_PUT_ZCOPY;
-        attr->cap.put.max_short       = ucs_min((size_t)UCT_SRD_INLINE_AREA,
-                                                max_rdma);
-        attr->cap.put.max_bcopy       = ucs_min(iface->config.max_msg,
-                                                max_rdma);
+        attr->cap.put.max_short       = iface->config.rdma_short;
+        attr->cap.put.max_bcopy       = iface->config.rdma_bcopy;
         attr->cap.put.min_zcopy       = 0;
-        attr->cap.put.max_zcopy       = max_rdma;
+        attr->cap.put.max_zcopy       = iface->config.rdma_zcopy;
         attr->cap.put.opt_zcopy_align = UCS_SYS_PCI_MAX_PAYLOAD;
         attr->cap.put.align_mtu       = iface->config.max_msg;
         attr->cap.put.max_iov         = UCT_SRD_MAX_IOV;
