@@ -179,20 +179,10 @@ int ibv_dealloc_pd(struct ibv_pd *pd)
     return 0;
 }
 
-struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *address, size_t length,
-                                uint64_t iova, unsigned access)
+static struct ibv_mr *fake_mr(struct ibv_pd *pd, void *address, size_t length,
+                              int access, int dmabuf_fd, uint64_t offset)
 {
     struct ibv_mr *mr;
-
-    (void)iova;
-    if (fake_verbs.reg_errno != 0) {
-        errno = fake_verbs.reg_errno;
-        return NULL;
-    }
-    if (fake_verbs.reg_read_only && (access & IBV_ACCESS_LOCAL_WRITE)) {
-        errno = EFAULT;
-        return NULL;
-    }
 
     mr          = calloc(1, sizeof(*mr));
     mr->context = pd->context;
@@ -201,9 +191,61 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *address, size_t length,
     mr->length  = length;
     mr->lkey    = 0x1234;
     mr->rkey    = 0xfedcba98;
-    fake_verbs.reg_access = (int)access;
+    fake_verbs.reg_access    = access;
+    fake_verbs.reg_address   = address;
+    fake_verbs.reg_length    = length;
+    fake_verbs.reg_dmabuf_fd = dmabuf_fd;
+    fake_verbs.reg_offset    = offset;
+    ++fake_verbs.num_regs;
     ++fake_verbs.num_mrs;
     return mr;
+}
+
+static int fake_is_read_only(const char *address, size_t length)
+{
+    const size_t page     = 4096;
+    const char *read_only = fake_verbs.read_only_page;
+
+    return fake_verbs.reg_read_only ||
+           ((read_only != NULL) && (address < (read_only + page)) &&
+            (read_only < (address + length)));
+}
+
+struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *address, size_t length,
+                                uint64_t iova, unsigned access)
+{
+    (void)iova;
+    if (fake_verbs.reg_errno != 0) {
+        errno = fake_verbs.reg_errno;
+        return NULL;
+    }
+    if ((fake_verbs.reg_max != 0) && (length > fake_verbs.reg_max)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    if ((access & IBV_ACCESS_LOCAL_WRITE) &&
+        fake_is_read_only(address, length)) {
+        errno = EFAULT;
+        return NULL;
+    }
+
+    return fake_mr(pd, address, length, (int)access, -1, 0);
+}
+
+struct ibv_mr *ibv_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset,
+                                 size_t length, uint64_t iova, int fd,
+                                 int access)
+{
+    if (fake_verbs.dmabuf_errno != 0) {
+        errno = fake_verbs.dmabuf_errno;
+        return NULL;
+    }
+    if (fcntl(fd, F_GETFD) < 0) {
+        errno = EBADF;
+        return NULL;
+    }
+
+    return fake_mr(pd, (void*)(uintptr_t)iova, length, access, fd, offset);
 }
 
 struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *address, size_t length,

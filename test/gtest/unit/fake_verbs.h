@@ -34,7 +34,15 @@ typedef struct {
     int           pd_errno;
     int           reg_errno;      /* of the next registrations               */
     int           reg_read_only;  /* EFAULT if LOCAL_WRITE is asked for      */
+    const void    *read_only_page; /* likewise, if the page is in the range  */
+    size_t        reg_max;        /* ENOMEM for more bytes; 0: any           */
     int           reg_access;     /* of the last registration                */
+    const void    *reg_address;   /* likewise                                */
+    size_t        reg_length;
+    int           reg_dmabuf_fd;  /* likewise, -1: not a dma-buf             */
+    uint64_t      reg_offset;     /* in the dma-buf                          */
+    int           dmabuf_errno;   /* of ibv_reg_dmabuf_mr                    */
+    unsigned      num_regs;       /* that succeeded                          */
     int           num_lists, num_contexts, num_pds, num_mrs; /* alive now    */
     unsigned      opens;
     char          node[64];       /* the one that is in /dev/infiniband      */

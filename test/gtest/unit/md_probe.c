@@ -1,6 +1,9 @@
 #include "efa_md.h"
 #include "md_probe.h"
 
+#include <ucm/api/ucm.h>
+
+#include <stdlib.h>
 #include <string.h>
 
 int md_probe_resources(char (*names)[64], int max)
@@ -30,6 +33,30 @@ ucs_status_t md_probe_open(const char *name, void **md_p)
                                      (uct_md_h*)md_p);
 }
 
+ucs_status_t md_probe_open_with(const char *name, const char **options,
+                                void **md_p)
+{
+    uct_md_config_t *config;
+    ucs_status_t status;
+
+    status = uct_md_config_read(&uct_efa_component, NULL, NULL, &config);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    ((uct_efa_md_config_t*)config)->window = UCT_EFA_WINDOW_NO;
+    for (; (status == UCS_OK) && (*options != NULL); options += 2) {
+        status = uct_config_modify(config, options[0], options[1]);
+    }
+    if (status == UCS_OK) {
+        status = uct_efa_component.md_open(&uct_efa_component, name, config,
+                                           (uct_md_h*)md_p);
+    }
+
+    uct_config_release(config);
+    return status;
+}
+
 void md_probe_close(void *md)
 {
     ((uct_md_h)md)->ops->close(md);
@@ -48,6 +75,10 @@ void md_probe_query(void *uct_md, md_probe_attr_t *attr)
     attr->max_reg          = md_attr.max_reg;
     attr->rkey_packed_size = md_attr.rkey_packed_size;
     attr->reg_mem_types    = md_attr.reg_mem_types;
+    attr->cache_mem_types  = md_attr.cache_mem_types;
+    attr->access_mem_types = md_attr.access_mem_types;
+    attr->reg_cost          = md_attr.reg_cost.c;
+    attr->reg_cost_per_byte = md_attr.reg_cost.m;
     attr->bandwidth        = md->dev.bandwidth;
     attr->latency          = md->dev.latency;
     attr->max_msg_sz       = md->dev.max_msg_sz;
@@ -73,13 +104,21 @@ void md_probe_query(void *uct_md, md_probe_attr_t *attr)
     }
 }
 
-ucs_status_t md_probe_reg(void *md, void *address, size_t length, int how,
-                          void **memh_p)
+static uint64_t md_probe_flags(int how)
 {
     uint64_t flags = 0;
 
     if (how & MD_PROBE_REG_LOCAL_READ) {
         flags |= UCT_MD_MEM_ACCESS_LOCAL_READ;
+    }
+    if (how & MD_PROBE_REG_LOCAL_WRITE) {
+        flags |= UCT_MD_MEM_ACCESS_LOCAL_WRITE;
+    }
+    if (how & MD_PROBE_REG_GET) {
+        flags |= UCT_MD_MEM_ACCESS_REMOTE_GET;
+    }
+    if (how & MD_PROBE_REG_PUT) {
+        flags |= UCT_MD_MEM_ACCESS_REMOTE_PUT;
     }
     if (how & MD_PROBE_REG_ALL) {
         flags |= UCT_MD_MEM_ACCESS_ALL;
@@ -87,7 +126,113 @@ ucs_status_t md_probe_reg(void *md, void *address, size_t length, int how,
     if (how & MD_PROBE_REG_HIDE_ERRORS) {
         flags |= UCT_MD_MEM_FLAG_HIDE_ERRORS;
     }
-    return uct_efa_md_mem_reg(md, address, length, flags, memh_p);
+    if (how & MD_PROBE_REG_LOCK) {
+        flags |= UCT_MD_MEM_FLAG_LOCK;
+    }
+    return flags;
+}
+
+ucs_status_t md_probe_reg(void *md, void *address, size_t length, int how,
+                          void **memh_p)
+{
+    uct_efa_reg_params_t params = UCT_EFA_REG_PARAMS_INIT(md_probe_flags(how));
+
+    return uct_efa_md_mem_reg_user(md, address, length, &params, memh_p);
+}
+
+ucs_status_t md_probe_ucx_reg(void *md, void *address, size_t length, int how,
+                              int fd, size_t offset, void **memh_p)
+{
+#if UCT_EFA_UCX(1, 14)
+    uct_md_mem_reg_params_t params = {
+        .field_mask    = UCT_MD_MEM_REG_FIELD_FLAGS,
+        .flags         = md_probe_flags(how),
+        .dmabuf_fd     = fd,
+        .dmabuf_offset = offset
+    };
+
+    if (fd != -1) {
+        params.field_mask |= UCT_MD_MEM_REG_FIELD_DMABUF_FD |
+                             UCT_MD_MEM_REG_FIELD_DMABUF_OFFSET;
+    }
+    return ((uct_md_h)md)->ops->mem_reg(md, address, length, &params, memh_p);
+#else
+    (void)offset;
+    return (fd != -1) ? UCS_ERR_UNSUPPORTED :
+           ((uct_md_h)md)->ops->mem_reg(md, address, length,
+                                        md_probe_flags(how), memh_p);
+#endif
+}
+
+typedef struct {
+    uct_completion_t super;
+    int              *done;
+} md_probe_comp_t;
+
+static void md_probe_invalidated(uct_completion_t *self)
+{
+    md_probe_comp_t *comp = ucs_derived_of(self, md_probe_comp_t);
+
+    *comp->done += (self->status == UCS_OK) ? 1 : 100;
+    free(comp);
+}
+
+ucs_status_t md_probe_ucx_invalidate(void *md, void *memh, int *done)
+{
+    uct_md_mem_dereg_params_t params = {
+        .field_mask = UCT_MD_MEM_DEREG_FIELD_MEMH |
+                      UCT_MD_MEM_DEREG_FIELD_FLAGS,
+        .flags      = UCT_MD_MEM_DEREG_FLAG_INVALIDATE,
+        .memh       = memh
+    };
+    md_probe_comp_t *comp = NULL;
+    ucs_status_t status;
+
+    if (done != NULL) {
+        comp               = calloc(1, sizeof(*comp));
+        comp->super.func   = md_probe_invalidated;
+        comp->super.count  = 1;
+        comp->super.status = UCS_OK;
+        comp->done         = done;
+        params.comp        = &comp->super;
+        params.field_mask |= UCT_MD_MEM_DEREG_FIELD_COMPLETION;
+    }
+
+    status = ((uct_md_h)md)->ops->mem_dereg(md, &params);
+    if (status != UCS_OK) {
+        free(comp);
+    }
+    return status;
+}
+
+int md_probe_has_dmabuf(void)
+{
+    return UCT_EFA_UCX(1, 14);
+}
+
+int md_probe_caches_by_default(void)
+{
+    return !UCT_EFA_UCX(1, 16);
+}
+
+int md_probe_checks_access(void)
+{
+    return UCT_EFA_UCX(1, 17);
+}
+
+uint64_t md_probe_flag_dmabuf(void)
+{
+    return UCT_EFA_MD_FLAG_REG_DMABUF;
+}
+
+uint64_t md_probe_flag_invalidate(void)
+{
+    return UCT_EFA_MD_FLAG_INVALIDATE;
+}
+
+int md_probe_sees_unmap(void)
+{
+    return ucm_test_events(UCM_EVENT_VM_UNMAPPED) == UCS_OK;
 }
 
 ucs_status_t md_probe_dereg(void *md, void *memh)

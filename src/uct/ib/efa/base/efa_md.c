@@ -1,28 +1,20 @@
 /*
  * The memory domain: an open device, its protection domain, registrations.
  *
- *   open    context -> PD -> device attributes -> AH cache -> window
- *   mem_reg ibv_reg_mr; what may be asked for depends on the device:
- *
- *           LOCAL_WRITE    always, except for memory that is read-only
- *           REMOTE_READ    if the device answers RDMA reads
- *           REMOTE_WRITE   if the device answers RDMA writes
- *
- * fork(): nothing is done here. Kernels from 5.13 on copy pinned pages for the
- * child, so that libibverbs' own protection, which costs a system call and a
- * look-up for each registration, is not needed; on older ones the user asks
- * for it with RDMAV_FORK_SAFE=1.
+ *   open          context -> device attributes -> PD -> what GPUs' memory needs
+ *                 -> AH cache -> registration cache -> window
+ *   mem_reg       this library's own memory        --> alone
+ *   mem_reg_user  UCX's: for others' access        --> cache, if there is one
+ *                        for messages, or a dma-buf --> alone
+ *   invalidate    as dereg, and says when nobody reaches the memory any more
  */
 #include "ucx_compat.h"
 #include "efa_md.h"
+#include "efa_dmabuf.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 /* Estimates of ibv_reg_mr: a command to the device, and pinning page by page.
  * docs/device-facts.md, "Registration". */
@@ -56,6 +48,21 @@ ucs_config_field_t uct_efa_md_config_table[] = {
      "They open EFA devices too, and may print errors about them.",
      ucs_offsetof(uct_efa_md_config_t, keep_ib), UCS_CONFIG_TYPE_BOOL},
 
+    {"GPU_DIRECT_RDMA", "try",
+     "Let the device access GPUs' memory: by dma-buf, or CUDA memory by the\n"
+     "module efa_nv_peermem. \"y\" fails where the kernel can do neither.",
+     ucs_offsetof(uct_efa_md_config_t, gpu_direct), UCS_CONFIG_TYPE_TERNARY},
+
+    {"RCACHE", UCT_EFA_RCACHE_DEFAULT ? "try" : "n",
+     "Keep registrations of memory that others access. From UCX 1.16 on UCP\n"
+     "does that itself (UCX_RCACHE_ENABLE); with \"y\" or \"try\" there, zero\n"
+     "copy is not used by endpoints with error handling.",
+     ucs_offsetof(uct_efa_md_config_t, rcache_mode), UCS_CONFIG_TYPE_TERNARY},
+
+    {"", UCT_EFA_RCACHE_CONFIG_DEFAULTS, NULL,
+     ucs_offsetof(uct_efa_md_config_t, rcache),
+     UCS_CONFIG_TYPE_TABLE(UCT_EFA_RCACHE_CONFIG_TABLE)},
+
     {.name = NULL}
 };
 
@@ -66,171 +73,113 @@ const char *uct_efa_md_device_name(const uct_efa_md_t *md)
 
 /* ---------------------------------------------------------- registration */
 
-/* A number behind `name` in /proc/self/status, 0 if it is not there. */
-static unsigned long long uct_efa_md_proc_status(const char *name, int base)
+static ucs_status_t uct_efa_md_reg_alone(uct_efa_md_t *md, void *address,
+                                         size_t length, unsigned access,
+                                         const uct_efa_reg_params_t *params,
+                                         uct_mem_h *memh_p)
 {
-    char buffer[8192], *line;
-    ssize_t length;
-    int fd;
+    ucs_status_t status;
+    uct_efa_mem_t *mem;
 
-    fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return 0;
+    mem = ucs_malloc(sizeof(*mem), "efa_mem");
+    if (mem == NULL) {
+        uct_md_log_mem_reg_error(params->flags,
+                                 "cannot allocate a memory handle");
+        return UCS_ERR_NO_MEMORY;
     }
 
-    length = read(fd, buffer, sizeof(buffer) - 1);
-    close(fd);
-    if (length < 0) {
-        return 0;
+    status = uct_efa_mem_init(md, address, length, access, params, mem);
+    if (status != UCS_OK) {
+        ucs_free(mem);
+        return status;
     }
 
-    buffer[length] = '\0';
-    line           = strstr(buffer, name);
-    return (line == NULL) ? 0 : strtoull(line + strlen(name), NULL, base);
-}
-
-/* Would `length` more bytes pinned exceed the limit? *limit_p: bytes. The
- * kernel counts as it is done here; CAP_IPC_LOCK is above the limit. */
-static int uct_efa_md_is_memlock_exceeded(size_t length, size_t *limit_p)
-{
-    const unsigned cap_ipc_lock = 14;
-    unsigned long long pinned_kb, caps;
-    struct rlimit limit;
-
-    if ((getrlimit(RLIMIT_MEMLOCK, &limit) != 0) ||
-        (limit.rlim_cur == RLIM_INFINITY)) {
-        return 0;
-    }
-
-    pinned_kb = uct_efa_md_proc_status("\nVmPin:", 10);
-    caps      = uct_efa_md_proc_status("\nCapEff:", 16);
-    *limit_p  = limit.rlim_cur;
-    return !(caps & UCS_BIT(cap_ipc_lock)) &&
-           (((pinned_kb * 1024) + length) > limit.rlim_cur);
-}
-
-static void uct_efa_md_log_reg_error(uct_efa_md_t *md, void *address,
-                                     size_t length, int access, uint64_t flags,
-                                     int err)
-{
-    size_t limit = 0;
-    char advice[512];
-
-    advice[0] = '\0';
-    switch (err) {
-    case ENOMEM:
-        if (uct_efa_md_is_memlock_exceeded(length, &limit)) {
-            snprintf(advice, sizeof(advice),
-                     "; the limit of locked memory (RLIMIT_MEMLOCK) is %zu "
-                     "KiB: raise it with `ulimit -l unlimited`, in "
-                     "/etc/security/limits.conf (memlock), with "
-                     "LimitMEMLOCK=infinity for a service, or with `--ulimit "
-                     "memlock=-1` for a container",
-                     limit / 1024);
-        } else {
-            snprintf(advice, sizeof(advice),
-                     "; the host has not so much free memory, or the device "
-                     "holds its %d registrations (max_mr of ibv_devinfo -v) "
-                     "already",
-                     md->dev.attr.max_mr);
-        }
-        break;
-    case EFAULT:
-        snprintf(advice, sizeof(advice),
-                 "; the memory is not mapped, or is a mapping of a device or "
-                 "file that cannot be pinned");
-        break;
-    case EINVAL:
-    case EOPNOTSUPP:
-        snprintf(advice, sizeof(advice),
-                 "; the device does not take this size or access, see "
-                 "max_mr_size of ibv_devinfo -v");
-        break;
-    default:
-        break;
-    }
-
-    uct_md_log_mem_reg_error(
-            flags, "%s: cannot register %zu bytes at %p, access 0x%x: %s%s",
-            ibv_get_device_name(md->ctx->device), length, address, access,
-            strerror(err), advice);
-}
-
-static int uct_efa_md_access(const uct_efa_md_t *md, uint64_t flags)
-{
-    int access = IBV_ACCESS_LOCAL_WRITE;
-
-    /* Without any access flag the caller wants memory for messages. The
-     * device wants LOCAL_WRITE together with REMOTE_WRITE. */
-    if ((flags & UCT_MD_MEM_ACCESS_ALL) == UCT_MD_MEM_ACCESS_LOCAL_READ) {
-        return 0;
-    }
-
-    if ((flags & UCT_MD_MEM_ACCESS_REMOTE_GET) && md->dev.has_rdma_read) {
-        access |= IBV_ACCESS_REMOTE_READ;
-    }
-    if ((flags & UCT_MD_MEM_ACCESS_REMOTE_PUT) && md->dev.has_rdma_write) {
-        access |= IBV_ACCESS_REMOTE_WRITE;
-    }
-
-    return access;
+    mem->is_cached = 0;
+    *memh_p        = mem;
+    return UCS_OK;
 }
 
 ucs_status_t uct_efa_md_mem_reg(uct_md_h uct_md, void *address, size_t length,
                                 uint64_t flags, uct_mem_h *memh_p)
 {
+    uct_efa_md_t *md            = ucs_derived_of(uct_md, uct_efa_md_t);
+    uct_efa_reg_params_t params = UCT_EFA_REG_PARAMS_INIT(flags);
+
+    return uct_efa_md_reg_alone(md, address, length,
+                                uct_efa_mem_access(md, flags), &params, memh_p);
+}
+
+ucs_status_t uct_efa_md_mem_reg_user(uct_md_h uct_md, void *address,
+                                     size_t length,
+                                     const uct_efa_reg_params_t *params,
+                                     uct_mem_h *memh_p)
+{
     uct_efa_md_t *md = ucs_derived_of(uct_md, uct_efa_md_t);
-    int access       = uct_efa_md_access(md, flags);
+    unsigned access  = uct_efa_mem_access(md, params->flags);
+    ucs_status_t status;
     uct_efa_mem_t *mem;
-    int err;
 
-    mem = ucs_malloc(sizeof(*mem), "efa_mem");
-    if (mem == NULL) {
-        uct_md_log_mem_reg_error(flags, "cannot allocate a memory handle");
-        return UCS_ERR_NO_MEMORY;
+    /* A dma-buf may back another address tomorrow: UCP caches those, by what
+     * it knows about the memory */
+    if ((md->rcache != NULL) &&
+        (params->dmabuf_fd == UCT_DMABUF_FD_INVALID) &&
+        (access & (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE))) {
+        status = uct_efa_rcache_get(md, address, length, access, params->flags,
+                                    &mem);
+        if (status != UCS_ERR_NO_ELEM) {
+            *memh_p = mem;
+            return status;
+        }
     }
 
-    errno   = 0;
-    mem->mr = ibv_reg_mr(md->pd, address, length, access);
-    if ((mem->mr == NULL) && (errno == EFAULT) && (access != 0)) {
-        /* Constants and files mapped for reading can be sent, no more */
-        access &= IBV_ACCESS_REMOTE_READ;
-        mem->mr = ibv_reg_mr(md->pd, address, length, access);
-        errno   = (mem->mr == NULL) ? EFAULT : 0;
-    }
-
-    if (mem->mr == NULL) {
-        err = (errno != 0) ? errno : EIO;
-        uct_efa_md_log_reg_error(md, address, length, access, flags, err);
-        ucs_free(mem);
-        return (err == ENOMEM) ? UCS_ERR_NO_MEMORY : UCS_ERR_IO_ERROR;
-    }
-
-    ucs_trace("%s: registered %p..%p access 0x%x lkey 0x%x rkey 0x%x",
-              ibv_get_device_name(md->ctx->device), address,
-              UCS_PTR_BYTE_OFFSET(address, length), access, mem->mr->lkey,
-              mem->mr->rkey);
-    mem->access = (unsigned)access;
-    *memh_p     = mem;
-    return UCS_OK;
+    return uct_efa_md_reg_alone(md, address, length, access, params, memh_p);
 }
 
 ucs_status_t uct_efa_md_mem_dereg(uct_md_h uct_md, uct_mem_h memh)
 {
     uct_efa_md_t *md   = ucs_derived_of(uct_md, uct_efa_md_t);
     uct_efa_mem_t *mem = memh;
-    int ret;
+    ucs_status_t status;
 
-    ret = ibv_dereg_mr(mem->mr);
-    if (ret != 0) {
-        ucs_error("%s: cannot deregister %zu bytes at %p: %s",
-                  ibv_get_device_name(md->ctx->device), mem->mr->length,
-                  mem->mr->addr, strerror(ret));
-        return UCS_ERR_IO_ERROR;
+    if (mem->is_cached) {
+        uct_efa_rcache_put(md, mem);
+        return UCS_OK;
     }
 
-    ucs_free(mem);
-    return UCS_OK;
+    status = uct_efa_mem_cleanup(md, mem);
+    if (status == UCS_OK) {
+        ucs_free(mem);
+    }
+
+    return status;
+}
+
+ucs_status_t uct_efa_md_mem_invalidate(uct_md_h uct_md, uct_mem_h memh,
+                                       uct_completion_t *comp)
+{
+    uct_efa_md_t *md   = ucs_derived_of(uct_md, uct_efa_md_t);
+    uct_efa_mem_t *mem = memh;
+    ucs_status_t status;
+
+    if (mem->is_cached) {
+        uct_efa_rcache_invalidate(md, mem, comp);
+        return UCS_OK;
+    }
+
+    status = uct_efa_md_mem_dereg(uct_md, memh);
+    if (status == UCS_OK) {
+        uct_invoke_completion(comp, UCS_OK);
+    }
+
+    return status;
+}
+
+int uct_efa_md_can_invalidate(uct_md_h uct_md)
+{
+    const uct_efa_md_t *md = ucs_derived_of(uct_md, uct_efa_md_t);
+
+    /* efa_rcache.h, "UCX from 1.16 on" */
+    return (md->rcache == NULL) || UCT_EFA_RCACHE_DEFAULT;
 }
 
 ucs_status_t uct_efa_md_mkey_pack(uct_md_h uct_md, uct_mem_h memh, void *buffer)
@@ -251,9 +200,16 @@ ucs_status_t uct_efa_md_query(uct_md_h uct_md, uct_efa_md_attr_t *attr)
     memset(attr, 0, sizeof(*attr));
     attr->flags            = UCT_MD_FLAG_REG | UCT_MD_FLAG_NEED_MEMH |
                              UCT_MD_FLAG_NEED_RKEY;
+    if (md->has_dmabuf) {
+        attr->flags |= UCT_EFA_MD_FLAG_REG_DMABUF;
+    }
+    if (uct_efa_md_can_invalidate(uct_md)) {
+        attr->flags |= UCT_EFA_MD_FLAG_INVALIDATE;
+    }
     attr->max_reg          = md->dev.attr.max_mr_size;
-    attr->reg_mem_types    = UCS_BIT(UCS_MEMORY_TYPE_HOST);
-    attr->cache_mem_types  = UCS_BIT(UCS_MEMORY_TYPE_HOST);
+    attr->reg_mem_types    = md->reg_mem_types;
+    /* What a dma-buf stands for as well: UCP sees to its life */
+    attr->cache_mem_types  = UCS_MASK(UCS_MEMORY_TYPE_LAST);
     attr->access_mem_types = UCS_BIT(UCS_MEMORY_TYPE_HOST);
     attr->reg_cost         = md->reg_cost;
     attr->rkey_packed_size = sizeof(uct_efa_packed_rkey_t);
@@ -298,6 +254,29 @@ static struct ibv_context *uct_efa_md_open_device(const char *name)
     return ctx;
 }
 
+static ucs_status_t uct_efa_md_init_gpu_direct(uct_efa_md_t *md,
+                                               ucs_ternary_auto_value_t mode)
+{
+    md->reg_mem_types = UCS_BIT(UCS_MEMORY_TYPE_HOST);
+    if (mode == UCS_NO) {
+        return UCS_OK;
+    }
+
+    md->reg_mem_types |= uct_efa_peer_mem_types();
+    md->has_dmabuf     = uct_efa_dmabuf_is_supported(md->pd);
+    if ((mode == UCS_YES) && !md->has_dmabuf &&
+        (md->reg_mem_types == UCS_BIT(UCS_MEMORY_TYPE_HOST))) {
+        ucs_error("%s: no access to GPUs' memory: that needs UCX 1.14 and "
+                  "Linux 5.16 or later for dma-buf, or the kernel module "
+                  "efa_nv_peermem; set UCX_EFA_GPU_DIRECT_RDMA=try to go on "
+                  "without",
+                  ibv_get_device_name(md->ctx->device));
+        return UCS_ERR_UNSUPPORTED;
+    }
+
+    return UCS_OK;
+}
+
 ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
                              const uct_md_config_t *md_config, uct_md_h *md_p)
 {
@@ -314,8 +293,6 @@ ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
 
     md->super.ops       = &uct_efa_md_ops;
     md->super.component = component;
-    md->reg_cost.c      = UCT_EFA_REG_COST_BASE;
-    md->reg_cost.m      = UCT_EFA_REG_COST_PER_BYTE;
 
     md->ctx = uct_efa_md_open_device(md_name);
     if (md->ctx == NULL) {
@@ -338,9 +315,27 @@ ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
         goto err_close;
     }
 
+    status = uct_efa_md_init_gpu_direct(md, config->gpu_direct);
+    if (status != UCS_OK) {
+        goto err_dealloc_pd;
+    }
+
     status = uct_efa_ah_cache_create(md->pd, &md->ahs);
     if (status != UCS_OK) {
         goto err_dealloc_pd;
+    }
+
+    status = uct_efa_rcache_init(md, config->rcache_mode, &config->rcache);
+    if (status != UCS_OK) {
+        goto err_destroy_ahs;
+    }
+
+    if (md->rcache != NULL) {
+        md->reg_cost = ucs_linear_func_make(
+                uct_efa_rcache_overhead(&config->rcache), 0);
+    } else {
+        md->reg_cost = ucs_linear_func_make(UCT_EFA_REG_COST_BASE,
+                                            UCT_EFA_REG_COST_PER_BYTE);
     }
 
     ucs_snprintf_zero(md->port_name, sizeof(md->port_name), "%s:%d", md_name,
@@ -350,6 +345,8 @@ ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
     *md_p = &md->super;
     return UCS_OK;
 
+err_destroy_ahs:
+    uct_efa_ah_cache_destroy(md->ahs);
 err_dealloc_pd:
     ibv_dealloc_pd(md->pd);
 err_close:
@@ -365,6 +362,7 @@ void uct_efa_md_close(uct_md_h uct_md)
     int ret;
 
     uct_efa_window_close();
+    uct_efa_rcache_cleanup(md);
     uct_efa_ah_cache_destroy(md->ahs);
 
     ret = ibv_dealloc_pd(md->pd);

@@ -2,8 +2,12 @@
  * Component `efa`, its memory domain, and the device below it.
  *
  *   component efa          efa_component.c   finds EFA devices, quietly
- *     memory domain        efa_md.c          context, PD, registration
+ *     memory domain        efa_md.c          context, PD, who registers how
  *       device             efa_device.c      what the device can do
+ *       registration       efa_mem.c         one of them, and why it failed
+ *         cache            efa_rcache.c      of those that others access
+ *         device memory    efa_dmabuf.c      GPUs'
+ *         remote key       efa_rkey.c        what a peer needs
  *       AH cache           efa_ah.c
  *     window               efa_window.c      counters, one for the process
  *
@@ -14,6 +18,8 @@
 
 #include "ucx_compat.h"
 #include "efa_ah.h"
+#include "efa_mem.h"
+#include "efa_rcache.h"
 #include "efa_rkey.h"
 #include "efa_window.h"
 
@@ -43,38 +49,31 @@ typedef struct {
 } uct_efa_device_t;
 
 typedef struct {
-    uct_md_config_t super;
-    int             window;                /* uct_efa_window_mode_t         */
-    int             keep_ib;               /* read by the loader, before    */
+    uct_md_config_t          super;
+    int                      window;       /* uct_efa_window_mode_t         */
+    int                      keep_ib;      /* read by the loader, before    */
+    ucs_ternary_auto_value_t gpu_direct;
+    ucs_ternary_auto_value_t rcache_mode;
+    uct_efa_rcache_config_t  rcache;
 } uct_efa_md_config_t;
 
-typedef struct {
+struct uct_efa_md {
     uct_md_t             super;
     struct ibv_context   *ctx;
     struct ibv_pd        *pd;
     uct_efa_device_t     dev;
     uct_efa_ah_cache_t   *ahs;
     ucs_linear_func_t    reg_cost;         /* seconds, seconds per byte     */
+    ucs_rcache_t         *rcache;          /* NULL: every one alone         */
+    uint64_t             reg_mem_types;    /* that ibv_reg_mr takes         */
+    int                  has_dmabuf;
     char                 port_name[UCT_DEVICE_NAME_MAX];
-    /* registration options follow with the one-sided work */
-} uct_efa_md_t;
-
-/* A registration: what uct_mem_h points to. */
-typedef struct {
-    struct ibv_mr *mr;                     /* lkey and rkey in host order   */
-    unsigned      access;                  /* IBV_ACCESS_ it was made with  */
-} uct_efa_mem_t;
+};
 
 extern uct_component_t uct_efa_component;
 
 /* "%s:1": the only port EFA devices have. Lives as long as the MD. */
 const char *uct_efa_md_device_name(const uct_efa_md_t *md);
-
-/* The key for a local SGE of memory registered with this MD. */
-static inline uint32_t uct_efa_memh_lkey(uct_mem_h memh)
-{
-    return ((const uct_efa_mem_t*)memh)->mr->lkey;
-}
 
 /* ------------------------------------------------------- efa_component.c */
 

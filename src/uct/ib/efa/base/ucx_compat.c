@@ -76,39 +76,71 @@ static ucs_status_t uct_efa_compat_md_query(uct_md_h md, uct_md_attr_t *md_attr)
 
 /* ----------------------------------------------------------- registration */
 
+uint64_t uct_efa_compat_reg_flags(uint64_t flags)
+{
+#if !UCT_EFA_UCX(1, 17)
+    if (flags & UCT_MD_MEM_FLAG_LOCK) {
+        return flags & ~(uint64_t)(UCT_MD_MEM_ACCESS_REMOTE_GET |
+                                   UCT_MD_MEM_ACCESS_REMOTE_PUT |
+                                   UCT_MD_MEM_ACCESS_REMOTE_ATOMIC);
+    }
+
+    if (flags & UCT_MD_MEM_ACCESS_ALL) {
+        return flags | UCT_MD_MEM_ACCESS_RMA;
+    }
+#endif
+    return flags;
+}
+
 #if UCT_EFA_UCX(1, 14)
 static ucs_status_t
 uct_efa_compat_mem_reg(uct_md_h md, void *address, size_t length,
-                       const uct_md_mem_reg_params_t *params,
+                       const uct_md_mem_reg_params_t *reg_params,
                        uct_mem_h *memh_p)
 {
-    uint64_t flags = (params->field_mask & UCT_MD_MEM_REG_FIELD_FLAGS) ?
-                             params->flags : 0;
+    uct_efa_reg_params_t params = UCT_EFA_REG_PARAMS_INIT(0);
 
-    /* dma-buf is not announced in the flags of the memory domain */
-    if ((params->field_mask & UCT_MD_MEM_REG_FIELD_DMABUF_FD) &&
-        (params->dmabuf_fd != UCT_DMABUF_FD_INVALID)) {
-        return UCS_ERR_UNSUPPORTED;
+    if (reg_params->field_mask & UCT_MD_MEM_REG_FIELD_FLAGS) {
+        params.flags = uct_efa_compat_reg_flags(reg_params->flags);
+    }
+    if (reg_params->field_mask & UCT_MD_MEM_REG_FIELD_DMABUF_FD) {
+        params.dmabuf_fd = reg_params->dmabuf_fd;
+    }
+    if (reg_params->field_mask & UCT_MD_MEM_REG_FIELD_DMABUF_OFFSET) {
+        params.dmabuf_offset = reg_params->dmabuf_offset;
     }
 
-    return uct_efa_md_mem_reg(md, address, length, flags, memh_p);
+    return uct_efa_md_mem_reg_user(md, address, length, &params, memh_p);
 }
 #else
 static ucs_status_t uct_efa_compat_mem_reg(uct_md_h md, void *address,
                                            size_t length, unsigned flags,
                                            uct_mem_h *memh_p)
 {
-    return uct_efa_md_mem_reg(md, address, length, flags, memh_p);
+    uct_efa_reg_params_t params =
+            UCT_EFA_REG_PARAMS_INIT(uct_efa_compat_reg_flags(flags));
+
+    return uct_efa_md_mem_reg_user(md, address, length, &params, memh_p);
 }
 #endif
 
 static ucs_status_t
 uct_efa_compat_mem_dereg(uct_md_h md, const uct_md_mem_dereg_params_t *params)
 {
-    /* The macro asks for a variable of this name, and about invalidation,
-     * which is not announced either */
-    UCT_MD_MEM_DEREG_CHECK_PARAMS(params, 0);
-    return uct_efa_md_mem_dereg(md, params->memh);
+    uct_completion_t *comp = UCT_MD_MEM_DEREG_FIELD_VALUE(
+            params, comp, FIELD_COMPLETION, NULL);
+
+    /* The macro asks for a variable of this name, and checks the flags only
+     * where UCX checks parameters */
+    UCT_MD_MEM_DEREG_CHECK_PARAMS(params, uct_efa_md_can_invalidate(md));
+
+    if (!(UCT_MD_MEM_DEREG_FIELD_VALUE(params, flags, FIELD_FLAGS, 0) &
+          UCT_MD_MEM_DEREG_FLAG_INVALIDATE)) {
+        return uct_efa_md_mem_dereg(md, params->memh);
+    }
+
+    return (comp == NULL) ? UCS_ERR_INVALID_PARAM :
+                            uct_efa_md_mem_invalidate(md, params->memh, comp);
 }
 
 #if UCT_EFA_UCX(1, 16)
@@ -288,6 +320,45 @@ int uct_efa_compat_is_reachable(const uct_iface_h iface,
 #endif
 }
 #endif
+
+/* ------------------------------------------------------ registration cache */
+
+void uct_efa_rcache_params(const uct_efa_rcache_config_t *config,
+                           ucs_rcache_params_t *params)
+{
+    memset(params, 0, sizeof(*params));
+#if UCT_EFA_UCX(1, 16)
+    ucs_rcache_set_params(params, config);
+#else
+    uct_md_set_rcache_params(params, config);
+#endif
+#if !UCT_EFA_UCX(1, 17)
+    params->max_alignment = ucs_get_page_size();
+#endif
+#if UCT_EFA_UCX(1, 20)
+    params->flags |= UCS_RCACHE_FLAG_NEED_LRU_LOCK;
+#endif
+}
+
+double uct_efa_rcache_overhead(const uct_efa_rcache_config_t *config)
+{
+    /* UCX's own estimate for what it calls "auto" */
+    return (config->overhead == UCS_TIME_AUTO) ?
+                   180e-9 : ucs_time_to_sec(config->overhead);
+}
+
+ucs_status_t uct_efa_ucs_rcache_get(ucs_rcache_t *rcache, void *address,
+                                    size_t length, void *arg,
+                                    ucs_rcache_region_t **region_p)
+{
+#if UCT_EFA_UCX(1, 17)
+    return ucs_rcache_get(rcache, address, length, UCT_EFA_RCACHE_ALIGNMENT,
+                          PROT_READ | PROT_WRITE, arg, region_p);
+#else
+    return ucs_rcache_get(rcache, address, length, PROT_READ | PROT_WRITE, arg,
+                          region_p);
+#endif
+}
 
 /* --------------------------------------------------------------------- ucs */
 

@@ -7,6 +7,15 @@
  *   mkey_pack          rkey ........ +address, length .................
  *   rkey_unpack                                         +params .......
  *   mem_query            v1 ...................................... v2 .
+ *   dma-buf                  yes ......................................
+ *   FLAG_INVALIDATE      one ..... +_RMA ..............................
+ *   UCP: memh looked at
+ *     for its access                          yes .....................
+ *     cached for all                     yes ..........................
+ *   rcache config        uct ......... ucs ............................
+ *   rcache alignment     params ........... get .......................
+ *   rcache merge                                 yes ..................
+ *   rcache LRU lock                                      flag .........
  *   is_sockaddr_acc.    yes ....... gone
  *   is_reachable_v2               yes; the only one used from 1.16 ....
  *   ep_is_connected                    yes ............................
@@ -81,6 +90,9 @@
 #include <ucs/debug/assert.h>
 #include <ucs/debug/log.h>
 #include <ucs/debug/memtrack_int.h>
+#include <ucs/memory/memory_type.h>
+#include <ucs/memory/rcache.h>
+#include <ucs/stats/stats.h>
 #include <ucs/sys/math.h>
 #if __has_include(<ucs/sys/ptr_arith.h>)
 #  include <ucs/sys/ptr_arith.h> /* from 1.17 on, taken out of math.h */
@@ -133,16 +145,65 @@ typedef struct {
     char              global_id[16];  /* of the device                       */
 } uct_efa_md_attr_t;
 
+#if UCT_EFA_UCX(1, 14)
+#  define UCT_EFA_MD_FLAG_REG_DMABUF UCT_MD_FLAG_REG_DMABUF
+#else
+#  define UCT_EFA_MD_FLAG_REG_DMABUF 0
+#  define UCT_DMABUF_FD_INVALID      -1
+#endif
+
+/* In uct_efa_md_attr_t.flags: a key is worth nothing after mem_dereg with
+ * invalidation. There are no keys for atomics, so that goes for those as well. */
+#if UCT_EFA_UCX(1, 15)
+#  define UCT_EFA_MD_FLAG_INVALIDATE \
+    (UCT_MD_FLAG_INVALIDATE | UCT_MD_FLAG_INVALIDATE_RMA)
+#else
+#  define UCT_EFA_MD_FLAG_INVALIDATE UCT_MD_FLAG_INVALIDATE
+#endif
+
+typedef struct {
+    uint64_t flags;                   /* UCT_MD_MEM_ACCESS_, _FLAG_          */
+    int      dmabuf_fd;               /* or UCT_DMABUF_FD_INVALID            */
+    size_t   dmabuf_offset;           /* of the memory in it, bytes          */
+    int      is_exact;                /* rather fail than grant less         */
+} uct_efa_reg_params_t;
+
+#define UCT_EFA_REG_PARAMS_INIT(_flags) \
+    { \
+        .flags = (_flags), .dmabuf_fd = UCT_DMABUF_FD_INVALID \
+    }
+
 /* What the memory domain implements (efa_md.c). */
 void         uct_efa_md_close(uct_md_h md);
 ucs_status_t uct_efa_md_query(uct_md_h md, uct_efa_md_attr_t *attr);
-/* flags: UCT_MD_MEM_ACCESS_, UCT_MD_MEM_FLAG_ */
+/* For this library's own memory: never cached, with exactly the access that
+ * flags ask for (UCT_MD_MEM_ACCESS_). Other flags: UCT_MD_MEM_FLAG_ */
 ucs_status_t uct_efa_md_mem_reg(uct_md_h md, void *address, size_t length,
                                 uint64_t flags, uct_mem_h *memh_p);
+/* For UCX. The handle may have other users. */
+ucs_status_t uct_efa_md_mem_reg_user(uct_md_h md, void *address, size_t length,
+                                     const uct_efa_reg_params_t *params,
+                                     uct_mem_h *memh_p);
+/* Both kinds of handles */
 ucs_status_t uct_efa_md_mem_dereg(uct_md_h md, uct_mem_h memh);
+/* As dereg, and calls comp once nobody reaches the memory by the handle's keys:
+ * maybe at once, maybe when its last user deregisters it. On error comp is not
+ * called. */
+ucs_status_t uct_efa_md_mem_invalidate(uct_md_h md, uct_mem_h memh,
+                                       uct_completion_t *comp);
+int          uct_efa_md_can_invalidate(uct_md_h md);
 ucs_status_t uct_efa_md_mkey_pack(uct_md_h md, uct_mem_h memh, void *buffer);
 /* The tables and adapters made of them (ucx_compat.c). */
 extern uct_md_ops_t uct_efa_md_ops;
+
+/*
+ * flags of a mem_reg as they have to be taken. Before 1.17 UCP keeps a handle
+ * for one purpose and uses it for another without looking at its access, so a
+ * handle for anything must be one for all. An interface's own buffers (LOCK;
+ * UCP of these versions does not set it) stay for messages, also before 1.15,
+ * when everything was asked for them.
+ */
+uint64_t uct_efa_compat_reg_flags(uint64_t flags);
 
 #if UCT_EFA_UCX(1, 19)
 ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
@@ -323,6 +384,48 @@ int uct_efa_compat_is_reachable(const uct_iface_h iface,
 #else
 #  define UCT_EFA_IFACE_FLAG_INTER_NODE 0
 #endif
+
+
+/* ----------------------------------------------------- registration cache */
+
+/* Does the memory domain cache unless told otherwise? efa_rcache.h */
+#if UCT_EFA_UCX(1, 16)
+#  define UCT_EFA_RCACHE_DEFAULT 0
+#else
+#  define UCT_EFA_RCACHE_DEFAULT 1
+#endif
+
+#if UCT_EFA_UCX(1, 16)
+typedef ucs_rcache_config_t    uct_efa_rcache_config_t;
+#  define UCT_EFA_RCACHE_CONFIG_TABLE ucs_config_rcache_table
+#else
+typedef uct_md_rcache_config_t uct_efa_rcache_config_t;
+#  define UCT_EFA_RCACHE_CONFIG_TABLE uct_md_config_rcache_table
+#endif
+
+/* The least the cache can do: what lies beside a buffer is not its peers' */
+#define UCT_EFA_RCACHE_ALIGNMENT 16
+static_assert(UCT_EFA_RCACHE_ALIGNMENT == UCS_RCACHE_MIN_ALIGNMENT,
+              "regions of the cache can be smaller, or must be larger");
+
+#if UCT_EFA_UCX(1, 19)
+#  define UCT_EFA_RCACHE_CONFIG_DEFAULTS ""
+#else
+#  define UCT_EFA_RCACHE_CONFIG_DEFAULTS \
+    "RCACHE_ADDR_ALIGN=" UCS_PP_MAKE_STRING(UCT_EFA_RCACHE_ALIGNMENT)
+#endif
+
+/* Fills what config and version decide; the rest is zero. */
+void uct_efa_rcache_params(const uct_efa_rcache_config_t *config,
+                           ucs_rcache_params_t *params);
+
+/* Seconds of a look-up */
+double uct_efa_rcache_overhead(const uct_efa_rcache_config_t *config);
+
+/* arg goes to mem_reg and merge. Takes a reference. */
+ucs_status_t uct_efa_ucs_rcache_get(ucs_rcache_t *rcache, void *address,
+                                    size_t length, void *arg,
+                                    ucs_rcache_region_t **region_p);
 
 
 /* ------------------------------------------------------------------- ucs */

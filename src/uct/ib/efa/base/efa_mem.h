@@ -1,0 +1,59 @@
+/*
+ * One registration: what uct_mem_h points to, and who made it.
+ *
+ *   uct_mem_h --> uct_efa_mem_t --> ibv_mr
+ *
+ *   alone    mem_reg of this library's own buffers, of memory for messages, of
+ *            a dma-buf, and of everything where there is no cache
+ *   cached   the second half of uct_efa_rcache_region_t (efa_rcache.h); may
+ *            have several users and cover more than any of them asked for
+ *
+ * Access is what the caller wants and the device can do:
+ *
+ *   LOCAL_WRITE    always, except for memory that is only read
+ *   REMOTE_READ    if the device answers RDMA reads
+ *   REMOTE_WRITE   if the device answers RDMA writes
+ *
+ * Read-only mappings refuse LOCAL_WRITE (EFAULT): such memory is registered
+ * again for reading, and its handle and key say so.
+ */
+#ifndef UCT_EFA_MEM_H
+#define UCT_EFA_MEM_H
+
+#include "ucx_compat.h"
+
+#include <infiniband/verbs.h>
+
+typedef struct uct_efa_md uct_efa_md_t;
+
+typedef struct {
+    struct ibv_mr *mr;                 /* rkey in host order                */
+    uint32_t      lkey;                /* mr's, beside the pointer for speed */
+    uint16_t      access;              /* IBV_ACCESS_ that it was made with */
+    uint8_t       is_cached;
+} uct_efa_mem_t;
+
+/* The key for a local SGE of memory registered with this MD. */
+static inline uint32_t uct_efa_memh_lkey(uct_mem_h memh)
+{
+    return ((const uct_efa_mem_t*)memh)->lkey;
+}
+
+/* IBV_ACCESS_ for UCT_MD_MEM_ACCESS_ flags on this device. */
+unsigned uct_efa_mem_access(const uct_efa_md_t *md, uint64_t flags);
+
+/* Registers [address, address + length) and fills mem, but for is_cached.
+ * dmabuf_fd: what the memory is part of, from dmabuf_offset on, or
+ * UCT_DMABUF_FD_INVALID. Errors are logged as `flags` say
+ * (UCT_MD_MEM_FLAG_HIDE_ERRORS), with what to do next:
+ * UCS_ERR_NO_MEMORY: locked memory, or the device's regions, used up;
+ * UCS_ERR_IO_ERROR: anything else. */
+ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
+                              unsigned access,
+                              const uct_efa_reg_params_t *params,
+                              uct_efa_mem_t *mem);
+
+/* After this no device reads or writes the memory by its keys. */
+ucs_status_t uct_efa_mem_cleanup(uct_efa_md_t *md, uct_efa_mem_t *mem);
+
+#endif

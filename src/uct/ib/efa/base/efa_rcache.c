@@ -1,0 +1,224 @@
+/*
+ * The cache's registrations, and how a wider access replaces a narrower one;
+ * the picture is in efa_rcache.h.
+ */
+#include "ucx_compat.h"
+#include "efa_md.h"
+
+#include <ucm/api/ucm.h>
+
+#include <stdio.h>
+
+/* The device's regions are there for all processes of the host; one does not
+ * keep more than this part of them. */
+#define UCT_EFA_RCACHE_DEVICE_SHARE 16
+
+typedef struct {
+    unsigned access;
+    uint64_t flags;
+} uct_efa_rcache_arg_t;
+
+static uct_efa_rcache_region_t *uct_efa_rcache_region(uct_efa_mem_t *mem)
+{
+    return ucs_container_of(mem, uct_efa_rcache_region_t, mem);
+}
+
+static ucs_status_t
+uct_efa_rcache_mem_reg(void *context, ucs_rcache_t *rcache, void *arg,
+                       ucs_rcache_region_t *rregion, uint16_t rcache_flags)
+{
+    uct_efa_rcache_region_t *region = ucs_derived_of(rregion,
+                                                     uct_efa_rcache_region_t);
+    const uct_efa_rcache_arg_t *asked = arg;
+    uct_efa_reg_params_t params       = UCT_EFA_REG_PARAMS_INIT(asked->flags);
+
+    (void)rcache;
+
+    /* The cache tries the memory merged with its neighbours first, and alone
+     * if that fails: not an error yet, nor a reason to grant less to both */
+    if (rcache_flags & UCS_RCACHE_MEM_REG_HIDE_ERRORS) {
+        params.flags   |= UCT_MD_MEM_FLAG_HIDE_ERRORS;
+        params.is_exact = 1;
+    }
+
+    region->asked         = asked->access;
+    region->mem.is_cached = 1;
+    return uct_efa_mem_init(context, (void*)rregion->super.start,
+                            rregion->super.end - rregion->super.start,
+                            asked->access, &params, &region->mem);
+}
+
+static void uct_efa_rcache_mem_dereg(void *context, ucs_rcache_t *rcache,
+                                     ucs_rcache_region_t *rregion)
+{
+    (void)rcache;
+    uct_efa_mem_cleanup(context,
+                        &ucs_derived_of(rregion, uct_efa_rcache_region_t)->mem);
+}
+
+#if UCT_EFA_UCX(1, 18)
+static void uct_efa_rcache_merge(void *context, ucs_rcache_t *rcache, void *arg,
+                                 ucs_rcache_region_t *rregion)
+{
+    uct_efa_rcache_arg_t *asked = arg;
+
+    (void)context;
+    (void)rcache;
+    asked->access |= ucs_derived_of(rregion, uct_efa_rcache_region_t)->asked;
+}
+#endif
+
+static void uct_efa_rcache_dump(void *context, ucs_rcache_t *rcache,
+                                ucs_rcache_region_t *rregion, char *buf,
+                                size_t max)
+{
+    const uct_efa_mem_t *mem =
+            &ucs_derived_of(rregion, uct_efa_rcache_region_t)->mem;
+
+    (void)context;
+    (void)rcache;
+    snprintf(buf, max, "access 0x%x lkey 0x%x rkey 0x%x", mem->access,
+             mem->lkey, mem->mr->rkey);
+}
+
+static ucs_rcache_ops_t uct_efa_rcache_ops = {
+    .mem_reg     = uct_efa_rcache_mem_reg,
+    .mem_dereg   = uct_efa_rcache_mem_dereg,
+#if UCT_EFA_UCX(1, 18)
+    .merge       = uct_efa_rcache_merge,
+#endif
+    .dump_region = uct_efa_rcache_dump
+};
+
+ucs_status_t uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode,
+                                 const uct_efa_rcache_config_t *config)
+{
+    ucs_rcache_params_t params;
+    ucs_status_t status;
+
+    md->rcache = NULL;
+    if (mode == UCS_NO) {
+        return UCS_OK;
+    }
+
+    uct_efa_rcache_params(config, &params);
+    params.region_struct_size = sizeof(uct_efa_rcache_region_t);
+    params.ucm_events         = UCM_EVENT_VM_UNMAPPED;
+    params.ops                = &uct_efa_rcache_ops;
+    params.context            = md;
+    params.max_regions        = ucs_min(params.max_regions,
+                                        (unsigned long)ucs_max(
+                                                md->dev.attr.max_mr /
+                                                UCT_EFA_RCACHE_DEVICE_SHARE,
+                                                1));
+    if (md->reg_mem_types & ~UCS_BIT(UCS_MEMORY_TYPE_HOST)) {
+        params.ucm_events |= UCM_EVENT_MEM_TYPE_FREE;
+    }
+
+    status = ucs_rcache_create(&params, ibv_get_device_name(md->ctx->device),
+                               ucs_stats_get_root(), &md->rcache);
+    if (status == UCS_OK) {
+        return UCS_OK;
+    }
+
+    md->rcache = NULL;
+    if (mode == UCS_YES) {
+        ucs_error("%s: cannot make a registration cache: %s; set "
+                  "UCX_EFA_RCACHE=try to go on without",
+                  ibv_get_device_name(md->ctx->device),
+                  ucs_status_string(status));
+        return status;
+    }
+
+    ucs_debug("%s: no registration cache: %s",
+              ibv_get_device_name(md->ctx->device), ucs_status_string(status));
+    return UCS_OK;
+}
+
+void uct_efa_rcache_cleanup(uct_efa_md_t *md)
+{
+    if (md->rcache != NULL) {
+        ucs_rcache_destroy(md->rcache);
+    }
+}
+
+/* Takes the region out of the cache; its users keep it until they put it. */
+static void uct_efa_rcache_retire(uct_efa_md_t *md,
+                                  uct_efa_rcache_region_t *region,
+                                  ucs_rcache_invalidate_comp_func_t func,
+                                  void *arg)
+{
+    ucs_rcache_region_invalidate(md->rcache, &region->super, func, arg);
+    ucs_rcache_region_put(md->rcache, &region->super);
+}
+
+static void uct_efa_rcache_retired(void *arg)
+{
+    (void)arg;
+}
+
+/* Does the region grant less than was asked for, because of pages that are not
+ * the caller's? */
+static int uct_efa_rcache_is_poorer(const uct_efa_rcache_region_t *region,
+                                    void *address, size_t length,
+                                    unsigned access)
+{
+    size_t page = ucs_get_page_size();
+
+    return ucs_unlikely(!ucs_test_all_flags(region->mem.access, access)) &&
+           ((ucs_align_down_pow2(region->super.super.start, page) !=
+             ucs_align_down_pow2((uintptr_t)address, page)) ||
+            (ucs_align_up_pow2(region->super.super.end, page) !=
+             ucs_align_up_pow2((uintptr_t)address + length, page)));
+}
+
+ucs_status_t uct_efa_rcache_get(uct_efa_md_t *md, void *address, size_t length,
+                                unsigned access, uint64_t flags,
+                                uct_efa_mem_t **mem_p)
+{
+    uct_efa_rcache_arg_t arg = {access, flags};
+    uct_efa_rcache_region_t *region;
+    ucs_rcache_region_t *rregion;
+    ucs_status_t status;
+
+    for (;;) {
+        status = uct_efa_ucs_rcache_get(md->rcache, address, length, &arg,
+                                        &rregion);
+        if (status != UCS_OK) {
+            return status;
+        }
+
+        region = ucs_derived_of(rregion, uct_efa_rcache_region_t);
+        if (ucs_likely(ucs_test_all_flags(region->asked, access))) {
+            if (uct_efa_rcache_is_poorer(region, address, length, access)) {
+                ucs_rcache_region_put(md->rcache, rregion);
+                return UCS_ERR_NO_ELEM;
+            }
+
+            *mem_p = &region->mem;
+            return UCS_OK;
+        }
+
+        /* Registered for less. Replace it by one for both, or two users would
+         * replace each other's for ever. */
+        arg.access |= region->asked;
+        uct_efa_rcache_retire(md, region, uct_efa_rcache_retired, NULL);
+    }
+}
+
+void uct_efa_rcache_put(uct_efa_md_t *md, uct_efa_mem_t *mem)
+{
+    ucs_rcache_region_put(md->rcache, &uct_efa_rcache_region(mem)->super);
+}
+
+static void uct_efa_rcache_invalidated(void *arg)
+{
+    uct_invoke_completion(arg, UCS_OK);
+}
+
+void uct_efa_rcache_invalidate(uct_efa_md_t *md, uct_efa_mem_t *mem,
+                               uct_completion_t *comp)
+{
+    uct_efa_rcache_retire(md, uct_efa_rcache_region(mem),
+                          uct_efa_rcache_invalidated, comp);
+}
