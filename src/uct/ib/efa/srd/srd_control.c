@@ -84,6 +84,7 @@ uct_srd_ctl_send(uct_srd_peer_t *peer, uct_srd_op_t op, uint32_t arg)
     }
 
     UCT_SRD_COUNT(iface, tx_ctl);
+    UCT_SRD_COUNT_ADD(iface, hello, op == UCT_SRD_OP_HELLO);
     return UCS_OK;
 }
 

@@ -27,9 +27,13 @@ uct_srd_addr_str(const void *gid, uint32_t qpn, char *buf, size_t max)
 void uct_srd_peer_show(uct_srd_peer_t *peer)
 {
     peer->win->tx_msgs  += (uint16_t)(peer->tx.psn - peer->shown_tx);
+    peer->win->tx_bytes += peer->tx.bytes;
+    peer->win->rx_bytes += peer->rx.bytes;
     peer->win->psn_next  = peer->tx.psn;
     peer->win->psn_una   = peer->tx.una.una;
     peer->shown_tx       = peer->tx.psn;
+    peer->tx.bytes       = 0;
+    peer->rx.bytes       = 0;
     if (peer->rx.started) {
         peer->win->rx_msgs += (uint16_t)(peer->rx.ring.next - peer->shown_rx);
         peer->win->psn_rx   = peer->rx.ring.next;

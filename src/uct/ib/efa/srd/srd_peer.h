@@ -63,6 +63,7 @@ struct uct_srd_peer {
         uint8_t          backoff;    /* doublings of the pause               */
         uint16_t         backoff_una;/* una when it began                    */
         uint16_t         window;     /* min(ours, WINDOW of the remote)      */
+        uint64_t         bytes;      /* of payload since shown               */
         uct_srd_una_t    una;
         ucs_queue_head_t resend;     /* slots that failed, by PSN            */
         ucs_queue_head_t held;       /* too long for the extended header     */
@@ -89,6 +90,7 @@ struct uct_srd_peer {
     struct {
         uint32_t         imm_base;   /* remote epoch at its place, or what
                                         no header-less message matches       */
+        uint64_t         bytes;      /* of payload since shown               */
         uct_srd_ring_t   ring;
         uint32_t         epoch;      /* of the remote; valid if known        */
         uint64_t         uid;

@@ -146,14 +146,19 @@ ucs_status_t uct_srd_iface_ah_get(uct_srd_iface_t *iface, const void *gid_p,
                                   uct_efa_ah_t **ah_p)
 {
     uct_efa_ah_cache_t *ahs = uct_srd_iface_md(iface)->ahs;
+    uct_efa_ah_stats_t before, after;
     union ibv_gid gid;
     ucs_status_t status;
 
     memcpy(gid.raw, gid_p, sizeof(gid.raw));
+    uct_efa_ah_cache_stats(ahs, &before);
     status = uct_efa_ah_get_notify(ahs, iface, uct_srd_rx_stash, &gid, ah_p);
     if (status != UCS_OK) {
         return status;
     }
+
+    uct_efa_ah_cache_stats(ahs, &after);
+    UCT_SRD_COUNT_ADD(iface, ah_create, after.creates - before.creates);
 
     status = uct_srd_iface_ahn_set(iface, (*ah_p)->ahn, &gid);
     if (status != UCS_OK) {

@@ -35,6 +35,7 @@ static void uct_srd_copy_deliver(uct_srd_iface_t *iface, uct_srd_copy_t *copy)
 {
     UCT_SRD_COUNT(iface, rx_msgs);
     UCT_SRD_COUNT_ADD(iface, rx_bytes, copy->length);
+    iface->rx.current->rx.bytes += copy->length;
     uct_iface_invoke_am(&iface->super, copy->am_id, copy->data, copy->length,
                         0);
     ucs_free(copy);

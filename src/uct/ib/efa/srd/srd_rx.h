@@ -43,7 +43,7 @@ uct_srd_rx_chain(uct_srd_iface_t *iface, uct_srd_desc_t *desc)
     ++iface->rx.chain_len;
 }
 
-/* held: desc comes from the ring and has been replaced */
+/* A message of rx.current. held: desc comes from the ring and has been replaced */
 static UCS_F_ALWAYS_INLINE void
 uct_srd_rx_deliver(uct_srd_iface_t *iface, uct_srd_desc_t *desc, void *data,
                    size_t length, unsigned am_id, unsigned flags, int held)
@@ -52,6 +52,7 @@ uct_srd_rx_deliver(uct_srd_iface_t *iface, uct_srd_desc_t *desc, void *data,
 
     UCT_SRD_COUNT(iface, rx_msgs);
     UCT_SRD_COUNT_ADD(iface, rx_bytes, length);
+    iface->rx.current->rx.bytes += length;
 
     status = uct_iface_invoke_am(&iface->super, am_id, data, length, flags);
     if (ucs_unlikely(status == UCS_INPROGRESS)) {

@@ -260,6 +260,7 @@ ucs_status_t uct_srd_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         --peer->tx.credit;
     }
 
+    peer->tx.bytes += total;
     UCT_SRD_COUNT(iface, tx_msgs);
     UCT_SRD_COUNT_ADD(iface, tx_bytes, total);
     return UCS_OK;

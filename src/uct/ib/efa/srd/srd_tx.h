@@ -135,8 +135,10 @@ uct_srd_tx_post_fast(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
     ++peer->tx.psn;
     --peer->tx.credit;
+    peer->tx.bytes += total;
     UCT_SRD_COUNT(iface, tx_msgs);
     UCT_SRD_COUNT_ADD(iface, tx_bytes, total);
+    UCT_SRD_COUNT(iface, tx_doorbells);
     return UCS_OK;
 }
 
