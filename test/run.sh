@@ -1,17 +1,25 @@
 #!/usr/bin/env bash
-# Runs the suites of test/suites one after the other and adds up.
+# Runs the suites of test/suites and adds up.
 #
-#   test/run.sh [--build DIR] [--variant plain|asan|valgrind] [--counts FILE]
-#               [--list] [SUITE...]
+#   test/run.sh [--build DIR] [--variant plain|asan|valgrind] [--programs DIR]
+#               [--jobs N] [--counts FILE] [--list] [SUITE...]
 #
 # A SUITE is a name of test/suites or the beginning of some. The output of each
 # goes to DIR/test-logs/ and is shown if it fails. The last line is
 # "N passed, N failed[, N skipped]"; --counts adds these numbers to FILE.
+#
+# --jobs  GoogleTest programs run N at a time (default: one a processor, four at
+#         most), each in a fabric of its own. Scripts run alone: they time
+#         nothing, but processes that poll for each other need a processor each.
+# --programs  build tree of the test programs that DIR has not: those that get
+#         the product at run time, so that a second build needs none of them
 set -uo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 build=$PWD
 variant=plain
+programs=
+jobs=
 counts=
 list=n
 wanted=()
@@ -19,9 +27,11 @@ while [ $# -gt 0 ]; do
     case $1 in
     --build)   build=$(cd "$2" && pwd) || exit 2; shift ;;
     --variant) variant=$2; shift ;;
+    --programs) programs=$(cd "$2" && pwd) || exit 2; shift ;;
+    --jobs)    jobs=$2; shift ;;
     --counts)  counts=$2; shift ;;
     --list)    list=y ;;
-    -h|--help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "run.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     *)  wanted+=("$1") ;;
     esac
@@ -37,10 +47,14 @@ esac
 export TOP=$top BUILD=$build VARIANT=$variant
 export EFARUN=$build/src/tools/efarun APPS=$build/test/apps
 export TEST_SCALE=${TEST_SCALE:-$scale}
-export SOFTEFA_FABRIC=test-$$
 if [ ! -x "$EFARUN" ]; then
     echo "run.sh: $EFARUN is missing: build first (make check-programs)" >&2
     exit 2
+fi
+
+if [ -z "$jobs" ]; then
+    jobs=$(nproc 2> /dev/null || echo 1)
+    [ "$jobs" -lt 4 ] || jobs=4
 fi
 
 # Seconds that only end what hangs
@@ -49,10 +63,9 @@ limit=${TEST_TIMEOUT:-600}
 logs=$build/test-logs
 mkdir -p "$logs"
 work=$(mktemp -d "${TMPDIR:-/tmp}/ucx-efa-run.XXXXXX")
-export TMPDIR=$work/tmp
 trap 'rm -rf "$work"' EXIT
-# interrupted: timeout(1) passes the signal on to what it started
-trap 'trap "" INT TERM; [ -z "${job:-}" ] || kill "$job" 2>/dev/null; exit 130' \
+# Interrupted: suites end theirs, and timeout(1) passes the signal on
+trap 'trap "" INT TERM; kill "${!running[@]}" 2> /dev/null; wait; exit 130' \
     INT TERM
 
 is_wanted()
@@ -79,58 +92,68 @@ asan_runtime()
     echo "$libs"
 }
 
-passed=0
-failed=0
-skipped=0
-
-run_suite()
+# Sets argv, what timeout(1) starts for a suite
+suite_command()
 {
-    local name=$1 program=$3 log=$logs/$1${variant:+-$variant}.log
-    local argv=() status=0 start=$SECONDS p f s env=()
-    local options=$2
-    shift 3
+    local options=$1 program=$2
+    shift 2
 
     case $program in
-    *.sh) argv=("$top/test/apps/$program" "$@") ;;
-    *)
-        program=$build/test/gtest/$program
-        argv=("$program" "$@")
-        if [ "$variant" = valgrind ]; then
-            # Leaks: those the tests provoke in the product count
-            argv=(valgrind --quiet --error-exitcode=99 --trace-children=yes
-                  --leak-check=full --show-leak-kinds=definite
-                  --errors-for-leak-kinds=definite
-                  --suppressions="$top/test/valgrind.supp"
-                  "${argv[@]}")
-        fi
-        if [ "$options" != - ]; then
-            IFS=, read -r -a options <<< "$options"
-            argv=("$EFARUN" --quiet "${options[@]}" -- "${argv[@]}")
-        fi
+    *.sh)
+        argv=("$top/test/apps/$program" "$@")
+        return
         ;;
     esac
-    if [ "$variant" = asan ]; then
-        env=(LD_PRELOAD="$(asan_runtime)"
-             ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:detect_stack_use_after_return=1}"
-             LSAN_OPTIONS="${LSAN_OPTIONS:-suppressions=$top/test/lsan.supp:print_suppressions=0}"
-             UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}")
-    fi
 
+    if [ -n "$programs" ] && [ ! -x "$build/test/gtest/$program" ]; then
+        argv=("$programs/test/gtest/$program" "$@")
+    else
+        argv=("$build/test/gtest/$program" "$@")
+    fi
+    if [ "$variant" = valgrind ]; then
+        # Leaks: those the tests provoke in the product count
+        argv=(valgrind --quiet --error-exitcode=99 --trace-children=yes
+              --leak-check=full --show-leak-kinds=definite
+              --errors-for-leak-kinds=definite
+              --suppressions="$top/test/valgrind.supp"
+              "${argv[@]}")
+    fi
+    if [ "$options" != - ]; then
+        IFS=, read -r -a options <<< "$options"
+        argv=("$EFARUN" --quiet "${options[@]}" -- "${argv[@]}")
+    fi
+    if [ "$variant" = asan ]; then
+        # The preloads are for what is tested, not for timeout itself
+        argv=(env "LD_PRELOAD=$(asan_runtime)"
+              ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:detect_stack_use_after_return=1}"
+              LSAN_OPTIONS="${LSAN_OPTIONS:-suppressions=$top/test/lsan.supp:print_suppressions=0}"
+              UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}"
+              "${argv[@]}")
+    fi
+}
+
+# run_suite NAME OPTIONS PROGRAM ARGUMENTS...: in a process of its own. Prints
+# what is to be seen of it, ends with the line "=PASSED FAILED SKIPPED".
+run_suite()
+{
+    local name=$1 log=$logs/$1-$variant.log
+    local argv=() status=0 start=$SECONDS p f s job why=
+    shift
+
+    export SOFTEFA_FABRIC=test-$$-$name TMPDIR=$work/$name
     mkdir -p "$TMPDIR"
-    printf '%-28s ' "$name"
-    # The preloads are for what is tested, not for timeout itself
-    timeout -k 10 "$limit" env ${env[@]+"${env[@]}"} "${argv[@]}" \
-        > "$log" 2>&1 < /dev/null &
+    suite_command "$@"
+    timeout -k 10 "$limit" "${argv[@]}" > "$log" 2>&1 < /dev/null &
     job=$!
-    wait $job || status=$?
-    job=
+    # shellcheck disable=SC2064 # this job
+    trap "kill $job 2> /dev/null; wait; exit 130" INT TERM
+    { wait $job || status=$?; } 2> /dev/null
     rm -rf "$TMPDIR"
 
     # GoogleTest writes a failed test twice: count where it ran
     p=$(grep -c -a -E '^(ok |\[       OK \] )' "$log")
     f=$(grep -c -a -E '^(not ok |\[  FAILED  \] .* \([0-9]+ ms\)$)' "$log")
     s=$(grep -c -a -E '^(skip |\[  SKIPPED \] .* \([0-9]+ ms\)$)' "$log")
-    why=
     if [ $status = 124 ] || [ $status = 137 ]; then
         why="not finished after $limit s"
     elif [ $status -gt 128 ]; then
@@ -142,11 +165,8 @@ run_suite()
     fi
     [ -z "$why" ] || f=$((f + 1))
 
-    passed=$((passed + p))
-    failed=$((failed + f))
-    skipped=$((skipped + s))
-    printf '%4d ok, %d failed, %d skipped  %4d s%s\n' "$p" "$f" "$s" \
-        $((SECONDS - start)) "${why:+  $why}"
+    printf '%-28s %4d ok, %d failed, %d skipped  %4d s%s\n' "$name" "$p" "$f" \
+        "$s" $((SECONDS - start)) "${why:+  $why}"
     grep -a -E '^skip ' "$log" | sed 's/^/    /'
     if [ "$f" != 0 ]; then
         grep -a -E -B 12 '^(not ok |\[  FAILED  \] .* \([0-9]+ ms\)$)' "$log" |
@@ -154,8 +174,33 @@ run_suite()
         [ -z "$why" ] || tail -n 25 "$log" | sed 's/^/    /'
         echo "    log: $log"
     fi
+    echo "=$p $f $s"
 }
 
+passed=0
+failed=0
+skipped=0
+declare -A running=()                   # process: file with what it prints
+
+# Until fewer than N suites run; prints what the others have said
+wait_suites()
+{
+    local limit=$1 pid p f s
+
+    while [ ${#running[@]} -ge "$limit" ] && [ ${#running[@]} -gt 0 ]; do
+        wait -n -p pid
+        # a process that ended without its last line was killed
+        read -r p f s < <(sed -n 's/^=//p' "${running[$pid]}" | grep . ||
+                          echo "0 1 0")
+        grep -v '^=' "${running[$pid]}" || echo "a suite was killed"
+        passed=$((passed + p))
+        failed=$((failed + f))
+        skipped=$((skipped + s))
+        unset "running[$pid]"
+    done
+}
+
+started=0
 while read -r name variants options command; do
     case $name in ''|'#'*) continue ;; esac
     is_wanted "$name" || continue
@@ -164,10 +209,18 @@ while read -r name variants options command; do
         echo "$name"
         continue
     fi
+    case $command in
+    *.sh) alone=y; wait_suites 1 ;;
+    *)    alone=n; wait_suites "$jobs" ;;
+    esac
+    started=$((started + 1))
     # shellcheck disable=SC2086 # the command's words
-    run_suite "$name" "$options" $command
+    run_suite "$name" "$options" $command > "$work/$started" &
+    running[$!]=$work/$started
+    [ $alone = n ] || wait_suites 1
 done < "$top/test/suites"
 [ "$list" = n ] || exit 0
+wait_suites 1
 
 if [ $((passed + failed + skipped)) = 0 ]; then
     echo "run.sh: no such suite: ${wanted[*]:-}" >&2

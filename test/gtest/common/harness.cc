@@ -69,11 +69,13 @@ unsigned count_fds()
 unsigned count_mappings()
 {
     std::ifstream maps("/proc/self/maps");
-    std::string line;
+    std::string range, access, offset, device, rest;
+    unsigned long inode;
     unsigned count = 0;
 
-    while (std::getline(maps, line)) {
-        ++count;
+    while (maps >> range >> access >> offset >> device >> inode) {
+        count += (inode != 0);
+        std::getline(maps, rest);
     }
     return count;
 }

@@ -27,8 +27,9 @@ uint64_t scaled(uint64_t count);
 bool wait_until(const std::function<bool()> &done,
                 const std::function<void()> &step);
 
-/* Entries in /proc/self/fd, lines in /proc/self/maps, resident bytes (0 below
- * AddressSanitizer). */
+/* Entries in /proc/self/fd; mapped files (the memory of the device and of its
+ * fabric, windows), not the memory that an allocator keeps; resident bytes (0
+ * below AddressSanitizer). */
 unsigned count_fds();
 unsigned count_mappings();
 size_t   resident_bytes();
