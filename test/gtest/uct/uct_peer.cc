@@ -11,14 +11,22 @@
  *                                              event fd between messages
  *   failures                                -> ok NUMBER STATUS-OF-LAST
  *   freeze                                  -> ok        (no progress until
- *                                              the next command but got)
+ *                                              the next command but got,
+ *                                              fill and verify)
  *   close INDEX                             -> ok
+ *   region LENGTH SEED                      -> ok INDEX ADDRESS KEY
+ *   fill INDEX SEED                         -> ok        (a region)
+ *   verify INDEX OFFSET LENGTH SEED         -> ok        (bytes and red zones)
+ *   dereg INDEX                             -> ok
+ *   rma INDEX KIND ADDRESS KEY LENGTH SEED N -> ok       (N operations; INDEX
+ *                                              of an endpoint)
+ *   role NAME ARGUMENTS                     -> ok TEXT   (rma_test.h)
  *   quit                                    -> ok, and the process ends
  *
  * PLAN is fixed:LEN, ramp:MIN:MAX or random:MIN:MAX. Whatever goes wrong is
  * answered by "error TEXT".
  */
-#include "uct_test.h"
+#include "rma_test.h"
 
 #include <cerrno>
 #include <poll.h>
@@ -80,7 +88,16 @@ private:
             }
         }
 
+        flush(e);
+        if (!e.promises().empty()) {
+            throw std::runtime_error(e.promises());
+        }
+    }
+
+    void flush(end &e)
+    {
         ucs_status_t status = UCS_OK;
+
         if (!wait_until([&]() {
                     status = uct_ep_flush(e.ep(), UCT_FLUSH_FLAG_LOCAL,
                                           nullptr);
@@ -90,9 +107,6 @@ private:
             throw std::runtime_error("flush does not end");
         }
         check(status, "flush");
-        if (!e.promises().empty()) {
-            throw std::runtime_error(e.promises());
-        }
     }
 
     void sleep_for(unsigned id, uint64_t count)
@@ -120,6 +134,80 @@ private:
         }
     }
 
+    std::string add_region(std::istringstream &in)
+    {
+        size_t length;
+        uint64_t seed;
+
+        in >> length >> seed;
+        m_regions.emplace_back(new region(m_node.dom(), length, 40));
+        m_regions.back()->fill(seed);
+        return std::to_string(m_regions.size() - 1) + " " +
+               std::to_string(m_regions.back()->addr()) + " " +
+               to_hex(m_regions.back()->key());
+    }
+
+    void verify(std::istringstream &in)
+    {
+        size_t index, offset, length;
+        uint64_t seed;
+
+        in >> index >> offset >> length >> seed;
+        const region &r  = *m_regions.at(index);
+        std::string text = rma_verify(r.data() + offset, length, seed) +
+                           r.red();
+        if (!text.empty()) {
+            throw std::runtime_error(text);
+        }
+    }
+
+    /* As many at a time as the transport takes, 64 at most. */
+    void rma(std::istringstream &in)
+    {
+        size_t index, length;
+        std::string kind_name, key_text;
+        uint64_t addr, seed, count, issued = 0, done = 0;
+
+        in >> index >> kind_name >> addr >> key_text >> length >> seed >>
+                count;
+        rma_kind kind = rma_kind_of(kind_name);
+        rkey key(m_node.dom(), from_hex(key_text));
+        rma_pool pool(m_node.dom(), 64, length);
+        end &e = *m_ends.at(index);
+
+        bool ended = wait_until([&]() { return done == count; }, [&]() {
+            rma_op *op;
+            while ((issued < count) && ((op = pool.get()) != nullptr)) {
+                ucs_status_t status = op->issue(e.ep(), kind, length, seed,
+                                                {addr, key.get()});
+                if (status == UCS_ERR_NO_RESOURCE) {
+                    pool.put(op);
+                    break;
+                }
+                check(status, kind_name);
+                ++issued;
+            }
+            m_node.progress();
+            for (rma_op &o : pool.ops()) {
+                if (o.state == rma_op::DONE) {
+                    check(o.status, kind_name);
+                    if (!o.verify().empty()) {
+                        throw std::runtime_error(o.verify());
+                    }
+                    pool.put(&o);
+                    ++done;
+                }
+            }
+        });
+        if (!ended) {
+            throw std::runtime_error("operations do not end");
+        }
+        flush(e);
+        if (!pool.complaints().empty()) {
+            throw std::runtime_error(pool.complaints());
+        }
+    }
+
     std::string obey(const std::string &line)
     {
         std::istringstream in(line);
@@ -128,7 +216,8 @@ private:
         uint64_t count;
 
         in >> verb;
-        m_frozen = m_frozen && (verb == "got");
+        m_frozen = m_frozen && ((verb == "got") || (verb == "verify") ||
+                                (verb == "fill"));
         if (verb == "addr") {
             return m_node.addr().text();
         } else if (verb == "connect") {
@@ -173,6 +262,30 @@ private:
             in >> index;
             m_ends.at(index)->destroy();
             return "";
+        } else if (verb == "region") {
+            return add_region(in);
+        } else if (verb == "fill") {
+            size_t index;
+            uint64_t seed;
+            in >> index >> seed;
+            m_regions.at(index)->fill(seed);
+            return "";
+        } else if (verb == "verify") {
+            verify(in);
+            return "";
+        } else if (verb == "dereg") {
+            size_t index;
+            in >> index;
+            m_regions.at(index)->dereg();
+            return "";
+        } else if (verb == "rma") {
+            rma(in);
+            return "";
+        } else if (verb == "role") {
+            std::string name, arguments;
+            in >> name;
+            std::getline(in, arguments);
+            return role_run(name, arguments);
         } else if (verb == "quit") {
             for (auto &e : m_ends) {
                 e->destroy();
@@ -187,6 +300,7 @@ private:
     node                              m_node;
     std::map<unsigned, checker>       m_checkers;
     std::vector<std::unique_ptr<end>> m_ends;
+    std::deque<std::unique_ptr<region>> m_regions;
 };
 
 int peer_main(int fd)

@@ -27,7 +27,8 @@ void check(ucs_status_t status, const std::string &what)
 
 /* ---- memory domain ---- */
 
-bool domain::try_component(uct_component_h component)
+bool domain::try_component(uct_component_h component,
+                           const config_map &settings)
 {
     uct_component_attr_t cattr;
 
@@ -51,6 +52,10 @@ bool domain::try_component(uct_component_h component)
 
         check(uct_md_config_read(component, nullptr, nullptr, &config),
               "uct_md_config_read");
+        for (const auto &kv : settings) {
+            /* Another component may not have it. */
+            uct_config_modify(config, kv.first.c_str(), kv.second.c_str());
+        }
         ucs_status_t status = uct_md_open(component, res.md_name, config, &md);
         uct_config_release(config);
         if (status != UCS_OK) {
@@ -84,13 +89,14 @@ bool domain::try_component(uct_component_h component)
     return m_md != nullptr;
 }
 
-domain::domain()
+domain::domain(const config_map &config)
 {
     uct_component_h *components;
     unsigned count;
 
     check(uct_query_components(&components, &count), "uct_query_components");
-    for (unsigned i = 0; (i < count) && !try_component(components[i]); ++i) {
+    for (unsigned i = 0; (i < count) && !try_component(components[i], config);
+         ++i) {
     }
     uct_release_component_list(components);
 
@@ -170,7 +176,9 @@ node::node(std::shared_ptr<domain> dom, const config_map &config,
     params.err_handler          = error_trampoline;
     params.err_handler_arg      = this;
     params.err_handler_flags    = 0;
-    params.features             = UCT_IFACE_FEATURE_AM;
+    params.features             = UCT_IFACE_FEATURE_AM |
+                                  UCT_IFACE_FEATURE_PUT |
+                                  UCT_IFACE_FEATURE_GET;
 
     ucs_status_t status = uct_iface_open(dom->md(), m_worker, &params,
                                          iface_config, &m_iface);

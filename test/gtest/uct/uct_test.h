@@ -44,7 +44,7 @@ typedef std::map<std::string, std::string> config_map;
 
 class domain {
 public:
-    domain();
+    explicit domain(const config_map &config = config_map());
     ~domain();
     domain(const domain&)            = delete;
     domain &operator=(const domain&) = delete;
@@ -57,7 +57,7 @@ public:
     const std::vector<std::string> &devices() const { return m_devices; }
 
 private:
-    bool try_component(uct_component_h component);
+    bool try_component(uct_component_h component, const config_map &settings);
 
     uct_component_h          m_component = nullptr;
     uct_md_h                 m_md        = nullptr;
