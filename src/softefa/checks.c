@@ -137,18 +137,11 @@ static const struct {
     {IBV_ACCESS_REMOTE_WRITE, SOFTEFA_CAP_RDMA_WRITE},
 };
 
-int softefa_check_reg_mr(const softefa_profile_t *profile,
-                         const struct ib_uverbs_reg_mr *cmd, uint32_t *access)
+static int check_access(const softefa_profile_t *profile, uint32_t *access)
 {
-    uint64_t page      = sysconf(_SC_PAGESIZE);
-    uint32_t given     = cmd->access_flags & ~OPTIONAL_ACCESS;
+    uint32_t given     = *access & ~OPTIONAL_ACCESS;
     uint32_t supported = 0;
-    uint64_t first, last;
     size_t i;
-
-    if ((cmd->start & (page - 1)) != (cmd->hca_va & (page - 1))) {
-        return EINVAL;
-    }
 
     if ((given & (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC)) &&
         !(given & IBV_ACCESS_LOCAL_WRITE)) {
@@ -162,14 +155,36 @@ int softefa_check_reg_mr(const softefa_profile_t *profile,
         }
     }
 
-    if (given & ~supported) {
-        return EOPNOTSUPP;
+    *access = given;
+    return (given & ~supported) ? EOPNOTSUPP : 0;
+}
+
+static int check_range(const softefa_profile_t *profile, uint64_t start,
+                       uint64_t length, uint64_t iova)
+{
+    return ((length == 0) || (start + length < start) ||
+            (iova + length < iova) || (length > profile->max_mr_size)) ?
+           EINVAL : 0;
+}
+
+int softefa_check_reg_mr(const softefa_profile_t *profile,
+                         const struct ib_uverbs_reg_mr *cmd, uint32_t *access)
+{
+    uint64_t page = sysconf(_SC_PAGESIZE);
+    uint64_t first, last;
+    int ret;
+
+    if ((cmd->start & (page - 1)) != (cmd->hca_va & (page - 1))) {
+        return EINVAL;
     }
 
-    if ((cmd->length == 0) || (cmd->start + cmd->length < cmd->start) ||
-        (cmd->hca_va + cmd->length < cmd->hca_va) ||
-        (cmd->length > profile->max_mr_size)) {
-        return EINVAL;
+    *access = cmd->access_flags;
+    ret     = check_access(profile, access);
+    if (ret == 0) {
+        ret = check_range(profile, cmd->start, cmd->length, cmd->hca_va);
+    }
+    if (ret != 0) {
+        return ret;
     }
 
     /* The kernel pins the pages; here it is enough that they are mapped. The
@@ -181,8 +196,28 @@ int softefa_check_reg_mr(const softefa_profile_t *profile,
         return EFAULT;
     }
 
-    *access = given;
     return 0;
+}
+
+/* Flags that ib_uverbs lets through to the driver for a dma-buf. */
+#define DMABUF_ACCESS                                                         \
+    (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ |                        \
+     IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC |                     \
+     IBV_ACCESS_RELAXED_ORDERING)
+
+int softefa_check_reg_dmabuf(const softefa_profile_t *profile, uint64_t offset,
+                             uint64_t length, uint64_t iova, uint32_t *access)
+{
+    uint64_t page = sysconf(_SC_PAGESIZE);
+    int ret;
+
+    if (((offset & (page - 1)) != (iova & (page - 1))) ||
+        (*access & ~(uint32_t)DMABUF_ACCESS)) {
+        return EINVAL;
+    }
+
+    ret = check_access(profile, access);
+    return (ret != 0) ? ret : check_range(profile, offset, length, iova);
 }
 
 /* ---- queues ---- */

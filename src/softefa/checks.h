@@ -18,6 +18,9 @@ int softefa_check_query_qp(uint32_t attr_mask);
 int softefa_check_reg_mr(const softefa_profile_t *profile,
                          const struct ib_uverbs_reg_mr *cmd, uint32_t *access);
 
+int softefa_check_reg_dmabuf(const softefa_profile_t *profile, uint64_t offset,
+                             uint64_t length, uint64_t iova, uint32_t *access);
+
 int softefa_check_create_cq(const softefa_profile_t *profile, uint32_t cqe,
                             uint32_t comp_vector, uint32_t flags,
                             int has_channel,

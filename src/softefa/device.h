@@ -62,6 +62,8 @@ int softefa_mr_reg(softefa_dev_t *dev, uint16_t pdn, uint64_t addr,
                    uint64_t length, uint64_t iova, uint32_t access,
                    softefa_mr_t **mr_p, uint32_t *lkey, uint32_t *rkey);
 int softefa_mr_dereg(softefa_mr_t *mr);
+/* The mapping that the region is of goes with it. */
+void softefa_mr_keep_map(softefa_mr_t *mr, void *map, size_t length);
 
 /* Completion channels: fd is what libibverbs reads 8-byte events from. It
  * belongs to the application, whose close() the kernel half sees: it calls

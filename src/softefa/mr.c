@@ -13,6 +13,7 @@
  */
 #define _GNU_SOURCE
 #include "object.h"
+#include "sys.h"
 #include "table.h"
 
 #include <errno.h>
@@ -141,6 +142,12 @@ static void mr_quiesce(softefa_dev_t *dev, softefa_shm_mr_t *mr)
     }
 }
 
+void softefa_mr_keep_map(softefa_mr_t *mr, void *map, size_t length)
+{
+    mr->map        = map;
+    mr->map_length = length;
+}
+
 int softefa_mr_dereg(softefa_mr_t *mr)
 {
     softefa_dev_t *dev    = mr->dev;
@@ -156,6 +163,10 @@ int softefa_mr_dereg(softefa_mr_t *mr)
         softefa_pd_hold(dev, shm->pdn, -1);
         softefa_table_release(dev->shm, SOFTEFA_KIND_MR, shm - dev->shm->mr);
         softefa_admin_unlock();
+    }
+
+    if (mr->map != NULL) {
+        softefa_sys_munmap(mr->map, mr->map_length);
     }
 
     pthread_mutex_lock(&dev->lock);

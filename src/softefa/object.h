@@ -46,6 +46,8 @@ struct softefa_dev {
 struct softefa_mr {
     softefa_dev_t    *dev;
     softefa_shm_mr_t *shm;
+    void             *map;           /* of a dma-buf, or NULL */
+    size_t           map_length;
     softefa_link_t   link;
 };
 

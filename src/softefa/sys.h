@@ -9,6 +9,9 @@
 #define SOFTEFA_SYS_H
 
 #include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,10 +26,27 @@ static inline int softefa_sys_close(int fd)
     return syscall(SYS_close, (long)fd);
 }
 
-static inline void *softefa_sys_mmap(size_t length, int prot, int flags, int fd)
+static inline int softefa_sys_fstat(int fd, struct stat *st)
+{
+    return syscall(SYS_fstat, (long)fd, st);
+}
+
+static inline void *softefa_sys_mmap_at(size_t length, int prot, int flags,
+                                        int fd, uint64_t offset)
 {
     return (void*)syscall(SYS_mmap, NULL, length, (long)prot, (long)flags,
-                          (long)fd, 0L);
+                          (long)fd, offset);
+}
+
+static inline void *softefa_sys_mmap(size_t length, int prot, int flags, int fd)
+{
+    return softefa_sys_mmap_at(length, prot, flags, fd, 0);
+}
+
+/* The application may have hooks in munmap() that call verbs. */
+static inline void softefa_sys_munmap(void *addr, size_t length)
+{
+    syscall(SYS_munmap, addr, length);
 }
 
 #endif

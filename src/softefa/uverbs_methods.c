@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "uverbs.h"
 #include "checks.h"
+#include "dmabuf.h"
 #include "efa_abi.h"
 #include "hooks.h"
 #include "port.h"
@@ -453,11 +454,60 @@ static int mr_query(softefa_cmd_t *cmd)
     return 0;
 }
 
-/* There is no dmabuf to be had without the kernel. */
 static int mr_reg_dmabuf(softefa_cmd_t *cmd)
 {
-    (void)cmd;
-    return EOPNOTSUPP;
+    uint64_t offset = softefa_attr_u64(cmd, UVERBS_ATTR_REG_DMABUF_MR_OFFSET);
+    uint64_t length = softefa_attr_u64(cmd, UVERBS_ATTR_REG_DMABUF_MR_LENGTH);
+    uint64_t iova   = softefa_attr_u64(cmd, UVERBS_ATTR_REG_DMABUF_MR_IOVA);
+    uint32_t access = softefa_attr_u64(cmd,
+                                       UVERBS_ATTR_REG_DMABUF_MR_ACCESS_FLAGS);
+    int fd          = (int)softefa_attr_u64(cmd, UVERBS_ATTR_REG_DMABUF_MR_FD);
+    softefa_obj_t *pd, *obj;
+    softefa_dmabuf_t dmabuf;
+    uint32_t lkey, rkey;
+    int ret;
+
+    pd = softefa_attr_obj(cmd, UVERBS_ATTR_REG_DMABUF_MR_PD_HANDLE,
+                          SOFTEFA_OBJ_PD);
+    if (pd == NULL) {
+        return ENOENT;
+    }
+
+    ret = softefa_check_reg_dmabuf(softefa_dev_profile(cmd->file->dev), offset,
+                                   length, iova, &access);
+    if (ret == 0) {
+        ret = softefa_dmabuf_map(fd, offset, length,
+                                 !!(access & IBV_ACCESS_LOCAL_WRITE), &dmabuf);
+    }
+    if (ret != 0) {
+        return ret;
+    }
+
+    obj = softefa_obj_create(cmd->file, SOFTEFA_OBJ_MR, pd, NULL, NULL);
+    if (obj == NULL) {
+        ret = ENOMEM;
+        goto err_unmap;
+    }
+
+    ret = softefa_mr_reg(cmd->file->dev, pd->u.pd.pdn, dmabuf.addr, length,
+                         iova, access, &obj->u.mr.mr, &lkey, &rkey);
+    if (ret != 0) {
+        goto err_free;
+    }
+
+    softefa_mr_keep_map(obj->u.mr.mr, dmabuf.map, dmabuf.map_length);
+    softefa_attr_set(cmd, UVERBS_ATTR_REG_DMABUF_MR_HANDLE, obj->handle);
+    softefa_attr_copy_out(cmd, UVERBS_ATTR_REG_DMABUF_MR_RESP_LKEY, &lkey,
+                          sizeof(lkey));
+    softefa_attr_copy_out(cmd, UVERBS_ATTR_REG_DMABUF_MR_RESP_RKEY, &rkey,
+                          sizeof(rkey));
+    return 0;
+
+err_free:
+    softefa_obj_free(cmd->file, obj);
+err_unmap:
+    softefa_dmabuf_unmap(&dmabuf);
+    return ret;
 }
 
 /* ---- the table ---- */
@@ -519,8 +569,16 @@ static const softefa_method_t method_table[] = {
      ah_destroy},
     {UVERBS_OBJECT_MR, UVERBS_METHOD_MR_DESTROY,
      BIT(UVERBS_ATTR_DESTROY_MR_HANDLE), 0, 0, mr_destroy},
-    {UVERBS_OBJECT_MR, UVERBS_METHOD_REG_DMABUF_MR, 0, UINT32_MAX, 0,
-     mr_reg_dmabuf},
+    {UVERBS_OBJECT_MR, UVERBS_METHOD_REG_DMABUF_MR,
+     BIT(UVERBS_ATTR_REG_DMABUF_MR_HANDLE) |
+     BIT(UVERBS_ATTR_REG_DMABUF_MR_PD_HANDLE) |
+     BIT(UVERBS_ATTR_REG_DMABUF_MR_OFFSET) |
+     BIT(UVERBS_ATTR_REG_DMABUF_MR_LENGTH) |
+     BIT(UVERBS_ATTR_REG_DMABUF_MR_IOVA) |
+     BIT(UVERBS_ATTR_REG_DMABUF_MR_FD) |
+     BIT(UVERBS_ATTR_REG_DMABUF_MR_ACCESS_FLAGS) |
+     BIT(UVERBS_ATTR_REG_DMABUF_MR_RESP_LKEY) |
+     BIT(UVERBS_ATTR_REG_DMABUF_MR_RESP_RKEY), 0, 0, mr_reg_dmabuf},
     {UVERBS_OBJECT_MR, SOFTEFA_METHOD_MR_QUERY, 0, 0, 0, mr_query},
 };
 
