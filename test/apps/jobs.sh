@@ -9,9 +9,9 @@ export UCX_TLS=srd,self
 # Seconds that only end what hangs
 jobs_limit=200
 
-# for mpirun.openmpi and oshrun. ucx only: Open MPI would take its own shared
-# memory within one host
-openmpi=(--oversubscribe --mca pml ucx --mca btl '^vader,tcp,openib'
+# for mpirun.openmpi and oshrun. UCX only: within one host Open MPI would take
+# shared memory of its own
+openmpi=(--oversubscribe --mca pml ucx --mca osc ucx --mca btl self
          --mca opal_common_ucx_tls any --mca opal_common_ucx_devices any)
 [ "$(id -u)" != 0 ] || openmpi+=(--allow-run-as-root)
 # Debian 12's OpenSHMEM ends with a crash without the last, over any transport
@@ -22,10 +22,11 @@ mpich=(-genv MPIR_CVAR_NOLOCAL 1)
 
 # job NAME RANKS COMMAND...: its last line says that nothing was wrong, nothing
 # is on stderr, and srd moved at least the payload that the program counted.
-# A read or write by RDMA is counted where it was asked for, not as a message.
+# A read or write by RDMA is counted where it was asked for, not as a message;
+# by_rdma=PERCENT of the payload at least must have been such.
 job()
 {
-    local name=$1 ranks=$2 status=0 sent received payload moved
+    local name=$1 ranks=$2 status=0 sent received payload moved rdma
     shift 2
 
     counters_reset
@@ -33,8 +34,8 @@ job()
         < /dev/null || status=$?
     sent=$(counted tx_msgs)
     received=$(counted rx_msgs)
-    moved=$(($(counted tx_bytes) + $(counted rdma_read_bytes) +
-             $(counted rdma_write_bytes)))
+    rdma=$(($(counted rdma_read_bytes) + $(counted rdma_write_bytes)))
+    moved=$(($(counted tx_bytes) + rdma))
     payload=$(sed -n 's/^payload //p' "$TMPDIR/out")
     if [ $status != 0 ]; then
         not_ok "$name" "status $status: $(head -n 3 "$TMPDIR/out" \
@@ -43,10 +44,15 @@ job()
         not_ok "$name" "$(tail -n 3 "$TMPDIR/out")"
     elif [ -s "$TMPDIR/err" ]; then
         not_ok "$name" "prints: $(head -n 1 "$TMPDIR/err")"
+    elif grep -qE 'UCX +ERROR| (srd|efa)_[a-z_]+\.c:[0-9]+ ' "$TMPDIR/out"; then
+        # UCX's log goes to stdout
+        not_ok "$name" "logs: $(grep -m 1 'UCX  ' "$TMPDIR/out")"
     elif [ "$sent" -lt 100 ] || [ "$received" -lt "$sent" ]; then
         not_ok "$name" "srd sent $sent messages and received $received"
     elif [ "$moved" -lt "${payload:-0}" ]; then
         not_ok "$name" "srd moved $moved bytes of $payload"
+    elif [ $((rdma * 100)) -lt $((${payload:-0} * ${by_rdma:-0})) ]; then
+        not_ok "$name" "only $rdma bytes of $payload by RDMA"
     else
         ok "$name"
     fi
