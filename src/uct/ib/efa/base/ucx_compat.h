@@ -408,7 +408,7 @@ typedef uct_md_rcache_config_t uct_efa_rcache_config_t;
 static_assert(UCT_EFA_RCACHE_ALIGNMENT == UCS_RCACHE_MIN_ALIGNMENT,
               "regions of the cache can be smaller, or must be larger");
 
-#if UCT_EFA_UCX(1, 19)
+#if UCT_EFA_UCX(1, 17)
 #  define UCT_EFA_RCACHE_CONFIG_DEFAULTS ""
 #else
 #  define UCT_EFA_RCACHE_CONFIG_DEFAULTS \
