@@ -140,7 +140,10 @@ run_suite()
     local argv=() status=0 start=$SECONDS p f s job why=
     shift
 
-    export SOFTEFA_FABRIC=test-$$-$name TMPDIR=$work/$name
+    # a name that is in no other's name; it may have 31 letters
+    SOFTEFA_FABRIC=$(printf 'test-%d-%03d' $$ "$started")
+    TMPDIR=$work/$name
+    export SOFTEFA_FABRIC TMPDIR
     mkdir -p "$TMPDIR"
     suite_command "$@"
     timeout -k 10 "$limit" "${argv[@]}" > "$log" 2>&1 < /dev/null &
