@@ -38,6 +38,7 @@ ucs_status_t md_probe_open_with(const char *name, const char **options,
 {
     uct_md_config_t *config;
     ucs_status_t status;
+    char full_name[64];
 
     status = uct_md_config_read(&uct_efa_component, NULL, NULL, &config);
     if (status != UCS_OK) {
@@ -47,6 +48,10 @@ ucs_status_t md_probe_open_with(const char *name, const char **options,
     ((uct_efa_md_config_t*)config)->window = UCT_EFA_WINDOW_NO;
     for (; (status == UCS_OK) && (*options != NULL); options += 2) {
         status = uct_config_modify(config, options[0], options[1]);
+        if (status == UCS_ERR_NO_ELEM) { /* later versions want the prefix */
+            ucs_snprintf_zero(full_name, sizeof(full_name), "EFA_%s", options[0]);
+            status = uct_config_modify(config, full_name, options[1]);
+        }
     }
     if (status == UCS_OK) {
         status = uct_efa_component.md_open(&uct_efa_component, name, config,
