@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
 #include <functional>
 #include <string>
@@ -542,6 +543,146 @@ TEST_F(test_md, registration_fails_with_advice)
     EXPECT_EQ("", log);
     EXPECT_EQ(UCS_ERR_NO_MEMORY, status);
     EXPECT_EQ(nullptr, memh);
+    md_probe_close(md);
+}
+
+TEST_F(test_md, many_pages_others_may_write)
+{
+    const size_t four_gb = 4ull << 30;
+    char *address        = (char*)4096;
+    fake_device_t *fake  = add("efa_0", "0x1d0f");
+    void *md, *memh;
+
+    for (unsigned caps : {0xfu, 0x7u}) { /* with RDMA write, without */
+        for (size_t length : {four_gb, four_gb + 4096}) {
+            for (int error : {ENOMEM, EINVAL}) {
+                fake->efa.device_caps = caps;
+                ASSERT_EQ(UCS_OK, md_probe_open("efa_0", &md));
+                fake_verbs.reg_errno = error;
+                std::string log      = logged([&]() {
+                    EXPECT_NE(UCS_OK, md_probe_reg(md, address, length,
+                                                   MD_PROBE_REG_ALL, &memh));
+                });
+                EXPECT_EQ((caps == 0xf) && (length > four_gb),
+                          log.find("1048576 pages") != std::string::npos)
+                        << log;
+                md_probe_close(md);
+            }
+        }
+    }
+}
+
+/* ------------------------------------------------------------ device memory */
+
+TEST_F(test_md, dmabuf)
+{
+    const char *on[]  = {nullptr};
+    const char *off[] = {"GPU_DIRECT_RDMA", "n", nullptr};
+    md_probe_attr_t attr;
+    void *md, *memh = nullptr;
+
+    if (!md_probe_has_dmabuf()) {
+        GTEST_SKIP() << "this version of UCX knows no dma-buf";
+    }
+
+    add("efa_0", "0x1d0f");
+    ASSERT_EQ(UCS_OK, md_probe_open_with("efa_0", on, &md));
+    md_probe_query(md, &attr);
+    EXPECT_NE(0u, attr.flags & md_probe_flag_dmabuf());
+    EXPECT_EQ(1u, attr.access_mem_types) << "the host's, and no other";
+    EXPECT_EQ(1u, attr.reg_mem_types);
+
+    int fd = fcntl(0, F_DUPFD, 900); /* a number that nobody else takes */
+    ASSERT_EQ(UCS_OK, md_probe_ucx_reg(md, (void*)0x5000, 4096,
+                                       MD_PROBE_REG_ALL, fd, 0x3000, &memh));
+    EXPECT_EQ(fd, fake_verbs.reg_dmabuf_fd);
+    EXPECT_EQ(0x3000u, fake_verbs.reg_offset);
+    EXPECT_EQ((void*)0x5000, fake_verbs.reg_address);
+    EXPECT_EQ(7, fake_verbs.reg_access);
+    EXPECT_EQ(0xfedcba98ull | UCT_EFA_RKEY_READ | UCT_EFA_RKEY_WRITE,
+              md_probe_rkey(md, memh));
+    EXPECT_EQ(UCS_OK, md_probe_dereg(md, memh));
+    close(fd);
+
+    std::string log = logged([&]() {
+        EXPECT_EQ(UCS_ERR_IO_ERROR,
+                  md_probe_ucx_reg(md, (void*)0x5000, 4096, MD_PROBE_REG_ALL,
+                                   fd, 0x3000, &memh));
+    });
+    EXPECT_NE(std::string::npos, log.find("descriptor")) << log;
+    fake_verbs.dmabuf_errno = EINVAL;
+    log                     = logged([&]() {
+        EXPECT_EQ(UCS_ERR_IO_ERROR,
+                  md_probe_ucx_reg(md, (void*)0x5000, 4096, MD_PROBE_REG_ALL, 0,
+                                   0x3000, &memh));
+    });
+    EXPECT_NE(std::string::npos, log.find("Linux 5.16")) << log;
+    fake_verbs.dmabuf_errno = 0;
+    md_probe_close(md);
+
+    ASSERT_EQ(UCS_OK, md_probe_open_with("efa_0", off, &md));
+    md_probe_query(md, &attr);
+    EXPECT_EQ(0u, attr.flags & md_probe_flag_dmabuf());
+    md_probe_close(md);
+}
+
+/* What a dma-buf backs is known to UCP, not to the cache */
+TEST_F(test_md, dmabuf_is_not_cached)
+{
+    const char *options[] = {"RCACHE", "y", nullptr};
+    void *md, *memh;
+
+    if (!md_probe_has_dmabuf()) {
+        GTEST_SKIP() << "this version of UCX knows no dma-buf";
+    }
+
+    add("efa_0", "0x1d0f");
+    ASSERT_EQ(UCS_OK, md_probe_open_with("efa_0", options, &md));
+    for (int i = 0; i < 2; ++i) {
+        ASSERT_EQ(UCS_OK, md_probe_ucx_reg(md, (void*)0x5000, 4096,
+                                           MD_PROBE_REG_ALL, 0, 0, &memh));
+        EXPECT_EQ(UCS_OK, md_probe_dereg(md, memh));
+        EXPECT_EQ(0, fake_verbs.num_mrs);
+    }
+    md_probe_close(md);
+}
+
+TEST_F(test_md, gpu_memory)
+{
+    const char *try_it[] = {nullptr};
+    const char *must[]   = {"GPU_DIRECT_RDMA", "y", nullptr};
+    const uint64_t host  = 1, cuda = 2; /* bits of ucs_memory_type_t */
+    ucs_status_t status  = UCS_OK;
+    md_probe_attr_t attr;
+    void *md, *memh;
+
+    /* Neither dma-buf nor peer memory */
+    add("efa_0", "0x1d0f");
+    fake_verbs.dmabuf_errno = EOPNOTSUPP;
+    ASSERT_EQ(UCS_OK, md_probe_open_with("efa_0", try_it, &md));
+    md_probe_query(md, &attr);
+    EXPECT_EQ(host, attr.reg_mem_types);
+    EXPECT_EQ(0u, attr.flags & md_probe_flag_dmabuf());
+    fake_verbs.reg_errno = EFAULT;
+    std::string log      = logged([&]() {
+        status = md_probe_reg(md, (void*)0x5000, 64, MD_PROBE_REG_ALL, &memh);
+    });
+    EXPECT_EQ(UCS_ERR_IO_ERROR, status);
+    EXPECT_NE(std::string::npos, log.find("efa_nv_peermem")) << log;
+    fake_verbs.reg_errno = 0;
+    md_probe_close(md);
+
+    log = logged([&]() { status = md_probe_open_with("efa_0", must, &md); });
+    EXPECT_EQ(UCS_ERR_UNSUPPORTED, status);
+    EXPECT_NE(std::string::npos, log.find("efa_nv_peermem")) << log;
+
+    make_dirs("module/efa_nv_peermem");
+    write("module/efa_nv_peermem/version", "1.2.3");
+    ASSERT_EQ(UCS_OK, md_probe_open_with("efa_0", must, &md));
+    md_probe_query(md, &attr);
+    EXPECT_EQ(host | cuda, attr.reg_mem_types);
+    EXPECT_EQ(host, attr.access_mem_types);
+    EXPECT_EQ(attr.reg_mem_types, attr.cache_mem_types & attr.reg_mem_types);
     md_probe_close(md);
 }
 
