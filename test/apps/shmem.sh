@@ -19,6 +19,14 @@ for reorder in "" --reorder; do
                 "$EFARUN" --soft --quiet ${reorder:+"$reorder"} \
                 "$APPS/$program.oshmem" "$TEST_SCALE"
         done
+        # UCX makes a flush of a fence where it may use several lanes: here it
+        # is the transport's own. It orders no atomics in software, which are
+        # done when the target looks.
+        UCX_FENCE_MODE=weak \
+            job "shmem_sync order, weak fence, $pes PEs${reorder:+, reordered}" \
+            $pes oshrun "${oshmem[@]}" -np $pes \
+            "$EFARUN" --soft --quiet ${reorder:+"$reorder"} \
+            "$APPS/shmem_sync.oshmem" "$TEST_SCALE" order
     done
 done
 

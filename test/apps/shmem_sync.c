@@ -14,9 +14,11 @@
  *   collectives  broadcast, collect, fcollect, alltoall(s), reductions; whole
  *                and every second PE; each element compared
  *
- *   shmem_sync [PERCENT]
+ *   shmem_sync [PERCENT [order]]    order: only this, and no atomics as data
  */
 #include "shmem_check.h"
+
+#include <time.h>
 
 static int right, left;
 
@@ -32,13 +34,28 @@ enum { ORDER_SIZES = 7, ORDER_LARGEST = 200000, ORDER_LENGTH = 240000 };
 static const size_t order_sizes[ORDER_SIZES] = {8, 33, 700, 8928, 9000, 20000,
                                                 ORDER_LARGEST};
 
+/* Without a call of the library, which would help the device on: time for
+ * what is on its way to arrive in the wrong order. */
+static void pause_us(long us)
+{
+    struct timespec begin, now;
+
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - begin.tv_sec) * 1000000l +
+             (now.tv_nsec - begin.tv_nsec) / 1000 < us);
+}
+
 /* Data of a round: all sizes one after the other. Every round has other
  * content, so that what is left of the round before differs everywhere. */
-static void order_fence(unsigned long rounds)
+static void order_fence(unsigned long rounds, int atomics)
 {
     enum { WORDS = 16 };
     static volatile long flag, taken;
     static long word[WORDS], sum;
+    long seen[WORDS], seen_sum;
+    uint8_t tail[64];
     uint8_t *target = symmetric_get(ORDER_LENGTH);
     uint8_t *source = private_get(ORDER_LENGTH);
     unsigned long round;
@@ -66,7 +83,9 @@ static void order_fence(unsigned long rounds)
         for (i = 0; i < WORDS; ++i) {
             shmem_long_p(&word[i], round * WORDS + i, right);
         }
-        shmem_long_atomic_add(&sum, round, right);
+        if (atomics) {
+            shmem_long_atomic_add(&sum, round, right);
+        }
         shmem_fence();
         switch (round % 3) {
         case 0:
@@ -79,15 +98,24 @@ static void order_fence(unsigned long rounds)
             shmem_long_atomic_set((long*)&flag, round, right);
             break;
         }
+        if ((round + check_rank) & 1) {
+            pause_us(20);
+        }
 
         shmem_long_wait_until(&flag, SHMEM_CMP_GE, round);
+        /* at once, last things first: what is late comes any moment now */
+        memcpy(seen, word, sizeof(seen));
+        seen_sum = *(volatile long*)&sum;
+        memcpy(tail, target + at - sizeof(tail), sizeof(tail));
         expect_long("fence: flag", flag, round);
-        verify("fence: data", target, at, left, round);
         for (i = 0; i < WORDS; ++i) {
-            expect_long("fence: word", word[i], round * WORDS + i);
+            expect_long("fence: word", seen[i], round * WORDS + i);
         }
-        expect_long("fence: atomic", *(volatile long*)&sum,
-                    round * (round + 1) / 2);
+        expect_long("fence: atomic", seen_sum,
+                    atomics ? round * (round + 1) / 2 : 0);
+        verify("fence: data", target, at, left, round);
+        expect(memcmp(tail, target + at - sizeof(tail), sizeof(tail)) == 0,
+               "fence: end of data");
         /* go on when the right one has looked; the source is free, too */
         shmem_quiet();
         shmem_long_p((long*)&taken, round, left);
@@ -627,7 +655,12 @@ int main(int argc, char **argv)
     }
     shmem_barrier_all();
 
-    order_fence(scaled(argc, argv, 400));
+    if ((argc > 2) && (strcmp(argv[2], "order") == 0)) {
+        order_fence(scaled(argc, argv, 800), 0);
+        order_quiet(scaled(argc, argv, 400));
+        return check_end();
+    }
+    order_fence(scaled(argc, argv, 400), 1);
     order_quiet(scaled(argc, argv, 400));
 #if (SHMEM_MAJOR_VERSION > 1) || (SHMEM_MINOR_VERSION >= 5)
     put_signal(scaled(argc, argv, 200));
