@@ -593,7 +593,7 @@ static std::string evict(const std::string &arguments)
         uint64_t                  sent = 0, answered = 0, issued = 0, done = 0;
     };
     std::deque<leaf> all(leaves);
-    const uint64_t rounds = scaled(60);
+    uint64_t rounds = scaled(60), turn = 0;
     std::string text;
 
     for (unsigned i = 0; i < leaves; ++i) {
@@ -642,12 +642,20 @@ static std::string evict(const std::string &arguments)
                 return false;
             }
         }
+        if (counter("rdma_rejoin") == 0) {
+            rounds += 20; /* nobody has met what this is about */
+            return false;
+        }
         return true;
     }, [&]() {
-        /* Few at a time, in turn, so that the one that nobody has talked to
-         * for long is given up. */
+        /* Few at a time, by chance, so that one that nobody has talked to for
+         * long is given up, and then comes back. */
         for (unsigned i = 0; i < leaves; ++i) {
             leaf &l = all[i];
+            if (mix64(++turn) % leaves > 1) {
+                step();
+                continue;
+            }
             if ((l.sent < rounds) && (l.sent <= l.done)) {
                 l.sent += taken(l.out->send(BCOPY, AM_ID, l.s, l.sent), "am");
             }
@@ -684,7 +692,8 @@ static std::string evict(const std::string &arguments)
         }
     });
     if (!ended) {
-        text += "does not end; ";
+        text += "does not end, operations that met a handle given up: " +
+                std::to_string(counter("rdma_rejoin")) + "; ";
     }
     for (unsigned i = 0; i < leaves; ++i) {
         leaf &l = all[i];
@@ -706,9 +715,6 @@ static std::string evict(const std::string &arguments)
         text += "hub failed; ";
     }
     text += target.red();
-    if (counter("rdma_rejoin") == 0) {
-        text += "nothing was given up; ";
-    }
     for (leaf &l : all) {
         l.out.reset();
         l.back.reset();
