@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One command from a clone to SRD: installs what is missing, builds, and runs
-# UCX's own benchmark and an Open MPI program over SRD queue pairs, on the EFA
-# device of this machine or on Soft-EFA.
+# UCX's own benchmark, an MPI and an OpenSHMEM program over SRD queue pairs, on
+# the EFA device of this machine or on Soft-EFA.
 #
 #   contrib/demo.sh [--soft]      --soft: Soft-EFA even if there is a device
 #
@@ -68,18 +68,22 @@ counted()
     echo $total
 }
 
-# row TEST RESULT BYTES: with what the transport counted for it
+# row TEST RESULT BYTES: with what the transport counted for it. Bytes leave and
+# arrive as messages, or are read and written by RDMA and counted where that was
+# asked for: by the receiver of a rendezvous.
 row()
 {
-    local tx rx verdict
+    local rdma tx rx verdict
 
-    tx=$(counted tx_bytes)
-    rx=$(counted rx_bytes)
+    rdma=$(($(counted rdma_read_bytes) + $(counted rdma_write_bytes)))
+    tx=$(($(counted tx_bytes) + rdma))
+    rx=$(($(counted rx_bytes) + rdma))
     verdict="all of it"
     if [ "$tx" -lt "$3" ] || [ "$rx" -lt "$3" ]; then
         verdict="NOT ALL"
         failed=y
     fi
+    [ $rdma = 0 ] || verdict="$verdict, $((rdma * 100 / tx)) % by RDMA"
     printf '%-26s %-14s %13s %13s   %s\n' "$1" "$2" "$3" "$tx" "$verdict"
     rm -f "$XDG_RUNTIME_DIR"/ucx-efa.*
 }
@@ -138,21 +142,23 @@ for size in 8 1024 8000; do
         "$(echo "$result" | awk '{ printf "%.2f us", $3 }')" \
         $((2 * size * count))
 done
-for size in 8000 65536; do
-    count=20000
+for size in 8000 65536 1048576; do
+    count=$((size < 1000000 ? 20000 : 2000))
     result=$(perftest tag_bw $size $count)
     row "ucx_perftest tag_bw $size" \
         "$(echo "$result" | awk '{ printf "%.0f MB/s", $6 }')" \
         $((size * count))
 done
 
+# For mpirun and oshrun, which are the same
+launch=(--oversubscribe -np 2 --mca pml ucx --mca btl '^vader,tcp,openib'
+        --mca opal_common_ucx_tls any --mca opal_common_ucx_devices any)
+[ "$(id -u)" != 0 ] || launch+=(--allow-run-as-root)
+
 if command -v mpirun.openmpi > /dev/null &&
        [ -x "$build/test/apps/mpi_pingpong.openmpi" ]; then
-    mpi=(mpirun.openmpi --oversubscribe -np 2 --mca pml ucx --mca btl '^vader,tcp,openib'
-         --mca opal_common_ucx_tls any --mca opal_common_ucx_devices any)
-    [ "$(id -u)" != 0 ] || mpi+=(--allow-run-as-root)
-    "${mpi[@]}" "${efarun[@]}" "$build/test/apps/mpi_pingpong.openmpi" \
-        > "$work/mpi" 2>&1 < /dev/null || {
+    mpirun.openmpi "${launch[@]}" "${efarun[@]}" \
+        "$build/test/apps/mpi_pingpong.openmpi" > "$work/mpi" 2>&1 < /dev/null || {
         cat "$work/mpi" >&2
         fail "the Open MPI program failed"
     }
@@ -164,6 +170,28 @@ if command -v mpirun.openmpi > /dev/null &&
         "$work/mpi"
 else
     echo "Open MPI: not installed"
+    failed=y
+fi
+
+if command -v oshrun > /dev/null &&
+       [ -x "$build/test/apps/shmem_pingpong.oshmem" ]; then
+    # The last: docs/running.md
+    oshrun "${launch[@]}" --mca opal_common_ucx_opal_mem_hooks 0 \
+        "${efarun[@]}" "$build/test/apps/shmem_pingpong.oshmem" 5000 \
+        > "$work/shmem" 2>&1 < /dev/null || {
+        cat "$work/shmem" >&2
+        fail "the OpenSHMEM program failed"
+    }
+    bytes=$(sed -n 's/^payload //p' "$work/shmem")
+    [ -n "$bytes" ] || { cat "$work/shmem" >&2; fail "no result from OpenSHMEM"; }
+    row "OpenSHMEM, two PEs" \
+        "$(awk '$1 == 8 && NF == 4 { printf "%.2f us", $2 }' "$work/shmem")" \
+        "$bytes"
+    awk '$1 ~ /^[0-9]+$/ && NF == 4 {
+        printf "    %8d B %10.2f us %10.1f MB/s put %10.1f MB/s get\n",
+               $1, $2, $3, $4 }' "$work/shmem"
+else
+    echo "OpenSHMEM: not installed"
     failed=y
 fi
 

@@ -1,0 +1,123 @@
+/*
+ * Two PEs: latency of a put that the other one waits for, and bandwidth of
+ * puts and gets; content checked at the beginning and the end of each size.
+ *
+ *   shmem_pingpong [ROUNDS]     of the smallest size (default 20000)
+ *
+ * Prints a line for each size, "BYTES us MB/s MB/s": half round trip, bandwidth
+ * of puts, of gets; at the end "payload N": bytes that both PEs have moved.
+ */
+#include "shmem_check.h"
+
+#include <time.h>
+
+enum { LARGEST = 1 << 20, WINDOW = 16 };
+
+static const size_t sizes[] = {8, 1024, 8192, 65536, LARGEST};
+
+static double now_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1e6 + t.tv_nsec / 1e3;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned rounds = (argc > 1) ? (unsigned)atoi(argv[1]) : 20000;
+    double latency, put_bw, get_bw, start;
+    uint8_t *target, *source;
+    volatile long *flag;
+    unsigned i, count;
+    size_t s, size;
+    int other;
+
+    check_begin();
+    if (check_size != 2) {
+        fprintf(stderr, "shmem_pingpong: needs 2 PEs\n");
+        shmem_global_exit(2);
+    }
+    other  = !check_rank;
+    target = symmetric_get(LARGEST * (size_t)WINDOW);
+    source = symmetric_get(LARGEST);
+    for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); ++s) {
+        size  = sizes[s];
+        count = rounds / (1 + (unsigned)(size / 4096));
+        count = (count < 50) ? 50 : count;
+
+        /* the last word of the data says that all of it is there */
+        flag = (volatile long*)(target + size - sizeof(*flag));
+        fill(source, size, check_rank, s);
+        *flag = -1;
+        shmem_barrier_all();
+        start = now_us();
+        for (i = 0; i < count; ++i) {
+            if (check_rank == 0) {
+                if (size > sizeof(*flag)) {
+                    shmem_putmem(target, source, size - sizeof(*flag), other);
+                    shmem_fence();
+                }
+                shmem_long_p((long*)flag, i, other);
+            }
+            shmem_long_wait_until(flag, SHMEM_CMP_EQ, i);
+            if (check_rank == 1) {
+                if (size > sizeof(*flag)) {
+                    shmem_putmem(target, source, size - sizeof(*flag), other);
+                    shmem_fence();
+                }
+                shmem_long_p((long*)flag, i, other);
+            }
+            if ((i < 5) || (i + 5 >= count)) {
+                verify("put", target, size - sizeof(*flag), other, s);
+            }
+            check_bytes += size;
+        }
+        latency = (now_us() - start) / count / 2;
+
+        shmem_barrier_all();
+        put_bw = get_bw = 0;
+        memset(target, 0, size * WINDOW);
+        shmem_barrier_all();
+        if (check_rank == 0) {
+            start = now_us();
+            for (i = 0; i < count; ++i) {
+                shmem_putmem_nbi(target + (i % WINDOW) * size, source, size,
+                                 other);
+                if (i % WINDOW == WINDOW - 1) {
+                    shmem_quiet();
+                }
+                check_bytes += size;
+            }
+            shmem_quiet();
+            put_bw = size * (double)count / (now_us() - start);
+        }
+        shmem_barrier_all();
+        for (i = 0; (check_rank == 1) && (i < WINDOW); ++i) {
+            verify("put", target + i * size, size, other, s);
+        }
+        memset(target, 0, size * WINDOW);
+        shmem_barrier_all();
+        if (check_rank == 0) {
+            start = now_us();
+            for (i = 0; i < count; ++i) {
+                shmem_getmem_nbi(target + (i % WINDOW) * size, source, size,
+                                 other);
+                if (i % WINDOW == WINDOW - 1) {
+                    shmem_quiet();
+                }
+                check_bytes += size;
+            }
+            shmem_quiet();
+            get_bw = size * (double)count / (now_us() - start);
+            for (i = 0; i < WINDOW; ++i) {
+                verify("get", target + i * size, size, other, s);
+            }
+            printf("%zu %.2f %.1f %.1f\n", size, latency, put_bw, get_bw);
+        }
+        shmem_barrier_all();
+    }
+    shmem_free(source);
+    shmem_free(target);
+    return check_end();
+}
