@@ -187,7 +187,7 @@ if command -v oshrun > /dev/null &&
     row "OpenSHMEM, two PEs" \
         "$(awk '$1 == 8 && NF == 4 { printf "%.2f us", $2 }' "$work/shmem")" \
         "$bytes"
-    awk '$1 ~ /^[0-9]+$/ && NF == 4 {
+    awk '$1 ~ /^[0-9]+$/ && $4 ~ /^[0-9.]+$/ {
         printf "    %8d B %10.2f us %10.1f MB/s put %10.1f MB/s get\n",
                $1, $2, $3, $4 }' "$work/shmem"
 else
