@@ -289,6 +289,7 @@ TEST_F(test_rcache, merging_with_read_only_memory_takes_no_rights)
 
     void *again = reg(m_mem + page, 2 * page);
     EXPECT_EQ(UCT_EFA_RKEY_READ | UCT_EFA_RKEY_WRITE, rkey(again) >> 32 << 32);
+    EXPECT_EQ(0u, made_by_reg(m_mem + page, 2 * page)) << "not in the cache";
     dereg(again);
     dereg(constant);
     dereg(writable);
