@@ -58,6 +58,8 @@ void uct_srd_ep_fail(uct_srd_ep_t *ep, ucs_status_t status)
     if (ep->status == UCS_OK) {
         ep->status = status;
         ucs_list_add_tail(&iface->failed_eps, &ep->failed);
+        ++ep->peer->num_failed;
+        uct_srd_peer_tx_update(ep->peer);
     }
 }
 
@@ -155,6 +157,7 @@ static UCS_CLASS_CLEANUP_FUNC(uct_srd_ep_t)
     uct_srd_ep_cancel_done(self);
     if (self->status != UCS_OK) {
         ucs_list_del(&self->failed);
+        --peer->num_failed;
     }
     uct_srd_peer_ep_del(peer, self);
 }

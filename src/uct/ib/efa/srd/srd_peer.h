@@ -126,6 +126,8 @@ struct uct_srd_peer {
     ucs_list_link_t      list;       /* in iface->peers or iface->failed     */
     ucs_list_link_t      eps;
     unsigned             num_eps;
+    unsigned             num_failed; /* endpoints that failed by themselves:
+                                        all sends look closer                */
     uint64_t             una_bits[];
 };
 

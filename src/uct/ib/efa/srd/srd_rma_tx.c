@@ -179,16 +179,20 @@ void uct_srd_rma_held_post(uct_srd_peer_t *peer)
 void uct_srd_rma_held_purge(uct_srd_peer_t *peer, uct_srd_ep_t *ep,
                             ucs_status_t status)
 {
-    ucs_queue_head_t queue;
-    ucs_queue_iter_t iter;
+    ucs_queue_head_t all, queue;
     uct_srd_slot_t *slot;
 
+    ucs_queue_head_init(&all);
     ucs_queue_head_init(&queue);
-    ucs_queue_for_each_safe(slot, iter, &peer->rma.held, queue) {
-        if ((ep == NULL) || (slot->rma.ep == ep)) {
-            ucs_queue_del_iter(&peer->rma.held, iter);
-            ucs_queue_push(&queue, &slot->queue);
-        }
+    ucs_queue_splice(&all, &peer->rma.held);
+    while (!ucs_queue_is_empty(&all)) {
+        slot = ucs_queue_pull_elem_non_empty(&all, uct_srd_slot_t, queue);
+        ucs_queue_push(((ep == NULL) || (slot->rma.ep == ep)) ?
+                       &queue : &peer->rma.held, &slot->queue);
+    }
+
+    if (ucs_queue_is_empty(&queue)) {
+        return;
     }
 
     ++peer->tx.ctl; /* completions may close the last endpoint */
