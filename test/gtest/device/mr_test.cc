@@ -191,6 +191,47 @@ TEST_F(mr, after_dereg)
     b.wait();
 }
 
+/* Deregistration with work in flight: it fails with a status, and the memory,
+ * which may be somebody else's by now, is neither read nor written. */
+TEST_F(mr, dereg_while_a_send_waits)
+{
+    handle<ibv_mr> region = reg_mr(a.pd, memory.data(), 4096, 0);
+    send_args      args;
+
+    args.sgl = {at(region, 0, 64)};
+    fill(memory.data(), 64, 1);
+    a.send(b.addr(), args); /* no receive buffer: held by the device */
+    a.expect_silence(100);
+    region.reset();
+    memset(memory.data(), 0xee, memory.size());
+    fill(b.buffer.data(), 64, 2);
+    b.recv(1, 0, 64);
+    EXPECT_EQ((uint32_t)STATUS_BAD_LKEY, a.wait(1, &b)[0].vendor_err);
+    b.expect_silence();
+    check(b.buffer.data(), 64, 2);
+
+    a.send(b.addr(), 2, 0, 64); /* the queues are none the worse for it */
+    EXPECT_EQ(0u, a.wait(1, &b)[0].vendor_err);
+    b.wait();
+}
+
+TEST_F(mr, dereg_of_a_posted_receive_buffer)
+{
+    handle<ibv_mr> region = reg_mr(b.pd, memory.data(), 4096,
+                                   IBV_ACCESS_LOCAL_WRITE);
+
+    b.recv(1, {at(region, 0, 4096)});
+    region.reset();
+    memset(memory.data(), 0xee, memory.size());
+    EXPECT_NE(0u, send({a.sge(0, 64)}));
+    for (uint8_t byte : memory) {
+        ASSERT_EQ(0xee, byte);
+    }
+    for (const completion &c : b.poll()) {
+        EXPECT_NE(IBV_WC_SUCCESS, c.status);
+    }
+}
+
 /* A receive buffer needs local write, and the right key, PD and bounds. What
  * the sender is told is not documented; that nothing is written is. */
 TEST_F(mr, receive_buffers)
