@@ -131,7 +131,7 @@ static void uct_efa_mem_advice(const uct_efa_md_t *md, size_t length,
             snprintf(advice, max,
                      "; the descriptor is not a dma-buf or ends before the "
                      "memory does, or kernel and driver cannot use it: they "
-                     "must be Linux 5.16 and EFA 2.1 or later");
+                     "must be Linux 5.16, or the EFA driver 1.16, or later");
         } else {
             snprintf(advice, max,
                      "; the device does not take this size or access, see "
