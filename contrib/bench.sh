@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
 # Side by side, in one run, on one Soft-EFA: raw verbs (perftest), UCX over srd
-# (UCT and UCP), libfabric's EFA provider; and instructions per message.
+# (UCT and UCP), libfabric's EFA provider, MPI and OpenSHMEM; and instructions
+# per message.
 #
 #   contrib/bench.sh [--reps N] [--quick] [--no-instructions] [--csv FILE]
+#                    [--only PATTERN]
+#
+#   --quick   a quarter of the messages, 3 repetitions if --reps does not say
+#   --only    measures whose name matches the shell pattern, e.g. '*get*'
 #
 # Repetitions are interleaved (every tool once, then every tool again), medians
 # are reported, and what counts are the ratios: absolute times are the machine's.
@@ -10,22 +15,25 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 build=${BUILD_DIR:-$here/build}
-reps=5
+reps=
 scale=1
 instructions=y
 csv=
+only='*'
 
 while [ $# -gt 0 ]; do
     case $1 in
     --reps)            reps=$2; shift ;;
-    --quick)           reps=3; scale=4 ;;
+    --quick)           scale=4 ;;
     --no-instructions) instructions=n ;;
     --csv)             csv=$2; shift ;;
-    -h|--help)         sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --only)            only=$2; shift ;;
+    -h|--help)         sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "bench.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     esac
     shift
 done
+reps=${reps:-$((scale > 1 ? 3 : 5))}
 
 efarun=$build/src/tools/efarun
 [ -x "$efarun" ] || {
@@ -33,7 +41,8 @@ efarun=$build/src/tools/efarun
          "or set BUILD_DIR" >&2
     exit 1
 }
-for tool in ib_send_lat ib_send_bw ucx_perftest fi_pingpong taskset; do
+for tool in ib_send_lat ib_send_bw ib_read_lat ib_read_bw ucx_perftest \
+            fi_pingpong taskset; do
     command -v "$tool" > /dev/null || {
         echo "bench.sh: $tool is missing: run contrib/install-deps.sh" >&2
         exit 1
@@ -64,6 +73,14 @@ dev=$("$efarun" --soft --quiet ibv_devices | awk '/^ *[a-z]+/ && !/device|---/ \
 port=$((20000 + $$ % 20000))
 cpus=$(nproc)
 
+# wanted NAME: by --only
+wanted()
+{
+    # shellcheck disable=SC2254 # a pattern
+    case $1 in $only) return 0 ;; esac
+    return 1
+}
+
 # pair NAME SIZE UNIT PARSER COMMAND... -- SERVER-ARGS... -- CLIENT-ARGS...
 # Starts COMMAND as server on one core and as client on another; appends
 # NAME,SIZE,UNIT,VALUE. PARSER is an awk program over the client's output.
@@ -72,6 +89,7 @@ pair()
     local name=$1 size=$2 unit=$3 parser=$4 value
     local -a cmd=() for_server=() for_client=()
     shift 4
+    wanted "$name" || return 0
     while [ "$1" != -- ]; do cmd+=("$1"); shift; done
     shift
     while [ "$1" != -- ]; do for_server+=("$1"); shift; done
@@ -129,6 +147,108 @@ verbs()
     cmd=("$tool" -c SRD -x 0 -d "$dev" -p @PORT@ -s "$size" -n "$n" -F)
 }
 
+# uct NAME SIZE UNIT PARSER COUNT TEST LAYOUT [OPTIONS...]
+uct()
+{
+    local name=$1 size=$2 unit=$3 parser=$4 count=$5 test=$6 layout=$7
+    shift 7
+    pair "$name" "$size" "$unit" "$parser" ucx_perftest -t "$test" \
+         -D "$layout" -x srd -d "$dev:1" -s "$size" -n "$count" \
+         -w $((count / 10)) -p @PORT@ -f "$@" -- -- 127.0.0.1
+}
+
+# ucp NAME SIZE UNIT PARSER COUNT TEST [OPTIONS...]
+ucp()
+{
+    local name=$1 size=$2 unit=$3 parser=$4 count=$5 test=$6
+    shift 6
+    pair "$name" "$size" "$unit" "$parser" ucx_perftest -t "$test" -s "$size" \
+         -n "$count" -w $((count / 10)) -p @PORT@ -f "$@" -- -- 127.0.0.1
+}
+
+# Programs of test/apps that print "SIZE FIGURE..." lines, if they are built
+launch=(-np 2 --mca pml ucx --mca btl self --mca opal_common_ucx_tls any
+        --mca opal_common_ucx_devices any
+        --mca opal_common_ucx_opal_mem_hooks 0)
+if [ "$cpus" -gt 1 ]; then
+    launch+=(--bind-to core)
+else
+    launch+=(--oversubscribe)
+fi
+[ "$(id -u)" != 0 ] || launch+=(--allow-run-as-root)
+
+# job LAUNCHER PROGRAM: leaves its output in $tmp/job; fails if it is not there
+job()
+{
+    local program=$build/test/apps/$2
+
+    if ! command -v "$1" > /dev/null || [ ! -x "$program" ]; then
+        return 1
+    fi
+    timeout 120 "$1" "${launch[@]}" "$efarun" --soft --quiet "$program" \
+        $((8000 / scale)) > "$tmp/job" 2>&1 < /dev/null || {
+        echo "bench.sh: failed: $1 $2" >&2
+        tail -n 20 "$tmp/job" >&2
+        exit 1
+    }
+}
+
+# column NAME SIZE UNIT NUMBER: of the line of that size in the last job
+column()
+{
+    wanted "$1" || return 0
+    awk -v name="$1" -v size="$2" -v unit="$3" -v n="$4" '
+        $1 == size && $n ~ /^[0-9.]+$/ {
+            printf "%s,%s,%s,%s\n", name, size, unit, $n
+            exit
+        }' "$tmp/job" >> "$tmp/results.csv"
+}
+
+# One-sided, and what goes by rendezvous. What cannot be asked of this rdma-core
+# (RDMA write before 48) is left out.
+one_sided()
+{
+    local n=$((20000 / scale)) m=$((2000 / scale)) s
+
+    verbs ib_read_lat 8 "$n"
+    pair verbs_read_lat 8 us "$lat_parser" "${cmd[@]}" -- -- 127.0.0.1
+    uct uct_get_lat 8 us "$ucx_lat" "$n" get bcopy -O 1
+    for s in 1048576 4194304; do
+        verbs ib_read_bw "$s" "$m"
+        pair verbs_read_bw "$s" MB/s "$bw_parser" "${cmd[@]}" -- -- 127.0.0.1
+        uct uct_get_zcopy_bw "$s" MB/s "$ucx_bw" "$m" get zcopy
+        ucp ucp_tag_bw "$s" MB/s "$ucx_bw" "$m" tag_bw
+    done
+    if [ "$writes" = y ]; then
+        verbs ib_write_bw 1048576 "$m"
+        pair verbs_write_bw 1048576 MB/s "$bw_parser" "${cmd[@]}" \
+             -- -- 127.0.0.1
+        uct uct_put_short_lat 8 us "$ucx_lat" "$n" put_lat short
+        uct uct_put_zcopy_bw 1048576 MB/s "$ucx_bw" "$m" put_bw zcopy
+    fi
+    ucp ucp_get_lat 8 us "$ucx_lat" "$n" ucp_get -O 1
+    ucp ucp_put_lat 8 us "$ucx_lat" "$n" ucp_put_lat
+
+    if { wanted shmem_put_lat || wanted shmem_put_bw || wanted shmem_get_bw; } &&
+           job oshrun shmem_pingpong.oshmem; then
+        column shmem_put_lat 8 us 2
+        column shmem_put_bw 1048576 MB/s 3
+        column shmem_get_bw 1048576 MB/s 4
+    fi
+    if { wanted mpi_lat || wanted mpi_bw; } &&
+           job mpirun.openmpi mpi_pingpong.openmpi; then
+        column mpi_lat 8 us 2
+        column mpi_bw 1048576 MB/s 3
+    fi
+}
+
+writes=n
+if "$efarun" --soft --quiet ucx_info -d 2> /dev/null |
+       sed -n '/Transport: srd/,/Transport:/p' | grep -q put_zcopy &&
+       command -v ib_write_bw > /dev/null; then
+    writes=y
+fi
+
 round()
 {
     local n=$((20000 / scale)) b=$((200000 / scale)) s
@@ -137,33 +257,25 @@ round()
     for s in 8 1024 8000; do
         verbs ib_send_lat "$s" "$n"
         pair verbs_lat "$s" us "$lat_parser" "${cmd[@]}" -- -- 127.0.0.1
-        pair ucp_tag_lat "$s" us "$ucx_lat" ucx_perftest -t tag_lat -s "$s" \
-             -n "$n" -w 2000 -p @PORT@ -f -- -- 127.0.0.1
+        ucp ucp_tag_lat "$s" us "$ucx_lat" "$n" tag_lat
         pair libfabric_lat "$s" us "$fi_lat" fi_pingpong -p efa -e rdm \
              -I "$n" -S "$s" -- -B @PORT@ -- -P @PORT@ 127.0.0.1
     done
-    pair uct_am_short_lat 8 us "$ucx_lat" ucx_perftest -t am_lat -D short \
-         -x srd -d "$dev:1" -s 8 -n "$n" -w 2000 -p @PORT@ -f -- -- 127.0.0.1
-    pair uct_am_bcopy_lat 1024 us "$ucx_lat" ucx_perftest -t am_lat -D bcopy \
-         -x srd -d "$dev:1" -s 1024 -n "$n" -w 2000 -p @PORT@ -f -- -- 127.0.0.1
-    pair ucp_tag_lat 65536 us "$ucx_lat" ucx_perftest -t tag_lat -s 65536 \
-         -n $((n / 10)) -w 200 -p @PORT@ -f -- -- 127.0.0.1
+    uct uct_am_short_lat 8 us "$ucx_lat" "$n" am_lat short
+    uct uct_am_bcopy_lat 1024 us "$ucx_lat" "$n" am_lat bcopy
+    ucp ucp_tag_lat 65536 us "$ucx_lat" $((n / 10)) tag_lat
     pair libfabric_lat 65536 us "$fi_lat" fi_pingpong -p efa -e rdm \
          -I $((n / 10)) -S 65536 -- -B @PORT@ -- -P @PORT@ 127.0.0.1
 
     verbs ib_send_bw 64 "$b"
     pair verbs_rate 64 Mmsg/s "$rate_parser" "${cmd[@]}" -- -- 127.0.0.1
-    pair uct_am_short_rate 8 Mmsg/s "$ucx_rate" ucx_perftest -t am_bw \
-         -D short -x srd -d "$dev:1" -s 8 -n "$b" -w 2000 -p @PORT@ -f \
-         -- -- 127.0.0.1
-    pair ucp_tag_rate 8 Mmsg/s "$ucx_rate" ucx_perftest -t tag_bw -s 8 \
-         -n "$b" -w 2000 -p @PORT@ -f -- -- 127.0.0.1
+    uct uct_am_short_rate 8 Mmsg/s "$ucx_rate" "$b" am_bw short
+    ucp ucp_tag_rate 8 Mmsg/s "$ucx_rate" "$b" tag_bw
     verbs ib_send_bw 8000 "$b"
     pair verbs_bw 8000 MB/s "$bw_parser" "${cmd[@]}" -- -- 127.0.0.1
-    pair uct_am_zcopy_bw 8000 MB/s "$ucx_bw" ucx_perftest -t am_bw -D zcopy \
-         -x srd -d "$dev:1" -s 8000 -n "$b" -w 2000 -p @PORT@ -f -- -- 127.0.0.1
-    pair ucp_tag_bw 1048576 MB/s "$ucx_bw" ucx_perftest -t tag_bw \
-         -s 1048576 -n $((2000 / scale)) -w 50 -p @PORT@ -f -- -- 127.0.0.1
+    uct uct_am_zcopy_bw 8000 MB/s "$ucx_bw" "$b" am_bw zcopy
+
+    one_sided
 }
 
 # instructions NAME LAYOUT SIZE: of one message sent and received in one
@@ -271,6 +383,16 @@ END {
         ratio("uct_am_short_rate,8", "verbs_rate,64"), ">=", 1.3)
     bar("UCT am_zcopy bandwidth / raw verbs, 8000 B",
         ratio("uct_am_zcopy_bw,8000", "verbs_bw,8000"), ">=", 0.9)
+    bar("UCT get latency / raw RDMA read, 8 B",
+        ratio("uct_get_lat,8", "verbs_read_lat,8"), "<=", 1.15)
+    bar("UCT get_zcopy bandwidth / raw RDMA read, 1 MB",
+        ratio("uct_get_zcopy_bw,1048576", "verbs_read_bw,1048576"), ">=", 0.95)
+    bar("UCP tag bandwidth / raw RDMA read, 1 MB",
+        ratio("ucp_tag_bw,1048576", "verbs_read_bw,1048576"), ">=", 0.9)
+    bar("UCP tag bandwidth / raw RDMA read, 4 MB",
+        ratio("ucp_tag_bw,4194304", "verbs_read_bw,4194304"), ">=", 0.9)
+    bar("UCT put_zcopy bandwidth / raw RDMA write, 1 MB",
+        ratio("uct_put_zcopy_bw,1048576", "verbs_write_bw,1048576"), ">=", 0.95)
     efa = median("am_short:libefa-rdmav34,8")
     if (efa < 0) efa = median("am_short:libefa,8")
     if (efa > 0)

@@ -4,8 +4,9 @@
  *
  *   shmem_pingpong [ROUNDS]     of the smallest size (default 20000)
  *
- * Prints a line for each size, "BYTES us MB/s MB/s": half round trip, bandwidth
- * of puts, of gets; at the end "payload N": bytes that both PEs have moved.
+ * Prints a line for each size, "BYTES us MB/s MB/s": half round trip (the
+ * median), bandwidth of puts, of gets; at the end "payload N": bytes that both
+ * PEs have moved.
  */
 #include "shmem_check.h"
 
@@ -23,10 +24,17 @@ static double now_us(void)
     return t.tv_sec * 1e6 + t.tv_nsec / 1e3;
 }
 
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double*)a, y = *(const double*)b;
+
+    return (x > y) - (x < y);
+}
+
 int main(int argc, char **argv)
 {
     unsigned rounds = (argc > 1) ? (unsigned)atoi(argv[1]) : 20000;
-    double latency, put_bw, get_bw, start;
+    double *times, put_bw, get_bw, start;
     uint8_t *target, *source;
     volatile long *flag;
     unsigned i, count;
@@ -41,6 +49,7 @@ int main(int argc, char **argv)
     other  = !check_rank;
     target = symmetric_get(LARGEST * (size_t)WINDOW);
     source = symmetric_get(LARGEST);
+    times  = private_get(sizeof(*times) * (rounds + 50));
     for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); ++s) {
         size  = sizes[s];
         count = rounds / (1 + (unsigned)(size / 4096));
@@ -51,8 +60,8 @@ int main(int argc, char **argv)
         fill(source, size, check_rank, s);
         *flag = -1;
         shmem_barrier_all();
-        start = now_us();
         for (i = 0; i < count; ++i) {
+            start = now_us();
             if (check_rank == 0) {
                 if (size > sizeof(*flag)) {
                     shmem_putmem(target, source, size - sizeof(*flag), other);
@@ -61,6 +70,7 @@ int main(int argc, char **argv)
                 shmem_long_p((long*)flag, i, other);
             }
             shmem_long_wait_until(flag, SHMEM_CMP_EQ, i);
+            times[i] = (now_us() - start) / 2;
             if (check_rank == 1) {
                 if (size > sizeof(*flag)) {
                     shmem_putmem(target, source, size - sizeof(*flag), other);
@@ -73,7 +83,7 @@ int main(int argc, char **argv)
             }
             check_bytes += size;
         }
-        latency = (now_us() - start) / count / 2;
+        qsort(times, count, sizeof(*times), compare);
 
         shmem_barrier_all();
         put_bw = get_bw = 0;
@@ -113,10 +123,11 @@ int main(int argc, char **argv)
             for (i = 0; i < WINDOW; ++i) {
                 verify("get", target + i * size, size, other, s);
             }
-            printf("%zu %.2f %.1f %.1f\n", size, latency, put_bw, get_bw);
+            printf("%zu %.2f %.1f %.1f\n", size, times[count / 2], put_bw, get_bw);
         }
         shmem_barrier_all();
     }
+    free(times);
     shmem_free(source);
     shmem_free(target);
     return check_end();
