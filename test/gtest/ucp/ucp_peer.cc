@@ -10,6 +10,7 @@
  *   am ID                            -> ok    (count and check AMs: stream ID)
  *   got                              -> ok COUNT ERRORS (of those AMs)
  *   freeze                           -> ok    (no progress until next line)
+ *   role NAME ARGUMENTS              -> ok TEXT
  *   quit
  */
 #include "ucp_test.h"
@@ -94,6 +95,11 @@ public:
         } else if (verb == "freeze") {
             m_frozen = true;
             return "";
+        } else if (verb == "role") {
+            std::string name, arguments;
+            in >> name >> std::ws;
+            std::getline(in, arguments);
+            return role_run(name, arguments);
         } else if (verb == "quit") {
             m_side.reset();
             return "";
@@ -185,6 +191,23 @@ private:
     unsigned                  m_am_id  = 0;
     uint64_t                  m_am_count = 0, m_am_errors = 0;
 };
+
+static std::map<std::string, role_t> &roles()
+{
+    static std::map<std::string, role_t> all;
+    return all;
+}
+
+bool role_register(const char *name, role_t role)
+{
+    roles()[name] = role;
+    return true;
+}
+
+std::string role_run(const std::string &name, const std::string &arguments)
+{
+    return roles().at(name)(arguments);
+}
 
 int peer_main(int fd)
 {
