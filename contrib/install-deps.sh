@@ -19,6 +19,8 @@ demo=(openmpi-bin libopenmpi-dev ibverbs-utils)
 check=(g++ clang libgtest-dev valgrind
        perftest libfabric-bin mpich libmpich-dev
        python3-pyverbs                 # rdma-core's own tests of EFA
+       # programs for public.sh, 1.3 MB
+       libcoarrays-openmpi-dev hpcc netpipe-openmpi netpipe-mpich2
        gdb procps)
 
 what=check
