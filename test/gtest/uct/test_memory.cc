@@ -140,7 +140,8 @@ TEST_F(dmabuf_test, am_zcopy)
         ++count;
         return UCS_OK;
     });
-    for (size_t len : {(size_t)200, (size_t)4000, a.attr().cap.am.max_zcopy}) {
+    for (size_t len : {(size_t)1, (size_t)32, (size_t)200, (size_t)4000,
+                       a.attr().cap.am.max_zcopy}) {
         unsigned before = count;
         put(100, message(len, len));
         EXPECT_EQ(UCS_OK, complete([&](uct_completion_t *comp) {

@@ -222,8 +222,9 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
         return (err == ENOMEM) ? UCS_ERR_NO_MEMORY : UCS_ERR_IO_ERROR;
     }
 
-    mem->lkey   = mem->mr->lkey;
-    mem->access = (uint16_t)access;
+    mem->lkey      = mem->mr->lkey;
+    mem->access    = (uint16_t)access;
+    mem->is_dmabuf = (params->dmabuf_fd != UCT_DMABUF_FD_INVALID);
     ucs_trace("%s: registered %p..%p access 0x%x lkey 0x%x rkey 0x%x%s",
               ibv_get_device_name(md->ctx->device), address,
               UCS_PTR_BYTE_OFFSET(address, length), access, mem->mr->lkey,

@@ -31,12 +31,18 @@ typedef struct {
     uint32_t      lkey;                /* mr's, beside the pointer for speed */
     uint16_t      access;              /* IBV_ACCESS_ that it was made with */
     uint8_t       is_cached;
+    uint8_t       is_dmabuf;           /* may be memory that no CPU reads   */
 } uct_efa_mem_t;
 
 /* The key for a local SGE of memory registered with this MD. */
 static inline uint32_t uct_efa_memh_lkey(uct_mem_h memh)
 {
     return ((const uct_efa_mem_t*)memh)->lkey;
+}
+
+static inline int uct_efa_memh_is_dmabuf(uct_mem_h memh)
+{
+    return ((const uct_efa_mem_t*)memh)->is_dmabuf;
 }
 
 /* IBV_ACCESS_ for UCT_MD_MEM_ACCESS_ flags on this device. */

@@ -54,7 +54,8 @@ ucs_status_t uct_srd_ep_am_short(uct_ep_h tl_ep, uint8_t id, uint64_t header,
         memcpy(slot->data + sizeof(header), payload, length);
     }
 
-    return uct_srd_tx_post_fast(iface, ep->peer, slot, id, slot->sge, 1, total);
+    return uct_srd_tx_post_fast(iface, ep->peer, slot, id, slot->sge, 1, total,
+                                1);
 }
 
 ucs_status_t uct_srd_ep_am_short_iov(uct_ep_h tl_ep, uint8_t id,
@@ -86,7 +87,7 @@ ucs_status_t uct_srd_ep_am_short_iov(uct_ep_h tl_ep, uint8_t id,
     UCT_TL_EP_STAT_OP(&ep->super, AM, SHORT, total);
     if (ucs_likely(open)) {
         return uct_srd_tx_post_fast(iface, ep->peer, slot, id, slot->sge, 1,
-                                    total);
+                                    total, 1);
     }
 
     return uct_srd_tx_send(iface, ep->peer, slot, id, total);
@@ -115,8 +116,7 @@ ssize_t uct_srd_ep_am_bcopy(uct_ep_h tl_ep, uint8_t id, uct_pack_callback_t pack
     /* All resources before the callback: it must not be called in vain. */
     buf = uct_srd_buf_get(iface);
     if (ucs_unlikely(buf == NULL)) {
-        UCT_SRD_COUNT(iface, no_resource);
-        return UCS_ERR_NO_RESOURCE;
+        return uct_srd_buf_none(iface);
     }
 
     length = pack(buf->data, arg);
@@ -137,7 +137,7 @@ ssize_t uct_srd_ep_am_bcopy(uct_ep_h tl_ep, uint8_t id, uct_pack_callback_t pack
     UCT_TL_EP_STAT_OP(&ep->super, AM, BCOPY, length);
     if (ucs_likely(open)) {
         status = uct_srd_tx_post_fast(iface, ep->peer, slot, id, &slot->sge[2], 1,
-                                      length);
+                                      length, 1);
     } else {
         status = uct_srd_tx_send(iface, ep->peer, slot, id, length);
     }
@@ -186,6 +186,9 @@ ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
     }
 
     slot->flags = UCT_SRD_SLOT_ZCOPY;
+    if (ucs_unlikely((payload > 0) && uct_efa_memh_is_dmabuf(iov[0].memh))) {
+        slot->flags |= UCT_SRD_SLOT_DEVICE;
+    }
     slot->comp  = comp;
     slot->ep    = ep;
     ++ep->zcopy;
@@ -194,7 +197,7 @@ ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
         status = uct_srd_tx_post_fast(iface, ep->peer, slot, id,
                                       &slot->sge[header_length == 0],
                                       (header_length != 0) + (payload != 0),
-                                      total);
+                                      total, 0);
     } else {
         status = uct_srd_tx_send(iface, ep->peer, slot, id, total);
     }

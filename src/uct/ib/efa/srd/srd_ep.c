@@ -123,10 +123,10 @@ static void uct_srd_ep_detach(uct_srd_iface_t *iface, uct_srd_ep_t *ep)
             }
         } else if ((slot->flags & UCT_SRD_SLOT_ZCOPY) && (slot->ep == ep) &&
                    (uct_srd_tx_detach(iface, slot) != UCS_OK)) {
-            uct_srd_peer_fail_log(ep->peer, UCS_ERR_NO_MEMORY,
-                                  "no memory to keep a message of a closed "
-                                  "endpoint", "flush endpoints before you "
-                                  "close them");
+            uct_srd_peer_fail_log(ep->peer, UCS_ERR_CANCELED,
+                                  "no copy can be made of a message of a "
+                                  "closed endpoint: no memory, or a GPU's",
+                                  "flush endpoints before you close them");
             /* uct_srd_slot_release() must not meet the endpoint any more */
             slot->flags &= ~UCT_SRD_SLOT_ZCOPY;
             --ep->zcopy;

@@ -50,7 +50,8 @@ enum {
     UCT_SRD_SLOT_QUEUED = UCS_BIT(5), /* in a queue of the peer, not posted  */
     UCT_SRD_SLOT_SILENT = UCS_BIT(6), /* the send call failed: no completion */
     UCT_SRD_SLOT_RMA    = UCS_BIT(7), /* rma, sge[1]; ZCOPY: comp, ep, too   */
-    UCT_SRD_SLOT_READ   = UCS_BIT(8)  /* of RMA: a get                       */
+    UCT_SRD_SLOT_READ   = UCS_BIT(8), /* of RMA: a get                       */
+    UCT_SRD_SLOT_DEVICE = UCS_BIT(9)  /* of ZCOPY: memory that no CPU reads  */
 };
 
 /* Part of a work request that depends on the peer alone; as in ibv_send_wr */
@@ -230,6 +231,7 @@ struct uct_srd_iface {
         uct_srd_ep_t        *pending_ep;/* whose pending request is running  */
         struct ibv_send_wr  wr;       /* prepared, for the fast path         */
         uct_srd_buf_t       *bufs;    /* free bcopy buffers                  */
+        unsigned            num_bufs; /* taken from the pool so far          */
         ucs_arbiter_t       arbiter;
         uct_srd_slot_t      *ctl_free[UCT_SRD_CTL_SLOTS];
         struct ibv_send_wr  wrs[UCT_SRD_POST_BATCH];

@@ -118,8 +118,7 @@ ssize_t uct_srd_ep_put_bcopy(uct_ep_h tl_ep, uct_pack_callback_t pack,
 
     buf = uct_srd_buf_get(iface);
     if (ucs_unlikely(buf == NULL)) {
-        UCT_SRD_COUNT(iface, no_resource);
-        return UCS_ERR_NO_RESOURCE;
+        return uct_srd_buf_none(iface);
     }
 
     length = pack(buf->data, arg);
@@ -161,8 +160,7 @@ ucs_status_t uct_srd_ep_get_bcopy(uct_ep_h tl_ep, uct_unpack_callback_t unpack,
 
     buf = uct_srd_buf_get(iface);
     if (ucs_unlikely(buf == NULL)) {
-        UCT_SRD_COUNT(iface, no_resource);
-        return UCS_ERR_NO_RESOURCE;
+        return uct_srd_buf_none(iface);
     }
 
     /* ZCOPY: unpack writes to the user's memory, so a cancelling flush must

@@ -134,18 +134,37 @@ uct_srd_buf_t *uct_srd_buf_get_slow(uct_srd_iface_t *iface)
     uct_srd_buf_t *buf = ucs_mpool_get(&iface->tx.buf_mp);
 
     if (buf == NULL) {
-        iface->tx.bufs_short = 1;
+        iface->tx.bufs_short = (iface->tx.num_bufs > 0);
         UCT_TL_IFACE_STAT_TX_NO_DESC(&iface->super);
+    } else {
+        ++iface->tx.num_bufs; /* it stays in tx.bufs when it is free again */
     }
 
     return buf;
 }
 
+ucs_status_t uct_srd_buf_none(uct_srd_iface_t *iface)
+{
+    UCT_SRD_COUNT(iface, no_resource);
+    if (iface->tx.num_bufs > 0) {
+        return UCS_ERR_NO_RESOURCE;
+    }
+
+    ucs_error("srd: no memory for send buffers: raise `ulimit -l`, or lower "
+              "UCX_SRD_TX_BUFS_GROW; see the error above");
+    return UCS_ERR_NO_MEMORY;
+}
+
 ucs_status_t uct_srd_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
     uct_srd_ep_t *ep   = slot->ep;
-    uct_srd_buf_t *buf = uct_srd_buf_get(iface);
+    uct_srd_buf_t *buf;
 
+    if (slot->flags & UCT_SRD_SLOT_DEVICE) {
+        return UCS_ERR_UNSUPPORTED;
+    }
+
+    buf = uct_srd_buf_get(iface);
     if (buf == NULL) {
         return UCS_ERR_NO_MEMORY;
     }

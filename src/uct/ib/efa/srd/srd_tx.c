@@ -144,7 +144,10 @@ ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
     wr->sg_list    = sge;
     wr->num_sge    = num_sge;
     wr->imm_data   = htobe32(imm);
-    wr->send_flags = (total <= iface->tx.max_inline) ? IBV_SEND_INLINE : 0;
+    /* The user's memory may be a GPU's, which libefa cannot copy */
+    wr->send_flags = ((total <= iface->tx.max_inline) &&
+                      !(slot->flags & UCT_SRD_SLOT_ZCOPY)) ?
+                             IBV_SEND_INLINE : 0;
     wr->next       = NULL;
     slot->flags   &= ~UCT_SRD_SLOT_QUEUED;
 

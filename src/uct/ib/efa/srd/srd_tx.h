@@ -75,7 +75,8 @@ void uct_srd_tx_purge(uct_srd_peer_t *peer, ucs_queue_head_t *queue,
 /* Posts a queue's slots; stops at the first that is refused. */
 void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue);
 
-/* Replaces the user's memory by a copy, so that the slot outlives it. */
+/* Replaces the user's memory by a copy, so that the slot outlives it.
+ * UCS_ERR_NO_MEMORY; UCS_ERR_UNSUPPORTED: no CPU can read it. */
 ucs_status_t uct_srd_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
 
 /* Starts the pause before what has failed is sent again, unless it runs. */
@@ -84,6 +85,10 @@ void uct_srd_tx_timer(uct_srd_timer_t *timer);
 
 /* A bcopy buffer, NULL: none (tx.bufs_short is set) */
 uct_srd_buf_t *uct_srd_buf_get_slow(uct_srd_iface_t *iface);
+
+/* What a send returns then: UCS_ERR_NO_RESOURCE; UCS_ERR_NO_MEMORY if there
+ * never was one, so that none will come back. */
+ucs_status_t uct_srd_buf_none(uct_srd_iface_t *iface);
 
 static UCS_F_ALWAYS_INLINE uct_srd_buf_t *
 uct_srd_buf_get(uct_srd_iface_t *iface)
@@ -107,11 +112,13 @@ uct_srd_buf_put(uct_srd_iface_t *iface, uct_srd_buf_t *buf)
 }
 
 /* Fast path after uct_srd_tx_is_open(): slot's sge are filled, total is their
- * sum. Consumes a PSN and a credit. */
+ * sum. Consumes a PSN and a credit. may_inline: our own memory. The user's may
+ * be a GPU's, which libefa cannot copy. */
 static UCS_F_ALWAYS_INLINE ucs_status_t
 uct_srd_tx_post_fast(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                      uct_srd_slot_t *slot, unsigned am_id,
-                     struct ibv_sge *sge, unsigned num_sge, size_t total)
+                     struct ibv_sge *sge, unsigned num_sge, size_t total,
+                     int may_inline)
 {
     struct ibv_send_wr *wr = &iface->tx.wr;
     struct ibv_send_wr *bad;
@@ -125,7 +132,8 @@ uct_srd_tx_post_fast(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     wr->sg_list    = sge;
     wr->num_sge    = num_sge;
     wr->imm_data   = htobe32(imm | peer->tx.imm_base);
-    wr->send_flags = (total <= iface->tx.max_inline) ? IBV_SEND_INLINE : 0;
+    wr->send_flags = (may_inline && (total <= iface->tx.max_inline)) ?
+                     IBV_SEND_INLINE : 0;
     memcpy(&wr->wr.ud, &peer->tx.dest, sizeof(wr->wr.ud));
 
     ret = ibv_post_send(iface->qp, wr, &bad);
