@@ -85,11 +85,13 @@ uint64_t uct_efa_compat_reg_flags(uint64_t flags)
                                    UCT_MD_MEM_ACCESS_REMOTE_ATOMIC);
     }
 
-    if (flags & UCT_MD_MEM_ACCESS_ALL) {
-        return flags | UCT_MD_MEM_ACCESS_RMA;
-    }
+    return flags | UCT_MD_MEM_ACCESS_RMA;
+#else
+    /* Where it says nothing it may want anything: the first generation of its
+     * protocols packs keys of such memory for rendezvous. */
+    return (flags & UCT_MD_MEM_ACCESS_ALL) ? flags :
+           flags | UCT_MD_MEM_ACCESS_RMA;
 #endif
-    return flags;
 }
 
 #if UCT_EFA_UCX(1, 14)

@@ -201,7 +201,7 @@ extern uct_md_ops_t uct_efa_md_ops;
  * for one purpose and uses it for another without looking at its access, so a
  * handle for anything must be one for all. An interface's own buffers (LOCK;
  * UCP of these versions does not set it) stay for messages, also before 1.15,
- * when everything was asked for them.
+ * when everything was asked for them. Flags that name no access ask for all.
  */
 uint64_t uct_efa_compat_reg_flags(uint64_t flags);
 
