@@ -70,10 +70,13 @@ cleanup()
     fi
 }
 trap cleanup EXIT
-trap 'exit 130' INT TERM
+inside_pid=
+# unshare waits for what it started whatever signal comes; killed, it takes all
+trap '[ -z "$inside_pid" ] || kill -KILL "$inside_pid"; wait; exit 130' INT TERM
 
 echo "check-root.sh: Debian $suite in $root"
-debootstrap --variant=minbase --include=ca-certificates "$suite" \
+unshare --mount \
+    debootstrap --variant=minbase --include=ca-certificates "$suite" \
     "$root/debian" "$mirror" > "$root/debootstrap.log" 2>&1 || {
     tail -n 10 "$root/debootstrap.log" >&2
     die "debootstrap failed"
@@ -119,5 +122,7 @@ env -i HOME=/root LANG=C.UTF-8 TERM="${TERM:-dumb}" \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     ${proxies[@]+"${proxies[@]}"} \
     unshare --mount --pid --fork --kill-child sh -c "$inside" check-root \
-    "$root/debian" /root/ucx-efa/contrib/check.sh "$@" || status=$?
+    "$root/debian" /root/ucx-efa/contrib/check.sh "$@" &
+inside_pid=$!
+wait $inside_pid || status=$?
 exit $status
