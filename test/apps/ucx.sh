@@ -71,6 +71,15 @@ done
 need ucx_perftest ucx-utils
 export UCX_TLS=srd,self
 
+perftest=("${efarun[@]}" ucx_perftest)
+# One that was built with MPI (Debian 13) takes each process for an MPI job of
+# one, unless it is started from a terminal
+if ldd "$(command -v ucx_perftest)" | grep -q libmpi; then
+    # shellcheck disable=SC2016 # its own arguments
+    perftest=(bash -c 'exec script -qec "$(printf "%q " "$@")" /dev/null' bash
+              "${perftest[@]}")
+fi
+
 # perf COUNT OPTIONS...: between two processes; both must end well, and srd must
 # have carried at least COUNT messages each way that has been counted
 perf()
@@ -81,7 +90,7 @@ perf()
     name="ucx_perftest $*"
     counters_reset
     port=$(free_port)
-    "${efarun[@]}" ucx_perftest -f -n "$count" -w 10 "$@" -p "$port" \
+    "${perftest[@]}" -f -n "$count" -w 10 "$@" -p "$port" \
         > "$TMPDIR/server" 2>&1 < /dev/null &
     server=$!
     if ! wait_port "$port" $server; then
@@ -89,7 +98,7 @@ perf()
         not_ok "$name" "no server: $(tail -n 1 "$TMPDIR/server")"
         return
     fi
-    "${efarun[@]}" ucx_perftest -f -n "$count" -w 10 "$@" -p "$port" 127.0.0.1 \
+    "${perftest[@]}" -f -n "$count" -w 10 "$@" -p "$port" 127.0.0.1 \
         > "$TMPDIR/client" 2>&1 < /dev/null || status=$?
     # without a client the server would wait for ever
     [ $status = 0 ] || kill $server 2> /dev/null
