@@ -81,7 +81,7 @@ if ldd "$(command -v ucx_perftest)" | grep -q libmpi; then
 fi
 
 # perf COUNT OPTIONS...: between two processes; both must end well, and srd must
-# have carried at least COUNT messages each way that has been counted
+# have carried at least COUNT messages, RDMA reads or writes
 perf()
 {
     local count=$1 port status=0 server sent name
@@ -103,7 +103,8 @@ perf()
     # without a client the server would wait for ever
     [ $status = 0 ] || kill $server 2> /dev/null
     wait $server || status=$?
-    sent=$(counted tx_msgs)
+    sent=$(($(counted tx_msgs) + $(counted rdma_read_ops) +
+            $(counted rdma_write_ops)))
     if [ $status != 0 ]; then
         not_ok "$name" "status $status: $(tail -n 1 "$TMPDIR/client")"
     elif ! grep -qE "^ *$count +[0-9]" "$TMPDIR/client"; then
@@ -112,7 +113,7 @@ perf()
         not_ok "$name" "$(grep -hE 'ERROR|WARN' "$TMPDIR/client" \
             "$TMPDIR/server" | head -n 1)"
     elif [ "$sent" -lt "$count" ]; then
-        not_ok "$name" "srd carried only $sent messages"
+        not_ok "$name" "srd carried only $sent messages and operations"
     else
         ok "$name"
     fi
@@ -155,7 +156,24 @@ for test in tag_lat tag_bw; do
 done
 perf "$few" -t stream_bw -s 8000 -r recv_data
 perf "$few" -t tag_lat -s 8000 -T 2 -M multi
-# over active messages, until srd has one-sided operations
+# reads, on every device with RDMA read; writes where rdma-core can ask for them
+# shellcheck disable=SC2086 # options
+{
+    for size in 1 8 8928; do
+        perf "$few" $uct -t get -D bcopy -s $size
+    done
+    for size in 1 8928 8929 1000000; do
+        perf "$few" $uct -t get -D zcopy -s $size
+    done
+    if grep -q 'put_zcopy' "$TMPDIR/srd"; then
+        for test in put_lat put_bw; do
+            perf "$few" $uct -t $test -D short -s 8
+            perf "$few" $uct -t $test -D bcopy -s 8928
+            perf "$few" $uct -t $test -D zcopy -s 100000
+        done
+    fi
+}
+# one-sided of UCP: where srd cannot write, over active messages
 for test in ucp_put_lat ucp_put_bw ucp_get ucp_add ucp_fadd ucp_swap ucp_cswap; do
     perf "$few" -t $test -s 8
 done
