@@ -205,7 +205,7 @@ column()
 }
 
 # One-sided, and what goes by rendezvous. What cannot be asked of this rdma-core
-# (RDMA write before 48) is left out.
+# (RDMA write before 46) is left out.
 one_sided()
 {
     local n=$((20000 / scale)) m=$((2000 / scale)) s
