@@ -18,7 +18,7 @@ build=(autoconf automake libtool make gcc libc6-dev
 demo=(openmpi-bin libopenmpi-dev ibverbs-utils)
 check=(g++ clang libgtest-dev valgrind
        perftest libfabric-bin mpich libmpich-dev
-       python3-pyverbs iproute2        # rdma-core's own tests of EFA
+       python3-pyverbs                 # rdma-core's own tests of EFA
        # programs for public.sh, 1.3 MB
        libcoarrays-openmpi-dev hpcc netpipe-openmpi netpipe-mpich2
        gdb procps)
