@@ -19,8 +19,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A holder that was merely preempted is back before this, mostly. */
-#define PATIENCE_NS 5000000
+/* Tries before sleeping: longer than most deliveries; then how long at a time,
+ * and tries between two looks at the holder: one that was merely preempted is
+ * back before, mostly. */
+#define SPINS       200
+#define NAP_NS      20000
+#define LOOK_ROUNDS 256
 
 /* Process state T (stopped) or t (traced) of a thread of any process */
 static bool thread_is_stopped(int tid)
@@ -49,34 +53,34 @@ static bool thread_is_stopped(int tid)
            ((state[2] == 'T') || (state[2] == 't'));
 }
 
-/* ETIMEDOUT: the holder is stopped */
+/* EBUSY: the holder is stopped. No pthread_mutex_timedlock(): valgrind refuses
+ * the futex call behind it. */
 static int rq_lock_wait(softefa_qp_t *sender, softefa_shm_qp_t *qp)
 {
-    struct timespec until;
+    static const struct timespec nap = {.tv_nsec = NAP_NS};
+    unsigned round;
     int owner, ret;
 
-    for (;;) {
+    for (round = 1;; ++round) {
         owner = qp->lock.mutex.__data.__owner; /* a thread id */
         if ((owner != 0) && (owner == sender->stopped)) {
-            return ETIMEDOUT; /* known: do not wait each time */
+            return EBUSY; /* known: do not wait each time */
         }
 
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += PATIENCE_NS;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_nsec -= 1000000000;
-            ++until.tv_sec;
+        if (round > SPINS) {
+            nanosleep(&nap, NULL);
         }
 
-        ret = pthread_mutex_timedlock(&qp->lock.mutex, &until);
-        if (ret != ETIMEDOUT) {
+        ret = pthread_mutex_trylock(&qp->lock.mutex);
+        if (ret != EBUSY) {
             return ret;
         }
 
-        if ((owner != 0) && thread_is_stopped(owner) &&
+        if (((round % LOOK_ROUNDS) == 0) && (owner != 0) &&
+            thread_is_stopped(owner) &&
             (owner == qp->lock.mutex.__data.__owner)) {
             sender->stopped = owner;
-            return ETIMEDOUT;
+            return EBUSY;
         }
     }
 }
@@ -88,7 +92,7 @@ bool softefa_rq_lock_send(softefa_qp_t *sender, softefa_shm_qp_t *qp,
 
     if (softefa_unlikely(ret == EBUSY)) {
         ret = rq_lock_wait(sender, qp);
-        if (ret == ETIMEDOUT) {
+        if (ret == EBUSY) {
             return false;
         }
     }

@@ -61,7 +61,7 @@ public:
 
 private:
     static const size_t  RED      = 8192;
-    static const uint8_t RED_BYTE = 0xa5;
+    enum : uint8_t { RED_BYTE = 0xa5 };
 
     static bool is_red_byte(uint8_t byte) { return byte == RED_BYTE; }
 
