@@ -70,7 +70,7 @@ export UCX_TLS=srd,self UCX_WARN_UNUSED_ENV_VARS=n
 export FI_EFA_ENABLE_SHM_TRANSFER=0
 dev=$("$efarun" --soft --quiet ibv_devices | awk '/^ *[a-z]+/ && !/device|---/ \
       { print $1; exit }')
-port=$((20000 + $$ % 20000))
+port=$((20000 + $$ % 10000))    # below those that the kernel gives out
 cpus=$(nproc)
 
 # wanted NAME: by --only
