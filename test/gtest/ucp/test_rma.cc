@@ -5,6 +5,7 @@
  */
 #include "ucp_test.h"
 
+#include "common/counters.h"
 
 #include <tuple>
 
@@ -210,6 +211,7 @@ TEST_P(ucp_rma, fence)
     ucp_rkey_h rkey         = target.rkey(m_ab);
     volatile uint64_t *flag = (volatile uint64_t*)target.data();
     uint8_t *place          = target.data() + 64;
+    unsigned major, minor, release;
 
     /* Some versions of UCP wait within the call: then the target has to be
      * known already, for it makes no progress meanwhile. */
@@ -217,6 +219,14 @@ TEST_P(ucp_rma, fence)
     EXPECT_EQ(UCS_OK, finish(put((const void*)place, 8, target.addr() + 64,
                                  rkey)));
     flush(m_ab);
+    ucp_get_version(&major, &minor, &release);
+    if ((harness::counter("rdma_write_ops") == 0) && (minor >= 17)) {
+        ucp_rkey_destroy(rkey);
+        GTEST_SKIP() << "this UCX waits within ucp_worker_fence() for puts "
+                        "that the target, in this thread, would have to "
+                        "answer";
+    }
+
     for (uint64_t seq = 1; seq <= scaled(1000); ++seq) {
         bytes data = message(4, seq, 1 + mix64(seq) % 12000);
         std::vector<ucs_status_ptr_t> requests;
