@@ -96,7 +96,10 @@ static int rdma_notify_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         return SOFTEFA_STATUS_OK;
     }
 
-    softefa_rq_lock(dest->qp, dest->dev);
+    if (!softefa_rq_lock_send(qp, dest->qp, dest->dev)) {
+        return SOFTEFA_STATUS_AGAIN;
+    }
+
     status = rdma_notify(qp, wqe, dest, peek);
     softefa_unlock(&dest->qp->lock);
     return status;

@@ -84,6 +84,51 @@ static inline void verify_byte(const char *what, const void *buffer,
     }
 }
 
+/* ---- messages of all sizes, side by side in one area -------------------- */
+
+#define GAP_BYTE 0xa5          /* between them, where nobody is to write */
+
+/* Where each of them lies. Returns the length of the area. */
+static inline size_t area_lay_out(const size_t *sizes, size_t *places,
+                                  size_t count)
+{
+    size_t i, at = 0;
+
+    for (i = 0; i < count; ++i) {
+        at        += 16 + i % 9;
+        places[i]  = at;
+        at        += sizes[i];
+    }
+    return at + 16;
+}
+
+/* The first `count` of them: `number` and those that follow. */
+static inline void area_fill(uint8_t *area, const size_t *sizes,
+                             const size_t *places, size_t count, unsigned from,
+                             uint64_t number)
+{
+    size_t i;
+
+    memset(area, GAP_BYTE, places[count - 1] + sizes[count - 1] + 16);
+    for (i = 0; i < count; ++i) {
+        fill(area + places[i], sizes[i], from, number + i);
+    }
+}
+
+static inline void area_verify(const char *what, const uint8_t *area,
+                               const size_t *sizes, const size_t *places,
+                               size_t count, unsigned from, uint64_t number)
+{
+    size_t i, end = 0;
+
+    for (i = 0; i < count; ++i) {
+        verify_byte(what, area + end, places[i] - end, GAP_BYTE);
+        verify(what, area + places[i], sizes[i], from, number + i);
+        end = places[i] + sizes[i];
+    }
+    verify_byte(what, area + end, 16, GAP_BYTE);
+}
+
 static inline void expect(int condition, const char *what)
 {
     if (!condition && (check_errors++ < CHECK_MAX_COMPLAINTS)) {

@@ -13,7 +13,6 @@
 #include "mpi_check.h"
 
 #define NUM(_a)  (sizeof(_a) / sizeof((_a)[0]))
-#define GAP_BYTE 0xa5
 
 typedef enum {
     WINDOW_CREATE,
@@ -90,39 +89,15 @@ static const size_t sizes[] = {
 
 static size_t place_of[NUM(sizes)], total;
 
-static void sizes_lay_out(void)
-{
-    size_t i, at = 0;
-
-    for (i = 0; i < NUM(sizes); ++i) {
-        at          += 16 + i % 9;
-        place_of[i]  = at;
-        at          += sizes[i];
-    }
-    total = at + 16;
-}
-
 static void sizes_fill(uint8_t *area, int from, uint64_t number)
 {
-    size_t i;
-
-    memset(area, GAP_BYTE, total);
-    for (i = 0; i < NUM(sizes); ++i) {
-        fill(area + place_of[i], sizes[i], from, number + i);
-    }
+    area_fill(area, sizes, place_of, NUM(sizes), from, number);
 }
 
 static void sizes_verify(const char *what, const uint8_t *area, int from,
                          uint64_t number)
 {
-    size_t i, end = 0;
-
-    for (i = 0; i < NUM(sizes); ++i) {
-        verify_byte(what, area + end, place_of[i] - end, GAP_BYTE);
-        verify(what, area + place_of[i], sizes[i], from, number + i);
-        end = place_of[i] + sizes[i];
-    }
-    verify_byte(what, area + end, 16, GAP_BYTE);
+    area_verify(what, area, sizes, place_of, NUM(sizes), from, number);
 }
 
 /* Put to the right, then get from the right what the right one got. */
@@ -558,7 +533,7 @@ int main(int argc, char **argv)
     check_begin(&argc, &argv);
     right = (check_rank + 1) % check_size;
     left  = (check_rank + check_size - 1) % check_size;
-    sizes_lay_out();
+    total = area_lay_out(sizes, place_of, NUM(sizes));
     for (kind = 0; kind < WINDOW_LAST; ++kind) {
         unsigned long before = check_errors;
 

@@ -15,7 +15,6 @@
 #include "shmem_check.h"
 
 #define NUM(_a)  (sizeof(_a) / sizeof((_a)[0]))
-#define GAP_BYTE 0xa5
 
 static int right, left;
 
@@ -35,39 +34,16 @@ static const size_t sizes[] = {
 
 static size_t place_of[NUM(sizes)], total;
 
-static void sizes_lay_out(void)
-{
-    size_t i, at = 0;
-
-    for (i = 0; i < NUM(sizes); ++i) {
-        at          += 16 + i % 9;
-        place_of[i]  = at;
-        at          += sizes[i];
-    }
-    total = at + 16;
-}
-
+/* Up to and including the last */
 static void sizes_fill(uint8_t *area, size_t last, int from, uint64_t number)
 {
-    size_t i;
-
-    memset(area, GAP_BYTE, place_of[last] + sizes[last] + 16);
-    for (i = 0; i <= last; ++i) {
-        fill(area + place_of[i], sizes[i], from, number + i);
-    }
+    area_fill(area, sizes, place_of, last + 1, from, number);
 }
 
 static void sizes_verify(const char *what, const uint8_t *area, size_t last,
                          int from, uint64_t number)
 {
-    size_t i, end = 0;
-
-    for (i = 0; i <= last; ++i) {
-        verify_byte(what, area + end, place_of[i] - end, GAP_BYTE);
-        verify(what, area + place_of[i], sizes[i], from, number + i);
-        end = place_of[i] + sizes[i];
-    }
-    verify_byte(what, area + end, 16, GAP_BYTE);
+    area_verify(what, area, sizes, place_of, last + 1, from, number);
 }
 
 /* `target` and `source` are symmetric and hold sizes[0 .. last], `here` is
@@ -145,7 +121,7 @@ static void sizes_all(void)
     size_t last = 0;
     int distance;
 
-    sizes_lay_out();
+    total = area_lay_out(sizes, place_of, NUM(sizes));
     target = symmetric_get(total);
     source = symmetric_get(total);
     here   = private_get(total);

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sstream>
 #include <stdexcept>
+#include <map>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -298,6 +299,23 @@ void peer_proc::kill9()
     waitpid(m_pid, nullptr, 0);
     close(m_fd);
     m_pid = -1;
+}
+
+static std::map<std::string, role_t> &roles()
+{
+    static std::map<std::string, role_t> all;
+    return all;
+}
+
+bool role_register(const char *name, role_t role)
+{
+    roles()[name] = role;
+    return true;
+}
+
+std::string role_run(const std::string &name, const std::string &arguments)
+{
+    return roles().at(name)(arguments);
 }
 
 } // namespace harness

@@ -77,6 +77,19 @@ void peer_loop(int fd, const obey_func &obey,
  * status of the process. */
 int peer_run(int fd, const std::function<void()> &body);
 
+/* A function that runs in another process: command "role NAME ARGUMENTS" of a
+ * peer. role_run() throws std::out_of_range for a name that nobody has. */
+typedef std::string (*role_t)(const std::string &arguments);
+
+bool        role_register(const char *name, role_t role);
+std::string role_run(const std::string &name, const std::string &arguments);
+
+#define HARNESS_ROLE(_name) \
+    static std::string role_##_name(const std::string &arguments); \
+    static const bool role_##_name##_known = \
+            ::harness::role_register(#_name, role_##_name); \
+    static std::string role_##_name(const std::string &arguments)
+
 } // namespace harness
 
 #endif

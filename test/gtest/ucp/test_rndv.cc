@@ -255,7 +255,7 @@ static std::string two_rails(const std::string &proto,
     return text;
 }
 
-UCP_ROLE(two_rails)
+HARNESS_ROLE(two_rails)
 {
     size_t space = arguments.find(' ');
 

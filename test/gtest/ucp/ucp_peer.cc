@@ -192,23 +192,6 @@ private:
     uint64_t                  m_am_count = 0, m_am_errors = 0;
 };
 
-static std::map<std::string, role_t> &roles()
-{
-    static std::map<std::string, role_t> all;
-    return all;
-}
-
-bool role_register(const char *name, role_t role)
-{
-    roles()[name] = role;
-    return true;
-}
-
-std::string role_run(const std::string &name, const std::string &arguments)
-{
-    return roles().at(name)(arguments);
-}
-
 int peer_main(int fd)
 {
     return peer_run(fd, [fd]() {

@@ -104,19 +104,6 @@ protected:
 
 int peer_main(int fd);
 
-/* A function that runs in another process, on a device of its own: command
- * "role NAME ARGUMENTS" of a peer. */
-typedef std::string (*role_t)(const std::string &arguments);
-
-bool role_register(const char *name, role_t role);
-std::string role_run(const std::string &name, const std::string &arguments);
-
-#define UCP_ROLE(_name) \
-    static std::string role_##_name(const std::string &arguments); \
-    static const bool role_##_name##_known = \
-            ::ucp_test::role_register(#_name, role_##_name); \
-    static std::string role_##_name(const std::string &arguments)
-
 } // namespace ucp_test
 
 #endif

@@ -1,5 +1,6 @@
 #include "rma_test.h"
 
+#include <sstream>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -343,6 +344,20 @@ std::vector<rma_kind> rma_base::kinds() const
     return all;
 }
 
+remote rma_base::region_of(peer_proc &peer, size_t length, uint64_t seed)
+{
+    std::istringstream answer(peer.call("region " + std::to_string(length) +
+                                        " " + std::to_string(seed)));
+    std::string key_text;
+    unsigned index;
+    remote to;
+
+    answer >> index >> to.addr >> key_text;
+    m_rkeys.emplace_back(new rkey(m_dom, from_hex(key_text)));
+    to.key = m_rkeys.back()->get();
+    return to;
+}
+
 remote rma_base::remote_of(const region &r)
 {
     m_rkeys.emplace_back(new rkey(m_dom, r.key()));
@@ -386,23 +401,6 @@ void rma_base::TearDown()
 }
 
 /* ---- another process ---- */
-
-static std::map<std::string, role_t> &roles()
-{
-    static std::map<std::string, role_t> all;
-    return all;
-}
-
-bool role_register(const char *name, role_t role)
-{
-    roles()[name] = role;
-    return true;
-}
-
-std::string role_run(const std::string &name, const std::string &arguments)
-{
-    return roles().at(name)(arguments);
-}
 
 std::string run_role(const std::string &line, std::vector<std::string> env)
 {

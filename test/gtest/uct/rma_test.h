@@ -163,6 +163,8 @@ protected:
     virtual config_map md_config() const { return config_map(); }
 
     remote remote_of(const region &r);
+    /* A new region of another process, filled from `seed` */
+    remote region_of(peer_proc &peer, size_t length, uint64_t seed);
 
     bool has(rma_kind kind) const { return rma_has(m_a->attr(), kind); }
     /* What this device can do; never empty where tests run. */
@@ -185,19 +187,8 @@ protected:
 
 /* ---- another process ---- */
 
-typedef std::string (*role_t)(const std::string &arguments);
-
-bool role_register(const char *name, role_t role);
-std::string role_run(const std::string &name, const std::string &arguments);
-
 /* Runs a role in a process with these variables, on a fabric of its own. */
 std::string run_role(const std::string &line, std::vector<std::string> env);
-
-#define UCT_ROLE(_name) \
-    static std::string role_##_name(const std::string &arguments); \
-    static const bool role_##_name##_known = \
-            ::uct_test::role_register(#_name, role_##_name); \
-    static std::string role_##_name(const std::string &arguments)
 
 } // namespace uct_test
 

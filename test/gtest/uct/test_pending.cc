@@ -230,26 +230,6 @@ TEST_F(pending_test, every_endpoint_gets_its_turn)
     expect_promises();
 }
 
-struct flush_comp {
-    uct_completion_t comp; /* first */
-    unsigned         calls  = 0;
-    ucs_status_t     status = UCS_OK;
-
-    flush_comp()
-    {
-        comp.func   = done;
-        comp.count  = 1;
-        comp.status = UCS_OK;
-    }
-
-    static void done(uct_completion_t *self)
-    {
-        flush_comp *f = reinterpret_cast<flush_comp*>(self);
-        ++f->calls;
-        f->status = self->status;
-    }
-};
-
 TEST_F(pending_test, flush_of_idle_is_ok)
 {
     flush_comp comp;

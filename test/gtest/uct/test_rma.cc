@@ -247,14 +247,7 @@ TEST_P(rma_kinds, between_processes)
 
     m_ends.emplace_back(new end(*m_a, addr));
     end &e = *m_ends.back();
-    std::istringstream answer(peer.call("region " + std::to_string(length) +
-                                        " 7"));
-    std::string key_text;
-    unsigned index;
-    remote to;
-    answer >> index >> to.addr >> key_text;
-    m_rkeys.emplace_back(new rkey(m_dom, from_hex(key_text)));
-    to.key = m_rkeys.back()->get();
+    remote to = region_of(peer, length, 7);
 
     peer.call("connect " + m_a->addr().text());
     here.fill(is_get(m_kind) ? 9 : 1);
@@ -304,14 +297,7 @@ TEST_P(rma_kinds, target_is_frozen)
 
     m_ends.emplace_back(new end(*m_a, address::parse(peer.call("addr"))));
     end &e = *m_ends.back();
-    std::istringstream answer(peer.call("region " + std::to_string(length) +
-                                        " 7"));
-    std::string key_text;
-    unsigned index;
-    remote to;
-    answer >> index >> to.addr >> key_text;
-    m_rkeys.emplace_back(new rkey(m_dom, from_hex(key_text)));
-    to.key = m_rkeys.back()->get();
+    remote to = region_of(peer, length, 7);
     ASSERT_EQ(UCS_OK, run(e, op, m_kind, length, 7, to)); /* acquainted */
 
     peer.call("freeze");
@@ -641,26 +627,6 @@ TEST_F(rma_mixed, several_peers)
 
 /* ---- flush ---- */
 
-struct flush_comp {
-    uct_completion_t comp; /* first */
-    unsigned         calls  = 0;
-    ucs_status_t     status = UCS_OK;
-
-    flush_comp()
-    {
-        comp.func   = done;
-        comp.count  = 1;
-        comp.status = UCS_OK;
-    }
-
-    static void done(uct_completion_t *self)
-    {
-        flush_comp *f = reinterpret_cast<flush_comp*>(self);
-        ++f->calls;
-        f->status = self->status;
-    }
-};
-
 class rma_flush : public rma_mixed,
                   public ::testing::WithParamInterface<unsigned> {
 };
@@ -934,7 +900,7 @@ static std::string self_run(const std::string &arguments)
            ucs_status_string(status) + (text.empty() ? "" : ": " + text);
 }
 
-UCT_ROLE(self_run)
+HARNESS_ROLE(self_run)
 {
     return self_run(arguments);
 }

@@ -375,20 +375,6 @@ protected:
         }
     }
 
-    remote region_of(peer_proc &peer, size_t length)
-    {
-        std::istringstream answer(peer.call("region " +
-                                            std::to_string(length) + " 7"));
-        std::string key_text;
-        unsigned index;
-        remote to;
-
-        answer >> index >> to.addr >> key_text;
-        m_rkeys.emplace_back(new rkey(m_dom, from_hex(key_text)));
-        to.key = m_rkeys.back()->get();
-        return to;
-    }
-
     end &connect_to(const address &addr)
     {
         m_ends.emplace_back(new end(*m_a, addr));
@@ -460,7 +446,7 @@ TEST_P(rma_peers, killed)
     for (bool joined : {true, false}) {
         peer_proc peer;
         end &e    = connect_to(address::parse(peer.call("addr")));
-        remote to = region_of(peer, length);
+        remote to = region_of(peer, length, 7);
 
         if (joined) {
             ASSERT_EQ(UCS_OK, run(e, *pool.get(), m_kind, length, 7, to));
@@ -513,14 +499,7 @@ TEST_P(rma_peers, initiator_killed)
 TEST_P(rma_peers, unreachable)
 {
     for (unsigned kind = 0; kind < 2; ++kind) {
-        address addr = m_b->addr();
-        if (kind == 0) {
-            addr.dev[15] ^= 0x5a;
-            addr.dev[14] ^= 0xa5;
-        } else {
-            addr.iface[0] ^= 0xff;
-            addr.iface[1] ^= 0x3f;
-        }
+        address addr = m_b->addr().nobody(kind == 0);
         std::unique_ptr<end> e;
         try {
             e.reset(new end(*m_a, addr));
@@ -722,7 +701,7 @@ static std::string evict(const std::string &arguments)
     return text;
 }
 
-UCT_ROLE(evict)
+HARNESS_ROLE(evict)
 {
     return evict(arguments);
 }

@@ -119,6 +119,20 @@ std::string address::text() const
     return to_hex(dev) + ":" + to_hex(iface);
 }
 
+address address::nobody(bool gid) const
+{
+    address other = *this;
+
+    if (gid) {
+        other.dev[15] ^= 0x5a;
+        other.dev[14] ^= 0xa5;
+    } else {
+        other.iface[0] ^= 0xff;
+        other.iface[1] ^= 0x3f;
+    }
+    return other;
+}
+
 address address::parse(const std::string &text)
 {
     size_t colon = text.find(':');

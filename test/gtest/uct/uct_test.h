@@ -74,6 +74,9 @@ struct address {
 
     std::string    text() const;            /* "devhex:ifacehex" */
     static address parse(const std::string &text);
+    /* A well-formed address where nobody lives: a GID that no device has, or a
+     * QPN that no interface has. */
+    address        nobody(bool gid) const;
 };
 
 /* ---- node ---- */
@@ -216,6 +219,27 @@ private:
     std::vector<zcopy_op*>                 m_free;
     size_t                                 m_zcopy_busy = 0;
     std::string                            m_promises;
+};
+
+/* A completion that counts: how often it was called and with what last. */
+struct flush_comp {
+    uct_completion_t comp; /* first */
+    unsigned         calls  = 0;
+    ucs_status_t     status = UCS_OK;
+
+    flush_comp()
+    {
+        comp.func   = done;
+        comp.count  = 1;
+        comp.status = UCS_OK;
+    }
+
+    static void done(uct_completion_t *self)
+    {
+        flush_comp *f = reinterpret_cast<flush_comp*>(self);
+        ++f->calls;
+        f->status = self->status;
+    }
 };
 
 /* ---- another process: commands in uct_peer.cc ---- */

@@ -36,7 +36,7 @@ ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 void uct_srd_rma_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                       unsigned vendor_err);
 
-/* Posts what is held, if the peer is JOINED. */
+/* Posts what is held if the peer is JOINED; a NEW one joins for it. */
 void uct_srd_rma_held_post(uct_srd_peer_t *peer);
 
 /* Ends what is held, of ep or (NULL) all, with status. */

@@ -86,17 +86,23 @@ static void uct_srd_rma_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     uct_srd_slot_release(iface, slot, status);
 }
 
-/* The operation has come to its end. */
+/* The operation has come to its end. The caller sees to it that the peer stays
+ * until all is said, and that what waited for it goes on. */
+static void uct_srd_rma_end(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                            ucs_status_t status)
+{
+    uct_srd_una_done(&slot->peer->rma.una, (uint16_t)slot->imm);
+    --iface->tx.num_rma;
+    uct_srd_rma_slot_put(iface, slot, status);
+}
+
 static void uct_srd_rma_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                                ucs_status_t status)
 {
     uct_srd_peer_t *peer = slot->peer;
 
-    uct_srd_una_done(&peer->rma.una, (uint16_t)slot->imm);
-    --iface->tx.num_rma;
-
-    ++peer->tx.ctl; /* the peer stays until all is said */
-    uct_srd_rma_slot_put(iface, slot, status);
+    ++peer->tx.ctl;
+    uct_srd_rma_end(iface, slot, status);
     --peer->tx.ctl;
     uct_srd_peer_tx_progress(peer);
 }
@@ -145,14 +151,33 @@ ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     return UCS_OK;
 }
 
+/* The remote has given up its address handle for us: a new handshake makes it
+ * have one. Until then messages say who we are, too. */
+static void uct_srd_rma_rejoin(uct_srd_peer_t *peer)
+{
+    if ((peer->state == UCT_SRD_PEER_JOINED) ||
+        (peer->state == UCT_SRD_PEER_NEW)) {
+        uct_srd_ctl_join(peer);
+        uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
+    }
+}
+
 void uct_srd_rma_held_post(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
     ucs_queue_head_t queue;
     uct_srd_slot_t *slot;
 
-    if ((peer->state != UCT_SRD_PEER_JOINED) ||
-        ucs_queue_is_empty(&peer->rma.held)) {
+    if (ucs_queue_is_empty(&peer->rma.held)) {
+        return;
+    }
+
+    if ((peer->state == UCT_SRD_PEER_NEW) &&
+        (uct_srd_peer_ah_get(peer) == UCS_OK)) {
+        uct_srd_rma_rejoin(peer); /* it asked for headers meanwhile: EXT_REQ */
+    }
+
+    if (peer->state != UCT_SRD_PEER_JOINED) {
         return;
     }
 
@@ -198,28 +223,12 @@ void uct_srd_rma_held_purge(uct_srd_peer_t *peer, uct_srd_ep_t *ep,
     ++peer->tx.ctl; /* completions may close the last endpoint */
     while (!ucs_queue_is_empty(&queue)) {
         slot = ucs_queue_pull_elem_non_empty(&queue, uct_srd_slot_t, queue);
-        uct_srd_una_done(&peer->rma.una, (uint16_t)slot->imm);
-        --peer->iface->tx.num_rma;
-        uct_srd_rma_slot_put(peer->iface, slot, status);
+        uct_srd_rma_end(peer->iface, slot, status);
     }
     --peer->tx.ctl;
 
     if ((peer->state < UCT_SRD_PEER_FAILED) && (peer->tx.flags != 0)) {
         uct_srd_peer_tx_progress(peer); /* a fence or flush waited for these */
-    }
-}
-
-/* The remote has given up its address handle for us: a new handshake makes it
- * have one. Until then messages say who we are, too. */
-static void uct_srd_rma_rejoin(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
-{
-    uct_srd_rma_hold(peer, slot);
-    UCT_SRD_COUNT(peer->iface, rdma_rejoin);
-
-    if ((peer->state == UCT_SRD_PEER_JOINED) ||
-        (peer->state == UCT_SRD_PEER_NEW)) {
-        uct_srd_ctl_join(peer);
-        uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
     }
 }
 
@@ -265,6 +274,7 @@ static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                               unsigned vendor_err)
 {
     const uct_efa_status_desc_t *desc = uct_efa_status_desc(vendor_err);
+    uct_srd_rma_action_t action       = uct_srd_rma_action(vendor_err);
     uct_srd_peer_t *peer              = slot->peer;
 
     if (peer->state >= UCT_SRD_PEER_FAILED) {
@@ -272,20 +282,17 @@ static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         return;
     }
 
-    if ((slot->flags & UCT_SRD_SLOT_CANCEL) || (slot->rma.ep == NULL)) {
-        switch (uct_srd_rma_action(vendor_err)) {
-        case UCT_SRD_RMA_REJOIN:
-        case UCT_SRD_RMA_RETRY:
-            uct_srd_rma_finish(iface, slot, UCS_ERR_CANCELED);
-            return;
-        default:
-            break;
-        }
+    if (((slot->flags & UCT_SRD_SLOT_CANCEL) || (slot->rma.ep == NULL)) &&
+        ((action == UCT_SRD_RMA_REJOIN) || (action == UCT_SRD_RMA_RETRY))) {
+        uct_srd_rma_finish(iface, slot, UCS_ERR_CANCELED);
+        return;
     }
 
-    switch (uct_srd_rma_action(vendor_err)) {
+    switch (action) {
     case UCT_SRD_RMA_REJOIN:
-        uct_srd_rma_rejoin(peer, slot);
+        UCT_SRD_COUNT(iface, rdma_rejoin);
+        uct_srd_rma_hold(peer, slot);
+        uct_srd_rma_rejoin(peer);
         return;
     case UCT_SRD_RMA_RETRY:
         if (slot->retries++ < iface->config.retry_count) {

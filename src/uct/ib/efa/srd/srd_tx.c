@@ -395,13 +395,6 @@ void uct_srd_tx_timer(uct_srd_timer_t *timer)
     uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, tx.timer);
 
     uct_srd_tx_queue_post(peer, &peer->tx.resend);
-    if (!ucs_queue_is_empty(&peer->rma.held) &&
-        (peer->state == UCT_SRD_PEER_NEW) &&
-        (uct_srd_peer_ah_get(peer) == UCS_OK)) {
-        /* The remote gave up its address handle for us meanwhile */
-        uct_srd_ctl_join(peer);
-        uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
-    }
     uct_srd_rma_held_post(peer);
     uct_srd_peer_tx_progress(peer);
 }
