@@ -77,6 +77,7 @@ static const struct {
     LIMIT(comp_vectors, 64),
     CAP(rdma_read, SOFTEFA_CAP_RDMA_READ),
     CAP(rdma_write, SOFTEFA_CAP_RDMA_WRITE),
+    CAP(source_gid, SOFTEFA_CAP_CQ_WITH_SGID),
 };
 
 #define FAIL(_error, _size, ...)                                              \

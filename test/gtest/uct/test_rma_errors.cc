@@ -551,10 +551,11 @@ static std::string evict(const std::string &arguments)
     const unsigned leaves = 7;
     const size_t   length = 4000;
     std::istringstream in(arguments);
-    std::string kind_name;
+    std::string kind_name, how;
 
-    in >> kind_name;
+    in >> kind_name >> how;
     rma_kind kind = rma_kind_of(kind_name);
+    bool asked    = (how == "asked"); /* without source GIDs: never status 14 */
     setenv("TEST_DEV", "", 1);
     std::shared_ptr<domain> hub_dom = std::make_shared<domain>();
     std::vector<std::string> errors;
@@ -621,7 +622,7 @@ static std::string evict(const std::string &arguments)
                 return false;
             }
         }
-        if (counter("rdma_rejoin") == 0) {
+        if (counter(asked ? "ah_evict" : "rdma_rejoin") == 0) {
             rounds += 20; /* nobody has met what this is about */
             return false;
         }
@@ -672,7 +673,13 @@ static std::string evict(const std::string &arguments)
     });
     if (!ended) {
         text += "does not end, operations that met a handle given up: " +
-                std::to_string(counter("rdma_rejoin")) + "; ";
+                std::to_string(counter("rdma_rejoin")) + ", given up: " +
+                std::to_string(counter("ah_evict")) + "; ";
+        for (const leaf &l : all) {
+            text += std::to_string(l.done) + " operations, " +
+                    std::to_string(l.chk.count()) + " messages, " +
+                    std::to_string(l.replies.count()) + " answers; ";
+        }
     }
     for (unsigned i = 0; i < leaves; ++i) {
         leaf &l = all[i];

@@ -78,8 +78,11 @@ static ucs_status_t uct_efa_md_reg_alone(uct_efa_md_t *md, void *address,
                                          const uct_efa_reg_params_t *params,
                                          uct_mem_h *memh_p)
 {
+    uct_efa_reg_params_t quiet = *params;
     ucs_status_t status;
     uct_efa_mem_t *mem;
+
+    quiet.flags |= UCT_MD_MEM_FLAG_HIDE_ERRORS;
 
     mem = ucs_malloc(sizeof(*mem), "efa_mem");
     if (mem == NULL) {
@@ -88,7 +91,15 @@ static ucs_status_t uct_efa_md_reg_alone(uct_efa_md_t *md, void *address,
         return UCS_ERR_NO_MEMORY;
     }
 
-    status = uct_efa_mem_init(md, address, length, access, params, mem);
+    do {
+        status = uct_efa_mem_init(md, address, length, access, &quiet, mem);
+    } while ((status == UCS_ERR_NO_MEMORY) && uct_efa_rcache_give_back(md));
+
+    if (status != UCS_OK) {
+        /* Once more, to say why */
+        status = uct_efa_mem_init(md, address, length, access, params, mem);
+    }
+
     if (status != UCS_OK) {
         ucs_free(mem);
         return status;

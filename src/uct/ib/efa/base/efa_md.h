@@ -65,6 +65,9 @@ struct uct_efa_md {
     uct_efa_ah_cache_t   *ahs;
     ucs_linear_func_t    reg_cost;         /* seconds, seconds per byte     */
     ucs_rcache_t         *rcache;          /* NULL: every one alone         */
+    pthread_mutex_t      regions_lock;
+    ucs_list_link_t      regions;          /* of rcache, oldest first       */
+    unsigned             num_regions;
     uint64_t             reg_mem_types;    /* that ibv_reg_mr takes         */
     int                  has_dmabuf;
     char                 port_name[UCT_DEVICE_NAME_MAX];

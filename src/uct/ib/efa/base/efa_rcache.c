@@ -29,10 +29,17 @@ uct_efa_rcache_mem_reg(void *context, ucs_rcache_t *rcache, void *arg,
 {
     uct_efa_rcache_region_t *region = ucs_derived_of(rregion,
                                                      uct_efa_rcache_region_t);
+    uct_efa_md_t *md                  = context;
     const uct_efa_rcache_arg_t *asked = arg;
-    uct_efa_reg_params_t params       = UCT_EFA_REG_PARAMS_INIT(asked->flags);
+    uct_efa_reg_params_t params       = UCT_EFA_REG_PARAMS_INIT(0);
+    ucs_status_t status;
 
     (void)rcache;
+    if (asked == NULL) {
+        return UCS_ERR_CANCELED; /* uct_efa_rcache_sweep() */
+    }
+
+    params.flags = asked->flags;
 
     /* The cache tries the memory merged with its neighbours first, and alone
      * if that fails: not an error yet, nor a reason to grant less to both */
@@ -43,17 +50,32 @@ uct_efa_rcache_mem_reg(void *context, ucs_rcache_t *rcache, void *arg,
 
     region->asked         = asked->access;
     region->mem.is_cached = 1;
-    return uct_efa_mem_init(context, (void*)rregion->super.start,
-                            rregion->super.end - rregion->super.start,
-                            asked->access, &params, &region->mem);
+    status = uct_efa_mem_init(md, (void*)rregion->super.start,
+                              rregion->super.end - rregion->super.start,
+                              asked->access, &params, &region->mem);
+    if (status == UCS_OK) {
+        pthread_mutex_lock(&md->regions_lock);
+        ucs_list_add_tail(&md->regions, &region->list);
+        ++md->num_regions;
+        pthread_mutex_unlock(&md->regions_lock);
+    }
+
+    return status;
 }
 
 static void uct_efa_rcache_mem_dereg(void *context, ucs_rcache_t *rcache,
                                      ucs_rcache_region_t *rregion)
 {
+    uct_efa_md_t *md                = context;
+    uct_efa_rcache_region_t *region = ucs_derived_of(rregion,
+                                                     uct_efa_rcache_region_t);
+
     (void)rcache;
-    uct_efa_mem_cleanup(context,
-                        &ucs_derived_of(rregion, uct_efa_rcache_region_t)->mem);
+    pthread_mutex_lock(&md->regions_lock);
+    ucs_list_del(&region->list);
+    --md->num_regions;
+    pthread_mutex_unlock(&md->regions_lock);
+    uct_efa_mem_cleanup(md, &region->mem);
 }
 
 #if UCT_EFA_UCX(1, 18)
@@ -64,7 +86,10 @@ static void uct_efa_rcache_merge(void *context, ucs_rcache_t *rcache, void *arg,
 
     (void)context;
     (void)rcache;
-    asked->access |= ucs_derived_of(rregion, uct_efa_rcache_region_t)->asked;
+    if (asked != NULL) {
+        asked->access |= ucs_derived_of(rregion,
+                                        uct_efa_rcache_region_t)->asked;
+    }
 }
 #endif
 
@@ -97,6 +122,8 @@ ucs_status_t uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode
     ucs_status_t status;
 
     md->rcache = NULL;
+    ucs_list_head_init(&md->regions);
+    pthread_mutex_init(&md->regions_lock, NULL);
     if (mode == UCS_NO) {
         return UCS_OK;
     }
@@ -140,6 +167,8 @@ void uct_efa_rcache_cleanup(uct_efa_md_t *md)
     if (md->rcache != NULL) {
         ucs_rcache_destroy(md->rcache);
     }
+
+    pthread_mutex_destroy(&md->regions_lock);
 }
 
 /* Takes the region out of the cache; its users keep it until they put it. */
@@ -155,6 +184,53 @@ static void uct_efa_rcache_retire(uct_efa_md_t *md,
 static void uct_efa_rcache_retired(void *arg)
 {
     (void)arg;
+}
+
+/* What was unmapped meanwhile is registered until the cache is next asked for
+ * something that it has not. */
+static void uct_efa_rcache_sweep(uct_efa_md_t *md)
+{
+    ucs_rcache_region_t *rregion;
+    char nothing;
+
+    if (uct_efa_ucs_rcache_get(md->rcache, &nothing, sizeof(nothing), NULL,
+                               &rregion) == UCS_OK) {
+        ucs_rcache_region_put(md->rcache, rregion);
+    }
+}
+
+int uct_efa_rcache_give_back(uct_efa_md_t *md)
+{
+    uct_efa_rcache_region_t *region, *victim = NULL;
+    unsigned num_regions                     = md->num_regions;
+
+    if (num_regions == 0) {
+        return 0;
+    }
+
+    uct_efa_rcache_sweep(md);
+    if (md->num_regions < num_regions) {
+        return 1;
+    }
+
+    /* In the cache, and by no other reference than the cache's own. One whose
+     * last reference is being put has a count of 0; it leaves the list before
+     * it is freed. */
+    pthread_mutex_lock(&md->regions_lock);
+    ucs_list_for_each(region, &md->regions, list) {
+        if ((region->super.flags & UCS_RCACHE_REGION_FLAG_PGTABLE) &&
+            (ucs_atomic_cswap32(&region->super.refcount, 1, 2) == 1)) {
+            victim = region;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&md->regions_lock);
+
+    if (victim != NULL) {
+        uct_efa_rcache_retire(md, victim, uct_efa_rcache_retired, NULL);
+    }
+
+    return victim != NULL;
 }
 
 /* Does the region grant less than was asked for, because of pages that are not
@@ -176,7 +252,7 @@ ucs_status_t uct_efa_rcache_get(uct_efa_md_t *md, void *address, size_t length,
                                 unsigned access, uint64_t flags,
                                 uct_efa_mem_t **mem_p)
 {
-    uct_efa_rcache_arg_t arg = {access, flags};
+    uct_efa_rcache_arg_t arg = {access, flags | UCT_MD_MEM_FLAG_HIDE_ERRORS};
     uct_efa_rcache_region_t *region;
     ucs_rcache_region_t *rregion;
     ucs_status_t status;
@@ -185,6 +261,12 @@ ucs_status_t uct_efa_rcache_get(uct_efa_md_t *md, void *address, size_t length,
         status = uct_efa_ucs_rcache_get(md->rcache, address, length, &arg,
                                         &rregion);
         if (status != UCS_OK) {
+            if ((status == UCS_ERR_NO_MEMORY) && uct_efa_rcache_give_back(md)) {
+                continue;
+            } else if (arg.flags != flags) {
+                arg.flags = flags; /* once more, to say why */
+                continue;
+            }
             return status;
         }
 

@@ -23,7 +23,12 @@
  * and who asks for it loses invalidation (zero copy with error handling).
  * Before 1.16, UCP's own cache serves only UCX_PROTO_ENABLE=y.
  *
- * Any thread may call; ucs_rcache has its own locks.
+ * Idle regions are in nobody's way: where the device or the limit of locked
+ * memory refuses a registration, cached or alone, they are given back one after
+ * the other and it is tried again.
+ *
+ * Any thread may call; ucs_rcache has its own locks, and a list of its regions
+ * one that is held over nothing else.
  */
 #ifndef UCT_EFA_RCACHE_H
 #define UCT_EFA_RCACHE_H
@@ -32,6 +37,7 @@
 
 typedef struct {
     ucs_rcache_region_t super;
+    ucs_list_link_t     list;          /* in regions of the memory domain    */
     unsigned            asked;         /* access asked for; mem.access: got  */
     uct_efa_mem_t       mem;           /* uct_mem_h points here              */
 } uct_efa_rcache_region_t;
@@ -50,6 +56,10 @@ ucs_status_t uct_efa_rcache_get(uct_efa_md_t *md, void *address, size_t length,
                                 unsigned access, uint64_t flags,
                                 uct_efa_mem_t **mem_p);
 void uct_efa_rcache_put(uct_efa_md_t *md, uct_efa_mem_t *mem);
+
+/* Deregisters what was unmapped, or the oldest region that has no user; 0: there
+ * is none. Not to be called from within ucs_rcache. */
+int uct_efa_rcache_give_back(uct_efa_md_t *md);
 
 /* Puts, and calls comp when the region is deregistered: when its last user has
  * put it, which may be now. comp must not call the memory domain. */

@@ -198,6 +198,9 @@ void uct_srd_ctl_timer(uct_srd_timer_t *timer)
         uct_srd_ctl_timer_again(peer, UCT_SRD_HELLO_MAX);
         break;
     case UCT_SRD_PEER_LEAVING:
+        if (peer->ext_req) {
+            uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_REQ, 0);
+        }
         if (uct_srd_peer_ah_get(peer) == UCS_OK) {
             uct_srd_ctl_send(peer, UCT_SRD_OP_BYE, peer->tx.psn);
         }

@@ -59,6 +59,14 @@ ucs_status_t uct_srd_event_init(uct_srd_iface_t *iface, int wanted)
     return UCS_OK;
 
 err:
+    if ((errno == EMFILE) || (errno == ENFILE)) {
+        ucs_error("srd: no file descriptors for completion events on %s: %m; "
+                  "raise the limit (`ulimit -n`), or do without with "
+                  "UCX_SRD_EVENTS=n", uct_efa_md_device_name(md));
+        uct_srd_event_cleanup(iface);
+        return UCS_ERR_IO_ERROR;
+    }
+
     ucs_debug("srd: no completion events on %s: %m",
               uct_efa_md_device_name(md));
     uct_srd_event_cleanup(iface);

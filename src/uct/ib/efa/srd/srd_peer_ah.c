@@ -231,8 +231,9 @@ unsigned uct_srd_peer_reclaim(void *arg, unsigned wanted)
 
     for (round = 0; (round < 2) && (count < wanted); ++round) {
         ucs_list_for_each_safe(peer, tmp, &iface->peers, list) {
-            if ((peer->ah == NULL) || !uct_srd_peer_is_quiet(peer) ||
-                (peer->state == UCT_SRD_PEER_LEAVING)) {
+            /* One that is LEAVING, too: the remote may keep its endpoint, and
+             * us waiting, for ever. */
+            if ((peer->ah == NULL) || !uct_srd_peer_is_quiet(peer)) {
                 continue;
             }
 

@@ -16,6 +16,30 @@ static const uint64_t uct_srd_cq_wc_flags = IBV_WC_EX_WITH_BYTE_LEN |
                                             IBV_WC_EX_WITH_SRC_QP |
                                             IBV_WC_EX_WITH_SLID;
 
+/* errno says why, and stays. */
+static void uct_srd_create_error(const uct_efa_md_t *md, const char *what,
+                                 unsigned num_send, unsigned num_recv,
+                                 const char *limit_name, int limit)
+{
+    int err          = errno;
+    char advice[256] = "";
+
+    if (err == ENOMEM) {
+        snprintf(advice, sizeof(advice),
+                 "; the device has %d for all processes of the host (%s of "
+                 "ibv_devinfo -v): run fewer processes or workers on it; or "
+                 "memory is short: lower UCX_SRD_TX_QUEUE_LEN and "
+                 "UCX_SRD_RX_QUEUE_LEN", limit, limit_name);
+    } else if (err == EOPNOTSUPP) {
+        snprintf(advice, sizeof(advice), "; the device has no SRD");
+    }
+
+    ucs_error("srd: cannot create a %s (%u + %u entries) on %s: %s%s", what,
+              num_send, num_recv, uct_efa_md_device_name(md), strerror(err),
+              advice);
+    errno = err;
+}
+
 ucs_status_t uct_srd_cq_create(uct_srd_iface_t *iface)
 {
     uct_efa_md_t *md                   = uct_srd_iface_md(iface);
@@ -47,19 +71,19 @@ ucs_status_t uct_srd_cq_create(uct_srd_iface_t *iface)
             }
         }
 
-        iface->cq_ex = ibv_create_cq_ex(md->ctx, &attr);
-        if (iface->cq_ex != NULL) {
-            iface->cq_efa = NULL;
-            break;
+        if (!md->dev.has_sgid || (errno != ENOMEM)) {
+            iface->cq_ex = ibv_create_cq_ex(md->ctx, &attr);
+            if (iface->cq_ex != NULL) {
+                iface->cq_efa = NULL;
+                break;
+            }
         }
 
-        if (attr.channel == NULL) {
-            ucs_error("srd: cannot create a completion queue of %u entries on "
-                      "%s: %s%s", attr.cqe, uct_efa_md_device_name(md),
-                      strerror(errno), (errno == ENOMEM) ?
-                      "; the device's queues are used up by other processes "
-                      "or memory is short" : "");
-            return UCS_ERR_IO_ERROR;
+        if ((attr.channel == NULL) || (errno == ENOMEM)) {
+            uct_srd_create_error(md, "completion queue", iface->tx.num_slots,
+                                 iface->config.rx_queue_len, "max_cq",
+                                 md->dev.attr.max_cq);
+            return (errno == ENOMEM) ? UCS_ERR_NO_MEMORY : UCS_ERR_IO_ERROR;
         }
 
         /* A device without notifications: do without events. */
@@ -115,14 +139,10 @@ ucs_status_t uct_srd_qp_create(uct_srd_iface_t *iface)
 
     iface->qp = efadv_create_qp_ex(md->ctx, &attr, &efa_attr, sizeof(efa_attr));
     if (iface->qp == NULL) {
-        ucs_error("srd: cannot create an SRD queue pair (send %u, receive %u) "
-                  "on %s: %s%s", attr.cap.max_send_wr, attr.cap.max_recv_wr,
-                  uct_efa_md_device_name(md), strerror(errno),
-                  (errno == ENOMEM) ?
-                  "; the device's queue pairs are used up by other processes, "
-                  "or memory is short" :
-                  (errno == EOPNOTSUPP) ? "; the device has no SRD" : "");
-        return UCS_ERR_IO_ERROR;
+        uct_srd_create_error(md, "SRD queue pair", attr.cap.max_send_wr,
+                             attr.cap.max_recv_wr, "max_qp",
+                             md->dev.attr.max_qp);
+        return (errno == ENOMEM) ? UCS_ERR_NO_MEMORY : UCS_ERR_IO_ERROR;
     }
 
     mod.qp_state   = IBV_QPS_INIT;

@@ -1,0 +1,542 @@
+/*
+ * What runs out: queue pairs, completion queues, registrations, address
+ * handles, file descriptors, shared memory. Each time one line says what and
+ * what to do next, the call that met it returns a status, conversations that
+ * were there go on, and when something was given back the same call succeeds.
+ * (Receive buffers: test_receive.cc. Locked memory: unit/test_md.cc.)
+ *
+ * Every case runs in a process and on a device of its own, with small limits.
+ */
+#include "rma_test.h"
+
+#include <cstdarg>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+extern "C" {
+#include <ucs/debug/log_def.h>
+}
+
+using namespace uct_test;
+
+namespace {
+
+const uint8_t AM_ID = 9;
+
+/* ---- what the library says at warning level or above ---- */
+
+std::vector<std::string> g_said;
+
+ucs_log_func_rc_t listen(const char *, unsigned, const char *,
+                         ucs_log_level_t level,
+                         const ucs_log_component_config_t *,
+                         const char *format, va_list ap)
+{
+    char line[2048];
+
+    if (level <= UCS_LOG_LEVEL_WARN) {
+        vsnprintf(line, sizeof(line), format, ap);
+        g_said.push_back(line);
+    }
+    return UCS_LOG_FUNC_RC_STOP;
+}
+
+/* ---- what must not suffer ---- */
+
+class scene {
+public:
+    scene() : m_dom(std::make_shared<domain>()), m_a(m_dom), m_b(m_dom),
+              m_end(m_a, m_b.addr())
+    {
+        ucs_log_push_handler(listen);
+        m_b.check_am(AM_ID, &m_chk);
+        m_b.on_am(AM_ID + 1, [](void*, size_t, unsigned) { return UCS_OK; });
+        steady("before");
+    }
+
+    ~scene()
+    {
+        ucs_log_pop_handler();
+    }
+
+    /* Messages of all kinds between two interfaces that were there before. */
+    void steady(const std::string &when)
+    {
+        for (unsigned i = 0; i < 100; ++i) {
+            send_kind kind      = (send_kind)(m_seq % KIND_LAST);
+            ucs_status_t status = UCS_OK;
+            /* one zcopy at a time: it must not need another registration */
+            bool taken = wait_until([&]() {
+                status = (m_end.zcopy_busy() > 0) ? UCS_ERR_NO_RESOURCE :
+                         m_end.send(kind, AM_ID, m_stream, m_seq);
+                return status != UCS_ERR_NO_RESOURCE;
+            }, [&]() { progress(); });
+            if (!taken || (status != UCS_OK)) {
+                complain(when + ": " + kind_names[kind] + " says " +
+                         ucs_status_string(status));
+                return;
+            }
+            ++m_seq;
+        }
+        if (!wait_until([&]() {
+                return (m_chk.count() >= m_seq) && (m_end.zcopy_busy() == 0);
+            }, [&]() { progress(); })) {
+            complain(when + ": the messages do not arrive");
+        }
+        if ((m_chk.errors() > 0) || !m_end.promises().empty() ||
+            !m_a.failures.empty() || !m_b.failures.empty()) {
+            complain(when + ": " + m_chk.text() + m_end.promises());
+        }
+    }
+
+    /* The next line, and the only one: has all these words. Then forgets it. */
+    void said(const std::vector<std::string> &words)
+    {
+        if (g_said.size() != 1) {
+            complain(std::to_string(g_said.size()) + " lines instead of one");
+        }
+        for (const std::string &line : g_said) {
+            for (const std::string &word : words) {
+                if (line.find(word) == std::string::npos) {
+                    complain("no '" + word + "' in: " + line);
+                }
+            }
+        }
+        g_said.clear();
+    }
+
+    void silent(const std::string &when)
+    {
+        for (const std::string &line : g_said) {
+            complain(when + ": " + line);
+        }
+        g_said.clear();
+    }
+
+    /* Does it until it throws; returns what was thrown. */
+    std::string until_refused(const std::function<void()> &more, unsigned max)
+    {
+        for (unsigned i = 0; i < max; ++i) {
+            try {
+                more();
+            } catch (const std::runtime_error &e) {
+                return e.what();
+            }
+        }
+        complain("never refused");
+        return "";
+    }
+
+    void status(const std::string &thrown, ucs_status_t expected)
+    {
+        if (thrown.find(ucs_status_string(expected)) == std::string::npos) {
+            complain("refused with " + thrown + " instead of " +
+                     ucs_status_string(expected));
+        }
+    }
+
+    void expect(bool good, const std::string &text)
+    {
+        if (!good) {
+            complain(text);
+        }
+    }
+
+    void complain(const std::string &text)
+    {
+        m_text += text + "; ";
+    }
+
+    void progress()
+    {
+        m_a.progress();
+        m_b.progress();
+    }
+
+    std::shared_ptr<domain> dom() const    { return m_dom; }
+    node                   &a()            { return m_a; }
+    node                   &b()            { return m_b; }
+    const std::string      &text() const   { return m_text; }
+
+private:
+    std::shared_ptr<domain> m_dom;
+    node                    m_a, m_b;
+    end                     m_end;
+    stream                  m_stream{31, length_plan::random(8, 150)};
+    checker                 m_chk{m_stream};
+    uint64_t                m_seq = 0;
+    std::string             m_text;
+};
+
+/* Opens interfaces until one is refused, with a line that has these words. */
+std::string interfaces(ucs_status_t expected,
+                       const std::vector<std::string> &words)
+{
+    std::vector<std::unique_ptr<node>> more;
+    scene s;
+
+    for (unsigned round = 0; round < 2; ++round) {
+        std::string thrown = s.until_refused([&]() {
+            more.emplace_back(new node(s.dom()));
+        }, 100);
+
+        s.status(thrown, expected);
+        s.said(words);
+        s.steady("without more interfaces");
+        s.expect(!more.empty(), "not a single one");
+        more.pop_back();          /* the next round gets this one, no more */
+        more.emplace_back(new node(s.dom()));
+        s.silent("one given back");
+        end to(*more.back(), s.b().addr());
+        s.expect(to.send(BCOPY, AM_ID + 1, stream(), 0) == UCS_OK, "no send");
+        s.expect(wait_until([&]() {
+            return uct_ep_flush(to.ep(), 0, nullptr) == UCS_OK;
+        }, [&]() { more.back()->progress(); s.progress(); }), "no flush");
+    }
+    more.clear();
+    s.steady("after");
+    s.silent("at the end");
+    return s.text();
+}
+
+/* Registers until the device is full. */
+std::string registrations()
+{
+    std::vector<std::unique_ptr<region>> more;
+    scene s;
+
+    for (unsigned round = 0; round < 2; ++round) {
+        std::string thrown = s.until_refused([&]() {
+            more.emplace_back(new region(s.dom(), 4096));
+        }, 1000);
+
+        s.status(thrown, UCS_ERR_NO_MEMORY);
+        s.said({"cannot register", "max_mr", "UCX_EFA_RCACHE_MAX_REGIONS"});
+        s.steady("without more registrations");
+        more.pop_back();
+        more.emplace_back(new region(s.dom(), 4096));
+        s.silent("one given back");
+    }
+
+    /* Neither is there one for an interface's buffers */
+    s.status(s.until_refused([&]() { node n(s.dom()); }, 1),
+             UCS_ERR_NO_MEMORY);
+    s.expect(!g_said.empty(), "not a word about the interface");
+    g_said.clear();
+    s.steady("without another interface");
+    more.clear();
+    node n(s.dom());
+    s.steady("after");
+    s.silent("at the end");
+    return s.text();
+}
+
+/* Registrations that the cache keeps for nobody make room. */
+std::string idle_registrations()
+{
+    std::vector<std::unique_ptr<region>> more;
+    config_map cached       = {{"RCACHE", "y"}};
+    const unsigned messages = UCT_MD_MEM_ACCESS_LOCAL_READ |
+                              UCT_MD_MEM_ACCESS_LOCAL_WRITE;
+    scene s;
+    auto dom      = std::make_shared<domain>(cached);
+    size_t length = 4096;
+
+    /* Used once, given back: four times as many as the device has */
+    for (unsigned i = 0; i < 32; ++i) {
+        more.emplace_back(new region(dom, length));
+        more.back()->dereg();
+    }
+    s.silent("idle ones");
+    /* Somebody else takes what is left of the device */
+    s.until_refused([&]() {
+        more.emplace_back(new region(s.dom(), length));
+    }, 1000);
+    g_said.clear();
+    /* As many as are kept (max_mr / 16) for nobody */
+    for (unsigned i = 0; i < 4; ++i) {
+        try {
+            more.emplace_back(new region(dom, length, 0,
+                                         (i & 1) ? messages : region::ALL));
+        } catch (const std::runtime_error &e) {
+            s.complain("idle ones are in the way of number " +
+                       std::to_string(i) + ": " + e.what());
+        }
+    }
+    s.silent("idle ones give way");
+    s.status(s.until_refused([&]() { region r(dom, length); }, 1),
+             UCS_ERR_NO_MEMORY);
+    s.said({"max_mr"});
+    s.steady("with a full cache");
+    return s.text();
+}
+
+/* Opens interfaces without a descriptor to spare. */
+std::string descriptors()
+{
+    scene s;
+    struct rlimit before, none;
+
+    getrlimit(RLIMIT_NOFILE, &before);
+    for (unsigned spare = 0; spare < 8; ++spare) {
+        int lowest    = dup(0);
+        none          = before;
+        none.rlim_cur = lowest + spare;
+        close(lowest);
+        setrlimit(RLIMIT_NOFILE, &none);
+        try {
+            node n(s.dom());
+            setrlimit(RLIMIT_NOFILE, &before);
+            s.silent("enough descriptors");
+            s.expect(spare > 0, "needs none at all");
+            s.expect(n.attr().cap.event_flags ==
+                     s.a().attr().cap.event_flags,
+                     "has silently no events, spare " + std::to_string(spare));
+            s.steady("with enough");
+            return s.text();
+        } catch (const std::runtime_error &e) {
+            s.status(e.what(), UCS_ERR_IO_ERROR);
+            s.said({"oo many open files", "ulimit -n"});
+        }
+        s.steady("without descriptors");
+        setrlimit(RLIMIT_NOFILE, &before);
+    }
+    s.complain("no interface with 8 descriptors");
+    return s.text();
+}
+
+/* The device itself is opened without a descriptor to spare. */
+std::string device_descriptors()
+{
+    scene s;
+    struct rlimit before, none;
+    unsigned refused = 0;
+
+    getrlimit(RLIMIT_NOFILE, &before);
+    for (unsigned spare = 0; spare < 16; ++spare) {
+        int lowest    = dup(0);
+        none          = before;
+        none.rlim_cur = lowest + spare;
+        close(lowest);
+        setrlimit(RLIMIT_NOFILE, &none);
+        try {
+            domain d;
+            setrlimit(RLIMIT_NOFILE, &before);
+            s.steady("with enough");
+            s.expect(refused > 0, "needs none at all");
+            return s.text();
+        } catch (const std::runtime_error&) {
+            ++refused;
+        }
+        setrlimit(RLIMIT_NOFILE, &before);
+        s.steady("without descriptors");
+    }
+    s.complain("no device with 16 descriptors");
+    return s.text();
+}
+
+/* /dev/shm of this process is small; what is left of it is used up. */
+std::string shared_memory()
+{
+    std::vector<std::unique_ptr<node>> more;
+    scene s;
+    int fd = open("/dev/shm/ballast", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    struct statvfs fs;
+
+    s.expect((fd >= 0) && (statvfs("/dev/shm", &fs) == 0), "no /dev/shm");
+    s.expect(posix_fallocate(fd, 0, fs.f_bavail * fs.f_bsize) == 0, "ballast");
+    for (unsigned round = 0; round < 2; ++round) {
+        std::string thrown = s.until_refused([&]() {
+            more.emplace_back(new node(s.dom()));
+        }, 64);
+        s.status(thrown, UCS_ERR_NO_MEMORY);
+        s.said({"memory is short"});
+        s.steady("without memory");
+    }
+    s.expect(ftruncate(fd, 0) == 0, "ballast");
+    more.emplace_back(new node(s.dom()));
+    s.silent("with memory");
+    s.steady("after");
+    close(fd);
+    unlink("/dev/shm/ballast");
+    return s.text();
+}
+
+/* Another process in a mount namespace where /dev/shm has 4 MiB */
+std::string small_shm()
+{
+    if ((unshare(CLONE_NEWNS) != 0) ||
+        (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) ||
+        (mount("none", "/dev/shm", "tmpfs", 0, "size=4m") != 0)) {
+        return "skip";
+    }
+    return run_role("exhaust shared_memory", {});
+}
+
+/* One interface talks to seven others in turn, more than it has handles for,
+ * and closes each endpoint; theirs stay open. Then they talk to it. */
+std::string handles()
+{
+    const unsigned leaves = 7;
+    std::vector<std::unique_ptr<node>> nodes;
+    std::vector<std::unique_ptr<end>> back;
+    std::string text;
+    uint64_t got = 0;
+
+    for (unsigned i = 0; i <= leaves; ++i) {
+        setenv("TEST_DEV", ("efa_" + std::to_string(i) + ":1").c_str(), 1);
+        nodes.emplace_back(new node(std::make_shared<domain>()));
+        nodes.back()->on_am(AM_ID, [&](void*, size_t, unsigned) {
+            ++got;
+            return UCS_OK;
+        });
+    }
+
+    auto step = [&]() {
+        for (auto &n : nodes) {
+            n->progress();
+        }
+    };
+    auto talk = [&](end &e, unsigned i) {
+        uint64_t before     = got;
+        ucs_status_t status = UCS_OK;
+        if (!wait_until([&]() {
+                status = e.send(BCOPY, AM_ID, stream(i), i);
+                return status != UCS_ERR_NO_RESOURCE;
+            }, step) || (status != UCS_OK) ||
+            !wait_until([&]() {
+                return (got > before) &&
+                       (uct_ep_flush(e.ep(), 0, nullptr) == UCS_OK);
+            }, step)) {
+            text += "number " + std::to_string(i) + ": " +
+                    ucs_status_string(status) + "; ";
+        }
+    };
+
+    for (unsigned i = 1; (i <= leaves) && text.empty(); ++i) {
+        back.emplace_back(new end(*nodes[i], nodes[0]->addr()));
+        talk(*back.back(), i);
+        end e(*nodes[0], nodes[i]->addr());
+        talk(e, i);
+    }
+    for (unsigned i = 0; (i < leaves) && text.empty(); ++i) {
+        talk(*back[i], 10 + i);
+        end e(*nodes[0], nodes[i + 1]->addr());
+        talk(e, 20 + i);
+    }
+    back.clear();
+    return text;
+}
+
+} // namespace
+
+HARNESS_ROLE(exhaust)
+{
+    std::string what = arguments.substr(arguments.find_first_not_of(' '));
+
+    if (what == "qps") {
+        return interfaces(UCS_ERR_NO_MEMORY,
+                          {"queue pair", "efa_0", "max_qp", "8"});
+    } else if (what == "cqs") {
+        return interfaces(UCS_ERR_NO_MEMORY,
+                          {"completion queue", "efa_0", "max_cq", "8"});
+    } else if (what == "mrs") {
+        return registrations();
+    } else if (what == "idle_mrs") {
+        return idle_registrations();
+    } else if (what == "fds") {
+        return descriptors();
+    } else if (what == "device_fds") {
+        return device_descriptors();
+    } else if (what == "handles") {
+        return handles();
+    } else if (what == "shared_memory") {
+        return shared_memory();
+    } else if (what == "small_shm") {
+        return small_shm();
+    }
+    throw std::runtime_error("exhaust what? " + what);
+}
+
+class exhaust_test : public ::testing::Test {
+protected:
+    void SetUp() override
+    {
+        if (!is_srd()) {
+            GTEST_SKIP();
+        }
+    }
+
+    void run(const std::string &what, const std::string &limits = "")
+    {
+        std::vector<std::string> variables;
+
+        if (!limits.empty()) {
+            variables.push_back("SOFTEFA_LIMITS=" + limits);
+        }
+        std::string text = run_role("exhaust " + what, variables);
+        if (text == "skip") {
+            GTEST_SKIP() << "not allowed";
+        }
+        EXPECT_EQ("", text);
+    }
+};
+
+TEST_F(exhaust_test, queue_pairs)
+{
+    run("qps", "max_qp=8");
+}
+
+TEST_F(exhaust_test, completion_queues)
+{
+    run("cqs", "max_cq=8");
+}
+
+TEST_F(exhaust_test, registrations)
+{
+    run("mrs", "max_mr=64");
+}
+
+TEST_F(exhaust_test, registrations_kept_for_nobody)
+{
+    run("idle_mrs", "max_mr=64");
+}
+
+TEST_F(exhaust_test, file_descriptors)
+{
+    run("fds");
+}
+
+TEST_F(exhaust_test, file_descriptors_of_the_device)
+{
+    run("device_fds");
+}
+
+TEST_F(exhaust_test, shared_memory)
+{
+    run("small_shm");
+}
+
+TEST_F(exhaust_test, address_handles)
+{
+    EXPECT_EQ("", run_role("exhaust handles",
+                           {"SOFTEFA_DEVICES=8", "SOFTEFA_LIMITS=max_ah=3"}));
+    EXPECT_EQ("", run_role("exhaust handles",
+                           {"SOFTEFA_DEVICES=8",
+                            "SOFTEFA_LIMITS=max_ah=3,source_gid=0"}));
+}
+
+/* Fewer handles than hosts, and a device that does not tell who a message
+ * without a handle is from: they are asked for back (EXT_REQ). */
+TEST_F(exhaust_test, address_handles_without_source_gids)
+{
+    for (const char *kind : {"get_bcopy", "get_zcopy"}) {
+        EXPECT_EQ("", run_role(std::string("evict ") + kind + " asked",
+                               {"SOFTEFA_DEVICES=8", "SOFTEFA_LIMITS="
+                                "max_ah=3,source_gid=0"}));
+    }
+}
