@@ -123,7 +123,7 @@ unsigned softefa_deliver_burst(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         return 0;
     }
 
-    if (!softefa_rq_lock_send(qp, dest.qp, dest.dev)) {
+    if (!softefa_rq_lock(dest.qp, dest.dev)) {
         return 0;
     }
 

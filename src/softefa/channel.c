@@ -61,9 +61,11 @@ int softefa_channel_create(softefa_dev_t *dev, softefa_channel_t **channel_p,
     }
 
     channel->dev = dev;
-    softefa_admin_lock();
-    ret = channel_alloc(dev, &channel->index);
-    softefa_admin_unlock();
+    ret = softefa_admin_lock();
+    if (ret == 0) {
+        ret = channel_alloc(dev, &channel->index);
+        softefa_admin_unlock();
+    }
     if (ret != 0) {
         goto err;
     }
@@ -103,9 +105,10 @@ err_close:
 err_unlink:
     unlinkat(softefa_fabric.dir_fd, name, 0);
 err_put:
-    softefa_admin_lock();
-    softefa_channel_put(channel->shm);
-    softefa_admin_unlock();
+    if (softefa_admin_lock() == 0) {
+        softefa_channel_put(channel->shm);
+        softefa_admin_unlock();
+    }
 err:
     free(channel);
     return ret;
@@ -115,13 +118,18 @@ int softefa_channel_destroy(softefa_channel_t *channel)
 {
     softefa_dev_t *dev = channel->dev;
     char name[SOFTEFA_CHANNEL_NAME];
+    int ret;
 
     if (softefa_dev_valid(dev)) {
-        snprintf(name, sizeof(name), "ev%u", channel->index);
-        unlinkat(softefa_fabric.dir_fd, name, 0);
-        softefa_admin_lock();
-        softefa_channel_put(channel->shm);
-        softefa_admin_unlock();
+        ret = softefa_admin_lock();
+        if (ret == 0) {
+            snprintf(name, sizeof(name), "ev%u", channel->index);
+            unlinkat(softefa_fabric.dir_fd, name, 0);
+            softefa_channel_put(channel->shm);
+            softefa_admin_unlock();
+        } else if (!dev->closing) {
+            return ret;
+        }
     }
 
     softefa_event_forget(channel->index);

@@ -145,7 +145,12 @@ static void cq_repair(softefa_shm_cq_t *cq)
 
 bool softefa_cq_lock(softefa_shm_cq_t *cq)
 {
-    if (softefa_unlikely(softefa_lock(&cq->lock))) {
+    int ret;
+
+    while ((ret = softefa_lock(&cq->lock)) == EBUSY) {
+        usleep(1000);
+    }
+    if (softefa_unlikely(ret != 0)) {
         cq_repair(cq);
     }
 

@@ -37,7 +37,11 @@ int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
         return ENOMEM;
     }
 
-    softefa_admin_lock();
+    ret = softefa_admin_lock();
+    if (ret != 0) {
+        goto err_free;
+    }
+
     ret = softefa_table_alloc(dev->shm, SOFTEFA_KIND_CQ, dev->owner, &index);
     if (ret != 0) {
         goto err;
@@ -65,14 +69,12 @@ int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
         ++attr->channel->shm->refs;
     }
     softefa_lock_setup(&shm->lock);
-    softefa_lock(&shm->lock);
     memset(shm->head, 0, sizeof(shm->head));
     shm->armed   = 0;
     shm->events  = 0;
     shm->overrun = 0;
     atomic_store_explicit(&shm->obj.state, SOFTEFA_STATE_ALIVE,
                           memory_order_release);
-    softefa_unlock(&shm->lock);
     softefa_admin_unlock();
 
     cq->dev     = dev;
@@ -92,46 +94,54 @@ int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
 
 err:
     softefa_admin_unlock();
+err_free:
     free(cq);
     return ret;
 }
 
-/* Under the admin lock. Nobody writes into the ring afterwards. */
 void softefa_cq_reap(softefa_shm_cq_t *cq)
 {
-    if (cq->obj.state >= SOFTEFA_STATE_ALIVE) {
-        softefa_lock(&cq->lock);
-        cq->obj.state = SOFTEFA_STATE_RESERVED;
-        softefa_unlock(&cq->lock);
+    cq->obj.state = SOFTEFA_STATE_RESERVED;
+    softefa_heap_free(&cq->extent);
+}
+
+static int cq_release(softefa_cq_t *cq, uint32_t *events)
+{
+    softefa_shm_cq_t *shm = cq->shm;
+    int ret               = softefa_admin_lock();
+
+    if (ret != 0) {
+        return ret;
     }
 
-    softefa_heap_free(&cq->extent);
+    if (shm->refs > 0) {
+        ret = EBUSY;
+        goto out;
+    }
+
+    *events = shm->events;
+    if (cq->channel != NULL) {
+        *events -= softefa_channel_purge(cq->channel, shm->cookie);
+        softefa_channel_put(cq->channel->shm);
+    }
+    softefa_cq_reap(shm);
+    softefa_table_release(cq->dev->shm, SOFTEFA_KIND_CQ, cq->index);
+out:
+    softefa_admin_unlock();
+    return ret;
 }
 
 int softefa_cq_destroy(softefa_cq_t *cq, uint32_t *events)
 {
-    softefa_dev_t *dev    = cq->dev;
-    softefa_shm_cq_t *shm = cq->shm;
+    softefa_dev_t *dev = cq->dev;
+    int ret;
 
     *events = 0;
     if (softefa_dev_valid(dev)) {
-        softefa_admin_lock();
-        if (shm->refs > 0) {
-            softefa_admin_unlock();
-            return EBUSY;
+        ret = cq_release(cq, events);
+        if ((ret != 0) && !dev->closing) {
+            return ret;
         }
-
-        softefa_lock(&shm->lock);
-        shm->obj.state = SOFTEFA_STATE_RESERVED;
-        *events        = shm->events;
-        softefa_unlock(&shm->lock);
-        if (cq->channel != NULL) {
-            *events -= softefa_channel_purge(cq->channel, shm->cookie);
-            softefa_channel_put(cq->channel->shm);
-        }
-        softefa_cq_reap(shm);
-        softefa_table_release(dev->shm, SOFTEFA_KIND_CQ, cq->index);
-        softefa_admin_unlock();
     }
 
     pthread_mutex_lock(&dev->lock);

@@ -157,9 +157,10 @@ int softefa_dest_died(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     softefa_deliver_dest_t dest;
     int status;
 
-    softefa_admin_lock();
-    softefa_fabric_reap();
-    softefa_admin_unlock();
+    if (softefa_admin_lock_soon() == 0) {
+        softefa_fabric_reap();
+        softefa_admin_unlock();
+    }
 
     status = softefa_dest_find(qp, wqe, &dest);
     return (status == SOFTEFA_STATUS_OK) ? SOFTEFA_STATUS_REMOTE_NO_QP :
@@ -371,7 +372,7 @@ static int deliver_send(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     bool died = false;
     int status;
 
-    if (softefa_unlikely(!softefa_rq_lock_send(qp, dest->qp, dest->dev))) {
+    if (softefa_unlikely(!softefa_rq_lock(dest->qp, dest->dev))) {
         return SOFTEFA_STATUS_AGAIN;
     }
 

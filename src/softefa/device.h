@@ -11,8 +11,10 @@
  *   fabric.c, proc.c, heap.c    the memory that all processes share
  *
  * All functions return 0 or a positive errno and log nothing, except where
- * noted. They may be called from any thread. Handles are process local;
- * numbers (pdn, qpn, ahn, cqn, keys) are what the hardware would show.
+ * noted. Each may fail with ETIME, logged, like an admin command without an
+ * answer: another process is stopped at a moment when it holds what is needed.
+ * They may be called from any thread. Handles are process local; numbers (pdn,
+ * qpn, ahn, cqn, keys) are what the hardware would show.
  */
 #ifndef SOFTEFA_DEVICE_H
 #define SOFTEFA_DEVICE_H
@@ -33,6 +35,10 @@ typedef struct softefa_channel softefa_channel_t; /* completion channel    */
  * destroys whatever was left, as the kernel does when a file is closed. */
 int  softefa_dev_open(unsigned index, softefa_dev_t **dev_p);
 void softefa_dev_close(softefa_dev_t *dev);
+
+/* Closing begins: from now on every destroy succeeds. What cannot be given back
+ * as a process is stopped at the wrong moment stays until this one ends. */
+void softefa_dev_shut(softefa_dev_t *dev);
 
 /* Limits and capabilities of the generation this device plays. Not owned. */
 const softefa_profile_t *softefa_dev_profile(const softefa_dev_t *dev);

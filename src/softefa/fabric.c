@@ -7,7 +7,6 @@
 #include "object.h"
 #include "sys.h"
 #include "sysfs.h"
-#include "sysfs.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +18,10 @@
 #include <time.h>
 
 #define FABRIC_MAGIC    0x534f4654454641ull       /* "SOFTEFA" */
+
+/* How long attaching waits for who attaches: if that one is stopped; at all */
+#define PATIENCE_NS     3000000000ull
+#define ATTACH_NS       30000000000ull
 
 softefa_fabric_t softefa_fabric = {
     .dir_fd = -1, .lock_fd = -1, .mem_fd = -1
@@ -168,6 +171,42 @@ static int fabric_open_dir(softefa_fabric_t *fabric)
     return 0;
 }
 
+/* Byte 0 of the lock file, in which its holder writes who it is. One that is
+ * stopped or does not go on is not waited for for ever. */
+static int fabric_lock_file(int lock_fd)
+{
+    static const struct timespec nap = {.tv_nsec = 1000000};
+    uint64_t start                   = softefa_now();
+    int32_t pid                      = getpid();
+    int32_t holder                   = 0;
+    uint64_t passed;
+    int ret;
+
+    for (;;) {
+        ret = softefa_file_lock(lock_fd, F_OFD_SETLK, F_WRLCK, 0, 1);
+        if ((ret != EAGAIN) && (ret != EACCES)) {
+            break;
+        }
+
+        passed = softefa_now() - start;
+        if ((passed > ATTACH_NS) ||
+            ((passed > PATIENCE_NS) &&
+             (pread(lock_fd, &holder, sizeof(holder), 0) == sizeof(holder)) &&
+             softefa_thread_stopped(holder))) {
+            softefa_error("process %d, which enters or leaves the fabric, is "
+                          "stopped or does not go on; let it (kill -CONT %d) "
+                          "or end it (kill -9 %d)", holder, holder, holder);
+            return ETIME;
+        }
+        nanosleep(&nap, NULL);
+    }
+
+    if ((ret == 0) && (pwrite(lock_fd, &pid, sizeof(pid), 0) < 0)) {
+        /* /dev/shm is full: then it will be said where memory is needed */
+    }
+    return ret;
+}
+
 /* Opens the directory and takes its lock; EAGAIN if it vanished meanwhile. */
 static int fabric_lock_dir(softefa_fabric_t *fabric)
 {
@@ -179,8 +218,10 @@ static int fabric_lock_dir(softefa_fabric_t *fabric)
         return ret;
     }
 
-    ret = softefa_file_lock(fabric->lock_fd, F_OFD_SETLKW, F_WRLCK, 0, 1);
-    if (ret != 0) {
+    ret = fabric_lock_file(fabric->lock_fd);
+    if (ret == ETIME) {
+        return ret;
+    } else if (ret != 0) {
         softefa_error("cannot lock %s/lock: %s", fabric->dir, strerror(ret));
         return ret;
     }
@@ -376,23 +417,33 @@ static int fabric_take_slot(softefa_fabric_t *fabric)
 {
     softefa_shm_t *shm = fabric->shm;
     uint32_t slot;
+    int ret;
+
+    ret = softefa_admin_lock();
+    if (ret != 0) {
+        return ret;
+    }
 
     for (slot = 0; slot < SOFTEFA_MAX_PROCS; ++slot) {
         if (softefa_file_lock(fabric->lock_fd, F_OFD_SETLK, F_WRLCK,
-                              SOFTEFA_SLOT_BYTE(slot), 1) == 0) {
+                              SOFTEFA_SLOT_BYTE(slot), 1) != 0) {
+            continue;
+        }
+        if (softefa_object_reap(slot)) {
             break;
         }
+        softefa_file_lock(fabric->lock_fd, F_OFD_SETLK, F_UNLCK,
+                          SOFTEFA_SLOT_BYTE(slot), 1);
     }
 
     if (slot == SOFTEFA_MAX_PROCS) {
         softefa_error("fabric %s already has %d processes", fabric->dir,
                       SOFTEFA_MAX_PROCS);
+        softefa_admin_unlock();
         return EMFILE;
     }
 
     fabric->slot = slot;
-    softefa_admin_lock();
-    softefa_object_reap(slot);
     memset(&shm->proc[slot], 0, sizeof(shm->proc[slot]));
     shm->proc[slot].pid   = getpid();
     shm->proc[slot].pidns = fabric_pidns();
@@ -405,36 +456,20 @@ static int fabric_take_slot(softefa_fabric_t *fabric)
     return 0;
 }
 
-/* exit() may come from a signal handler that interrupted the lock's owner. Then
- * all is left as by a killed process, for others to reclaim. */
-static bool fabric_lock_at_exit(pthread_mutex_t *mutex)
-{
-    struct timespec until;
-    int ret;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    ++until.tv_sec;
-    ret = pthread_mutex_timedlock(mutex, &until);
-    if (ret == EOWNERDEAD) {
-        pthread_mutex_consistent(mutex);
-        softefa_object_repair();
-        ret = 0;
-    }
-
-    return ret == 0;
-}
-
-/* Releases what this process has; the last one out removes the directory. */
+/* Releases what this process has; the last one out removes the directory.
+ * exit() may come from a signal handler that interrupted a lock's owner, and a
+ * process that is stopped may have one: then all is left as by a killed process,
+ * for others to reclaim. */
 static void fabric_detach(softefa_fabric_t *fabric)
 {
-    if ((softefa_file_lock(fabric->lock_fd, F_OFD_SETLKW, F_WRLCK, 0,
-                           1) != 0) ||
-        !fabric_lock_at_exit(&fabric->shm->admin.mutex)) {
+    if ((fabric_lock_file(fabric->lock_fd) != 0) ||
+        (softefa_admin_lock() != 0)) {
         return;
     }
 
-    softefa_object_reap(fabric->slot);
-    fabric->shm->proc[fabric->slot].state = SOFTEFA_STATE_FREE;
+    if (softefa_object_reap(fabric->slot)) {
+        fabric->shm->proc[fabric->slot].state = SOFTEFA_STATE_FREE;
+    }
     softefa_admin_unlock();
     fabric_remove_dir(fabric);
 }
@@ -538,7 +573,16 @@ const char *softefa_fabric_dir(void)
  * threads may ring a doorbell. From the new epoch on they find no device. */
 static __attribute__((destructor)) void fabric_exit(void)
 {
-    if ((softefa_fabric.shm == NULL) || !fabric_lock_at_exit(&attach_lock)) {
+    struct timespec until;
+
+    if (softefa_fabric.shm == NULL) {
+        return;
+    }
+
+    /* exit() in a signal handler that interrupted an attachment */
+    clock_gettime(CLOCK_REALTIME, &until);
+    ++until.tv_sec;
+    if (pthread_mutex_timedlock(&attach_lock, &until) != 0) {
         return;
     }
 

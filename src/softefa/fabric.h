@@ -20,7 +20,8 @@
  *   QP lock        its RQ: descriptors are taken, copied into, completed
  *   CQ lock        its ring: entries are written; never held over a copy
  *   order          admin -> QP -> CQ. All three are robust: who finds the
- *                  owner dead repairs what the lock protects.
+ *                  owner dead repairs what the lock protects; nobody waits for
+ *                  one who is stopped (lock_wait.c).
  *   the rest of an object is constant from `state` alive to `state` free
  *
  * Life of the directory: who attaches and finds no living slot starts over
@@ -305,28 +306,44 @@ void softefa_heap_mark(const softefa_extent_t *extent);
  * the object that it is in: a late sender may still hold it. */
 void softefa_lock_setup(softefa_lock_t *lock);
 
-/* Returns true if the last owner died holding it: repair, then go on. */
-bool softefa_lock_slow(softefa_lock_t *lock, int ret);
+/* lock_wait.c: 0: taken. EOWNERDEAD: taken, the last owner died holding it:
+ * repair. EBUSY: not taken, its holder is stopped or does not go on. */
+int softefa_lock_slow(softefa_lock_t *lock, int ret);
 
-static inline bool softefa_lock(softefa_lock_t *lock)
+static inline int softefa_lock(softefa_lock_t *lock)
 {
-    int ret = pthread_mutex_lock(&lock->mutex);
+    int ret = pthread_mutex_trylock(&lock->mutex);
 
-    return (ret == 0) ? false : softefa_lock_slow(lock, ret);
+    return __builtin_expect(ret == 0, 1) ? 0 : softefa_lock_slow(lock, ret);
 }
+
+/* The same for a command: gives the holder, who has `what`, some seconds. Then
+ * ETIME instead of EBUSY, as of an admin command without an answer; logged. */
+int softefa_lock_command(softefa_lock_t *lock, const char *what);
+
+/* Whether the lock's holder is known not to go on: cheaper than to try. */
+bool softefa_lock_stuck(const softefa_lock_t *lock);
+
+/* Whether a thread of any process is stopped or traced */
+bool softefa_thread_stopped(int tid);
 
 static inline void softefa_unlock(softefa_lock_t *lock)
 {
     pthread_mutex_unlock(&lock->mutex);
 }
 
-/* The admin lock, with repair of all tables (repair.c) if needed. */
-void softefa_admin_lock(void);
+/* The admin lock, with repair of all tables (repair.c) if needed. 0, or not
+ * taken: ETIME, logged; softefa_admin_lock_soon(), which does not wait for a
+ * process that is stopped: EBUSY. */
+int softefa_admin_lock(void);
+int softefa_admin_lock_soon(void);
 void softefa_admin_unlock(void);
 
-/* repair.c: after the admin lock's owner died; at attach and reclaim. */
+/* repair.c: after the admin lock's owner died; at attach and reclaim. Reap
+ * returns false if it must be tried again: a process is stopped that may yet
+ * write into one of the objects. */
 void softefa_object_repair(void);
-void softefa_object_reap(uint32_t slot);
+bool softefa_object_reap(uint32_t slot);
 
 /* Reclaims every process that died. Returns how many. Under the admin lock. */
 unsigned softefa_fabric_reap(void);

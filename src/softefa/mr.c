@@ -12,6 +12,7 @@
  * before its state says ALIVE and stay until it is registered anew.
  */
 #define _GNU_SOURCE
+#include "log.h"
 #include "object.h"
 #include "sys.h"
 #include "table.h"
@@ -20,6 +21,11 @@
 #include <infiniband/verbs.h>
 #include <sched.h>
 #include <stdlib.h>
+
+/* How long a deregistration waits for a copy: of a process that is stopped, and
+ * at all (1 GiB takes a second, the memory's debuggers ten times that) */
+#define PATIENCE_NS 3000000000ull
+#define QUIESCE_NS  30000000000ull
 
 #define MR_INDEX_MASK ((1u << SOFTEFA_MR_INDEX_BITS) - 1)
 
@@ -72,7 +78,11 @@ int softefa_mr_reg(softefa_dev_t *dev, uint16_t pdn, uint64_t addr,
         return ENOMEM;
     }
 
-    softefa_admin_lock();
+    ret = softefa_admin_lock();
+    if (ret != 0) {
+        goto err_free;
+    }
+
     ret = softefa_pd_hold(dev, pdn, 1);
     if (ret != 0) {
         goto err;
@@ -110,19 +120,45 @@ int softefa_mr_reg(softefa_dev_t *dev, uint16_t pdn, uint64_t addr,
 
 err:
     softefa_admin_unlock();
+err_free:
     free(mr);
     return ret;
 }
 
-/* Waits until no RDMA copies from or to the region any more: its memory may be
- * freed once dereg returns. A killed peer's mark is no reason to wait. */
-static void mr_quiesce(softefa_dev_t *dev, softefa_shm_mr_t *mr)
+/* Waits until the RDMA that `qp` executes does not copy from or to the region
+ * any more. A killed peer's mark is no reason to wait. */
+static int mr_wait(const softefa_shm_qp_t *qp, uint32_t mark)
+{
+    softefa_peer_t peer = softefa_peer(qp->obj.owner);
+    uint64_t start      = softefa_now();
+    uint64_t passed;
+
+    while ((qp->rdma_target == mark) &&
+           (qp->obj.state >= SOFTEFA_STATE_ALIVE) &&
+           softefa_proc_alive(peer.slot, true)) {
+        sched_yield();
+        passed = softefa_now() - start;
+        if ((passed > QUIESCE_NS) ||
+            ((passed > PATIENCE_NS) && softefa_thread_stopped(peer.pid))) {
+            softefa_error("process %d, which is stopped or does not go on, "
+                          "may be about to read or write memory that is to be "
+                          "deregistered; let it go on (kill -CONT %d) or end "
+                          "it (kill -9 %d)", peer.pid, peer.pid, peer.pid);
+            return ETIME;
+        }
+    }
+
+    return 0;
+}
+
+/* Memory may be freed once dereg returns. */
+static int mr_quiesce(softefa_dev_t *dev, softefa_shm_mr_t *mr)
 {
     uint32_t mark = (dev->index << 24) | ((mr - dev->shm->mr) + 1);
     softefa_shm_dev_t *other;
-    softefa_shm_qp_t *qp;
     unsigned index;
     uint32_t i;
+    int ret;
 
     for (index = 0; index < SOFTEFA_MAX_DEVICES; ++index) {
         other = &softefa_fabric.shm->dev[index];
@@ -131,15 +167,14 @@ static void mr_quiesce(softefa_dev_t *dev, softefa_shm_mr_t *mr)
         }
 
         for (i = 0; i < other->table[SOFTEFA_KIND_QP].backed; ++i) {
-            qp = &other->qp[i];
-            while ((qp->rdma_target == mark) &&
-                   (qp->obj.state >= SOFTEFA_STATE_ALIVE) &&
-                   softefa_proc_alive(softefa_owner_slot(qp->obj.owner),
-                                      true)) {
-                sched_yield();
+            ret = mr_wait(&other->qp[i], mark);
+            if (ret != 0) {
+                return ret;
             }
         }
     }
+
+    return 0;
 }
 
 void softefa_mr_keep_map(softefa_mr_t *mr, void *map, size_t length)
@@ -152,17 +187,24 @@ int softefa_mr_dereg(softefa_mr_t *mr)
 {
     softefa_dev_t *dev    = mr->dev;
     softefa_shm_mr_t *shm = mr->shm;
+    int ret               = 0;
 
     if (softefa_dev_valid(dev)) {
         atomic_store(&shm->obj.state, SOFTEFA_STATE_RESERVED);
         if (shm->access & (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE)) {
-            mr_quiesce(dev, shm);
+            ret = mr_quiesce(dev, shm);
         }
-
-        softefa_admin_lock();
-        softefa_pd_hold(dev, shm->pdn, -1);
-        softefa_table_release(dev->shm, SOFTEFA_KIND_MR, shm - dev->shm->mr);
-        softefa_admin_unlock();
+        if (ret == 0) {
+            ret = softefa_admin_lock();
+        }
+        if (ret == 0) {
+            softefa_pd_hold(dev, shm->pdn, -1);
+            softefa_table_release(dev->shm, SOFTEFA_KIND_MR,
+                                  shm - dev->shm->mr);
+            softefa_admin_unlock();
+        } else if (!dev->closing) {
+            return ret;
+        }
     }
 
     if (mr->map != NULL) {

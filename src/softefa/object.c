@@ -94,10 +94,12 @@ int softefa_dev_open(unsigned index, softefa_dev_t **dev_p)
     softefa_list_init(&dev->mrs);
     softefa_list_init(&dev->channels);
 
-    softefa_admin_lock();
-    softefa_fabric_reap();
-    ret = dev_init_shared(dev, &options->profile);
-    softefa_admin_unlock();
+    ret = softefa_admin_lock();
+    if (ret == 0) {
+        softefa_fabric_reap();
+        ret = dev_init_shared(dev, &options->profile);
+        softefa_admin_unlock();
+    }
     if (ret != 0) {
         pthread_mutex_destroy(&dev->lock);
         free(dev);
@@ -109,24 +111,51 @@ int softefa_dev_open(unsigned index, softefa_dev_t **dev_p)
     return 0;
 }
 
-/* Releases AHs, then PDs of this file; the lists have the rest. */
+static softefa_shm_pd_t *pd_get(softefa_dev_t *dev, uint16_t pdn)
+{
+    return softefa_table_get(dev->shm, SOFTEFA_KIND_PD, dev->owner, pdn);
+}
+
+/* Under the admin lock: an AH that nobody has any more */
+static void ah_release(softefa_dev_t *dev, softefa_shm_ah_t *ah)
+{
+    softefa_shm_pd_t *pd = &dev->shm->pd[ah->pdn];
+
+    ah->obj.state = SOFTEFA_STATE_RESERVED;
+    --pd->refs;
+    if (ah->device != SOFTEFA_NO_DEVICE) {
+        pd->ah_of[ah->device] = SOFTEFA_AH_UNKNOWN;
+        --dev->shm->ah_for[ah->device];
+    }
+    softefa_table_release(dev->shm, SOFTEFA_KIND_AH, ah - dev->shm->ah);
+}
+
+/* Under the admin lock: releases AHs, then PDs of this file; the lists have the
+ * rest. A PD stays that a left queue uses. */
 static void dev_release_numbers(softefa_dev_t *dev)
 {
     softefa_shm_ah_t *ah;
+    softefa_shm_pd_t *pd;
     uint32_t i;
 
     for (i = 0; i < dev->shm->table[SOFTEFA_KIND_AH].backed; ++i) {
-        while ((ah = softefa_table_get(dev->shm, SOFTEFA_KIND_AH, dev->owner,
-                                       i)) != NULL) {
-            softefa_ah_destroy(dev, ah->pdn, i);
+        ah = softefa_table_get(dev->shm, SOFTEFA_KIND_AH, dev->owner, i);
+        if (ah != NULL) {
+            ah_release(dev, ah);
         }
     }
 
     for (i = 0; i < dev->shm->table[SOFTEFA_KIND_PD].backed; ++i) {
-        if (softefa_table_get(dev->shm, SOFTEFA_KIND_PD, dev->owner, i)) {
-            softefa_pd_free(dev, i);
+        pd = pd_get(dev, i);
+        if ((pd != NULL) && (pd->refs == 0)) {
+            softefa_table_release(dev->shm, SOFTEFA_KIND_PD, i);
         }
     }
+}
+
+void softefa_dev_shut(softefa_dev_t *dev)
+{
+    dev->closing = true;
 }
 
 void softefa_dev_close(softefa_dev_t *dev)
@@ -134,6 +163,7 @@ void softefa_dev_close(softefa_dev_t *dev)
     uint32_t events;
 
     softefa_ticker_remove(dev);
+    softefa_dev_shut(dev);
     if (softefa_dev_valid(dev)) {
         while (dev->qps.next != &dev->qps) {
             softefa_qp_destroy(softefa_container_of(dev->qps.next,
@@ -154,11 +184,12 @@ void softefa_dev_close(softefa_dev_t *dev)
                                          softefa_channel_t, link));
         }
 
-        dev_release_numbers(dev);
-        softefa_admin_lock();
-        --softefa_fabric.shm->proc[softefa_fabric.slot].opens[dev->index];
-        --dev->shm->opens;
-        softefa_admin_unlock();
+        if (softefa_admin_lock() == 0) {
+            dev_release_numbers(dev);
+            --softefa_fabric.shm->proc[softefa_fabric.slot].opens[dev->index];
+            --dev->shm->opens;
+            softefa_admin_unlock();
+        }
     }
 
     pthread_mutex_destroy(&dev->lock);
@@ -178,11 +209,6 @@ void softefa_dev_gid(const softefa_dev_t *dev, uint8_t gid[16])
 int softefa_dev_mmap_fd(const softefa_dev_t *dev)
 {
     return softefa_dev_valid(dev) ? softefa_fabric.mem_fd : -1;
-}
-
-static softefa_shm_pd_t *pd_get(softefa_dev_t *dev, uint16_t pdn)
-{
-    return softefa_table_get(dev->shm, SOFTEFA_KIND_PD, dev->owner, pdn);
 }
 
 int softefa_pd_hold(softefa_dev_t *dev, uint16_t pdn, int count)
@@ -207,7 +233,11 @@ int softefa_pd_alloc(softefa_dev_t *dev, uint16_t *pdn)
         return EIO;
     }
 
-    softefa_admin_lock();
+    ret = softefa_admin_lock();
+    if (ret != 0) {
+        return ret;
+    }
+
     ret = softefa_table_alloc(dev->shm, SOFTEFA_KIND_PD, dev->owner, &index);
     if (ret == 0) {
         pd       = &dev->shm->pd[index];
@@ -225,13 +255,17 @@ int softefa_pd_alloc(softefa_dev_t *dev, uint16_t *pdn)
 int softefa_pd_free(softefa_dev_t *dev, uint16_t pdn)
 {
     softefa_shm_pd_t *pd;
-    int ret = 0;
+    int ret;
 
     if (!softefa_dev_valid(dev)) {
         return EIO;
     }
 
-    softefa_admin_lock();
+    ret = softefa_admin_lock();
+    if (ret != 0) {
+        return ret;
+    }
+
     pd = pd_get(dev, pdn);
     if (pd == NULL) {
         ret = EINVAL;
@@ -251,13 +285,17 @@ int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
     softefa_shm_ah_t *ah;
     softefa_shm_pd_t *pd;
     uint32_t index;
-    int ret = 0;
+    int ret;
 
     if (!softefa_dev_valid(dev)) {
         return EIO;
     }
 
-    softefa_admin_lock();
+    ret = softefa_admin_lock();
+    if (ret != 0) {
+        return ret;
+    }
+
     pd = pd_get(dev, pdn);
     if (pd == NULL) {
         ret = EINVAL;
@@ -299,26 +337,22 @@ out:
 int softefa_ah_destroy(softefa_dev_t *dev, uint16_t pdn, uint16_t ahn)
 {
     softefa_shm_ah_t *ah;
-    softefa_shm_pd_t *pd;
-    int ret = 0;
+    int ret;
 
     if (!softefa_dev_valid(dev)) {
         return EIO;
     }
 
-    softefa_admin_lock();
+    ret = softefa_admin_lock();
+    if (ret != 0) {
+        return ret;
+    }
+
     ah = softefa_table_get(dev->shm, SOFTEFA_KIND_AH, dev->owner, ahn);
     if ((ah == NULL) || (ah->pdn != pdn)) {
         ret = EINVAL;
     } else if (--ah->refs == 0) {
-        ah->obj.state = SOFTEFA_STATE_RESERVED;
-        pd            = &dev->shm->pd[pdn];
-        --pd->refs;
-        if (ah->device != SOFTEFA_NO_DEVICE) {
-            pd->ah_of[ah->device] = SOFTEFA_AH_UNKNOWN;
-            --dev->shm->ah_for[ah->device];
-        }
-        softefa_table_release(dev->shm, SOFTEFA_KIND_AH, ahn);
+        ah_release(dev, ah);
     }
     softefa_admin_unlock();
     return ret;

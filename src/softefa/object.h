@@ -17,6 +17,7 @@
 #include "fabric.h"
 #include "io_defs.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@ struct softefa_dev {
     softefa_shm_dev_t *shm;
     softefa_profile_t profile;
     uint8_t           gid[16];
+    bool              closing;       /* destroys leave what they cannot free */
     _Atomic uint32_t  waiting;       /* messages that progress must look at */
     atomic_bool       polled;        /* somebody did, since the last tick */
     pthread_mutex_t   lock;          /* the lists */
@@ -122,8 +124,6 @@ struct softefa_qp {
     uint32_t         num_held;
     uint32_t         reorder;        /* depth, 0: off */
     uint64_t         random;
-    int              stopped;        /* thread that held a receiver's lock
-                                        and was stopped, 0: none */
 };
 
 static inline uint64_t softefa_page_size(void)
@@ -191,9 +191,13 @@ enum {
  * PD of this file. Under the admin lock. */
 int softefa_pd_hold(softefa_dev_t *dev, uint16_t pdn, int count);
 
-/* qps.c, cqs.c, under the admin lock: takes a queue out of service and gives
- * its memory back. */
-void softefa_qp_reap(softefa_shm_dev_t *dev, softefa_shm_qp_t *qp);
+/* qps.c: no message enters this queue any more. False: a process is stopped
+ * that may yet write into it. */
+bool softefa_qp_retire(softefa_shm_qp_t *qp);
+
+/* qps.c, cqs.c, under the admin lock: give a queue's memory back, into which
+ * nobody writes any more: of a retired QP, of a CQ without QPs. */
+void softefa_qp_reap(softefa_shm_qp_t *qp);
 void softefa_cq_reap(softefa_shm_cq_t *cq);
 
 /* channel.c: drops a reference, under the admin lock. */
@@ -234,15 +238,24 @@ void softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
 /* cq.c: closes this process's descriptor for raising events of a channel. */
 void softefa_event_forget(unsigned channel);
 
-/* rq_lock.c: takes qp->lock and repairs after a dead owner. To deliver: false
- * if its holder is stopped and may stay so; the message is to wait (AGAIN). */
-void softefa_rq_lock(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev);
-bool softefa_rq_lock_send(softefa_qp_t *sender, softefa_shm_qp_t *qp,
-                          softefa_shm_dev_t *dev);
-
 /* cq.c, under qp->lock, whose last owner died while a completion may have been
  * written. */
 void softefa_rq_repair(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev);
+
+/* Takes the RQ's lock and repairs after a dead owner. False: its holder is
+ * stopped; a message is to wait (AGAIN). */
+static inline bool softefa_rq_lock(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
+{
+    int ret = softefa_lock(&qp->lock);
+
+    if (softefa_unlikely(ret != 0)) {
+        if (ret == EBUSY) {
+            return false;
+        }
+        softefa_rq_repair(qp, dev);
+    }
+    return true;
+}
 
 /* engine.c: writes the send completion of a message. */
 void softefa_engine_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,

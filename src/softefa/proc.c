@@ -35,25 +35,25 @@ void softefa_lock_setup(softefa_lock_t *lock)
     lock->ready = 1;
 }
 
-bool softefa_lock_slow(softefa_lock_t *lock, int ret)
+static int admin_locked(int ret)
 {
-    /* Nothing else can come back: a lock is made consistent at once, so it
-     * never becomes unrecoverable, and no thread takes one twice. */
-    if (ret != EOWNERDEAD) {
-        softefa_error("a lock of fabric %s is damaged (%s); end its processes "
-                      "and start again", softefa_fabric.dir, strerror(ret));
-        return true;
+    if (ret == EOWNERDEAD) {
+        softefa_object_repair();
+        return 0;
     }
 
-    pthread_mutex_consistent(&lock->mutex);
-    return true;
+    return ret;
 }
 
-void softefa_admin_lock(void)
+int softefa_admin_lock(void)
 {
-    if (softefa_lock(&softefa_fabric.shm->admin)) {
-        softefa_object_repair();
-    }
+    return admin_locked(softefa_lock_command(&softefa_fabric.shm->admin,
+                                             "the device's tables"));
+}
+
+int softefa_admin_lock_soon(void)
+{
+    return admin_locked(softefa_lock(&softefa_fabric.shm->admin));
 }
 
 void softefa_admin_unlock(void)
@@ -130,8 +130,7 @@ unsigned softefa_fabric_reap(void)
 
     for (slot = 0; slot < shm->num_procs; ++slot) {
         if ((shm->proc[slot].state != SOFTEFA_STATE_FREE) &&
-            !softefa_proc_alive(slot, true)) {
-            softefa_object_reap(slot);
+            !softefa_proc_alive(slot, true) && softefa_object_reap(slot)) {
             shm->proc[slot].state = SOFTEFA_STATE_FREE;
             ++count;
         }

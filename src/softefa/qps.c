@@ -53,6 +53,7 @@ static int qp_check_attr(const softefa_dev_t *dev,
     return 0;
 }
 
+/* Under the admin lock and its own, which this drops */
 static void qp_init_shared(softefa_qp_t *qp, const softefa_qp_attr_t *attr,
                            uint32_t index, softefa_qp_map_t *map)
 {
@@ -86,14 +87,32 @@ static void qp_init_shared(softefa_qp_t *qp, const softefa_qp_attr_t *attr,
     ++qp->send_cq->shm->refs;
     ++qp->recv_cq->shm->refs;
 
-    softefa_lock_setup(&shm->lock);
-    softefa_lock(&shm->lock);
     softefa_rq_set_head(shm, 0);
     shm->journal_head = 0;
     atomic_store_explicit(&shm->obj.state,
                           SOFTEFA_STATE_ALIVE + IBV_QPS_RESET,
                           memory_order_release);
     softefa_unlock(&shm->lock);
+}
+
+/* Finds an entry and takes its lock. One whose lock a late sender to the QP
+ * before has, and is stopped, stays reserved until this process ends. */
+static int qp_take_entry(softefa_dev_t *dev, uint32_t *index_p)
+{
+    softefa_shm_qp_t *shm;
+    int ret;
+
+    do {
+        ret = softefa_table_alloc(dev->shm, SOFTEFA_KIND_QP, dev->owner,
+                                  index_p);
+        if (ret != 0) {
+            return ret;
+        }
+        shm = &dev->shm->qp[*index_p];
+        softefa_lock_setup(&shm->lock);
+    } while (softefa_lock(&shm->lock) == EBUSY);
+
+    return 0;
 }
 
 static int qp_init_local(softefa_qp_t *qp, const softefa_qp_attr_t *attr)
@@ -149,13 +168,17 @@ int softefa_qp_create(softefa_dev_t *dev, const softefa_qp_attr_t *attr,
         goto err_free;
     }
 
-    softefa_admin_lock();
+    ret = softefa_admin_lock();
+    if (ret != 0) {
+        goto err_local;
+    }
+
     ret = softefa_pd_hold(dev, attr->pdn, 1);
     if (ret != 0) {
         goto err_unlock;
     }
 
-    ret = softefa_table_alloc(dev->shm, SOFTEFA_KIND_QP, dev->owner, &index);
+    ret = qp_take_entry(dev, &index);
     if (ret != 0) {
         goto err_pd;
     }
@@ -189,16 +212,29 @@ int softefa_qp_create(softefa_dev_t *dev, const softefa_qp_attr_t *attr,
     return 0;
 
 err_table:
+    softefa_unlock(&qp->shm->lock);
     softefa_table_release(dev->shm, SOFTEFA_KIND_QP, index);
 err_pd:
     softefa_pd_hold(dev, attr->pdn, -1);
 err_unlock:
     softefa_admin_unlock();
+err_local:
     pthread_mutex_destroy(&qp->lock);
     free(qp->held);
     free(qp->flight);
 err_free:
     free(qp);
+    return ret;
+}
+
+static int rq_lock_command(softefa_qp_t *qp)
+{
+    int ret = softefa_lock_command(&qp->shm->lock, "a receive queue");
+
+    if (ret == EOWNERDEAD) {
+        softefa_rq_repair(qp->shm, qp->dev->shm);
+        ret = 0;
+    }
     return ret;
 }
 
@@ -227,11 +263,15 @@ static void rq_flush(softefa_dev_t *dev, softefa_shm_qp_t *shm)
 }
 
 /* libefa restarts its indices at 0 in RESET, so the doorbells do too. */
-static void qp_reset(softefa_qp_t *qp)
+static int qp_reset(softefa_qp_t *qp)
 {
     softefa_shm_qp_t *shm = qp->shm;
+    int ret               = rq_lock_command(qp);
 
-    softefa_rq_lock(shm, qp->dev->shm);
+    if (ret != 0) {
+        return ret;
+    }
+
     softefa_rq_set_head(shm, 0);
     shm->journal_head = 0;
     atomic_store((_Atomic uint32_t*)softefa_at(shm->rq_db), 0);
@@ -242,13 +282,14 @@ static void qp_reset(softefa_qp_t *qp)
     qp->sq_head     = 0;
     qp->learn_phase = true;
     qp->rnr_retry   = 7;
+    return 0;
 }
 
 int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
 {
     softefa_dev_t *dev    = qp->dev;
     softefa_shm_qp_t *shm = qp->shm;
-    int old;
+    int old, ret;
 
     if (!softefa_dev_valid(dev)) {
         return EIO;
@@ -260,7 +301,11 @@ int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
 
     pthread_mutex_lock(&qp->lock);
     old = qp->state;
-    softefa_rq_lock(shm, dev->shm);
+    ret = rq_lock_command(qp);
+    if (ret != 0) {
+        goto out;
+    }
+
     if (mod->qkey >= 0) {
         shm->qkey = mod->qkey;
     }
@@ -282,7 +327,7 @@ int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
 
     switch (mod->state) {
     case IBV_QPS_RESET:
-        qp_reset(qp);
+        ret = qp_reset(qp);
         break;
     case IBV_QPS_RTS:
         softefa_engine_fetch(qp);
@@ -293,8 +338,9 @@ int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
     default:
         break;
     }
+out:
     pthread_mutex_unlock(&qp->lock);
-    return 0;
+    return ret;
 }
 
 void softefa_qp_query(const softefa_qp_t *qp, softefa_qp_mod_t *mod)
@@ -305,42 +351,71 @@ void softefa_qp_query(const softefa_qp_t *qp, softefa_qp_mod_t *mod)
     mod->rnr_retry = qp->rnr_retry;
 }
 
-/* Under the admin lock. Nobody touches the rings afterwards. */
-void softefa_qp_reap(softefa_shm_dev_t *dev, softefa_shm_qp_t *qp)
+/* New senders see the state, and who has the lock is waited for: without it
+ * nobody is between the state and the completion. */
+bool softefa_qp_retire(softefa_shm_qp_t *qp)
 {
-    if (qp->obj.state >= SOFTEFA_STATE_ALIVE) {
-        softefa_rq_lock(qp, dev);
-        qp->obj.state = SOFTEFA_STATE_RESERVED;
-        softefa_unlock(&qp->lock);
+    qp->obj.state = SOFTEFA_STATE_RESERVED;
+    if (softefa_lock(&qp->lock) == EBUSY) {
+        return false;
     }
 
+    softefa_unlock(&qp->lock);
+    return true;
+}
+
+void softefa_qp_reap(softefa_shm_qp_t *qp)
+{
     qp->rdma_target = 0;
     softefa_heap_free(&qp->extent);
 }
 
-int softefa_qp_destroy(softefa_qp_t *qp)
+/* If it fails, nothing comes in any more all the same. */
+static int qp_release(softefa_qp_t *qp)
 {
     softefa_dev_t *dev    = qp->dev;
     softefa_shm_qp_t *shm = qp->shm;
+    int ret;
 
-    pthread_mutex_lock(&dev->lock);
-    softefa_list_del(&qp->link);
-    pthread_mutex_unlock(&dev->lock);
+    shm->obj.state = SOFTEFA_STATE_RESERVED;
+    ret            = softefa_lock_command(&shm->lock, "a receive queue");
+    if (ret == ETIME) {
+        return ret;
+    }
+
+    softefa_unlock(&shm->lock);
+    ret = softefa_admin_lock();
+    if (ret != 0) {
+        return ret;
+    }
+
+    softefa_qp_reap(shm);
+    softefa_pd_hold(dev, qp->pdn, -1);
+    --qp->send_cq->shm->refs;
+    --qp->recv_cq->shm->refs;
+    softefa_table_release(dev->shm, SOFTEFA_KIND_QP, shm - dev->shm->qp);
+    softefa_admin_unlock();
+    return 0;
+}
+
+int softefa_qp_destroy(softefa_qp_t *qp)
+{
+    softefa_dev_t *dev = qp->dev;
+    int ret;
 
     if (softefa_dev_valid(dev)) {
         pthread_mutex_lock(&qp->lock);
         softefa_engine_flush(qp, false);
         pthread_mutex_unlock(&qp->lock);
-
-        softefa_admin_lock();
-        softefa_qp_reap(dev->shm, shm);
-        softefa_pd_hold(dev, qp->pdn, -1);
-        --qp->send_cq->shm->refs;
-        --qp->recv_cq->shm->refs;
-        softefa_table_release(dev->shm, SOFTEFA_KIND_QP, shm - dev->shm->qp);
-        softefa_admin_unlock();
+        ret = qp_release(qp);
+        if ((ret != 0) && !dev->closing) {
+            return ret;
+        }
     }
 
+    pthread_mutex_lock(&dev->lock);
+    softefa_list_del(&qp->link);
+    pthread_mutex_unlock(&dev->lock);
     pthread_mutex_destroy(&qp->lock);
     free(qp->held);
     free(qp->flight);

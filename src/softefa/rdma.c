@@ -96,7 +96,7 @@ static int rdma_notify_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         return SOFTEFA_STATUS_OK;
     }
 
-    if (!softefa_rq_lock_send(qp, dest->qp, dest->dev)) {
+    if (!softefa_rq_lock(dest->qp, dest->dev)) {
         return SOFTEFA_STATUS_AGAIN;
     }
 

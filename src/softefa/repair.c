@@ -2,7 +2,8 @@
  * What a dead process left, under the admin lock.
  *
  *   reap     it died somewhere else: its entries are released, table by table,
- *            users before used
+ *            users before used; none of them as long as a process is stopped
+ *            that may yet complete a message in one of its queues
  *   repair   it died with the admin lock: maps, counts and references are made
  *            anew from the entries; its own, perhaps half made, are reaped
  *            later
@@ -32,7 +33,7 @@ static void reap_table(softefa_shm_dev_t *dev, softefa_kind_t kind,
         /* PDs go last and as a whole: their counts do not matter. */
         switch (kind) {
         case SOFTEFA_KIND_QP:
-            softefa_qp_reap(dev, &dev->qp[index]);
+            softefa_qp_reap(&dev->qp[index]);
             break;
         case SOFTEFA_KIND_CQ:
             softefa_cq_reap(&dev->cq[index]);
@@ -71,15 +72,41 @@ static void reap_channels(uint32_t slot)
     }
 }
 
-void softefa_object_reap(uint32_t slot)
+/* Also if one fails: nothing comes in any more. */
+static bool reap_retire(softefa_shm_dev_t *dev, uint32_t slot)
+{
+    bool retired = true;
+    softefa_shm_qp_t *qp;
+    uint32_t i;
+
+    for (i = 0; i < dev->table[SOFTEFA_KIND_QP].backed; ++i) {
+        qp = &dev->qp[i];
+        if ((qp->obj.state != SOFTEFA_STATE_FREE) &&
+            (softefa_owner_slot(qp->obj.owner) == slot)) {
+            retired &= softefa_qp_retire(qp);
+        }
+    }
+
+    return retired;
+}
+
+bool softefa_object_reap(uint32_t slot)
 {
     static const softefa_kind_t order[] = {
         SOFTEFA_KIND_QP, SOFTEFA_KIND_MR, SOFTEFA_KIND_CQ, SOFTEFA_KIND_AH,
         SOFTEFA_KIND_PD
     };
     softefa_shm_proc_t *proc = &softefa_fabric.shm->proc[slot];
+    bool retired             = true;
     softefa_shm_dev_t *dev;
     unsigned index, i;
+
+    for (index = 0; index < SOFTEFA_MAX_DEVICES; ++index) {
+        retired &= reap_retire(&softefa_fabric.shm->dev[index], slot);
+    }
+    if (!retired) {
+        return false;
+    }
 
     for (index = 0; index < SOFTEFA_MAX_DEVICES; ++index) {
         /* Also without an open file: a thread may have made an object while
@@ -97,6 +124,7 @@ void softefa_object_reap(uint32_t slot)
     }
 
     reap_channels(slot);
+    return true;
 }
 
 /* Counts obj's reference of its PD anew. False: it has none. */

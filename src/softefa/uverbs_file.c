@@ -159,11 +159,9 @@ int softefa_obj_destroy(softefa_file_t *file, softefa_obj_t *obj,
         ret = softefa_channel_destroy(obj->u.channel.channel);
         break;
     case SOFTEFA_OBJ_CQ:
-        softefa_hooks_remove(obj->user_handle);
         ret = softefa_cq_destroy(obj->u.cq.cq, &cq_events);
         break;
     case SOFTEFA_OBJ_QP:
-        softefa_hooks_remove(obj->user_handle);
         ret = softefa_qp_destroy(obj->u.qp.qp);
         break;
     default:
@@ -172,6 +170,9 @@ int softefa_obj_destroy(softefa_file_t *file, softefa_obj_t *obj,
 
     if (ret != 0) {
         return ret;
+    }
+    if ((obj->type == SOFTEFA_OBJ_CQ) || (obj->type == SOFTEFA_OBJ_QP)) {
+        softefa_hooks_remove(obj->user_handle);
     }
     if (events != NULL) {
         *events = cq_events;
@@ -211,6 +212,7 @@ void softefa_file_close(softefa_file_t *file)
     uint32_t i;
 
     pthread_mutex_lock(&file->lock);
+    softefa_dev_shut(file->dev);
     for (type = 0; type < SOFTEFA_OBJ_LAST; ++type) {
         for (i = 0; i < file->num_objs; ++i) {
             obj = softefa_obj_find(file, type, i);

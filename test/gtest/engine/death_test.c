@@ -169,7 +169,7 @@ static void deliver_and_die(uint16_t qpn, unsigned step)
     dev = &softefa_fabric.shm->dev[0];
     qp  = &dev->qp[qpn & dev->qp_mask];
     cq  = &dev->cq[qp->recv_cq];
-    softefa_rq_lock(qp, dev);
+    CHECK(softefa_rq_lock(qp, dev));
     die_at(step, 0);
     CHECK(softefa_cq_lock(cq));
     qp->journal_pos = cq->head[0];
