@@ -9,7 +9,8 @@
  */
 #include "rma_test.h"
 
-#include <cstdarg>
+#include "common/said.h"
+
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -17,33 +18,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-extern "C" {
-#include <ucs/debug/log_def.h>
-}
-
 using namespace uct_test;
 
 namespace {
 
 const uint8_t AM_ID = 9;
-
-/* ---- what the library says at warning level or above ---- */
-
-std::vector<std::string> g_said;
-
-ucs_log_func_rc_t listen(const char *, unsigned, const char *,
-                         ucs_log_level_t level,
-                         const ucs_log_component_config_t *,
-                         const char *format, va_list ap)
-{
-    char line[2048];
-
-    if (level <= UCS_LOG_LEVEL_WARN) {
-        vsnprintf(line, sizeof(line), format, ap);
-        g_said.push_back(line);
-    }
-    return UCS_LOG_FUNC_RC_STOP;
-}
 
 /* ---- what must not suffer ---- */
 
@@ -52,15 +31,9 @@ public:
     scene() : m_dom(std::make_shared<domain>()), m_a(m_dom), m_b(m_dom),
               m_end(m_a, m_b.addr())
     {
-        ucs_log_push_handler(listen);
         m_b.check_am(AM_ID, &m_chk);
         m_b.on_am(AM_ID + 1, [](void*, size_t, unsigned) { return UCS_OK; });
         steady("before");
-    }
-
-    ~scene()
-    {
-        ucs_log_pop_handler();
     }
 
     /* Messages of all kinds between two interfaces that were there before. */
@@ -96,25 +69,21 @@ public:
     /* The next line, and the only one: has all these words. Then forgets it. */
     void said(const std::vector<std::string> &words)
     {
-        if (g_said.size() != 1) {
-            complain(std::to_string(g_said.size()) + " lines instead of one");
-        }
-        for (const std::string &line : g_said) {
-            for (const std::string &word : words) {
-                if (line.find(word) == std::string::npos) {
-                    complain("no '" + word + "' in: " + line);
-                }
-            }
-        }
-        g_said.clear();
+        m_text += m_said.only(words);
     }
 
     void silent(const std::string &when)
     {
-        for (const std::string &line : g_said) {
-            complain(when + ": " + line);
+        std::string text = m_said.none();
+
+        if (!text.empty()) {
+            complain(when + ": " + text);
         }
-        g_said.clear();
+    }
+
+    class said &lines()
+    {
+        return m_said;
     }
 
     /* Does it until it throws; returns what was thrown. */
@@ -163,6 +132,7 @@ public:
     const std::string      &text() const   { return m_text; }
 
 private:
+    class said              m_said;
     std::shared_ptr<domain> m_dom;
     node                    m_a, m_b;
     end                     m_end;
@@ -225,8 +195,8 @@ std::string registrations()
     /* Neither is there one for an interface's buffers */
     s.status(s.until_refused([&]() { node n(s.dom()); }, 1),
              UCS_ERR_NO_MEMORY);
-    s.expect(!g_said.empty(), "not a word about the interface");
-    g_said.clear();
+    s.expect(!s.lines().lines().empty(), "not a word about the interface");
+    s.lines().forget();
     s.steady("without another interface");
     more.clear();
     node n(s.dom());
@@ -256,7 +226,7 @@ std::string idle_registrations()
     s.until_refused([&]() {
         more.emplace_back(new region(s.dom(), length));
     }, 1000);
-    g_said.clear();
+    s.lines().forget();
     /* As many as are kept (max_mr / 16) for nobody */
     for (unsigned i = 0; i < 4; ++i) {
         try {
