@@ -62,14 +62,15 @@ static bool burst_add(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     return true;
 }
 
-static void burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+static bool burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                            const softefa_deliver_dest_t *dest, unsigned count,
                            deliver_burst_t *burst)
 {
     softefa_shm_cq_t *cq = &dest->dev->cq[dest->qp->recv_cq];
+    bool alive           = softefa_cq_lock(cq);
     unsigned i;
 
-    if (softefa_likely(softefa_cq_lock(cq))) {
+    if (softefa_likely(alive)) {
         for (i = 0; i < count; ++i) {
             burst->rx.descriptors = burst->request[i].descriptors;
             burst->rx.req_id      = burst->request[i].req_id;
@@ -78,6 +79,7 @@ static void burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         }
     }
     softefa_unlock(&cq->lock);
+    return alive;
 }
 
 static unsigned burst_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
@@ -109,8 +111,7 @@ static unsigned burst_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         return 0;
     }
 
-    burst_complete(qp, wqe, dest, i, &burst);
-    return i;
+    return burst_complete(qp, wqe, dest, i, &burst) ? i : 0;
 }
 
 unsigned softefa_deliver_burst(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,

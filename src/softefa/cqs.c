@@ -37,7 +37,7 @@ int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
         return ENOMEM;
     }
 
-    ret = softefa_admin_lock();
+    ret = softefa_dev_lock(dev);
     if (ret != 0) {
         goto err_free;
     }

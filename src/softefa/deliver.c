@@ -25,6 +25,7 @@
  */
 #define _GNU_SOURCE
 #include "deliver.h"
+#include "fault.h"
 
 #include <errno.h>
 #include <infiniband/verbs.h>
@@ -116,11 +117,24 @@ static inline bool qp_receives(const softefa_shm_qp_t *qp, uint16_t qpn)
            (state <= SOFTEFA_STATE_ALIVE + IBV_QPS_SQE) && (qp->qpn == qpn);
 }
 
+/* A device that nobody has open, or that is dead, does not answer. */
+static int dest_silent(const softefa_shm_dev_t *own,
+                       const softefa_deliver_dest_t *dest)
+{
+    if ((dest->dev->opens > 0) && softefa_device_lives(dest->index)) {
+        return SOFTEFA_STATUS_OK;
+    }
+
+    return (own->responded & (1u << dest->index)) ?
+           SOFTEFA_STATUS_UNRESPONSIVE : SOFTEFA_STATUS_UNREACHABLE;
+}
+
 int softefa_dest_find(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                       softefa_deliver_dest_t *dest)
 {
     softefa_shm_dev_t *own = qp->dev->shm;
     uint32_t index;
+    int status;
 
     dest->index = own->ah[wqe->ahn].device;
     if (softefa_unlikely(dest->index == SOFTEFA_NO_DEVICE)) {
@@ -128,9 +142,11 @@ int softefa_dest_find(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     }
 
     dest->dev = &softefa_fabric.shm->dev[dest->index];
-    if (softefa_unlikely(dest->dev->opens == 0)) {
-        return (own->responded & (1u << dest->index)) ?
-               SOFTEFA_STATUS_UNRESPONSIVE : SOFTEFA_STATUS_UNREACHABLE;
+    if (softefa_unlikely((dest->dev->opens == 0) | softefa_trouble())) {
+        status = dest_silent(own, dest);
+        if (status != SOFTEFA_STATUS_OK) {
+            return status;
+        }
     }
 
     if (softefa_unlikely(!(own->responded & (1u << dest->index)))) {
@@ -293,17 +309,22 @@ void softefa_rx_put(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     }
 }
 
-void softefa_rx_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                         const softefa_deliver_dest_t *dest,
-                         const softefa_deliver_rx_t *rx, int status,
-                         uint32_t length)
+int softefa_rx_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                        const softefa_deliver_dest_t *dest,
+                        const softefa_deliver_rx_t *rx, int status,
+                        uint32_t length)
 {
     softefa_shm_cq_t *cq = &dest->dev->cq[dest->qp->recv_cq];
+    bool alive           = softefa_cq_lock(cq);
 
-    if (softefa_likely(softefa_cq_lock(cq))) {
+    if (softefa_likely(alive)) {
         softefa_rx_put(qp, wqe, dest, cq, rx, status, length);
     }
     softefa_unlock(&cq->lock);
+
+    /* Its device died just now: nobody will ever see this message. */
+    return softefa_likely(alive) ? SOFTEFA_STATUS_OK :
+                                   SOFTEFA_STATUS_REMOTE_NO_QP;
 }
 
 /* A receive request that the receiver's own device cannot use. */
@@ -311,8 +332,11 @@ static int rx_fail(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                    const softefa_deliver_dest_t *dest,
                    const softefa_deliver_rx_t *rx)
 {
-    softefa_rx_complete(qp, wqe, dest, rx, SOFTEFA_STATUS_BAD_LKEY, 0);
-    return SOFTEFA_STATUS_REMOTE_STATUS;
+    int status = softefa_rx_complete(qp, wqe, dest, rx,
+                                     SOFTEFA_STATUS_BAD_LKEY, 0);
+
+    return (status == SOFTEFA_STATUS_OK) ? SOFTEFA_STATUS_REMOTE_STATUS :
+                                           status;
 }
 
 /* Under the RQ lock. *died: look for dead processes after unlocking. */
@@ -348,9 +372,8 @@ static int send_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     switch (softefa_copy_to(peer, local->iov, local->count, rx.sgl.iov,
                             rx.sgl.count, local->length)) {
     case 0:
-        softefa_rx_complete(qp, wqe, dest, &rx, SOFTEFA_STATUS_OK,
-                    local->length + prefix);
-        return SOFTEFA_STATUS_OK;
+        return softefa_rx_complete(qp, wqe, dest, &rx, SOFTEFA_STATUS_OK,
+                                   local->length + prefix);
     case ESRCH:
         *died = true;
         return SOFTEFA_STATUS_REMOTE_NO_QP;
@@ -397,6 +420,12 @@ int softefa_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
         status = ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) == SOFTEFA_OP_SEND) ?
                  deliver_send(qp, wqe, &dest, &local) :
                  softefa_deliver_rdma(qp, wqe, &dest, &local);
+        if (softefa_unlikely(status == SOFTEFA_STATUS_REMOTE_NO_QP)) {
+            /* or no device any more */
+            status = dest_silent(qp->dev->shm, &dest);
+            status = (status == SOFTEFA_STATUS_OK) ?
+                     SOFTEFA_STATUS_REMOTE_NO_QP : status;
+        }
     }
 
     return (qp->type == SOFTEFA_QP_SRD) ? status : SOFTEFA_STATUS_OK;

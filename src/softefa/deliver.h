@@ -72,11 +72,11 @@ void softefa_rx_put(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                     const softefa_deliver_rx_t *rx, int status,
                     uint32_t length);
 
-/* The same with the CQ's lock taken for it. */
-void softefa_rx_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                         const softefa_deliver_dest_t *dest,
-                         const softefa_deliver_rx_t *rx, int status,
-                         uint32_t length);
+/* The same with the CQ's lock taken for it. OK, or NO_QP: the CQ is dead. */
+int softefa_rx_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                        const softefa_deliver_dest_t *dest,
+                        const softefa_deliver_rx_t *rx, int status,
+                        uint32_t length);
 
 /* rdma.c */
 int softefa_deliver_rdma(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,

@@ -117,6 +117,7 @@ typedef struct {
     uint32_t          max_send_wr, max_recv_wr, max_send_sge, max_recv_sge;
     uint32_t          max_inline;     /* bytes */
     bool              unsolicited_write_recv;
+    uint64_t          cookie;         /* element of its asynchronous events */
 } softefa_qp_attr_t;
 
 typedef struct {
@@ -143,6 +144,16 @@ typedef struct {
 int  softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod);
 void softefa_qp_query(const softefa_qp_t *qp, softefa_qp_mod_t *mod);
 int  softefa_qp_destroy(softefa_qp_t *qp);
+
+/* Asynchronous events: fd is what libibverbs reads struct
+ * ib_uverbs_async_event_desc from; it belongs to the application. One a device.
+ * qp_events: before a QP is destroyed; takes its unread events back and returns
+ * how many were read, which ibv_destroy_qp() waits for to be acknowledged. */
+int      softefa_async_open(softefa_dev_t *dev, int *fd);
+uint32_t softefa_async_qp_events(softefa_qp_t *qp);
+
+/* Whether commands on `dev` fail with EIO: its device died. */
+bool softefa_dev_lost(const softefa_dev_t *dev);
 
 /* The data path, in the caller's thread.
  * doorbell: the SQ doorbell of qp was rung; send what is new.

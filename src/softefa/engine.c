@@ -10,23 +10,12 @@
  *                   '---------'---------------- held --'
  */
 #define _GNU_SOURCE
+#include "fault.h"
 #include "log.h"
 #include "object.h"
 
 #include <infiniband/verbs.h>
 #include <time.h>
-
-/*
- * The place of the fault plan: what a plan may decide at each point of a
- * message's way. All NULL now. Each returns a softefa_status_t: OK goes on,
- * AGAIN holds the message back, another one completes it. They run under
- * qp->lock and may keep state per QP.
- */
-typedef struct {
-    int (*fetch)(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
-    int (*deliver)(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
-    int (*complete)(softefa_qp_t *qp, const softefa_io_wqe_t *wqe, int status);
-} softefa_fault_points_t;
 
 static void engine_cqe(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                        int status, softefa_io_cqe_t *cqe)
@@ -162,10 +151,8 @@ void softefa_engine_fetch(softefa_qp_t *qp)
     softefa_io_wqe_t wqe;
     uint32_t count, sent;
 
-    if (softefa_unlikely(qp->state != IBV_QPS_RTS)) {
-        if (qp->state == IBV_QPS_ERR) {
-            softefa_engine_flush(qp, true);
-        }
+    if (softefa_unlikely((qp->state != IBV_QPS_RTS) | softefa_trouble()) &&
+        (softefa_fault_fallen(qp) || (qp->state != IBV_QPS_RTS))) {
         return;
     }
 
@@ -240,7 +227,8 @@ void softefa_dev_retry(softefa_dev_t *dev)
         qp = softefa_container_of(link, softefa_qp_t, link);
         if ((atomic_load_explicit(&qp->waiting, memory_order_relaxed) > 0) &&
             (pthread_mutex_trylock(&qp->lock) == 0)) {
-            if (softefa_dev_valid(dev)) {
+            if (softefa_dev_valid(dev) &&
+                !(softefa_trouble() && softefa_fault_fallen(qp))) {
                 softefa_flight_retry(qp);
             }
             pthread_mutex_unlock(&qp->lock);

@@ -38,6 +38,7 @@ static uint64_t fabric_layout(void)
     const uint64_t parts[] = {
         SOFTEFA_LAYOUT_VERSION,
         sizeof(softefa_shm_t),
+        offsetof(softefa_shm_t, fate),
         offsetof(softefa_shm_t, heap_map),
         offsetof(softefa_shm_t, dev),
         sizeof(softefa_shm_dev_t),
@@ -250,17 +251,21 @@ static void fabric_close(softefa_fabric_t *fabric)
 /* Removes what the directory holds: mem, the FIFOs and sys, not the lock. */
 static void fabric_clean_dir(softefa_fabric_t *fabric)
 {
-    char name[16];
-    int i;
+    struct dirent *entry;
+    DIR *dir;
 
-    unlinkat(fabric->dir_fd, "mem", 0);
     softefa_sysfs_clean(fabric->dir);
-    for (i = 0; i < SOFTEFA_MAX_CHANNELS; ++i) {
-        snprintf(name, sizeof(name), "ev%d", i);
-        if ((unlinkat(fabric->dir_fd, name, 0) < 0) && (i >= 64)) {
-            break;                /* numbers are used from the lowest */
+    dir = opendir(fabric->dir);
+    if (dir == NULL) {
+        return;
+    }
+
+    while ((entry = readdir(dir)) != NULL) {
+        if ((entry->d_name[0] != '.') && strcmp(entry->d_name, "lock")) {
+            unlinkat(fabric->dir_fd, entry->d_name, 0);
         }
     }
+    closedir(dir);
 }
 
 /* Under the directory's lock: nobody else is there, so nobody misses it. */
@@ -562,6 +567,22 @@ int softefa_fabric_attach(void)
     }
     pthread_mutex_unlock(&attach_lock);
     return ret;
+}
+
+bool softefa_fabric_alone(void)
+{
+    const softefa_shm_proc_t *own =
+            &softefa_fabric.shm->proc[softefa_fabric.slot];
+    unsigned index;
+
+    for (index = 0; index < SOFTEFA_MAX_DEVICES; ++index) {
+        if ((own->opens[index] > 0) ||
+            (softefa_fabric.shm->fate[index].life != 0)) {
+            return false;
+        }
+    }
+
+    return !fabric_others(softefa_fabric.lock_fd);
 }
 
 const char *softefa_fabric_dir(void)

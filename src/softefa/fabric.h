@@ -8,6 +8,7 @@
  *              lives (open file description lock: the kernel drops it)
  *     mem      softefa_shm_t, sparse, mapped whole; mmap key = offset in it
  *     ev<n>    FIFO of completion channel n
+ *     as<...>  FIFO of the asynchronous events of an open context (async.c)
  *     sys/     the device's files (sysfs.c)
  *
  *   mem:  header | processes | channels | heap map | devices | heap
@@ -72,7 +73,9 @@ typedef struct {
 typedef enum {
     SOFTEFA_STATE_FREE     = 0,
     SOFTEFA_STATE_RESERVED = 1,              /* being made or taken apart */
-    SOFTEFA_STATE_ALIVE    = 2               /* QP: 2 + enum ibv_qp_state */
+    SOFTEFA_STATE_ALIVE    = 2,              /* QP: 2 + enum ibv_qp_state */
+    SOFTEFA_STATE_DEAD     = 16              /* its device died; its owner has
+                                                it until the file is closed */
 } softefa_state_t;
 
 typedef struct {
@@ -155,7 +158,7 @@ typedef struct {
     uint32_t          rq_size;               /* descriptors, 0: no RQ */
     uint64_t          rq_ring;
     uint64_t          rq_db;
-    uint64_t          pad;
+    uint64_t          cookie;                /* of its asynchronous events */
 
     /* Under the lock. */
     softefa_lock_t    lock __attribute__((aligned(SOFTEFA_CACHE_LINE)));
@@ -170,7 +173,7 @@ typedef struct {
      * its deregistration waits. */
     _Atomic uint32_t  rdma_target __attribute__((aligned(SOFTEFA_CACHE_LINE)));
     uint16_t          send_cq;
-    uint16_t          zero2;
+    uint16_t          events;                /* asynchronous ones, raised */
     softefa_extent_t  extent;
 } __attribute__((aligned(SOFTEFA_CACHE_LINE))) softefa_shm_qp_t;
 
@@ -230,6 +233,19 @@ typedef struct {
     uint32_t          refs;                  /* CQs, plus one while open */
 } softefa_shm_channel_t;
 
+/* What befell a device (fault_device.c). Written under the admin lock, but for
+ * the step from dead to alive, which whoever notices the time makes. */
+typedef struct {
+    _Atomic uint32_t life;                   /* odd: dead; a context opened in
+                                                another life is dead for ever */
+    _Atomic uint32_t backed;                 /* was open: its tables exist */
+    _Atomic uint64_t return_at;              /* of a dead one, monotonic ns */
+    _Atomic uint64_t until[3];               /* softefa_plight_t, same clock */
+    uint64_t         pad[3];
+} softefa_shm_fate_t;
+
+static_assert(sizeof(softefa_shm_fate_t) == 64, "one cache line");
+
 typedef struct {
     uint64_t              magic;             /* written last */
     uint64_t              layout;            /* of this build */
@@ -237,9 +253,13 @@ typedef struct {
     uint32_t              num_procs;         /* slots used so far */
     uint32_t              num_channels;
     uint64_t              heap_next;         /* unit to look at first */
+    /* Set for ever once a device has met its fate: the one thing that the data
+     * path looks at, and the rest only then. */
+    _Atomic uint32_t      trouble;
     softefa_lock_t        admin __attribute__((aligned(SOFTEFA_CACHE_LINE)));
     softefa_shm_proc_t    proc[SOFTEFA_MAX_PROCS]
         __attribute__((aligned(SOFTEFA_CACHE_LINE)));
+    softefa_shm_fate_t    fate[SOFTEFA_MAX_DEVICES];
     softefa_shm_channel_t channel[SOFTEFA_MAX_CHANNELS];
     uint64_t              heap_map[SOFTEFA_HEAP_UNITS / 64];
     softefa_shm_dev_t     dev[SOFTEFA_MAX_DEVICES];
@@ -271,6 +291,9 @@ const char *softefa_fabric_dir(void);
 /* GID of device `index` in the fabric that the options name. Needs no
  * attachment; equal in all processes of the fabric. */
 void softefa_fabric_gid(unsigned index, uint8_t gid[16]);
+
+/* Whether this process, attached, is the only one and has no device open. */
+bool softefa_fabric_alone(void);
 
 /* fcntl(): lock or ask for bytes of the lock file. Returns 0 or an errno;
  * F_OFD_GETLK: EAGAIN if another process holds one of them. */
@@ -378,6 +401,13 @@ static inline uint32_t softefa_rq_available(const softefa_shm_qp_t *qp)
     uint32_t count = (uint16_t)(db - softefa_rq_head(qp));
 
     return (count <= qp->rq_size) ? count : 0;
+}
+
+/* Whether the data path must look closer. */
+static inline bool softefa_trouble(void)
+{
+    return atomic_load_explicit(&softefa_fabric.shm->trouble,
+                                memory_order_relaxed) != 0;
 }
 
 static inline uint32_t softefa_owner_slot(uint32_t owner)

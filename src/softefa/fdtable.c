@@ -290,21 +290,3 @@ void softefa_fd_closing_range(unsigned first, unsigned last)
         }
     }
 }
-
-void softefa_fd_foreach(void (*func)(softefa_file_t *file, void *arg),
-                        void *arg)
-{
-    softefa_fd_t *entry;
-    unsigned i, j;
-
-    pthread_mutex_lock(&table_lock);
-    for (i = 0; i < NUM_CHUNKS; ++i) {
-        for (j = 0; (chunks[i] != NULL) && (j < CHUNK_SLOTS); ++j) {
-            entry = chunks[i][j];
-            if ((entry != NULL) && (entry->channel == NULL)) {
-                func(entry->file, arg);
-            }
-        }
-    }
-    pthread_mutex_unlock(&table_lock);
-}

@@ -232,7 +232,9 @@ static hook_t *hook_add(uintptr_t key, softefa_hooks_t *hooks,
     return hook;
 }
 
-static void hook_remove(uintptr_t key)
+/* Only the hook that is of `dev`: libibverbs frees an object of a dead device
+ * (RDMAV_ALLOW_DISASSOC_DESTROY), its address may name another one's since. */
+static void hook_remove(const softefa_dev_t *dev, uintptr_t key)
 {
     hook_table_t *table;
     hook_entry_t *entry;
@@ -241,7 +243,7 @@ static void hook_remove(uintptr_t key)
     table = hook_table;
     entry = ((table == NULL) || (key <= KEY_REMOVED)) ?
                     NULL : hook_entry_find(table, key);
-    if (entry != NULL) {
+    if ((entry != NULL) && (entry->hook->dev == dev)) {
         free(entry->hook);
         entry->key = KEY_REMOVED;
         table->live--;
@@ -491,9 +493,9 @@ void softefa_hooks_update_qp(uint64_t user_handle)
     }
 }
 
-void softefa_hooks_remove(uint64_t user_handle)
+void softefa_hooks_remove(const softefa_dev_t *dev, uint64_t user_handle)
 {
-    hook_remove(user_handle);
+    hook_remove(dev, user_handle);
 }
 
 void softefa_hooks_destroy(softefa_hooks_t *hooks)
@@ -502,7 +504,7 @@ void softefa_hooks_destroy(softefa_hooks_t *hooks)
 
     for (; hooks != NULL; hooks = next) {
         next = hooks->next;
-        hook_remove((uintptr_t)hooks->context);
+        hook_remove(NULL, (uintptr_t)hooks->context);
         free(hooks);
     }
 }

@@ -23,8 +23,8 @@ int softefa_hooks_add_qp(softefa_hooks_t **hooks_p, int fd, softefa_dev_t *dev,
 void softefa_hooks_update_cq(uint64_t user_handle);
 void softefa_hooks_update_qp(uint64_t user_handle);
 
-/* Before the object is destroyed. Unknown handles are ignored. */
-void softefa_hooks_remove(uint64_t user_handle);
+/* Before the object is destroyed. Handles unknown to `dev` are ignored. */
+void softefa_hooks_remove(const softefa_dev_t *dev, uint64_t user_handle);
 /* The whole list, which may be NULL. */
 void softefa_hooks_destroy(softefa_hooks_t *hooks);
 

@@ -78,7 +78,7 @@ int softefa_mr_reg(softefa_dev_t *dev, uint16_t pdn, uint64_t addr,
         return ENOMEM;
     }
 
-    ret = softefa_admin_lock();
+    ret = softefa_dev_lock(dev);
     if (ret != 0) {
         goto err_free;
     }

@@ -6,6 +6,7 @@
  * repair.c.
  */
 #define _GNU_SOURCE
+#include "fault.h"
 #include "log.h"
 #include "object.h"
 #include "table.h"
@@ -53,6 +54,7 @@ static int dev_init_shared(softefa_dev_t *dev, const softefa_profile_t *profile)
         return EBUSY;
     }
 
+    softefa_fabric.shm->fate[dev->index].backed = 1;
     ++softefa_fabric.shm->proc[softefa_fabric.slot].opens[dev->index];
     ++shm->opens;
     return 0;
@@ -97,7 +99,9 @@ int softefa_dev_open(unsigned index, softefa_dev_t **dev_p)
     ret = softefa_admin_lock();
     if (ret == 0) {
         softefa_fabric_reap();
-        ret = dev_init_shared(dev, &options->profile);
+        ret       = softefa_device_lives(index) ?
+                    dev_init_shared(dev, &options->profile) : ENODEV;
+        dev->life = softefa_fabric.shm->fate[index].life;
         softefa_admin_unlock();
     }
     if (ret != 0) {
@@ -121,9 +125,9 @@ static void ah_release(softefa_dev_t *dev, softefa_shm_ah_t *ah)
 {
     softefa_shm_pd_t *pd = &dev->shm->pd[ah->pdn];
 
-    ah->obj.state = SOFTEFA_STATE_RESERVED;
     --pd->refs;
-    if (ah->device != SOFTEFA_NO_DEVICE) {
+    if ((atomic_exchange(&ah->obj.state, SOFTEFA_STATE_RESERVED) ==
+         SOFTEFA_STATE_ALIVE) && (ah->device != SOFTEFA_NO_DEVICE)) {
         pd->ah_of[ah->device] = SOFTEFA_AH_UNKNOWN;
         --dev->shm->ah_for[ah->device];
     }
@@ -184,6 +188,7 @@ void softefa_dev_close(softefa_dev_t *dev)
                                          softefa_channel_t, link));
         }
 
+        softefa_async_close(dev);
         if (softefa_admin_lock() == 0) {
             dev_release_numbers(dev);
             --softefa_fabric.shm->proc[softefa_fabric.slot].opens[dev->index];
@@ -211,6 +216,18 @@ int softefa_dev_mmap_fd(const softefa_dev_t *dev)
     return softefa_dev_valid(dev) ? softefa_fabric.mem_fd : -1;
 }
 
+int softefa_dev_lock(softefa_dev_t *dev)
+{
+    int ret = softefa_admin_lock();
+
+    if ((ret == 0) && softefa_dev_dead(dev)) {
+        softefa_admin_unlock();
+        ret = EIO;
+    }
+
+    return ret;
+}
+
 int softefa_pd_hold(softefa_dev_t *dev, uint16_t pdn, int count)
 {
     softefa_shm_pd_t *pd = pd_get(dev, pdn);
@@ -233,7 +250,7 @@ int softefa_pd_alloc(softefa_dev_t *dev, uint16_t *pdn)
         return EIO;
     }
 
-    ret = softefa_admin_lock();
+    ret = softefa_dev_lock(dev);
     if (ret != 0) {
         return ret;
     }
@@ -291,7 +308,7 @@ int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
         return EIO;
     }
 
-    ret = softefa_admin_lock();
+    ret = softefa_dev_lock(dev);
     if (ret != 0) {
         return ret;
     }

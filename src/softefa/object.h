@@ -34,12 +34,14 @@ struct softefa_dev {
     uint32_t          epoch;         /* of softefa_fabric when it was opened */
     uint32_t          owner;         /* tag of its entries in the tables */
     unsigned          index;
+    uint32_t          life;          /* of the device when it was opened */
     softefa_shm_dev_t *shm;
     softefa_profile_t profile;
     uint8_t           gid[16];
     bool              closing;       /* destroys leave what they cannot free */
     _Atomic uint32_t  waiting;       /* messages that progress must look at */
     atomic_bool       polled;        /* somebody did, since the last tick */
+    bool              async;         /* has a FIFO for events (async.c) */
     pthread_mutex_t   lock;          /* the lists */
     softefa_link_t    qps, cqs, mrs, channels;
     softefa_link_t    link;          /* in the ticker's list */
@@ -170,6 +172,15 @@ static inline bool softefa_dev_valid(const softefa_dev_t *dev)
                                               memory_order_relaxed);
 }
 
+/* Of a valid one: its device died since it was opened. It stays dead when the
+ * device returns. */
+static inline bool softefa_dev_dead(const softefa_dev_t *dev)
+{
+    return dev->life !=
+           atomic_load_explicit(&softefa_fabric.shm->fate[dev->index].life,
+                                memory_order_acquire);
+}
+
 /* xorshift64*: good enough for keys and orders, one word of state. */
 static inline uint64_t softefa_random(uint64_t *state)
 {
@@ -190,6 +201,13 @@ enum {
 /* object.c: takes (count 1) or drops (-1) a reference of pdn. EINVAL: not a
  * PD of this file. Under the admin lock. */
 int softefa_pd_hold(softefa_dev_t *dev, uint16_t pdn, int count);
+
+/* object.c: takes the admin lock for a command. EIO, and not taken: the device
+ * of `dev` died; ETIME. */
+int softefa_dev_lock(softefa_dev_t *dev);
+
+/* qps.c: under the RQ's lock: completes every posted receive with status 1. */
+void softefa_rq_flush(softefa_shm_dev_t *dev, softefa_shm_qp_t *shm);
 
 /* qps.c: no message enters this queue any more. False: a process is stopped
  * that may yet write into it. */

@@ -84,6 +84,8 @@ static void qp_init_shared(softefa_qp_t *qp, const softefa_qp_attr_t *attr,
     shm->rq_ring     = map->rq_key;
     shm->rq_db       = map->rq_db_key;
     shm->rdma_target = 0;
+    shm->cookie      = attr->cookie;
+    shm->events      = 0;
     ++qp->send_cq->shm->refs;
     ++qp->recv_cq->shm->refs;
 
@@ -168,7 +170,7 @@ int softefa_qp_create(softefa_dev_t *dev, const softefa_qp_attr_t *attr,
         goto err_free;
     }
 
-    ret = softefa_admin_lock();
+    ret = softefa_dev_lock(dev);
     if (ret != 0) {
         goto err_local;
     }
@@ -238,8 +240,7 @@ static int rq_lock_command(softefa_qp_t *qp)
     return ret;
 }
 
-/* Under the RQ's lock: completes every posted receive with status 1. */
-static void rq_flush(softefa_dev_t *dev, softefa_shm_qp_t *shm)
+void softefa_rq_flush(softefa_shm_dev_t *dev, softefa_shm_qp_t *shm)
 {
     softefa_io_rx_t *ring = softefa_at(shm->rq_ring);
     softefa_io_cqe_t cqe;
@@ -254,7 +255,7 @@ static void rq_flush(softefa_dev_t *dev, softefa_shm_qp_t *shm)
             cqe.flags  = SOFTEFA_CQE_RECV_QUEUE;
             cqe.qpn    = shm->qpn;
             cqe.ahn    = SOFTEFA_AH_UNKNOWN;
-            softefa_cq_write(&dev->shm->cq[shm->recv_cq], shm->recv_sub_cq,
+            softefa_cq_write(&dev->cq[shm->recv_cq], shm->recv_sub_cq,
                              &cqe);
         }
         softefa_rq_set_head(shm, softefa_rq_head(shm) + 1);
@@ -300,12 +301,18 @@ int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
     }
 
     pthread_mutex_lock(&qp->lock);
-    old = qp->state;
     ret = rq_lock_command(qp);
     if (ret != 0) {
         goto out;
     }
 
+    if (shm->obj.state == SOFTEFA_STATE_DEAD) {
+        softefa_unlock(&shm->lock);
+        ret = EIO;
+        goto out;
+    }
+
+    old = shm->obj.state - SOFTEFA_STATE_ALIVE;
     if (mod->qkey >= 0) {
         shm->qkey = mod->qkey;
     }
@@ -313,7 +320,7 @@ int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
         qp->state      = mod->state;
         shm->obj.state = SOFTEFA_STATE_ALIVE + mod->state;
         if ((mod->state == IBV_QPS_ERR) && (old != IBV_QPS_ERR)) {
-            rq_flush(dev, shm);
+            softefa_rq_flush(dev->shm, shm);
         }
     }
     softefa_unlock(&shm->lock);
@@ -345,7 +352,10 @@ out:
 
 void softefa_qp_query(const softefa_qp_t *qp, softefa_qp_mod_t *mod)
 {
-    mod->state     = qp->state;
+    /* Fallen to ERR by itself (fault_device.c): the engine learns it later. */
+    mod->state     = (qp->shm->obj.state == SOFTEFA_STATE_ALIVE +
+                                            IBV_QPS_ERR) ?
+                     IBV_QPS_ERR : qp->state;
     mod->qkey      = qp->shm->qkey;
     mod->sq_psn    = qp->sq_psn;
     mod->rnr_retry = qp->rnr_retry;

@@ -74,15 +74,14 @@ static int rdma_notify(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     }
 
     if (dest->qp->unsolicited) {
-        softefa_rx_complete(qp, wqe, dest, NULL, SOFTEFA_STATUS_OK,
-                    wqe->rdma.remote.length);
-        return SOFTEFA_STATUS_OK;
+        return softefa_rx_complete(qp, wqe, dest, NULL, SOFTEFA_STATUS_OK,
+                                   wqe->rdma.remote.length);
     }
 
     status = softefa_rx_peek(dest->dev, dest->qp, 0, &rx);
     if ((status == SOFTEFA_STATUS_OK) && !peek) {
-        softefa_rx_complete(qp, wqe, dest, &rx, SOFTEFA_STATUS_OK,
-                    wqe->rdma.remote.length);
+        status = softefa_rx_complete(qp, wqe, dest, &rx, SOFTEFA_STATUS_OK,
+                                     wqe->rdma.remote.length);
     }
     return status;
 }

@@ -199,6 +199,7 @@ static void repair_device(softefa_shm_dev_t *dev, unsigned index)
     for (i = 0; i < table[SOFTEFA_KIND_AH].backed; ++i) {
         ah = &dev->ah[i];
         if (repair_pd(dev, &ah->obj, ah->pdn) &&
+            (ah->obj.state != SOFTEFA_STATE_DEAD) &&
             (ah->device != SOFTEFA_NO_DEVICE)) {
             dev->pd[ah->pdn].ah_of[ah->device] = i;
             ++dev->ah_for[ah->device];

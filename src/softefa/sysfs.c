@@ -17,6 +17,7 @@
 #define _GNU_SOURCE
 #include "sysfs.h"
 #include "fabric.h"
+#include "fault.h"
 #include "log.h"
 #include "options.h"
 #include "port.h"
@@ -37,6 +38,10 @@
 #define DEV_DIR     "/dev/infiniband"
 #define PCI_DEVICES "/sys/bus/pci/devices/"
 #define PCI_BUS     "/sys/devices/pci0000:00/"
+
+/* The two lists of devices, below class */
+#define LIST_IB     "infiniband"
+#define LIST_VERBS  "infiniband_verbs"
 
 enum {
     PCI_FIRST_SLOT = 0x1e,
@@ -147,7 +152,7 @@ static void build_link(builder_t *builder, const char *target,
 __attribute__((format(printf, 1, 2)))
 static const char *text(const char *format, ...)
 {
-    static __thread char buf[128];
+    static __thread char buf[160];
     va_list args;
 
     va_start(args, format);
@@ -239,11 +244,31 @@ static void build_device(builder_t *builder, const softefa_profile_t *profile,
     /* TODO: hw_counters, of the device and of ports/1, belong here; they
      * change, so reads of them must be answered, not files written */
 
-    build_link(builder, text("../../%s", ib), "class/infiniband/efa_%u", i);
-    build_link(builder, text("../../%s/infiniband_verbs/uverbs%u", pci, i),
-               "class/infiniband_verbs/uverbs%u", i);
     build_link(builder, text("../../../%s", pci), "bus/pci/devices/%s", slot);
     build_file(builder, "", "cdev/uverbs%u", i);
+}
+
+/* The list `name`, in the directory `dir`: links to the devices that live. */
+static void build_list(builder_t *builder, const softefa_options_t *options,
+                       const char *name, const char *dir)
+{
+    bool verbs = !strcmp(name, LIST_VERBS);
+    unsigned i;
+
+    build_dir(builder, "class/%s", dir);
+    if (verbs) {
+        build_file(builder, "6", "class/%s/abi_version", dir);
+    }
+
+    /* tmpfs lists the newest first, libibverbs turns that around twice */
+    for (i = options->devices; i-- > 0;) {
+        if (softefa_device_lives(i)) {
+            build_link(builder, text("../../devices/pci0000:00/0000:00:%02x.0/"
+                                     "%s/%s%u", PCI_FIRST_SLOT - i, name,
+                                     verbs ? "uverbs" : "efa_", i),
+                       "class/%s/%s%u", dir, verbs ? "uverbs" : "efa_", i);
+        }
+    }
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type,
@@ -282,16 +307,14 @@ static int tree_build(const softefa_options_t *options, const char *root,
         return ENAMETOOLONG;
     }
 
-    build_dir(&builder, "class/infiniband");
-    build_dir(&builder, "class/infiniband_verbs");
     build_dir(&builder, "bus/pci/devices");
     build_dir(&builder, "bus/pci/drivers/efa");
     build_dir(&builder, "cdev");
-    build_file(&builder, "6", "class/infiniband_verbs/abi_version");
-    /* tmpfs lists the newest first, libibverbs turns that around twice */
-    for (i = options->devices; i > 0; --i) {
-        build_device(&builder, &options->profile, i - 1);
+    for (i = 0; i < options->devices; ++i) {
+        build_device(&builder, &options->profile, i);
     }
+    build_list(&builder, options, LIST_IB, LIST_IB);
+    build_list(&builder, options, LIST_VERBS, LIST_VERBS);
 
     if ((builder.status == 0) && rename(tmp, root) && (errno != ENOTEMPTY) &&
         (errno != EEXIST)) {
@@ -303,6 +326,57 @@ static int tree_build(const softefa_options_t *options, const char *root,
         remove_tree(tmp);
     }
     return builder.status;
+}
+
+/* Locked. Makes a list anew and puts it in place of the old one at once. */
+static int tree_relist(const softefa_options_t *options, const char *name)
+{
+    builder_t builder = {};
+    char path[PATH_MAX], tmp[PATH_MAX], dir[32];
+
+    snprintf(builder.root, sizeof(builder.root), "%s", tree_root);
+    snprintf(path, sizeof(path), "%s/class/%s", tree_root, name);
+    snprintf(dir, sizeof(dir), ".%d", (int)getpid());
+    snprintf(tmp, sizeof(tmp), "%s/class/%s", tree_root, dir);
+    build_list(&builder, options, name, dir);
+    if ((builder.status == 0) &&
+        (renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_EXCHANGE) < 0)) {
+        builder.status = errno;
+    }
+
+    remove_tree(tmp);
+    return builder.status;
+}
+
+/* Locked. Takes a dead device from the lists, and puts it there again when it
+ * has returned. Whoever looks first does so, for all. */
+static void tree_list_living(const softefa_options_t *options)
+{
+    static const char *const lists[][2] = {
+        {LIST_IB, "efa_"}, {LIST_VERBS, "uverbs"}
+    };
+    char path[PATH_MAX];
+    bool changed;
+    unsigned i;
+    size_t j;
+    int ret;
+
+    for (j = 0; j < ARRAY_SIZE(lists); ++j) {
+        for (i = 0, changed = false; i < options->devices; ++i) {
+            if (softefa_fabric.shm->fate[i].life != 0) {
+                snprintf(path, sizeof(path), "%s/class/%s/%s%u", tree_root,
+                         lists[j][0], lists[j][1], i);
+                changed |= ((access(path, F_OK) == 0) !=
+                            softefa_device_lives(i));
+            }
+        }
+
+        ret = changed ? tree_relist(options, lists[j][0]) : 0;
+        if (ret != 0) {
+            softefa_error("cannot list the devices anew in %s: %s", tree_root,
+                          strerror(ret));
+        }
+    }
 }
 
 /* Locked. The tree's directory, made if need be. The fabric's directory goes
@@ -327,6 +401,7 @@ static const char *tree_get(const softefa_options_t *options)
     }
 
     if (access(tree_root, F_OK) == 0) {
+        tree_list_living(options);
         return tree_root;
     }
 
@@ -346,6 +421,7 @@ static const char *tree_get(const softefa_options_t *options)
         return NULL;
     }
 
+    tree_list_living(options);
     return tree_root;
 }
 

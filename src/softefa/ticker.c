@@ -35,7 +35,8 @@ static bool ticker_tick(void)
     pthread_mutex_lock(&ticker_lock);
     for (link = ticker_devs.next; link != &ticker_devs; link = link->next) {
         dev = softefa_container_of(link, softefa_dev_t, link);
-        if ((atomic_load(&dev->waiting) > 0) && softefa_dev_valid(dev)) {
+        if ((atomic_load(&dev->waiting) > 0) && softefa_dev_valid(dev) &&
+            !softefa_dev_dead(dev)) {
             waiting = true;
             if (!atomic_exchange(&dev->polled, false)) {
                 softefa_dev_retry(dev);

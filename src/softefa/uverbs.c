@@ -175,7 +175,7 @@ int softefa_uverbs_ioctl(softefa_file_t *file, int fd, void *arg)
     }
 
     pthread_mutex_lock(&file->lock);
-    if (file->dev == NULL) {
+    if ((file->dev == NULL) || softefa_dev_lost(file->dev)) {
         ret = EIO;
     } else if (!file->has_context && !method->before_context) {
         ret = EINVAL;

@@ -5,7 +5,7 @@
  *           +--> softefa_file_t --------+-- handle 1: CQ --> softefa_cq_t
  *   fd 9 --'     (one open of uverbs0)  '-- handle 2: QP --> softefa_qp_t
  *   (dup)              |
- *                      '--> softefa_dev_t, context hooks, async event socket
+ *                      '--> softefa_dev_t, context hooks
  *
  * A file lives as long as one descriptor in the table refers to it. Its lock
  * serialises commands, as a device's admin queue does; the data path never
@@ -86,7 +86,7 @@ struct softefa_file {
     softefa_dev_t   *dev;             /* NULL: closed */
     unsigned        index;            /* N of uverbsN */
     int             has_context;      /* GET_CONTEXT was done */
-    int             async_fd;         /* our end of the async socket, or -1 */
+    int             has_async;        /* ASYNC_EVENT_ALLOC was done */
     softefa_hooks_t *hooks;           /* NULL until the first CQ or QP */
     softefa_file_t  *next;            /* among what a child inherited */
     softefa_obj_t   **objs;           /* by handle, NULL: free */
@@ -110,16 +110,12 @@ softefa_obj_t *softefa_obj_find(softefa_file_t *file, softefa_obj_type_t type,
                                 uint32_t handle);
 /* Drops the bookkeeping only; the device object must be gone. */
 void softefa_obj_free(softefa_file_t *file, softefa_obj_t *obj);
-/* EBUSY while used. events: for CQs, may be NULL. */
+/* EBUSY while used. events: CQ, QP: how many were raised and not taken back;
+ * may be NULL. */
 int softefa_obj_destroy(softefa_file_t *file, softefa_obj_t *obj,
                         uint32_t *events);
 /* The application closed the channel's last descriptor. */
 void softefa_channel_fd_closed(softefa_file_t *file, softefa_obj_t *obj);
-
-/* Raises an asynchronous event (enum ibv_event_type) on every open context of
- * the device. element: user handle of the CQ or QP, or the port number. The
- * driver raises none today; this is the place for injected ones. */
-void softefa_async_event(softefa_dev_t *dev, unsigned type, uint64_t element);
 
 /* fdtable.c: which descriptors are ours. Lookups compare the inode, so a
  * number that the application closed behind our back and used again is never
@@ -141,10 +137,6 @@ softefa_file_t *softefa_fd_get(int fd, softefa_obj_t **channel_p);
 void softefa_fd_closing(int fd);
 void softefa_fd_dup(int from, int to);
 void softefa_fd_closing_range(unsigned first, unsigned last);
-/* Calls func for every uverbs descriptor; a duplicated one comes twice. */
-void softefa_fd_foreach(void (*func)(softefa_file_t *file, void *arg),
-                        void *arg);
-
 /* uverbs.c: RDMA_VERBS_IOCTL. Returns 0 or a positive errno. */
 int softefa_uverbs_ioctl(softefa_file_t *file, int fd, void *arg);
 

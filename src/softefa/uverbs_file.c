@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 int softefa_file_open(unsigned index, softefa_file_t **file_p)
@@ -31,7 +30,6 @@ int softefa_file_open(unsigned index, softefa_file_t **file_p)
     file->refcount = 1;
     file->pid      = getpid();
     file->index    = index;
-    file->async_fd = -1;
     *file_p        = file;
     return 0;
 }
@@ -138,8 +136,8 @@ void softefa_obj_free(softefa_file_t *file, softefa_obj_t *obj)
 int softefa_obj_destroy(softefa_file_t *file, softefa_obj_t *obj,
                         uint32_t *events)
 {
-    uint32_t cq_events = 0;
-    int ret            = 0;
+    uint32_t num_events = 0;
+    int ret             = 0;
 
     if (obj->users != 0) {
         return EBUSY;
@@ -159,10 +157,11 @@ int softefa_obj_destroy(softefa_file_t *file, softefa_obj_t *obj,
         ret = softefa_channel_destroy(obj->u.channel.channel);
         break;
     case SOFTEFA_OBJ_CQ:
-        ret = softefa_cq_destroy(obj->u.cq.cq, &cq_events);
+        ret = softefa_cq_destroy(obj->u.cq.cq, &num_events);
         break;
     case SOFTEFA_OBJ_QP:
-        ret = softefa_qp_destroy(obj->u.qp.qp);
+        num_events = softefa_async_qp_events(obj->u.qp.qp);
+        ret        = softefa_qp_destroy(obj->u.qp.qp);
         break;
     default:
         break;
@@ -172,10 +171,10 @@ int softefa_obj_destroy(softefa_file_t *file, softefa_obj_t *obj,
         return ret;
     }
     if ((obj->type == SOFTEFA_OBJ_CQ) || (obj->type == SOFTEFA_OBJ_QP)) {
-        softefa_hooks_remove(obj->user_handle);
+        softefa_hooks_remove(file->dev, obj->user_handle);
     }
     if (events != NULL) {
-        *events = cq_events;
+        *events = num_events;
     }
     softefa_obj_free(file, obj);
     return 0;
@@ -232,34 +231,5 @@ void softefa_file_close(softefa_file_t *file)
     file->hooks = NULL;
     softefa_dev_close(file->dev);
     file->dev = NULL;
-    if (file->async_fd >= 0) {
-        close(file->async_fd);
-        file->async_fd = -1;
-    }
     pthread_mutex_unlock(&file->lock);
-}
-
-typedef struct {
-    softefa_dev_t                     *dev;
-    struct ib_uverbs_async_event_desc event;
-} async_event_t;
-
-static void file_async_event(softefa_file_t *file, void *arg)
-{
-    async_event_t *async = arg;
-
-    if ((file->dev == async->dev) && (file->async_fd >= 0)) {
-        /* a reader that never reads loses events, as nobody waits for it */
-        (void)send(file->async_fd, &async->event, sizeof(async->event),
-                   MSG_DONTWAIT | MSG_NOSIGNAL);
-    }
-}
-
-void softefa_async_event(softefa_dev_t *dev, unsigned type, uint64_t element)
-{
-    async_event_t async = {.dev              = dev,
-                           .event.element    = element,
-                           .event.event_type = type};
-
-    softefa_fd_foreach(file_async_event, &async);
 }

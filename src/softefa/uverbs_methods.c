@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define ARRAY_SIZE(_array) (sizeof(_array) / sizeof((_array)[0]))
 
@@ -152,19 +151,19 @@ static int query_gid_table(softefa_cmd_t *cmd)
 
 static int async_event_alloc(softefa_cmd_t *cmd)
 {
-    int fds[2];
+    int fd, ret;
 
-    if (cmd->file->async_fd >= 0) {
+    if (cmd->file->has_async) {
         return EINVAL;
     }
 
-    /* Datagrams keep an event whole; a vanished reader raises no SIGPIPE. */
-    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds)) {
-        return errno;
+    ret = softefa_async_open(cmd->file->dev, &fd);
+    if (ret != 0) {
+        return ret;
     }
 
-    cmd->file->async_fd = fds[1];
-    softefa_attr_set(cmd, UVERBS_ATTR_ASYNC_EVENT_ALLOC_FD_HANDLE, fds[0]);
+    cmd->file->has_async = 1;
+    softefa_attr_set(cmd, UVERBS_ATTR_ASYNC_EVENT_ALLOC_FD_HANDLE, fd);
     return 0;
 }
 
@@ -351,6 +350,7 @@ static int qp_create(softefa_cmd_t *cmd)
     attr.max_send_sge           = cap.max_send_sge;
     attr.max_recv_sge           = cap.max_recv_sge;
     attr.max_inline             = cap.max_inline_data;
+    attr.cookie                 = obj->user_handle;
     attr.unsolicited_write_recv = !!(req.flags &
                                      SOFTEFA_ABI_QP_UNSOLICITED_WRITE_RECV);
     ret = softefa_qp_create(cmd->file->dev, &attr, &obj->u.qp.qp, &map);
@@ -400,7 +400,7 @@ static int qp_destroy(softefa_cmd_t *cmd)
         return ENOENT;
     }
 
-    ret = softefa_obj_destroy(cmd->file, obj, NULL);
+    ret = softefa_obj_destroy(cmd->file, obj, &resp.events_reported);
     if (ret == 0) {
         softefa_attr_copy_out(cmd, UVERBS_ATTR_DESTROY_QP_RESP, &resp,
                               sizeof(resp));

@@ -9,6 +9,8 @@
  *      |  LD_PRELOAD        what was there, the loader, libsoftefa if chosen
  *      '- execvp(CMD)       same pid: signals and exit status are the program's
  *
+ *   efarun --inject ORDER    dlopen(libsoftefa), softefa_inject(ORDER)
+ *
  * Its own failures end with 125, a command that cannot be run with 126, one
  * that is not found with 127, as env(1) does it.
  */
@@ -19,6 +21,7 @@
 #include "softefa/options.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -45,7 +48,7 @@ enum {
 
 enum {
     OPT_SOFT = 256, OPT_NO_SOFT, OPT_DEVICES, OPT_PROFILE, OPT_REORDER,
-    OPT_SEED, OPT_FABRIC, OPT_QUIET, OPT_HELP, OPT_VERSION
+    OPT_SEED, OPT_FABRIC, OPT_INJECT, OPT_QUIET, OPT_HELP, OPT_VERSION
 };
 
 static const struct option efarun_options[] = {
@@ -56,6 +59,7 @@ static const struct option efarun_options[] = {
     {"reorder", optional_argument, NULL, OPT_REORDER},
     {"seed",    required_argument, NULL, OPT_SEED},
     {"fabric",  required_argument, NULL, OPT_FABRIC},
+    {"inject",  required_argument, NULL, OPT_INJECT},
     {"quiet",   no_argument,       NULL, OPT_QUIET},
     {"help",    no_argument,       NULL, OPT_HELP},
     {"version", no_argument,       NULL, OPT_VERSION},
@@ -78,6 +82,9 @@ static const char efarun_usage[] =
     "  --seed N       Soft-EFA: of its random choices       (SOFTEFA_SEED)\n"
     "  --fabric NAME  Soft-EFA: whom its devices can reach: processes of\n"
     "                 this user that named the same fabric  (SOFTEFA_FABRIC)\n"
+    "  --inject ORDER Soft-EFA: break something now in the fabric where\n"
+    "                 processes run, without a COMMAND: 'fatal dev=N',\n"
+    "                 'return dev=N', 'qp_error dev=N' (docs/soft-efa.md)\n"
     "  --quiet        do not say what was chosen\n"
     "  --help         this text\n"
     "  --version      version\n"
@@ -226,15 +233,55 @@ static int efarun_wrong_option(const char *option, const char *value,
     return EXIT_EFARUN;
 }
 
+/* The directory of this program. */
+static int efarun_self_dir(char self[PATH_MAX])
+{
+    ssize_t length = readlink("/proc/self/exe", self, PATH_MAX - 1);
+
+    if (length < 0) {
+        fprintf(stderr, "efarun: /proc/self/exe: %s: is /proc mounted?\n",
+                strerror(errno));
+        return -1;
+    }
+
+    self[length]         = '\0';
+    *strrchr(self, '/')  = '\0';
+    return 0;
+}
+
+/* Breaks something in a fabric where processes run: libsoftefa knows how. */
+static int efarun_inject(const char *spec)
+{
+    char self[PATH_MAX], path[PATH_MAX];
+    int (*inject)(const char *spec);
+    void *library;
+
+    if ((efarun_self_dir(self) != 0) ||
+        (efarun_find_library(self, "../softefa", UCX_EFA_LIB_DIR,
+                             "libsoftefa.so", path, sizeof(path)) != 0)) {
+        return EXIT_EFARUN;
+    }
+
+    library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    *(void**)&inject = (library == NULL) ? NULL :
+                       dlsym(library, "softefa_inject");
+    if (inject == NULL) {
+        fprintf(stderr, "efarun: %s: install ucx-efa completely\n",
+                dlerror());
+        return EXIT_EFARUN;
+    }
+
+    return (inject(spec) == 0) ? 0 : EXIT_EFARUN;
+}
+
 int main(int argc, char **argv)
 {
     int soft = 0, no_soft = 0, quiet = 0, opt, ret;
     char self[PATH_MAX], path[PATH_MAX], nic[NAME_MAX + 1] = "";
+    const char *inject = NULL;
     softefa_options_t options;
     char error[256];
     unsigned num_nics;
-    ssize_t length;
-    char *slash;
 
     /* "+": stop at the command, its options are its own */
     while ((opt = getopt_long(argc, argv, "+qhV", efarun_options, NULL)) !=
@@ -261,6 +308,9 @@ int main(int argc, char **argv)
         case OPT_FABRIC:
             setenv("SOFTEFA_FABRIC", optarg, 1);
             break;
+        case OPT_INJECT:
+            inject = optarg;
+            break;
         case 'q':
         case OPT_QUIET:
             quiet = 1;
@@ -279,6 +329,10 @@ int main(int argc, char **argv)
             fputs("efarun: try efarun --help\n", stderr);
             return EXIT_EFARUN;
         }
+    }
+
+    if (inject != NULL) {
+        return efarun_inject(inject);
     }
 
     if (optind == argc) {
@@ -305,16 +359,9 @@ int main(int argc, char **argv)
         }
     }
 
-    length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (length < 0) {
-        fprintf(stderr, "efarun: /proc/self/exe: %s: is /proc mounted?\n",
-                strerror(errno));
+    if (efarun_self_dir(self) != 0) {
         return EXIT_EFARUN;
     }
-
-    self[length] = '\0';
-    slash        = strrchr(self, '/');
-    *slash       = '\0';
 
     ret = 0;
     if (soft) {

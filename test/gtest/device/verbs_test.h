@@ -290,7 +290,7 @@ typedef int (*role_t)(wire &parent);
     static int role_##_name(::device::wire &parent); \
     static const bool role_##_name##_known = \
             ::device::role_register(#_name, role_##_name); \
-    static int role_##_name(::device::wire &parent)
+    static int role_##_name([[maybe_unused]] ::device::wire &parent)
 
 bool role_register(const char *name, role_t role);
 

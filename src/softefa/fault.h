@@ -1,0 +1,56 @@
+/*
+ * Faults: what may befall a device, a queue pair, a message.
+ *
+ *   SOFTEFA_FAULTS --.                    .-- efarun --inject, softefa_inject()
+ *                    v                    v
+ *   fault_plan.c   rules             orders, from outside, into a fabric
+ *                    |                    |       with running processes
+ *   fault.c        decides, counts        |
+ *                    |                    v
+ *   engine, uverbs: this process    fault_device.c: a device in the shared
+ *   and its messages                memory, for all processes
+ *
+ * Life of a device:
+ *
+ *   ALIVE(even) --fatal--> DEAD(odd) --return, or its time--> ALIVE(even)
+ *                            |
+ *        contexts of that life stay dead until they are closed:
+ *        commands EIO, doorbells nothing, no completion, no delivery;
+ *        their QPs, CQs, MRs and AHs are in state DEAD
+ */
+#ifndef SOFTEFA_FAULT_H
+#define SOFTEFA_FAULT_H
+
+#include "fault_plan.h"
+#include "object.h"
+
+/* Whether device `index` can be opened and answers. Lets it return if its time
+ * has come. */
+bool softefa_device_lives(unsigned index);
+
+/* Breaks device `index` for all processes: it returns after return_ns, or with
+ * softefa_device_return() (UINT64_MAX). When this returns, no completion is
+ * written any more, no message delivered, and every open context has its event
+ * to read. Not under a shared lock. Does nothing to a dead device. ETIME: a
+ * process is stopped in a command. */
+int softefa_device_fatal(unsigned index, uint64_t return_ns);
+int softefa_device_return(unsigned index);
+
+/* A queue pair goes to ERR by itself: pending receives complete with status 1,
+ * the event is raised; its process's engine ends what is to be sent when it
+ * next looks (softefa_fault_fallen). qpn 0: the first one in RTS, of process
+ * `pid` if not 0. ENOENT: there is none; EBUSY: a process is stopped that is
+ * sending to it; ETIME. Not under a shared lock. */
+int softefa_device_qp_error(unsigned index, uint32_t qpn, int32_t pid);
+
+/* Under qp->lock: whether the device is dead, or the QP in ERR, perhaps by
+ * itself; then what is to be sent has been ended. */
+bool softefa_fault_fallen(softefa_qp_t *qp);
+
+/* async.c: raise events. A QP's: false if nobody can read it. */
+bool softefa_async_raise_qp(unsigned device, uint32_t life, uint32_t owner,
+                            uint64_t cookie);
+void softefa_async_raise_fatal(unsigned device, uint32_t life);
+void softefa_async_close(softefa_dev_t *dev);
+
+#endif
