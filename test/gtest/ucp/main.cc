@@ -13,6 +13,10 @@ int main(int argc, char **argv)
         setenv("UCX_EFA_RCACHE", "n", 0);
     }
 
+    /* Dead peers are given less time to come back than users give them. */
+    setenv("UCX_SRD_GONE_TIMEOUT", "200ms", 0);
+    setenv("UCX_SRD_RECOVERY_TIMEOUT", "1s", 0);
+
     if ((argc == 3) && (std::string(argv[1]) == "--peer")) {
         return ucp_test::peer_main(atoi(argv[2]));
     }

@@ -34,7 +34,7 @@ TEST(test_rkey, packed_bytes)
         uint8_t buffer[16];
 
         memset(buffer, 0xee, sizeof(buffer));
-        uct_efa_rkey_pack(0xfedcba98, example.access, buffer + 1);
+        uct_efa_rkey_pack(0xfedcba98, example.access, 0, buffer + 1);
         EXPECT_EQ(0, memcmp(buffer + 1, example.packed, 6)) << example.access;
         EXPECT_EQ(0xee, buffer[0]);
         EXPECT_EQ(0xee, buffer[7]) << "more bytes than a key has";
@@ -61,14 +61,21 @@ TEST(test_rkey, unpacked)
     }
 }
 
-TEST(test_rkey, unknown_access_is_ignored)
+TEST(test_rkey, generation)
 {
-    const uint8_t packed[6] = {1, 0xfd, 1, 0, 0, 0};
-    uct_rkey_t rkey         = 0;
-    void *handle;
+    for (unsigned generation : {1, 32, 63}) {
+        uct_rkey_t rkey = 0;
+        uint8_t packed[6];
+        void *handle;
 
-    ASSERT_EQ(UCS_OK, uct_efa_rkey_unpack(packed, &rkey, &handle));
-    EXPECT_EQ(UCT_EFA_RKEY_READ | 1, rkey);
+        uct_efa_rkey_pack(0xfedcba98, l | r, generation, packed);
+        EXPECT_EQ((generation << 2) | 1, packed[1]);
+        ASSERT_EQ(UCS_OK, uct_efa_rkey_unpack(packed, &rkey, &handle));
+        EXPECT_EQ(generation, uct_efa_rkey_generation(rkey));
+        EXPECT_EQ(0xfedcba98u, uct_efa_rkey_value(rkey));
+        EXPECT_TRUE(uct_efa_rkey_may(rkey, UCT_EFA_RKEY_READ));
+        EXPECT_FALSE(uct_efa_rkey_may(rkey, UCT_EFA_RKEY_WRITE));
+    }
 }
 
 TEST(test_rkey, another_format)

@@ -86,7 +86,7 @@ static void uct_efa_ah_destroy(uct_efa_ah_t *ah)
 {
     int ret = ibv_destroy_ah(ah->ibv_ah);
 
-    if (ret != 0) {
+    if ((ret != 0) && (ret != EIO) && (ret != ENODEV)) {
         ucs_diag("ibv_destroy_ah(ahn=%u) failed: %s; the device keeps it until "
                  "the process exits",
                  ah->ahn, strerror(ret));
@@ -258,6 +258,8 @@ static ucs_status_t uct_efa_ah_create(uct_efa_ah_cache_t *cache,
         ucs_free(ah);
         if (ret == ENOMEM) {
             return UCS_ERR_NO_RESOURCE;
+        } else if ((ret == EIO) || (ret == ENODEV)) {
+            return UCS_ERR_NO_DEVICE; /* away: a reset */
         }
         uct_efa_ah_log_refused(gid, ret);
         return UCS_ERR_UNREACHABLE;
@@ -343,7 +345,7 @@ static ucs_status_t uct_efa_ah_get_common(uct_efa_ah_cache_t *cache,
         }
 
         pthread_mutex_unlock(&cache->lock);
-        return status;
+        return (status == UCS_ERR_NO_DEVICE) ? UCS_ERR_NO_RESOURCE : status;
     }
 
     if (ah->refs++ == 0) {

@@ -54,7 +54,8 @@ ucs_status_t uct_efa_ah_cache_add_owner(uct_efa_ah_cache_t *cache,
 void uct_efa_ah_cache_remove_owner(uct_efa_ah_cache_t *cache, void *arg);
 
 /* Returns a reference to the AH for gid, which it makes if there is none.
- * UCS_ERR_NO_RESOURCE: the device's table is full of AHs in use (no log);
+ * UCS_ERR_NO_RESOURCE: the device's table is full of AHs in use, or the device
+ * is away for a reset (no log);
  * UCS_ERR_UNREACHABLE: the device refused the GID (logged, with the cause).
  *
  * If the table is full, uct_efa_ah_get() asks every owner to give up some,

@@ -1,8 +1,8 @@
 /*
  * The memory domain: an open device, its protection domain, registrations.
  *
- *   open          context -> device attributes -> PD -> what GPUs' memory needs
- *                 -> AH cache -> registration cache -> window
+ *   open          context -> device attributes -> what GPUs' memory needs
+ *                 -> registration cache -> window
  *   mem_reg       this library's own memory        --> alone
  *   mem_reg_user  UCX's: for others' access        --> cache, if there is one
  *                        for messages, or a dma-buf --> alone
@@ -195,10 +195,10 @@ int uct_efa_md_can_invalidate(uct_md_h uct_md)
 
 ucs_status_t uct_efa_md_mkey_pack(uct_md_h uct_md, uct_mem_h memh, void *buffer)
 {
-    const uct_efa_mem_t *mem = memh;
+    uct_efa_md_t *md   = ucs_derived_of(uct_md, uct_efa_md_t);
+    uct_efa_mem_t *mem = memh;
 
-    (void)uct_md;
-    uct_efa_rkey_pack(mem->mr->rkey, mem->access, buffer);
+    uct_efa_mem_pack(md, mem, buffer);
     return UCS_OK;
 }
 
@@ -234,37 +234,6 @@ ucs_status_t uct_efa_md_query(uct_md_h uct_md, uct_efa_md_attr_t *attr)
 
 /* --------------------------------------------------------- open and close */
 
-static struct ibv_context *uct_efa_md_open_device(const char *name)
-{
-    struct ibv_context *ctx = NULL;
-    struct ibv_device **list;
-    int i, num, found = 0;
-
-    list = ibv_get_device_list(&num);
-    if (list == NULL) {
-        ucs_error("cannot list RDMA devices: %s", strerror(errno));
-        return NULL;
-    }
-
-    for (i = 0; i < num; ++i) {
-        if (strcmp(ibv_get_device_name(list[i]), name) == 0) {
-            found = 1;
-            errno = 0;
-            ctx   = ibv_open_device(list[i]);
-            break;
-        }
-    }
-
-    if (!found) {
-        ucs_error("there is no RDMA device %s any more", name);
-    } else if (ctx == NULL) {
-        ucs_error("cannot open %s: %s", name, strerror(errno));
-    }
-
-    ibv_free_device_list(list);
-    return ctx;
-}
-
 static ucs_status_t uct_efa_md_init_gpu_direct(uct_efa_md_t *md,
                                                ucs_ternary_auto_value_t mode)
 {
@@ -274,14 +243,14 @@ static ucs_status_t uct_efa_md_init_gpu_direct(uct_efa_md_t *md,
     }
 
     md->reg_mem_types |= uct_efa_peer_mem_types();
-    md->has_dmabuf     = uct_efa_dmabuf_is_supported(md->pd);
+    md->has_dmabuf     = uct_efa_dmabuf_is_supported(md->context->pd);
     if ((mode == UCS_YES) && !md->has_dmabuf &&
         (md->reg_mem_types == UCS_BIT(UCS_MEMORY_TYPE_HOST))) {
         ucs_error("%s: no access to GPUs' memory: that needs UCX 1.14 and "
                   "Linux 5.16 or later for dma-buf, or the kernel module "
                   "efa_nv_peermem; set UCX_EFA_GPU_DIRECT_RDMA=try to go on "
                   "without",
-                  ibv_get_device_name(md->ctx->device));
+                  md->name);
         return UCS_ERR_UNSUPPORTED;
     }
 
@@ -305,40 +274,31 @@ ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
     md->super.ops       = &uct_efa_md_ops;
     md->super.component = component;
 
-    md->ctx = uct_efa_md_open_device(md_name);
-    if (md->ctx == NULL) {
-        status = UCS_ERR_NO_DEVICE;
+    pthread_mutex_init(&md->lock, NULL);
+    ucs_list_head_init(&md->mems);
+    ucs_snprintf_zero(md->name, sizeof(md->name), "%s", md_name);
+    ucs_snprintf_zero(md->port_name, sizeof(md->port_name), "%s:%d", md_name,
+                      UCT_EFA_PORT_NUM);
+
+    md->context = uct_efa_context_open(md_name, 0, 0);
+    if (md->context == NULL) {
+        status = (errno == ENOMEM) ? UCS_ERR_NO_RESOURCE : UCS_ERR_NO_DEVICE;
         goto err_free;
     }
 
-    status = uct_efa_device_query(md->ctx, &md->dev);
+    status = uct_efa_device_query(md->context->ctx, &md->dev);
     if (status != UCS_OK) {
-        goto err_close;
-    }
-
-    errno  = 0;
-    md->pd = ibv_alloc_pd(md->ctx);
-    if (md->pd == NULL) {
-        status = (errno == ENOMEM) ? UCS_ERR_NO_RESOURCE : UCS_ERR_IO_ERROR;
-        ucs_error("cannot make a protection domain on %s: %s; the device has "
-                  "%d of them for all processes of this host",
-                  md_name, strerror(errno), md->dev.attr.max_pd);
         goto err_close;
     }
 
     status = uct_efa_md_init_gpu_direct(md, config->gpu_direct);
     if (status != UCS_OK) {
-        goto err_dealloc_pd;
-    }
-
-    status = uct_efa_ah_cache_create(md->pd, &md->ahs);
-    if (status != UCS_OK) {
-        goto err_dealloc_pd;
+        goto err_close;
     }
 
     status = uct_efa_rcache_init(md, config->rcache_mode, &config->rcache);
     if (status != UCS_OK) {
-        goto err_destroy_ahs;
+        goto err_close;
     }
 
     if (md->rcache != NULL) {
@@ -349,20 +309,15 @@ ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
                                             UCT_EFA_REG_COST_PER_BYTE);
     }
 
-    ucs_snprintf_zero(md->port_name, sizeof(md->port_name), "%s:%d", md_name,
-                      UCT_EFA_PORT_NUM);
     uct_efa_window_open((uct_efa_window_mode_t)config->window);
 
     *md_p = &md->super;
     return UCS_OK;
 
-err_destroy_ahs:
-    uct_efa_ah_cache_destroy(md->ahs);
-err_dealloc_pd:
-    ibv_dealloc_pd(md->pd);
 err_close:
-    ibv_close_device(md->ctx);
+    uct_efa_context_put(md, md->context);
 err_free:
+    pthread_mutex_destroy(&md->lock);
     ucs_free(md);
     return status;
 }
@@ -370,23 +325,10 @@ err_free:
 void uct_efa_md_close(uct_md_h uct_md)
 {
     uct_efa_md_t *md = ucs_derived_of(uct_md, uct_efa_md_t);
-    int ret;
 
     uct_efa_window_close();
     uct_efa_rcache_cleanup(md);
-    uct_efa_ah_cache_destroy(md->ahs);
-
-    ret = ibv_dealloc_pd(md->pd);
-    if (ret != 0) {
-        ucs_diag("%s: cannot free the protection domain: %s; something made "
-                 "with it is still there",
-                 ibv_get_device_name(md->ctx->device), strerror(ret));
-    }
-
-    ret = ibv_close_device(md->ctx);
-    if (ret != 0) {
-        ucs_diag("cannot close an EFA device: %s", strerror(errno));
-    }
-
+    uct_efa_context_put(md, md->context);
+    pthread_mutex_destroy(&md->lock);
     ucs_free(md);
 }

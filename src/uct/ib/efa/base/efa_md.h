@@ -2,12 +2,13 @@
  * Component `efa`, its memory domain, and the device below it.
  *
  *   component efa          efa_component.c   finds EFA devices, quietly
- *     memory domain        efa_md.c          context, PD, who registers how
+ *     memory domain        efa_md.c          who registers how
  *       device             efa_device.c      what the device can do
  *       registration       efa_mem.c         one of them, and why it failed
  *         cache            efa_rcache.c      of those that others access
  *         device memory    efa_dmabuf.c      GPUs'
  *         remote key       efa_rkey.c        what a peer needs
+ *         over resets      efa_keys.c        and what becomes of it
  *       AH cache           efa_ah.c
  *     window               efa_window.c      counters, one for the process
  *
@@ -17,7 +18,8 @@
 #define UCT_EFA_MD_H
 
 #include "ucx_compat.h"
-#include "efa_ah.h"
+#include "efa_context.h"
+#include "efa_keys.h"
 #include "efa_mem.h"
 #include "efa_rcache.h"
 #include "efa_rkey.h"
@@ -25,6 +27,7 @@
 
 #include <infiniband/efadv.h>
 #include <infiniband/verbs.h>
+#include <pthread.h>
 
 #define UCT_EFA_PORT_NUM    1      /* the only one; device-facts.md, "Port"  */
 #define UCT_EFA_GID_INDEX   0      /* likewise                               */
@@ -59,10 +62,11 @@ typedef struct {
 
 struct uct_efa_md {
     uct_md_t             super;
-    struct ibv_context   *ctx;
-    struct ibv_pd        *pd;
     uct_efa_device_t     dev;
-    uct_efa_ah_cache_t   *ahs;
+    pthread_mutex_t      lock;             /* context, mems                  */
+    uct_efa_context_t    *context;         /* the present one                */
+    ucs_list_link_t      mems;             /* uct_efa_mem_t, registered      */
+    uint32_t             num_promised;     /* keys of memory that waits      */
     ucs_linear_func_t    reg_cost;         /* seconds, seconds per byte     */
     ucs_rcache_t         *rcache;          /* NULL: every one alone         */
     pthread_mutex_t      regions_lock;
@@ -70,6 +74,7 @@ struct uct_efa_md {
     unsigned             num_regions;
     uint64_t             reg_mem_types;    /* that ibv_reg_mr takes         */
     int                  has_dmabuf;
+    char                 name[UCT_DEVICE_NAME_MAX]; /* rdmap0s6              */
     char                 port_name[UCT_DEVICE_NAME_MAX];
 };
 

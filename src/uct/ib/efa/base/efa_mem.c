@@ -155,7 +155,7 @@ static void uct_efa_mem_log_error(const uct_efa_md_t *md, void *address,
     uct_md_log_mem_reg_error(
             params->flags,
             "%s: cannot register %zu bytes at %p%s, access 0x%x: %s%s",
-            ibv_get_device_name(md->ctx->device), length, address,
+            md->name, length, address,
             is_dmabuf ? " (dma-buf)" : "", access, strerror(err), advice);
 }
 
@@ -179,7 +179,7 @@ unsigned uct_efa_mem_access(const uct_efa_md_t *md, uint64_t flags)
     return access;
 }
 
-static struct ibv_mr *uct_efa_mem_reg_mr(uct_efa_md_t *md, void *address,
+static struct ibv_mr *uct_efa_mem_reg_mr(struct ibv_pd *pd, void *address,
                                          size_t length, unsigned *access_p,
                                          const uct_efa_reg_params_t *params)
 {
@@ -187,16 +187,16 @@ static struct ibv_mr *uct_efa_mem_reg_mr(uct_efa_md_t *md, void *address,
 
     errno = 0;
     if (params->dmabuf_fd != UCT_DMABUF_FD_INVALID) {
-        return ibv_reg_dmabuf_mr(md->pd, params->dmabuf_offset, length,
+        return ibv_reg_dmabuf_mr(pd, params->dmabuf_offset, length,
                                  (uintptr_t)address, params->dmabuf_fd,
                                  (int)*access_p);
     }
 
-    mr = ibv_reg_mr(md->pd, address, length, (int)*access_p);
+    mr = ibv_reg_mr(pd, address, length, (int)*access_p);
     if ((mr == NULL) && (errno == EFAULT) && !params->is_exact &&
         (*access_p & ~(unsigned)IBV_ACCESS_REMOTE_READ)) {
         /* Constants and files mapped for reading can be sent, no more */
-        mr = ibv_reg_mr(md->pd, address, length,
+        mr = ibv_reg_mr(pd, address, length,
                         (int)(*access_p & IBV_ACCESS_REMOTE_READ));
         if (mr == NULL) {
             errno = EFAULT;
@@ -213,23 +213,42 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
                               const uct_efa_reg_params_t *params,
                               uct_efa_mem_t *mem)
 {
-    int err;
+    uct_efa_context_t *context;
+    unsigned granted;
+    int err, noted;
 
-    mem->mr = uct_efa_mem_reg_mr(md, address, length, &access, params);
-    if (mem->mr == NULL) {
-        err = (errno != 0) ? errno : EIO;
-        uct_efa_mem_log_error(md, address, length, access, params, err);
-        return (err == ENOMEM) ? UCS_ERR_NO_MEMORY : UCS_ERR_IO_ERROR;
-    }
-
-    mem->lkey      = mem->mr->lkey;
-    mem->access    = (uint16_t)access;
+    mem->address   = address;
+    mem->length    = length;
     mem->is_dmabuf = (params->dmabuf_fd != UCT_DMABUF_FD_INVALID);
+
+    do {
+        context = uct_efa_context_get(md);
+        granted = access;
+        mem->mr = uct_efa_mem_reg_mr(context->pd, address, length, &granted,
+                                     params);
+        if (mem->mr == NULL) {
+            err = (errno != 0) ? errno : EIO;
+            if (!uct_efa_context_is_gone(context, err) || mem->is_dmabuf ||
+                !uct_efa_context_check(md, context)) {
+                uct_efa_context_put(md, context);
+                uct_efa_mem_log_error(md, address, length, access, params, err);
+                return (err == ENOMEM) ? UCS_ERR_NO_MEMORY : UCS_ERR_IO_ERROR;
+            }
+        }
+
+        mem->access = (uint16_t)granted;
+        noted       = uct_efa_mem_note(md, context, mem);
+        if (!noted && (mem->mr != NULL)) {
+            ibv_dereg_mr(mem->mr); /* from before a reset */
+        }
+        uct_efa_context_put(md, context);
+    } while (!noted);
+
     ucs_trace("%s: registered %p..%p access 0x%x lkey 0x%x rkey 0x%x%s",
-              ibv_get_device_name(md->ctx->device), address,
-              UCS_PTR_BYTE_OFFSET(address, length), access, mem->mr->lkey,
-              mem->mr->rkey,
-              (params->dmabuf_fd == UCT_DMABUF_FD_INVALID) ? "" : " (dma-buf)");
+              md->name, address, UCS_PTR_BYTE_OFFSET(address, length),
+              mem->access, mem->lkey, mem->rkey,
+              mem->is_dmabuf ? " (dma-buf)" :
+              (mem->mr == NULL) ? " (waits for the device)" : "");
     return UCS_OK;
 }
 
@@ -237,11 +256,15 @@ ucs_status_t uct_efa_mem_cleanup(uct_efa_md_t *md, uct_efa_mem_t *mem)
 {
     int ret;
 
+    uct_efa_mem_unnote(md, mem);
+    if (mem->mr == NULL) {
+        return UCS_OK;
+    }
+
     ret = ibv_dereg_mr(mem->mr);
-    if (ret != 0) {
-        ucs_error("%s: cannot deregister %zu bytes at %p: %s",
-                  ibv_get_device_name(md->ctx->device), mem->mr->length,
-                  mem->mr->addr, strerror(ret));
+    if ((ret != 0) && (ret != EIO) && (ret != ENODEV)) {
+        ucs_error("%s: cannot deregister %zu bytes at %p: %s", md->name,
+                  mem->length, mem->address, strerror(ret));
         return UCS_ERR_IO_ERROR;
     }
 

@@ -23,15 +23,23 @@
 #include "ucx_compat.h"
 
 #include <infiniband/verbs.h>
+#include <ucs/datastruct/list.h>
 
-typedef struct uct_efa_md uct_efa_md_t;
+typedef struct uct_efa_md      uct_efa_md_t;
+typedef struct uct_efa_old_key uct_efa_old_key_t;
 
 typedef struct {
-    struct ibv_mr *mr;                 /* rkey in host order                */
-    uint32_t      lkey;                /* mr's, beside the pointer for speed */
-    uint16_t      access;              /* IBV_ACCESS_ that it was made with */
-    uint8_t       is_cached;
-    uint8_t       is_dmabuf;           /* may be memory that no CPU reads   */
+    struct ibv_mr     *mr;             /* NULL: the device is away           */
+    uint32_t          lkey;            /* mr's, beside the pointer for speed */
+    uint32_t          rkey;            /* mr's, or what stands for it        */
+    uint16_t          access;          /* IBV_ACCESS_ that it was made with  */
+    uint8_t           is_cached;
+    uint8_t           is_dmabuf;       /* may be memory that no CPU reads    */
+    unsigned          generation;      /* of rkey                            */
+    void              *address;
+    size_t            length;          /* bytes                              */
+    ucs_list_link_t   list;            /* in md->mems                        */
+    uct_efa_old_key_t *old;            /* what peers may still have          */
 } uct_efa_mem_t;
 
 /* The key for a local SGE of memory registered with this MD. */
@@ -48,7 +56,8 @@ static inline int uct_efa_memh_is_dmabuf(uct_mem_h memh)
 /* IBV_ACCESS_ for UCT_MD_MEM_ACCESS_ flags on this device. */
 unsigned uct_efa_mem_access(const uct_efa_md_t *md, uint64_t flags);
 
-/* Registers [address, address + length) and fills mem, but for is_cached.
+/* Registers [address, address + length) and fills mem, but for is_cached. While
+ * the device is away, memory is taken as it is and registered when it is back.
  * dmabuf_fd: what the memory is part of, from dmabuf_offset on, or
  * UCT_DMABUF_FD_INVALID. Errors are logged as `flags` say
  * (UCT_MD_MEM_FLAG_HIDE_ERRORS), with what to do next:

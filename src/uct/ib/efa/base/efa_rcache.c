@@ -103,7 +103,7 @@ static void uct_efa_rcache_dump(void *context, ucs_rcache_t *rcache,
     (void)context;
     (void)rcache;
     snprintf(buf, max, "access 0x%x lkey 0x%x rkey 0x%x", mem->access,
-             mem->lkey, mem->mr->rkey);
+             mem->lkey, mem->rkey);
 }
 
 static ucs_rcache_ops_t uct_efa_rcache_ops = {
@@ -142,7 +142,7 @@ ucs_status_t uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode
         params.ucm_events |= UCM_EVENT_MEM_TYPE_FREE;
     }
 
-    status = ucs_rcache_create(&params, ibv_get_device_name(md->ctx->device),
+    status = ucs_rcache_create(&params, md->name,
                                ucs_stats_get_root(), &md->rcache);
     if (status == UCS_OK) {
         return UCS_OK;
@@ -152,13 +152,13 @@ ucs_status_t uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode
     if (mode == UCS_YES) {
         ucs_error("%s: cannot make a registration cache: %s; set "
                   "UCX_EFA_RCACHE=try to go on without",
-                  ibv_get_device_name(md->ctx->device),
+                  md->name,
                   ucs_status_string(status));
         return status;
     }
 
     ucs_debug("%s: no registration cache: %s",
-              ibv_get_device_name(md->ctx->device), ucs_status_string(status));
+              md->name, ucs_status_string(status));
     return UCS_OK;
 }
 

@@ -7,12 +7,14 @@
 #include <endian.h>
 #include <infiniband/verbs.h>
 
-void uct_efa_rkey_pack(uint32_t rkey, unsigned ibv_access, void *buffer)
+void uct_efa_rkey_pack(uint32_t rkey, unsigned ibv_access, unsigned generation,
+                       void *buffer)
 {
     uct_efa_packed_rkey_t *packed = buffer;
 
     packed->format = UCT_EFA_RKEY_FORMAT;
-    packed->access = 0;
+    packed->access = (uint8_t)(generation <<
+                               UCT_EFA_RKEY_PACKED_GENERATION_SHIFT);
     packed->rkey   = htole32(rkey);
     if (ibv_access & IBV_ACCESS_REMOTE_READ) {
         packed->access |= UCT_EFA_RKEY_PACKED_READ;
@@ -42,6 +44,10 @@ ucs_status_t uct_efa_rkey_unpack(const void *buffer, uct_rkey_t *rkey_p,
     if (packed->access & UCT_EFA_RKEY_PACKED_WRITE) {
         *rkey_p |= UCT_EFA_RKEY_WRITE;
     }
+
+    *rkey_p |= (uct_rkey_t)(packed->access >>
+                            UCT_EFA_RKEY_PACKED_GENERATION_SHIFT) <<
+               UCT_EFA_RKEY_GENERATION_SHIFT;
 
     *handle_p = NULL;
     return UCS_OK;

@@ -140,7 +140,14 @@ typedef enum {
     X(rdma_write_ops,   "one-sided writes (put), first posting only") \
     X(rdma_write_bytes, "bytes in them") \
     X(rdma_errors,      "one-sided operations that failed") \
-    X(rdma_rejoin,      "operations that had to wait for a new handshake")
+    X(rdma_rejoin,      "operations that had to wait for a new handshake") \
+    X(resets,           "times that the device or our queue pair was lost") \
+    X(recovered,        "of which there is a new one") \
+    X(rejoined,         "peers that went on with us after our reset") \
+    X(followed,         "peers that we followed after theirs") \
+    X(peers_lost,       "times that a peer stopped answering") \
+    X(peers_found,      "of which it answered again") \
+    X(rekeys,           "keys of peers' memory replaced after their reset")
 
 /* Counters of a peer, X(name, text). Append only. psn_* are not counters but
  * the present value, 16 bits. */
@@ -156,7 +163,8 @@ typedef enum {
     X(psn_rx,   "PSN awaited next") \
     X(early,    "arrived before an older one, kept") \
     X(dup,      "arrived twice, dropped") \
-    X(eps,      "endpoints that use this peer now")
+    X(eps,      "endpoints that use this peer now") \
+    X(lost,     "1: it does not answer, at present")
 
 #define EFA_WINDOW_FIELD(_name, _text) uint64_t _name;
 

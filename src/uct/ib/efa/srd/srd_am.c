@@ -181,6 +181,7 @@ ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
         slot->sge[1].addr   = (uintptr_t)iov[0].buffer;
         slot->sge[1].length = payload;
         slot->sge[1].lkey   = uct_efa_memh_lkey(iov[0].memh);
+        slot->memh          = iov[0].memh;
     } else {
         slot->sge[1].length = 0;
     }

@@ -68,7 +68,7 @@ void uct_srd_iface_forget_peers(uct_srd_iface_t *iface)
     for (i = 0; i < iface->tx.num_slots; ++i) {
         slot = &iface->tx.slots[i];
         if (slot->flags & UCT_SRD_SLOT_AH) {
-            uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, slot->ah);
+            uct_efa_ah_put(iface->context->ahs, slot->ah);
         } else if (slot->flags & UCT_SRD_SLOT_RMA) {
             if (slot->rma.buf != NULL) {
                 uct_srd_buf_put(iface, slot->rma.buf);

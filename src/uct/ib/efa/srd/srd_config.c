@@ -78,6 +78,18 @@ ucs_config_field_t uct_srd_iface_config_table[] = {
      ucs_offsetof(uct_srd_iface_config_t, close_timeout),
      UCS_CONFIG_TYPE_TIME},
 
+    {"GONE_TIMEOUT", "2s",
+     "How long a peer may be without its queue pair, though its device answers,\n"
+     "before it counts as failed: its process has exited, or makes a new one\n"
+     "after a reset of the device.",
+     ucs_offsetof(uct_srd_iface_config_t, gone_timeout), UCS_CONFIG_TYPE_TIME},
+
+    {"RECOVERY_TIMEOUT", "10s",
+     "How long to wait for our device after its reset, and for a peer whose\n"
+     "device does not answer any more, before endpoints fail.",
+     ucs_offsetof(uct_srd_iface_config_t, recovery_timeout),
+     UCS_CONFIG_TYPE_TIME},
+
     {.name = NULL}
 };
 
@@ -130,6 +142,8 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
                                                   4, 1u));
     iface->config.max_poll      = config->max_poll;
     iface->config.close_timeout = config->close_timeout;
+    iface->config.gone_timeout     = config->gone_timeout;
+    iface->config.recovery_timeout = config->recovery_timeout;
 
     iface->config.rdma_read     = (config->rdma != UCS_NO) &&
                                   dev->has_rdma_read;

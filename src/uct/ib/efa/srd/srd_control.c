@@ -12,41 +12,55 @@
 #define UCT_SRD_BYE_MIN   100e-3
 #define UCT_SRD_BYE_MAX   10.0
 
-void uct_srd_ext_fill(uct_srd_iface_t *iface, uint32_t epoch, uct_srd_op_t op,
-                      uint32_t arg, void *room)
+static void
+uct_srd_ext_init_any(const uct_srd_iface_t *iface, uint64_t uid, uint32_t epoch,
+                     uct_srd_op_t op, uint32_t arg, uct_srd_ext_t *ext)
 {
-    uct_srd_ext_t ext = iface->self;
+    *ext       = iface->self;
+    ext->uid   = uid;
+    ext->epoch = epoch;
+    ext->op    = op;
+    ext->arg   = arg;
+    ext->len8  = uct_srd_ext_len(op) / 8;
+}
 
-    ext.epoch = epoch;
-    ext.op    = op;
-    ext.arg   = arg;
-    uct_srd_ext_pack(&ext, room);
+void uct_srd_ext_init(const uct_srd_peer_t *peer, uct_srd_op_t op, uint32_t arg,
+                      uct_srd_ext_t *ext)
+{
+    uct_srd_ext_init_any(peer->iface, peer->uid, peer->epoch, op, arg, ext);
+}
+
+void uct_srd_ext_ident(const uct_srd_ext_t *ext, uct_srd_ident_t *ident)
+{
+    memset(ident, 0, sizeof(*ident));
+    memcpy(ident->gid, ext->gid, sizeof(ident->gid));
+    ident->qpn  = ext->qpn;
+    ident->qkey = ext->qkey;
 }
 
 static uct_srd_slot_t *
-uct_srd_ctl_slot(uct_srd_iface_t *iface, uct_srd_op_t op, uint32_t epoch,
-                 uint32_t arg)
+uct_srd_ctl_slot(uct_srd_iface_t *iface, const uct_srd_ext_t *ext)
 {
     uct_srd_slot_t *slot;
 
-    if (iface->tx.num_ctl == 0) {
+    if ((iface->tx.num_ctl == 0) || iface->recover.is) {
         return NULL;
     }
 
     slot                = iface->tx.ctl_free[--iface->tx.num_ctl];
     slot->flags         = UCT_SRD_SLOT_CTL;
-    slot->op            = op;
+    slot->op            = ext->op;
     slot->peer          = NULL;
-    slot->imm           = uct_srd_imm_pack_ctl(epoch);
-    slot->sge[0].length = UCT_SRD_EXT_LEN;
-    uct_srd_ext_fill(iface, epoch, op, arg, slot->data);
+    slot->imm           = uct_srd_imm_pack_ctl(ext->epoch);
+    slot->sge[0].length = uct_srd_ext_len(ext->op);
+    uct_srd_ext_pack(ext, slot->data);
     return slot;
 }
 
 static void uct_srd_ctl_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
     if (slot->flags & UCT_SRD_SLOT_AH) {
-        uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, slot->ah);
+        uct_efa_ah_put(iface->context->ahs, slot->ah);
     }
 
     slot->flags                              = 0;
@@ -54,17 +68,20 @@ static void uct_srd_ctl_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 }
 
 ucs_status_t
-uct_srd_ctl_send(uct_srd_peer_t *peer, uct_srd_op_t op, uint32_t arg)
+uct_srd_ctl_send_ext(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
 {
     uct_srd_iface_t *iface = peer->iface;
+    uct_srd_op_t op        = ext->op;
     uct_srd_slot_t *slot;
     ucs_status_t status;
 
-    if (peer->ah == NULL) {
+    /* Who does not know our new queue pair must not hear anything else from it
+     * first: it would take us for somebody new. */
+    if ((peer->ah == NULL) || (peer->blocked && (op != UCT_SRD_OP_REJOIN))) {
         return UCS_ERR_NO_RESOURCE;
     }
 
-    slot = uct_srd_ctl_slot(iface, op, peer->epoch, arg);
+    slot = uct_srd_ctl_slot(iface, ext);
     if (slot == NULL) {
         return UCS_ERR_NO_RESOURCE;
     }
@@ -88,14 +105,29 @@ uct_srd_ctl_send(uct_srd_peer_t *peer, uct_srd_op_t op, uint32_t arg)
     return UCS_OK;
 }
 
+ucs_status_t
+uct_srd_ctl_send(uct_srd_peer_t *peer, uct_srd_op_t op, uint32_t arg)
+{
+    uct_srd_ext_t ext;
+
+    uct_srd_ext_init(peer, op, arg, &ext);
+    return uct_srd_ctl_send_ext(peer, &ext);
+}
+
 /* epoch: the latest given out, so that it is not older than any association
  * there was. */
 void uct_srd_ctl_answer(uct_srd_iface_t *iface, const uct_srd_ext_t *to,
                         uct_srd_op_t op, uint32_t arg)
 {
     uct_srd_slot_t *slot;
+    uct_srd_ident_t ident;
+    uct_srd_ext_t ext;
 
-    slot = uct_srd_ctl_slot(iface, op, iface->epoch, arg);
+    uct_srd_ext_ident(to, &ident);
+    uct_srd_ext_init_any(iface, uct_srd_uid(&iface->uid_key, &ident,
+                                            sizeof(ident)),
+                         iface->epoch, op, arg, &ext);
+    slot = uct_srd_ctl_slot(iface, &ext);
     if (slot == NULL) {
         return;
     }
@@ -134,15 +166,25 @@ void uct_srd_ctl_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     switch (desc->action) {
     case UCT_EFA_STATUS_ACTION_NONE:
         peer->ctl_retries = 0;
+        if (ucs_unlikely(peer->lost.is) && (op != UCT_SRD_OP_REJOIN)) {
+            uct_srd_peer_found(peer);
+        }
         break;
     case UCT_EFA_STATUS_ACTION_RESEND:
         break; /* it is alive; the timer repeats what must be repeated */
-    case UCT_EFA_STATUS_ACTION_RETRY:
-        if (++peer->ctl_retries <= iface->config.retry_count) {
+    case UCT_EFA_STATUS_ACTION_FAIL_IFACE:
+        if (!iface->closing) {
+            uct_srd_recover_qp_dead(iface);
+        }
+        break;
+    default:
+        if (peer->blocked || uct_srd_peer_lose(peer, vendor_err)) {
+            break; /* REJOIN has its own deadline */
+        }
+        if ((desc->action == UCT_EFA_STATUS_ACTION_RETRY) &&
+            (++peer->ctl_retries <= iface->config.retry_count)) {
             break;
         }
-        /* fall through */
-    default:
         if (!iface->closing) {
             uct_srd_peer_fail_log(peer, desc->status, desc->text,
                                   desc->advice);
@@ -192,6 +234,13 @@ void uct_srd_ctl_timer(uct_srd_timer_t *timer)
 
     switch (peer->state) {
     case UCT_SRD_PEER_JOINING:
+        if (peer->rejoining) {
+            uct_srd_rejoin_send(peer);
+            if (peer->state == UCT_SRD_PEER_JOINING) {
+                uct_srd_ctl_timer_again(peer, UCT_SRD_HELLO_MAX);
+            }
+            break;
+        }
         /* What failed and waits to be sent again says HELLO as well. */
         uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
         UCT_SRD_COUNT(peer->iface, hello_retry);
@@ -238,6 +287,10 @@ void uct_srd_ctl_joined(uct_srd_peer_t *peer)
 
 void uct_srd_ctl_leave(uct_srd_peer_t *peer)
 {
+    if (peer->blocked) {
+        return; /* first it must know who says goodbye */
+    }
+
     if (!peer->contacted && !peer->rx.known) {
         uct_srd_peer_forget(peer); /* neither side knows the other */
         return;

@@ -14,6 +14,7 @@
 
 void uct_srd_desc_put(uct_srd_iface_t *iface, uct_srd_desc_t *desc)
 {
+    desc->kept     = 0;
     desc->wr.next  = (struct ibv_recv_wr*)iface->rx.free;
     iface->rx.free = desc;
 }
@@ -59,6 +60,10 @@ uct_srd_desc_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
     desc->wr.sg_list = &desc->sge;
     desc->wr.num_sge = 1;
     desc->wr.next    = NULL;
+    desc->memh       = memh;
+    desc->kept       = 0;
+    desc->all        = iface->rx.all;
+    iface->rx.all    = desc;
     uct_srd_desc_set_release(iface, message, &iface->rx.release);
     VALGRIND_MAKE_MEM_DEFINED(message, desc->sge.length);
 }

@@ -3,6 +3,7 @@
  *
  *     epoll set  <-- completion channel (armed CQ)
  *                <-- timerfd (the earliest deadline of the interface)
+ *                <-- asynchronous events of the device (reset)
  *
  * Arming: what is already waiting makes it BUSY; then the CQ is armed, then
  * the timer is set.
@@ -24,9 +25,6 @@ static int uct_srd_event_add(int epfd, int fd)
 
 ucs_status_t uct_srd_event_init(uct_srd_iface_t *iface, int wanted)
 {
-    uct_efa_md_t *md = uct_srd_iface_md(iface);
-    int flags;
-
     iface->event.fd       = -1;
     iface->event.timer_fd = -1;
     iface->event.channel  = NULL;
@@ -36,40 +34,51 @@ ucs_status_t uct_srd_event_init(uct_srd_iface_t *iface, int wanted)
         return UCS_OK;
     }
 
-    iface->event.channel = ibv_create_comp_channel(md->ctx);
-    if (iface->event.channel == NULL) {
-        goto err;
-    }
-
-    flags = fcntl(iface->event.channel->fd, F_GETFL);
-    if ((flags < 0) || (fcntl(iface->event.channel->fd, F_SETFL,
-                              flags | O_NONBLOCK) < 0)) {
-        goto err;
-    }
-
     iface->event.timer_fd = timerfd_create(CLOCK_MONOTONIC,
                                            TFD_NONBLOCK | TFD_CLOEXEC);
     iface->event.fd       = epoll_create1(EPOLL_CLOEXEC);
     if ((iface->event.timer_fd < 0) || (iface->event.fd < 0) ||
         (uct_srd_event_add(iface->event.fd, iface->event.timer_fd) < 0) ||
-        (uct_srd_event_add(iface->event.fd, iface->event.channel->fd) < 0)) {
-        goto err;
+        (uct_srd_event_watch(iface) != UCS_OK)) {
+        if ((errno == EMFILE) || (errno == ENFILE)) {
+            ucs_error("srd: no file descriptors for completion events on %s: "
+                      "%m; raise the limit (`ulimit -n`), or do without with "
+                      "UCX_SRD_EVENTS=n",
+                      uct_efa_md_device_name(uct_srd_iface_md(iface)));
+            uct_srd_event_cleanup(iface);
+            return UCS_ERR_IO_ERROR;
+        }
+
+        ucs_debug("srd: no completion events on %s: %m",
+                  uct_efa_md_device_name(uct_srd_iface_md(iface)));
+        uct_srd_event_cleanup(iface);
     }
 
     return UCS_OK;
+}
 
-err:
-    if ((errno == EMFILE) || (errno == ENFILE)) {
-        ucs_error("srd: no file descriptors for completion events on %s: %m; "
-                  "raise the limit (`ulimit -n`), or do without with "
-                  "UCX_SRD_EVENTS=n", uct_efa_md_device_name(md));
-        uct_srd_event_cleanup(iface);
-        return UCS_ERR_IO_ERROR;
+ucs_status_t uct_srd_event_watch(uct_srd_iface_t *iface)
+{
+    struct ibv_context *ctx = iface->context->ctx;
+    struct ibv_comp_channel *channel;
+    int flags;
+
+    channel = ibv_create_comp_channel(ctx);
+    if (channel == NULL) {
+        return UCS_ERR_UNSUPPORTED;
     }
 
-    ucs_debug("srd: no completion events on %s: %m",
-              uct_efa_md_device_name(md));
-    uct_srd_event_cleanup(iface);
+    flags = fcntl(channel->fd, F_GETFL);
+    if ((flags < 0) ||
+        (fcntl(channel->fd, F_SETFL, flags | O_NONBLOCK) < 0) ||
+        (uct_srd_event_add(iface->event.fd, channel->fd) < 0) ||
+        ((uct_srd_event_add(iface->event.fd, ctx->async_fd) < 0) &&
+         (errno != EEXIST))) {
+        ibv_destroy_comp_channel(channel);
+        return UCS_ERR_UNSUPPORTED;
+    }
+
+    iface->event.channel = channel;
     return UCS_OK;
 }
 
@@ -150,6 +159,12 @@ ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,
         return UCS_ERR_BUSY;
     }
 
+    iface->recover.looked = 0;
+    uct_srd_recover_look(iface);
+    if (iface->recover.is) {
+        return uct_srd_event_arm_timer(iface); /* nothing else will come */
+    }
+
     while (ibv_get_cq_event(iface->event.channel, &cq, &context) == 0) {
         UCT_SRD_COUNT(iface, wakeups);
         ++count;
@@ -171,7 +186,7 @@ ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,
     }
 
     ret = ibv_req_notify_cq(iface->cq, 0);
-    if (ret != 0) {
+    if (ucs_unlikely(ret != 0)) {
         ucs_error("srd: ibv_req_notify_cq: %s", strerror(ret));
         return UCS_ERR_IO_ERROR;
     }

@@ -145,29 +145,15 @@ uct_srd_iface_flush(uct_iface_h tl_iface, UCS_V_UNUSED unsigned flags,
     return UCS_OK;
 }
 
-void uct_srd_iface_fail(uct_srd_iface_t *iface,
-                        const uct_efa_status_desc_t *desc)
-{
-    uct_srd_peer_t *peer, *tmp;
-    char local[64];
-
-    ucs_error("srd: %s: %s; %s",
-              uct_srd_addr_str(iface->self.gid, iface->self.qpn, local,
-                               sizeof(local)), desc->text, desc->advice);
-    ucs_list_for_each_safe(peer, tmp, &iface->peers, list) {
-        uct_srd_peer_fail(peer, desc->status);
-    }
-}
-
 /* ---------------------------------------------------------- open and close */
 
 static ucs_status_t uct_srd_iface_self_init(uct_srd_iface_t *iface)
 {
     const uct_efa_device_t *dev = &uct_srd_iface_md(iface)->dev;
     struct {
-        uint64_t uid;
-        uint32_t qkey;
-        uint32_t epoch;
+        uct_srd_uid_key_t uid_key;
+        uint32_t          qkey;
+        uint32_t          epoch;
     } random;
 
     if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
@@ -179,11 +165,13 @@ static ucs_status_t uct_srd_iface_self_init(uct_srd_iface_t *iface)
     iface->self.version  = UCT_SRD_WIRE_VERSION;
     iface->self.len8     = UCT_SRD_EXT_LEN / 8;
     iface->self.qkey     = random.qkey & UCT_SRD_QKEY_MASK;
-    iface->self.uid      = random.uid;
+    iface->uid_key       = random.uid_key;
     iface->self.window   = iface->config.rx_window;
     iface->self.features = (dev->has_sgid ? UCT_SRD_FEATURE_SGID : 0) |
                            (dev->has_rdma_read ? UCT_SRD_FEATURE_READ : 0) |
-                           (dev->has_rdma_write ? UCT_SRD_FEATURE_WRITE : 0);
+                           (dev->has_rdma_write ? UCT_SRD_FEATURE_WRITE : 0) |
+                           (iface->context->generation <<
+                            UCT_SRD_GENERATION_SHIFT);
     iface->epoch         = random.epoch;
     return UCS_OK;
 }
@@ -210,6 +198,28 @@ UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(
         uct_srd_ep_invalidate, uct_srd_iface_is_reachable);
 
 static uct_iface_ops_t uct_srd_iface_ops;
+
+/* The device's present context. One that died while nobody had an interface is
+ * replaced now or never. */
+static uct_efa_context_t *uct_srd_iface_context(uct_efa_md_t *md)
+{
+    uct_efa_context_t *context = uct_efa_context_get(md);
+    ucs_status_t status;
+
+    if (!uct_efa_context_check(md, context)) {
+        return context;
+    }
+
+    status = uct_efa_context_replace(md, context);
+    uct_efa_context_put(md, context);
+    if (status != UCS_OK) {
+        ucs_error("srd: %s was reset or removed and is not back: try again "
+                  "later", uct_efa_md_device_name(md));
+        return NULL;
+    }
+
+    return uct_efa_context_get(md);
+}
 
 static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
                            const uct_iface_params_t *params,
@@ -244,26 +254,33 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
     memset(UCS_PTR_BYTE_OFFSET(self, sizeof(self->super)), 0,
            sizeof(*self) - sizeof(self->super));
     ucs_list_head_init(&self->failed);
+    ucs_list_head_init(&self->told);
     ucs_list_head_init(&self->failed_eps);
     ucs_list_head_init(&self->peers);
     kh_init_inplace(uct_srd_idents, &self->idents);
     kh_init_inplace(uct_srd_keys, &self->keys);
     kh_init_inplace(uct_srd_ahns, &self->ahns);
     uct_srd_timers_init(&self->timers);
+    uct_srd_timer_init(&self->recover.timer, uct_srd_recover_try);
 
     status = uct_srd_iface_config_check(self, config);
     if (status != UCS_OK) {
         return status;
     }
 
+    self->context = uct_srd_iface_context(md);
+    if (self->context == NULL) {
+        return UCS_ERR_NO_DEVICE;
+    }
+
     status = uct_srd_iface_self_init(self);
     if (status != UCS_OK) {
-        return status;
+        goto err_context;
     }
 
     status = uct_srd_tx_init(self, config);
     if (status != UCS_OK) {
-        return status;
+        goto err_context;
     }
 
     status = uct_srd_rx_init(self, params, config);
@@ -310,7 +327,8 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
         goto err_qp;
     }
 
-    status = uct_efa_ah_cache_add_owner(md->ahs, uct_srd_peer_reclaim, self);
+    status = uct_efa_ah_cache_add_owner(self->context->ahs,
+                                        uct_srd_peer_reclaim, self);
     if (status != UCS_OK) {
         goto err_qp;
     }
@@ -328,6 +346,8 @@ err_rx:
     uct_srd_rx_cleanup(self);
 err_tx:
     uct_srd_tx_cleanup(self);
+err_context:
+    uct_efa_context_put(md, self->context);
     return status;
 }
 
@@ -338,7 +358,7 @@ static UCS_CLASS_CLEANUP_FUNC(uct_srd_iface_t)
     uct_base_iface_progress_disable(&self->super.super,
                                     UCT_PROGRESS_SEND | UCT_PROGRESS_RECV);
     uct_srd_iface_drain(self);
-    uct_efa_ah_cache_remove_owner(md->ahs, self);
+    uct_efa_ah_cache_remove_owner(self->context->ahs, self);
     uct_srd_qp_destroy(self);
     uct_srd_iface_forget_peers(self);
     uct_srd_cq_destroy(self);
@@ -346,6 +366,7 @@ static UCS_CLASS_CLEANUP_FUNC(uct_srd_iface_t)
     uct_efa_window_iface_put(self->win);
     uct_srd_rx_cleanup(self);
     uct_srd_tx_cleanup(self);
+    uct_efa_context_put(md, self->context);
     ucs_free(self->rx.stash);
     uct_srd_timers_cleanup(&self->timers);
     kh_destroy_inplace(uct_srd_ahns, &self->ahns);

@@ -13,6 +13,8 @@
  *   srd_peer.c     peers: states, failure, leaving
  *   srd_peer_ah.c  their address handles, whom a completion means
  *   srd_control.c  control messages out               srd_receive.c and in
+ *   srd_recover.c  a new device and queue pair after a reset
+ *   srd_rejoin.c   peers, after our reset or theirs   srd_rekey.c  their keys
  *
  * Everything here belongs to the interface's worker thread.
  */
@@ -24,6 +26,7 @@
 
 #include "srd_ring.h"
 #include "srd_timer.h"
+#include "srd_uid.h"
 #include "srd_una.h"
 #include "srd_wire.h"
 
@@ -68,7 +71,8 @@ typedef struct {
     uct_unpack_callback_t unpack; /* get_bcopy                               */
     void                  *arg;
     uct_srd_ep_t          *ep;    /* NULL: closed meanwhile                  */
-    uint32_t              rkey;
+    uint32_t              rkey;   /* as the user gave it,                    */
+    uint8_t               generation; /* of the remote device then           */
 } uct_srd_rma_t;
 
 /*
@@ -98,6 +102,7 @@ typedef struct uct_srd_slot {
     uint16_t         flags;       /* 0 in a free slot and a short message    */
     uint8_t          retries;
     uint8_t          op;          /* of a control message                    */
+    uct_mem_h        memh;        /* of sge[1], if it is the user's          */
     union {
         uint8_t       room[UCT_SRD_EXT_LEN];
         uct_srd_rma_t rma;        /* has no header                           */
@@ -111,6 +116,8 @@ static_assert(sizeof(uct_srd_rma_t) <= UCT_SRD_EXT_LEN,
 /* A bcopy buffer: registered, max_msg_sz of payload behind the room */
 typedef struct uct_srd_buf {
     struct uct_srd_buf *next;
+    struct uct_srd_buf *all;      /* next in iface->tx.all                   */
+    uct_mem_h          memh;
     uint32_t           lkey;
     uint32_t           reserved;
     uint8_t            room[UCT_SRD_EXT_LEN];
@@ -132,6 +139,9 @@ typedef struct uct_srd_desc {
     uint32_t           length;    /* while it waits in the reorder ring:     */
     uint16_t           am_id;     /* bytes, AM id,                           */
     uint16_t           offset;    /* of the payload (extended header)        */
+    struct uct_srd_desc *all;     /* next in iface->rx.all                   */
+    uct_mem_h          memh;
+    uint64_t           kept;      /* by the user or the reorder ring         */
 } uct_srd_desc_t;
 
 typedef struct {
@@ -208,6 +218,8 @@ typedef struct {
     int                events;        /* ucs_ternary_auto_value_t            */
     int                rdma;          /* ucs_ternary_auto_value_t            */
     double             close_timeout; /* seconds                             */
+    double             gone_timeout;
+    double             recovery_timeout;
 } uct_srd_iface_config_t;
 
 /* ---- the interface ----------------------------------------------------- */
@@ -215,6 +227,7 @@ typedef struct {
 struct uct_srd_iface {
     uct_base_iface_t super;
 
+    uct_efa_context_t *context;       /* of all that follows                 */
     struct ibv_cq    *cq;
     struct ibv_qp    *qp;
     struct ibv_qp_ex *qp_ex;          /* the same: one-sided operations      */
@@ -231,6 +244,7 @@ struct uct_srd_iface {
         uct_srd_ep_t        *pending_ep;/* whose pending request is running  */
         struct ibv_send_wr  wr;       /* prepared, for the fast path         */
         uct_srd_buf_t       *bufs;    /* free bcopy buffers                  */
+        uct_srd_buf_t       *all;     /* and those in use                    */
         unsigned            num_bufs; /* taken from the pool so far          */
         ucs_arbiter_t       arbiter;
         uct_srd_slot_t      *ctl_free[UCT_SRD_CTL_SLOTS];
@@ -257,12 +271,14 @@ struct uct_srd_iface {
         uct_srd_peer_t      *current; /* being delivered; NULL when freed    */
         struct ibv_recv_wr  *chain;   /* descriptors to post again           */
         unsigned            chain_len;
-        unsigned            effort;   /* since the house was kept            */
+        unsigned            effort;   /* since the last look around          */
+        unsigned            looks;    /* since the house was kept            */
         unsigned            missing;  /* kept by users and not yet replaced  */
         unsigned            depth;    /* buffers for today's peers           */
         unsigned            talkers;  /* peers that were ever heard from     */
         unsigned            blind;    /* peers that may be heard without AH  */
         uct_srd_desc_t      *free;
+        uct_srd_desc_t      *all;     /* wherever they are                   */
         uct_recv_desc_t     release;
         uct_recv_desc_t     release_ext; /* payload behind an ext. header    */
         size_t              headroom; /* of the user, bytes                  */
@@ -272,17 +288,29 @@ struct uct_srd_iface {
 
     uct_srd_timers_t        timers;
     ucs_list_link_t         failed;   /* peers whose failure is to be told   */
+    ucs_list_link_t         told;     /* it was, or nobody is there to hear  */
     ucs_list_link_t         failed_eps; /* and endpoints of living peers     */
     ucs_list_link_t         peers;    /* all that are in the tables          */
     khash_t(uct_srd_idents) idents;
     khash_t(uct_srd_keys)   keys;
     khash_t(uct_srd_ahns)   ahns;     /* AH number -> GID, as last seen      */
 
-    uct_srd_ext_t           self;     /* who we are; epoch, op, arg vary     */
+    uct_srd_ext_t           self;     /* who we are; the UID and from epoch
+                                         on vary                             */
+    uct_srd_uid_key_t       uid_key;
     uint32_t                epoch;    /* last one given out                  */
     uint8_t                 closing;
     uint64_t                ahs_wanted; /* of the AH cache, when last looked */
     uct_srd_ident_t         rejected; /* who spoke another version last      */
+
+    struct {                          /* srd_recover.c                       */
+        uint8_t             is;       /* no queue pair that works            */
+        uint8_t             failed;   /* for too long: peers were failed     */
+        int                 qp_dead;  /* set by any thread                   */
+        ucs_time_t          looked;   /* at the device's events              */
+        ucs_time_t          deadline;
+        uct_srd_timer_t     timer;    /* next try                            */
+    } recover;
 
     struct {
         int                     fd;       /* epoll set, -1: no events        */
@@ -310,7 +338,9 @@ struct uct_srd_iface {
         unsigned            rdma_short;  /* bytes in a slot: put_short       */
         size_t              rdma_bcopy;  /* and in a buffer: put, get_bcopy  */
         size_t              rdma_zcopy;
-        double              close_timeout;
+        double              close_timeout; /* seconds                        */
+        double              gone_timeout;
+        double              recovery_timeout;
     } config;
 };
 
@@ -333,6 +363,18 @@ const char *uct_srd_addr_str(const void *gid, uint32_t qpn, char *buf,
 ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
                                         const uct_srd_iface_config_t *config);
 
+/* ---- srd_recover.c ------------------------------------------------------ */
+
+/* Has the device something to say? If it or our queue pair is lost, begins to
+ * recover. At most every 10 ms. */
+void uct_srd_recover_look(uct_srd_iface_t *iface);
+
+/* The queue pair is of no use any more, as a completion says. */
+void uct_srd_recover_qp_dead(uct_srd_iface_t *iface);
+
+/* The timer's function */
+void uct_srd_recover_try(uct_srd_timer_t *timer);
+
 /* srd_close.c, in this order; the QP is destroyed between them. */
 void uct_srd_iface_drain(uct_srd_iface_t *iface);
 void uct_srd_iface_forget_peers(uct_srd_iface_t *iface);
@@ -346,6 +388,9 @@ void         uct_srd_qp_destroy(uct_srd_iface_t *iface);
 
 /* srd_event.c */
 ucs_status_t uct_srd_event_init(uct_srd_iface_t *iface, int wanted);
+/* The descriptors of iface->context: a channel for its CQ, asynchronous events.
+ * UCS_ERR_UNSUPPORTED, not logged: the device has none. */
+ucs_status_t uct_srd_event_watch(uct_srd_iface_t *iface);
 void         uct_srd_event_cleanup(uct_srd_iface_t *iface);
 ucs_status_t uct_srd_iface_event_fd_get(uct_iface_h iface, int *fd_p);
 ucs_status_t uct_srd_iface_event_arm(uct_iface_h iface, unsigned events);
@@ -360,10 +405,6 @@ ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
                              const uct_iface_params_t *params,
                              const uct_srd_iface_config_t *config);
 void         uct_srd_rx_cleanup(uct_srd_iface_t *iface);
-
-/* The queue pair is of no use any more: fails all peers. */
-void uct_srd_iface_fail(uct_srd_iface_t *iface,
-                        const uct_efa_status_desc_t *desc);
 
 /* One round: completions, timers, failures, pending. Returns events handled. */
 unsigned uct_srd_iface_progress(uct_iface_h iface);

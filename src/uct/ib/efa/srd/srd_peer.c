@@ -84,6 +84,8 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
     peer->ident          = *ident;
     peer->key            = UCT_SRD_NO_KEY;
     peer->epoch          = ++iface->epoch;
+    peer->uid            = uct_srd_uid(&iface->uid_key, ident, sizeof(*ident));
+    peer->blocked        = iface->recover.is;
     peer->status         = UCS_OK;
     peer->tx.dest.qpn    = ident->qpn;
     peer->tx.dest.qkey   = ident->qkey;
@@ -103,6 +105,8 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
     ucs_queue_head_init(&peer->rma.held);
     uct_srd_timer_init(&peer->tx.timer, uct_srd_tx_timer);
     uct_srd_timer_init(&peer->timer, uct_srd_ctl_timer);
+    uct_srd_timer_init(&peer->lost.timer, uct_srd_peer_lost_timer);
+    kh_init_inplace(uct_srd_rkeys, &peer->keys.map);
     ucs_list_head_init(&peer->eps);
     ucs_list_add_tail(&iface->peers, &peer->list);
 
@@ -131,7 +135,7 @@ void uct_srd_peer_tx_update(uct_srd_peer_t *peer)
     }
 
     if ((peer->state != UCT_SRD_PEER_JOINED) || (peer->ah == NULL) ||
-        peer->rma.fence || (peer->num_failed > 0) ||
+        peer->rma.fence || (peer->num_failed > 0) || peer->blocked ||
         !ucs_queue_is_empty(&peer->tx.resend)) {
         peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
         peer->tx.credit  = 0;
@@ -161,6 +165,11 @@ void uct_srd_peer_tx_progress(uct_srd_peer_t *peer)
 {
     uct_srd_waiter_t *waiter;
     uct_completion_t *comp;
+
+    if (ucs_unlikely(peer->lost.is) &&
+        (peer->lost.done != uct_srd_peer_done_count(peer))) {
+        uct_srd_peer_found(peer);
+    }
 
     uct_srd_peer_tx_update(peer);
     if (peer->state >= UCT_SRD_PEER_FAILED) {
@@ -216,6 +225,11 @@ static void uct_srd_peer_unlink(uct_srd_peer_t *peer)
         iter     = kh_get(uct_srd_idents, &iface->idents, any);
         kh_del(uct_srd_idents, &iface->idents, iter);
     }
+    if (peer->has_alias) {
+        iter = kh_get(uct_srd_idents, &iface->idents, peer->alias);
+        kh_del(uct_srd_idents, &iface->idents, iter);
+        peer->has_alias = 0;
+    }
 
     uct_srd_peer_key_del(peer);
     if (iface->rx.current == peer) {
@@ -223,6 +237,7 @@ static void uct_srd_peer_unlink(uct_srd_peer_t *peer)
     }
     uct_srd_timer_clear(&iface->timers, &peer->timer);
     uct_srd_timer_clear(&iface->timers, &peer->tx.timer);
+    uct_srd_timer_clear(&iface->timers, &peer->lost.timer);
     ucs_list_del(&peer->list);
     peer->tx.credit  = 0;
     peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
@@ -276,6 +291,7 @@ void uct_srd_peer_forget(uct_srd_peer_t *peer)
 {
     ucs_assert(peer->num_eps == 0);
     uct_srd_peer_unlink(peer);
+    ucs_list_add_tail(&peer->iface->told, &peer->list);
     peer->state = UCT_SRD_PEER_GONE;
     uct_srd_peer_try_free(peer);
 }
@@ -289,10 +305,12 @@ void uct_srd_peer_try_free(uct_srd_peer_t *peer)
         return;
     }
 
+    ucs_list_del(&peer->list);
     uct_srd_rx_ring_purge(peer);
     uct_srd_ring_cleanup(&peer->rx.ring);
+    kh_destroy_inplace(uct_srd_rkeys, &peer->keys.map);
     if (peer->ah != NULL) {
-        uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, peer->ah);
+        uct_efa_ah_put(iface->context->ahs, peer->ah);
     }
 
     uct_srd_peer_show(peer);
@@ -364,6 +382,7 @@ unsigned uct_srd_peers_tell(uct_srd_iface_t *iface)
         peer = ucs_list_extract_head(&iface->failed, uct_srd_peer_t, list);
         count          += 1 + uct_srd_peer_tell(peer);
         peer->in_failed = 0;
+        ucs_list_add_tail(&iface->told, &peer->list);
         uct_srd_peer_try_free(peer);
     }
 

@@ -53,6 +53,8 @@ typedef struct {
     uint16_t         rma_psn;
 } uct_srd_waiter_t;
 
+KHASH_MAP_INIT_INT64(uct_srd_rkeys, uct_rkey_t)
+
 struct uct_srd_peer {
     struct {
         uct_srd_dest_t   dest;
@@ -102,14 +104,40 @@ struct uct_srd_peer {
         uint8_t          blind;      /* counted in rx.blind                  */
         ucs_time_t       ack_time;   /* of the last HELLO_ACK                */
         uint32_t         features;
+        uint8_t          generation; /* of its device                        */
     } rx;
+
+    struct {                         /* srd_rejoin.c: does not answer        */
+        uint8_t          is;
+        uint8_t          silent;     /* its device, not only its queue pair  */
+        uint16_t         done;       /* completions when it began            */
+        ucs_time_t       since;
+        ucs_time_t       deadline;
+        uct_srd_timer_t  timer;
+        const uct_efa_status_desc_t *desc;
+    } lost;
+
+    struct {                         /* srd_rekey.c: keys after its reset    */
+        khash_t(uct_srd_rkeys) map;  /* old key -> new one, 0: none          */
+        uint64_t         asked;      /* the one that KEY_REQ is about        */
+        ucs_time_t       time;       /* when                                 */
+        uint8_t          asking;
+    } keys;
 
     uct_srd_iface_t      *iface;
     uct_srd_peer_state_t state;
     ucs_status_t         status;     /* of the failure                       */
     uint32_t             epoch;      /* ours                                 */
     uint32_t             key;        /* in the table, or UCT_SRD_NO_KEY      */
+    uint64_t             uid;        /* ours, to this remote                 */
     uct_srd_ident_t      ident;
+    uct_srd_ident_t      alias;      /* before its last reset                */
+    uint8_t              has_alias;
+    uint8_t              blocked;    /* our device or queue pair was reset:
+                                        nothing leaves before REJOIN_ACK     */
+    uint8_t              rejoining;  /* REJOIN was sent                      */
+    uint32_t             prev_epoch; /* ours, before the reset               */
+    ucs_time_t           rejoin_deadline;
     uint8_t              bye_sent;   /* the remote may have forgotten us     */
     uint8_t              ext_req;    /* we want to give up the AH            */
     uint8_t              contacted;  /* an extended header was sent          */
@@ -123,7 +151,7 @@ struct uct_srd_peer {
     uct_efa_window_peer_t *win;
     uct_srd_timer_t      timer;      /* by state: HELLO, BYE, EXT_REQ, AH    */
     ucs_time_t           interval;   /* its present distance                 */
-    ucs_list_link_t      list;       /* in iface->peers or iface->failed     */
+    ucs_list_link_t      list;       /* in iface->peers, failed or told      */
     ucs_list_link_t      eps;
     unsigned             num_eps;
     unsigned             num_failed; /* endpoints that failed by themselves:
@@ -176,8 +204,10 @@ ucs_status_t uct_srd_iface_ah_get(uct_srd_iface_t *iface, const void *gid,
 const union ibv_gid *uct_srd_iface_ahn_gid(uct_srd_iface_t *iface,
                                            uint16_t ahn);
 
-/* The peer's (AH number, QPN) means nobody any more. */
-void uct_srd_peer_key_del(uct_srd_peer_t *peer);
+/* The peer's (AH number, QPN) means nobody any more; means it, if it has an
+ * AH. */
+void         uct_srd_peer_key_del(uct_srd_peer_t *peer);
+ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer);
 
 /* To be called when ah, acked or state changed. */
 void uct_srd_peer_set_blind(uct_srd_peer_t *peer);
@@ -272,8 +302,60 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
 void uct_srd_ctl_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                       unsigned vendor_err);
 
-/* Fills the extended header in front of data. */
-void uct_srd_ext_fill(uct_srd_iface_t *iface, uint32_t epoch, uct_srd_op_t op,
-                      uint32_t arg, void *room);
+/* An extended header from us to peer, without tail */
+void uct_srd_ext_init(const uct_srd_peer_t *peer, uct_srd_op_t op, uint32_t arg,
+                      uct_srd_ext_t *ext);
+
+/* As uct_srd_ctl_send(), with a tail. */
+ucs_status_t
+uct_srd_ctl_send_ext(uct_srd_peer_t *peer, const uct_srd_ext_t *ext);
+
+/* The identity of who sent an extended header */
+void uct_srd_ext_ident(const uct_srd_ext_t *ext, uct_srd_ident_t *ident);
+
+/* ---- srd_rejoin.c ------------------------------------------------------- */
+
+/* Our queue pair is a new one: tell the peer. old: who we were. */
+void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old);
+
+/* Sends REJOIN, or fails the peer if that took too long. */
+void uct_srd_rejoin_send(uct_srd_peer_t *peer);
+
+/* REJOIN, from (GID, QPN, QKEY) ident; peer: who has it today, or NULL. 0: it
+ * is to be taken for a HELLO. */
+int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                           const uct_srd_ident_t *ident,
+                           const uct_srd_ext_t *ext);
+
+/* REJOIN_ACK, or a HELLO_ACK that a FRESH one was answered with */
+void uct_srd_rejoin_done(uct_srd_peer_t *peer, const uct_srd_ext_t *ext);
+
+/* A send to the peer ended with this status. Nonzero: that may be a reset of
+ * its device; it is given time, send again. */
+int  uct_srd_peer_lose(uct_srd_peer_t *peer, unsigned vendor_err);
+
+/* It answers again. */
+void uct_srd_peer_found(uct_srd_peer_t *peer);
+void uct_srd_peer_lost_timer(uct_srd_timer_t *timer);
+
+/* Sends, ever, that have completed with success, modulo 65536 */
+static UCS_F_ALWAYS_INLINE uint16_t
+uct_srd_peer_done_count(const uct_srd_peer_t *peer)
+{
+    return peer->tx.una.una + peer->tx.una.ahead + peer->rma.una.una +
+           peer->rma.una.ahead;
+}
+
+/* ---- srd_rekey.c -------------------------------------------------------- */
+
+/* The key to use now for a slot's: UCS_OK; UCS_INPROGRESS: it was asked for;
+ * UCS_ERR_NO_ELEM: there is none any more. */
+ucs_status_t uct_srd_rekey(uct_srd_peer_t *peer, const uct_srd_rma_t *rma,
+                           uint32_t *rkey_p);
+void uct_srd_rekey_req(uct_srd_peer_t *peer, const uct_srd_ext_t *ext);
+void uct_srd_rekey_ack(uct_srd_peer_t *peer, const uct_srd_ext_t *ext);
+
+/* The remote's device has another generation: forget its keys. */
+void uct_srd_rekey_reset(uct_srd_peer_t *peer);
 
 #endif

@@ -29,7 +29,7 @@ void uct_srd_peer_key_del(uct_srd_peer_t *peer)
 }
 
 /* From now on the device's (AH number, QPN) means this peer */
-static ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer)
+ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
     uint32_t key           = uct_srd_key(peer->ah->ahn, peer->ident.qpn);
@@ -145,7 +145,7 @@ static ucs_status_t uct_srd_iface_ahn_set(uct_srd_iface_t *iface, uint16_t ahn,
 ucs_status_t uct_srd_iface_ah_get(uct_srd_iface_t *iface, const void *gid_p,
                                   uct_efa_ah_t **ah_p)
 {
-    uct_efa_ah_cache_t *ahs = uct_srd_iface_md(iface)->ahs;
+    uct_efa_ah_cache_t *ahs = iface->context->ahs;
     uct_efa_ah_stats_t before, after;
     union ibv_gid gid;
     ucs_status_t status;
@@ -184,7 +184,7 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
     }
 
     if (peer->rx.known && (uct_srd_peer_key_add(peer) != UCS_OK)) {
-        uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, peer->ah);
+        uct_efa_ah_put(iface->context->ahs, peer->ah);
         peer->ah = NULL;
         return UCS_ERR_NO_RESOURCE;
     }
@@ -208,7 +208,7 @@ void uct_srd_peer_ah_drop(uct_srd_peer_t *peer)
         iface->rx.last_key  = UCT_SRD_NO_KEY;
     }
 
-    uct_efa_ah_put(uct_srd_iface_md(iface)->ahs, peer->ah);
+    uct_efa_ah_put(iface->context->ahs, peer->ah);
     peer->ah         = NULL;
     peer->tx.dest.ah = NULL;
     if (peer->state == UCT_SRD_PEER_JOINED) {

@@ -253,13 +253,21 @@ static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
     return count;
 }
 
-/* Now and then: before PSNs can have wrapped, or when there is time */
+/* Now and then */
 static UCS_F_NOINLINE void uct_srd_iface_keep_house(uct_srd_iface_t *iface)
 {
-    uint64_t wanted = uct_efa_ah_cache_wanted(uct_srd_iface_md(iface)->ahs);
+    uint64_t wanted = uct_efa_ah_cache_wanted(iface->context->ahs);
     uct_srd_peer_t *peer;
 
     iface->rx.effort = 0;
+    uct_srd_recover_look(iface);
+
+    if (++iface->rx.looks < UCT_SRD_LOOKS) {
+        return;
+    }
+
+    /* Before PSNs can have wrapped */
+    iface->rx.looks = 0;
     ucs_list_for_each(peer, &iface->peers, list) {
         uct_srd_peer_show(peer);
     }

@@ -63,7 +63,7 @@ ucs_status_t uct_srd_cq_create(uct_srd_iface_t *iface)
     for (;;) {
         if (md->dev.has_sgid) {
             efa_attr.wc_flags = EFADV_WC_EX_WITH_SGID;
-            iface->cq_ex      = efadv_create_cq(md->ctx, &attr, &efa_attr,
+            iface->cq_ex      = efadv_create_cq(iface->context->ctx, &attr, &efa_attr,
                                                 sizeof(efa_attr));
             if (iface->cq_ex != NULL) {
                 iface->cq_efa = efadv_cq_from_ibv_cq_ex(iface->cq_ex);
@@ -72,7 +72,7 @@ ucs_status_t uct_srd_cq_create(uct_srd_iface_t *iface)
         }
 
         if (!md->dev.has_sgid || (errno != ENOMEM)) {
-            iface->cq_ex = ibv_create_cq_ex(md->ctx, &attr);
+            iface->cq_ex = ibv_create_cq_ex(iface->context->ctx, &attr);
             if (iface->cq_ex != NULL) {
                 iface->cq_efa = NULL;
                 break;
@@ -105,7 +105,7 @@ void uct_srd_cq_destroy(uct_srd_iface_t *iface)
     }
 
     ret = ibv_destroy_cq(iface->cq);
-    if (ret != 0) {
+    if ((ret != 0) && !uct_efa_context_is_gone(iface->context, ret)) {
         ucs_warn("srd: ibv_destroy_cq: %s", strerror(ret));
     }
 }
@@ -120,7 +120,8 @@ ucs_status_t uct_srd_qp_create(uct_srd_iface_t *iface)
 
     attr.comp_mask           = IBV_QP_INIT_ATTR_PD |
                                IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
-    attr.pd                  = md->pd;
+    attr.pd                  = iface->context->pd;
+    attr.qp_context          = &iface->recover.qp_dead;
     attr.send_ops_flags      = IBV_QP_EX_WITH_SEND_WITH_IMM |
                                (iface->config.rdma_read ?
                                 IBV_QP_EX_WITH_RDMA_READ : 0) |
@@ -137,7 +138,8 @@ ucs_status_t uct_srd_qp_create(uct_srd_iface_t *iface)
     attr.cap.max_inline_data = md->dev.max_inline;
     efa_attr.driver_qp_type  = EFADV_QP_DRIVER_TYPE_SRD;
 
-    iface->qp = efadv_create_qp_ex(md->ctx, &attr, &efa_attr, sizeof(efa_attr));
+    iface->qp = efadv_create_qp_ex(iface->context->ctx, &attr, &efa_attr,
+                                   sizeof(efa_attr));
     if (iface->qp == NULL) {
         uct_srd_create_error(md, "SRD queue pair", attr.cap.max_send_wr,
                              attr.cap.max_recv_wr, "max_qp",
@@ -200,7 +202,7 @@ void uct_srd_qp_destroy(uct_srd_iface_t *iface)
 {
     int ret = ibv_destroy_qp(iface->qp);
 
-    if (ret != 0) {
+    if ((ret != 0) && !uct_efa_context_is_gone(iface->context, ret)) {
         ucs_warn("srd: ibv_destroy_qp: %s", strerror(ret));
     }
 }

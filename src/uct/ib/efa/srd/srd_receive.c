@@ -77,6 +77,10 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     peer->rx.uid            = ext->uid;
     peer->rx.epoch          = ext->epoch;
     peer->rx.features       = ext->features;
+    if (peer->rx.generation != (ext->features >> UCT_SRD_GENERATION_SHIFT)) {
+        peer->rx.generation = ext->features >> UCT_SRD_GENERATION_SHIFT;
+        uct_srd_rekey_reset(peer);
+    }
     peer->win->remote_epoch = ext->epoch;
     peer->tx.window         = ucs_min(ext->window,
                                       iface->config.peer_window);
@@ -152,7 +156,8 @@ static void uct_srd_ctl_reject(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
 
     switch (ext->arg) {
     case UCT_SRD_REJECT_FAILED:
-        if (!peer->rx.known || (ext->epoch != peer->rx.epoch)) {
+        if (!peer->rejoining &&
+            (!peer->rx.known || (ext->epoch != peer->rx.epoch))) {
             break; /* about an earlier association */
         }
         uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
@@ -229,14 +234,11 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
     uct_srd_ident_t ident;
     uct_srd_ext_t ext;
 
-    memset(&ident, 0, sizeof(ident));
     switch (uct_srd_ext_unpack(message, rx->wc.byte_len, imm, &ext)) {
     case UCT_SRD_EXT_OK:
         break;
     case UCT_SRD_EXT_BAD_VERSION:
-        memcpy(ident.gid, ext.gid, sizeof(ident.gid));
-        ident.qpn  = ext.qpn;
-        ident.qkey = ext.qkey;
+        uct_srd_ext_ident(&ext, &ident);
         if (uct_srd_ctl_is_forged(iface, rx, &ext)) {
             UCT_SRD_COUNT(iface, drop_forged);
         } else {
@@ -259,10 +261,16 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
         UCT_SRD_COUNT(iface, rx_ctl);
     }
 
-    memcpy(ident.gid, ext.gid, sizeof(ident.gid));
-    ident.qpn  = ext.qpn;
-    ident.qkey = ext.qkey;
-    peer       = uct_srd_peer_find(iface, &ident);
+    uct_srd_ext_ident(&ext, &ident);
+    peer = uct_srd_peer_find(iface, &ident);
+
+    if (ext.op == UCT_SRD_OP_REJOIN) {
+        if (uct_srd_rejoin_receive(iface, peer, &ident, &ext)) {
+            return NULL;
+        }
+        ext.op = UCT_SRD_OP_HELLO;
+        peer   = uct_srd_peer_find(iface, &ident);
+    }
 
     /* Farewells need no record and make none. */
     if ((ext.op == UCT_SRD_OP_BYE) &&
@@ -309,10 +317,22 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
         uct_srd_ctl_hello_ack(peer);
         break;
     case UCT_SRD_OP_HELLO_ACK:
-        if ((ext.arg == peer->epoch) &&
-            (peer->state == UCT_SRD_PEER_JOINING)) {
+    case UCT_SRD_OP_REJOIN_ACK:
+        if ((ext.arg != peer->epoch) ||
+            (peer->state != UCT_SRD_PEER_JOINING)) {
+            break;
+        }
+        if (peer->rejoining) {
+            uct_srd_rejoin_done(peer, &ext);
+        } else if (ext.op == UCT_SRD_OP_HELLO_ACK) {
             uct_srd_ctl_joined(peer);
         }
+        break;
+    case UCT_SRD_OP_KEY_REQ:
+        uct_srd_rekey_req(peer, &ext);
+        break;
+    case UCT_SRD_OP_KEY_ACK:
+        uct_srd_rekey_ack(peer, &ext);
         break;
     case UCT_SRD_OP_EXT_REQ:
         uct_srd_ctl_ext_req(peer);

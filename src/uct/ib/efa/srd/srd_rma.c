@@ -54,6 +54,8 @@ uct_srd_rma_slot(uct_srd_ep_t *ep, unsigned flags, uint64_t remote_addr,
     slot->ep              = ep;
     slot->rma.remote_addr = remote_addr;
     slot->rma.rkey        = uct_efa_rkey_value(rkey);
+    slot->rma.generation  = uct_efa_rkey_generation(rkey);
+    slot->memh            = NULL;
     slot->rma.ep          = ep;
     slot->rma.buf         = NULL;
     slot->rma.unpack      = NULL;
@@ -203,6 +205,7 @@ uct_srd_rma_zcopy(uct_srd_ep_t *ep, unsigned flags, uct_rkey_t right,
     slot->sge[1].addr   = (uintptr_t)iov[0].buffer;
     slot->sge[1].length = length;
     slot->sge[1].lkey   = uct_efa_memh_lkey(iov[0].memh);
+    slot->memh          = iov[0].memh;
 
     status = uct_srd_rma_send(iface, ep->peer, slot);
     return ucs_likely(status == UCS_OK) ? UCS_INPROGRESS : status;

@@ -20,7 +20,9 @@
  *   12, 13                        again after a pause, RETRY_COUNT times
  *   3, 5, 6, 7, 18                the operation fails: its completion says so;
  *                                 without one, its endpoint fails
- *   any other                     the peer fails
+ *   1 our queue pair is gone      held for a new one: srd_recover.c
+ *   any other                     the peer fails, perhaps after some time
+ *                                 (srd_rejoin.c)
  */
 #ifndef UCT_SRD_RMA_H
 #define UCT_SRD_RMA_H
@@ -35,6 +37,9 @@ ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 /* The device is done with a slot, with this status. */
 void uct_srd_rma_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                       unsigned vendor_err);
+
+/* Keeps a slot that the device does not have (any more). */
+void uct_srd_rma_hold(uct_srd_peer_t *peer, uct_srd_slot_t *slot);
 
 /* Posts what is held if the peer is JOINED; a NEW one joins for it. */
 void uct_srd_rma_held_post(uct_srd_peer_t *peer);

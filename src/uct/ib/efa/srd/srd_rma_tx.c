@@ -36,20 +36,30 @@ static uct_srd_rma_action_t uct_srd_rma_action(unsigned vendor_err)
     }
 }
 
+/* UCS_INPROGRESS, UCS_ERR_NO_ELEM: as uct_srd_rekey(), the slot is as before */
 static ucs_status_t
 uct_srd_rma_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
     uct_srd_dest_t *dest = &slot->peer->tx.dest;
     struct ibv_qp_ex *qp = iface->qp_ex;
+    uint32_t rkey        = slot->rma.rkey;
+    ucs_status_t status;
     int ret;
+
+    if (ucs_unlikely(slot->rma.generation != slot->peer->rx.generation)) {
+        status = uct_srd_rekey(slot->peer, &slot->rma, &rkey);
+        if (status != UCS_OK) {
+            return status;
+        }
+    }
 
     ibv_wr_start(qp);
     qp->wr_id    = (uintptr_t)slot | UCT_SRD_WR_ID_SEND;
     qp->wr_flags = 0; /* the queue pair signals all */
     if (slot->flags & UCT_SRD_SLOT_READ) {
-        ibv_wr_rdma_read(qp, slot->rma.rkey, slot->rma.remote_addr);
+        ibv_wr_rdma_read(qp, rkey, slot->rma.remote_addr);
     } else {
-        ibv_wr_rdma_write(qp, slot->rma.rkey, slot->rma.remote_addr);
+        ibv_wr_rdma_write(qp, rkey, slot->rma.remote_addr);
     }
     ibv_wr_set_sge(qp, slot->sge[1].lkey, slot->sge[1].addr,
                    slot->sge[1].length);
@@ -107,10 +117,18 @@ static void uct_srd_rma_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     uct_srd_peer_tx_progress(peer);
 }
 
-static void uct_srd_rma_hold(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
+void uct_srd_rma_hold(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
 {
     slot->flags |= UCT_SRD_SLOT_QUEUED;
     ucs_queue_push(&peer->rma.held, &slot->queue);
+}
+
+static void uct_srd_rma_again(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
+{
+    UCT_SRD_COUNT(peer->iface, resend);
+    ++peer->win->resend;
+    uct_srd_rma_hold(peer, slot);
+    uct_srd_tx_timer_start(peer);
 }
 
 ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
@@ -125,7 +143,11 @@ ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
     if (ucs_likely(peer->state == UCT_SRD_PEER_JOINED)) {
         status = uct_srd_rma_post(iface, slot);
-        if (ucs_unlikely(status != UCS_OK)) {
+        if (ucs_unlikely((status == UCS_INPROGRESS) ||
+                         (status == UCS_ERR_NO_ELEM))) {
+            uct_srd_rma_hold(peer, slot);
+            uct_srd_tx_timer_start(peer);
+        } else if (ucs_unlikely(status != UCS_OK)) {
             slot->flags |= UCT_SRD_SLOT_SILENT;
             uct_srd_rma_slot_put(iface, slot, status);
             return status;
@@ -159,76 +181,6 @@ static void uct_srd_rma_rejoin(uct_srd_peer_t *peer)
         (peer->state == UCT_SRD_PEER_NEW)) {
         uct_srd_ctl_join(peer);
         uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
-    }
-}
-
-void uct_srd_rma_held_post(uct_srd_peer_t *peer)
-{
-    uct_srd_iface_t *iface = peer->iface;
-    ucs_queue_head_t queue;
-    uct_srd_slot_t *slot;
-
-    if (ucs_queue_is_empty(&peer->rma.held)) {
-        return;
-    }
-
-    if ((peer->state == UCT_SRD_PEER_NEW) &&
-        (uct_srd_peer_ah_get(peer) == UCS_OK)) {
-        uct_srd_rma_rejoin(peer); /* it asked for headers meanwhile: EXT_REQ */
-    }
-
-    if (peer->state != UCT_SRD_PEER_JOINED) {
-        return;
-    }
-
-    ucs_queue_head_init(&queue);
-    ucs_queue_splice(&queue, &peer->rma.held);
-    while (!ucs_queue_is_empty(&queue)) {
-        slot = ucs_queue_pull_elem_non_empty(&queue, uct_srd_slot_t, queue);
-        if ((peer->state != UCT_SRD_PEER_JOINED) ||
-            (uct_srd_peer_ah_get(peer) != UCS_OK) ||
-            (uct_srd_rma_post(iface, slot) != UCS_OK)) {
-            /* In a failed peer the queue is purged when it is told. */
-            ucs_queue_push(&peer->rma.held, &slot->queue);
-            continue;
-        }
-        slot->flags &= ~UCT_SRD_SLOT_QUEUED;
-    }
-
-    if ((peer->state < UCT_SRD_PEER_FAILED) &&
-        !ucs_queue_is_empty(&peer->rma.held)) {
-        uct_srd_tx_timer_start(peer);
-    }
-}
-
-void uct_srd_rma_held_purge(uct_srd_peer_t *peer, uct_srd_ep_t *ep,
-                            ucs_status_t status)
-{
-    ucs_queue_head_t all, queue;
-    uct_srd_slot_t *slot;
-
-    ucs_queue_head_init(&all);
-    ucs_queue_head_init(&queue);
-    ucs_queue_splice(&all, &peer->rma.held);
-    while (!ucs_queue_is_empty(&all)) {
-        slot = ucs_queue_pull_elem_non_empty(&all, uct_srd_slot_t, queue);
-        ucs_queue_push(((ep == NULL) || (slot->rma.ep == ep)) ?
-                       &queue : &peer->rma.held, &slot->queue);
-    }
-
-    if (ucs_queue_is_empty(&queue)) {
-        return;
-    }
-
-    ++peer->tx.ctl; /* completions may close the last endpoint */
-    while (!ucs_queue_is_empty(&queue)) {
-        slot = ucs_queue_pull_elem_non_empty(&queue, uct_srd_slot_t, queue);
-        uct_srd_rma_end(peer->iface, slot, status);
-    }
-    --peer->tx.ctl;
-
-    if ((peer->state < UCT_SRD_PEER_FAILED) && (peer->tx.flags != 0)) {
-        uct_srd_peer_tx_progress(peer); /* a fence or flush waited for these */
     }
 }
 
@@ -270,6 +222,94 @@ uct_srd_rma_op_failed(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     uct_srd_rma_finish(iface, slot, desc->status);
 }
 
+void uct_srd_rma_held_post(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    int stop               = 0;
+    ucs_queue_head_t queue;
+    uct_srd_slot_t *slot;
+    ucs_status_t status;
+
+    if (ucs_queue_is_empty(&peer->rma.held) || peer->blocked) {
+        return;
+    }
+
+    if ((peer->state == UCT_SRD_PEER_NEW) &&
+        (uct_srd_peer_ah_get(peer) == UCS_OK)) {
+        uct_srd_rma_rejoin(peer); /* it asked for headers meanwhile: EXT_REQ */
+    }
+
+    if (peer->state != UCT_SRD_PEER_JOINED) {
+        return;
+    }
+
+    ucs_queue_head_init(&queue);
+    ucs_queue_splice(&queue, &peer->rma.held);
+    ++peer->tx.ctl; /* completions may close the last endpoint */
+    while (!ucs_queue_is_empty(&queue)) {
+        slot   = ucs_queue_pull_elem_non_empty(&queue, uct_srd_slot_t, queue);
+        status = ((peer->state != UCT_SRD_PEER_JOINED) || stop) ?
+                 UCS_ERR_NO_RESOURCE : uct_srd_peer_ah_get(peer);
+        if (status == UCS_OK) {
+            status = uct_srd_rma_post(iface, slot);
+        }
+
+        if (status == UCS_OK) {
+            slot->flags &= ~UCT_SRD_SLOT_QUEUED;
+            stop         = peer->lost.is; /* one shows whether it answers */
+        } else if (status == UCS_ERR_NO_ELEM) {
+            slot->flags &= ~UCT_SRD_SLOT_QUEUED;
+            uct_srd_rma_op_failed(
+                    iface, slot,
+                    uct_efa_status_desc(UCT_EFA_STATUS_REMOTE_ADDRESS));
+        } else {
+            /* In a failed peer the queue is purged when it is told. */
+            ucs_queue_push(&peer->rma.held, &slot->queue);
+        }
+    }
+    --peer->tx.ctl;
+
+    if (stop) {
+        return; /* its completion goes on */
+    }
+
+    if ((peer->state < UCT_SRD_PEER_FAILED) &&
+        !ucs_queue_is_empty(&peer->rma.held)) {
+        uct_srd_tx_timer_start(peer);
+    }
+}
+
+void uct_srd_rma_held_purge(uct_srd_peer_t *peer, uct_srd_ep_t *ep,
+                            ucs_status_t status)
+{
+    ucs_queue_head_t all, queue;
+    uct_srd_slot_t *slot;
+
+    ucs_queue_head_init(&all);
+    ucs_queue_head_init(&queue);
+    ucs_queue_splice(&all, &peer->rma.held);
+    while (!ucs_queue_is_empty(&all)) {
+        slot = ucs_queue_pull_elem_non_empty(&all, uct_srd_slot_t, queue);
+        ucs_queue_push(((ep == NULL) || (slot->rma.ep == ep)) ?
+                       &queue : &peer->rma.held, &slot->queue);
+    }
+
+    if (ucs_queue_is_empty(&queue)) {
+        return;
+    }
+
+    ++peer->tx.ctl; /* completions may close the last endpoint */
+    while (!ucs_queue_is_empty(&queue)) {
+        slot = ucs_queue_pull_elem_non_empty(&queue, uct_srd_slot_t, queue);
+        uct_srd_rma_end(peer->iface, slot, status);
+    }
+    --peer->tx.ctl;
+
+    if ((peer->state < UCT_SRD_PEER_FAILED) && (peer->tx.flags != 0)) {
+        uct_srd_peer_tx_progress(peer); /* a fence or flush waited for these */
+    }
+}
+
 static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                               unsigned vendor_err)
 {
@@ -295,11 +335,9 @@ static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         uct_srd_rma_rejoin(peer);
         return;
     case UCT_SRD_RMA_RETRY:
-        if (slot->retries++ < iface->config.retry_count) {
-            UCT_SRD_COUNT(iface, resend);
-            ++peer->win->resend;
-            uct_srd_rma_hold(peer, slot);
-            uct_srd_tx_timer_start(peer);
+        if (uct_srd_peer_lose(peer, vendor_err) ||
+            (slot->retries++ < iface->config.retry_count)) {
+            uct_srd_rma_again(peer, slot);
             return;
         }
         break;
@@ -307,9 +345,15 @@ static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         uct_srd_rma_op_failed(iface, slot, desc);
         return;
     case UCT_SRD_RMA_FAIL_PEER:
-        if ((desc->action == UCT_EFA_STATUS_ACTION_FAIL_IFACE) &&
-            !iface->closing) {
-            uct_srd_iface_fail(iface, desc);
+        if (desc->action == UCT_EFA_STATUS_ACTION_FAIL_IFACE) {
+            if (!iface->closing) {
+                uct_srd_recover_qp_dead(iface);
+                uct_srd_rma_hold(peer, slot);
+                return;
+            }
+        } else if (uct_srd_peer_lose(peer, vendor_err)) {
+            uct_srd_rma_again(peer, slot);
+            return;
         }
         break;
     }

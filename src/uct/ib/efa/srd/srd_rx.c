@@ -53,7 +53,8 @@ uct_srd_rx_keep(uct_srd_iface_t *iface, uct_srd_peer_t *peer, uint16_t psn,
     void *entry;
 
     if (ucs_likely(spare != NULL)) {
-        entry = desc;
+        desc->kept = 1;
+        entry      = desc;
     } else {
         spare = desc;
         copy  = ucs_malloc(sizeof(*copy) + desc->length, "srd_early");

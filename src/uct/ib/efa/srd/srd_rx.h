@@ -7,10 +7,11 @@
 #include "srd_tx.h"
 
 #define UCT_SRD_RX_CHAIN_MAX 64
-#define UCT_SRD_EFFORT       32768u /* polls and completions between two ...  */
+#define UCT_SRD_EFFORT       1024u /* polls and completions between two ...   */
+#define UCT_SRD_LOOKS        31u   /* looks at the device; then at all peers  */
 #define UCT_SRD_RECLAIM      16u    /* AHs given up for others at once        */
 
-static_assert(UCT_SRD_EFFORT + UCT_SRD_POLL_BATCH < 65536,
+static_assert((UCT_SRD_EFFORT + UCT_SRD_POLL_BATCH) * UCT_SRD_LOOKS < 65536,
               "a PSN does not wrap unseen");
 
 /* Replaces descriptors that users or rings keep; posts full chains. */
@@ -56,6 +57,7 @@ uct_srd_rx_deliver(uct_srd_iface_t *iface, uct_srd_desc_t *desc, void *data,
 
     status = uct_iface_invoke_am(&iface->super, am_id, data, length, flags);
     if (ucs_unlikely(status == UCS_INPROGRESS)) {
+        desc->kept         = 1;
         iface->rx.missing += !held;
     } else if (held) {
         uct_srd_desc_put(iface, desc);

@@ -11,11 +11,15 @@ static ucs_mpool_ops_t uct_srd_flush_mp_ops = {
 };
 
 static void
-uct_srd_buf_init(UCS_V_UNUSED uct_iface_h tl_iface, void *obj, uct_mem_h memh)
+uct_srd_buf_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
 {
-    uct_srd_buf_t *buf = obj;
+    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
+    uct_srd_buf_t *buf     = obj;
 
-    buf->lkey = uct_efa_memh_lkey(memh);
+    buf->lkey     = uct_efa_memh_lkey(memh);
+    buf->memh     = memh;
+    buf->all      = iface->tx.all;
+    iface->tx.all = buf;
 }
 
 static void uct_srd_wr_init(struct ibv_send_wr *wr)

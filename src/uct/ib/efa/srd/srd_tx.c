@@ -5,7 +5,8 @@
  * What follows an error is said by the status table (efa_status.h):
  *   RESEND  to the resend queue, timer 50 us doubling to 10 ms, without end
  *   RETRY   likewise, RETRY_COUNT times, then the peer fails
- *   FAIL_*  the peer fails; FAIL_IFACE: all peers
+ *   FAIL_PEER   the peer fails, unless it may only have been reset: srd_rejoin.c
+ *   FAIL_IFACE  all is kept for a new queue pair: srd_recover.c
  */
 #include "srd_rma.h"
 
@@ -39,7 +40,8 @@ ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep)
          (iface->tx.pending_ep != ep)) ||
         (messages >= peer->tx.window) ||
         (messages + operations >= iface->config.peer_window) ||
-        !ucs_queue_is_empty(&peer->tx.resend) || peer->rma.fence) {
+        !ucs_queue_is_empty(&peer->tx.resend) || peer->rma.fence ||
+        peer->blocked) {
         goto no_resource;
     }
 
@@ -100,6 +102,7 @@ ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
     uct_srd_peer_t *peer   = slot->peer;
     struct ibv_send_wr *wr = &iface->tx.wrs[iface->tx.batch];
+    uct_srd_ext_t ext;
     size_t total           = uct_srd_slot_length(slot);
     struct ibv_sge *sge    = iface->tx.sges[iface->tx.batch];
     struct ibv_send_wr *bad;
@@ -128,8 +131,8 @@ ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
             sge[0].addr   -= UCT_SRD_EXT_LEN;
             sge[0].length += UCT_SRD_EXT_LEN;
             total         += UCT_SRD_EXT_LEN;
-            uct_srd_ext_fill(iface, peer->epoch, UCT_SRD_OP_DATA,
-                             peer->tx.una.una, (void*)sge[0].addr);
+            uct_srd_ext_init(peer, UCT_SRD_OP_DATA, peer->tx.una.una, &ext);
+            uct_srd_ext_pack(&ext, (void*)sge[0].addr);
             peer->contacted = 1;
             UCT_SRD_COUNT(iface, tx_ext);
         }
@@ -319,6 +322,10 @@ void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
     int nested             = iface->tx.batching;
     uct_srd_slot_t *slot;
 
+    if (peer->blocked) {
+        return;
+    }
+
     if (!nested) {
         uct_srd_tx_batch_begin(iface);
     }
@@ -332,8 +339,8 @@ void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
         }
 
         uct_srd_tx_post(iface, slot); /* in a batch: cannot fail here */
-        if (peer->state == UCT_SRD_PEER_FAILED) {
-            break;
+        if ((peer->state == UCT_SRD_PEER_FAILED) || peer->lost.is) {
+            break; /* one is enough to see whether it answers */
         }
     }
 
@@ -372,16 +379,21 @@ void uct_srd_tx_timer_start(uct_srd_peer_t *peer)
     }
 }
 
-static void uct_srd_tx_resend_later(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
+void uct_srd_tx_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
-    uct_srd_iface_t *iface = peer->iface;
-
     if (slot->flags & UCT_SRD_SLOT_CANCEL) {
         (void)uct_srd_tx_detach(iface, slot);
     }
 
     slot->flags |= UCT_SRD_SLOT_QUEUED;
-    ucs_queue_push(&peer->tx.resend, &slot->queue);
+    ucs_queue_push(&slot->peer->tx.resend, &slot->queue);
+}
+
+static void uct_srd_tx_resend_later(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
+{
+    uct_srd_iface_t *iface = peer->iface;
+
+    uct_srd_tx_keep(iface, slot);
     UCT_SRD_COUNT(iface, resend);
     ++peer->win->resend;
     uct_srd_tx_timer_start(peer);
@@ -420,18 +432,20 @@ void uct_srd_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
             ++peer->win->rnr;
             uct_srd_tx_resend_later(peer, slot);
             return;
-        case UCT_EFA_STATUS_ACTION_RETRY:
-            if (slot->retries++ < iface->config.retry_count) {
-                uct_srd_tx_resend_later(peer, slot);
+        case UCT_EFA_STATUS_ACTION_FAIL_IFACE:
+            if (!iface->closing) {
+                uct_srd_recover_qp_dead(iface);
+                uct_srd_tx_keep(iface, slot);
                 return;
             }
             break;
-        case UCT_EFA_STATUS_ACTION_FAIL_IFACE:
-            if (!iface->closing) {
-                uct_srd_iface_fail(iface, desc);
-            }
-            break;
         default:
+            if (uct_srd_peer_lose(peer, vendor_err) ||
+                ((desc->action == UCT_EFA_STATUS_ACTION_RETRY) &&
+                 (slot->retries++ < iface->config.retry_count))) {
+                uct_srd_tx_resend_later(peer, slot);
+                return;
+            }
             break;
         }
 

@@ -79,6 +79,9 @@ void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue);
  * UCS_ERR_NO_MEMORY; UCS_ERR_UNSUPPORTED: no CPU can read it. */
 ucs_status_t uct_srd_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
 
+/* What the device did not take, or may not have: to be sent again. */
+void uct_srd_tx_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
+
 /* Starts the pause before what has failed is sent again, unless it runs. */
 void uct_srd_tx_timer_start(uct_srd_peer_t *peer);
 void uct_srd_tx_timer(uct_srd_timer_t *timer);

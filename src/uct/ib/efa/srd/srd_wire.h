@@ -18,6 +18,7 @@
 
 #define UCT_SRD_WIRE_VERSION   1
 #define UCT_SRD_EXT_LEN        48u    /* extended header, bytes              */
+#define UCT_SRD_EXT_TAIL_LEN   56u    /* with the tail                       */
 #define UCT_SRD_IFACE_ADDR_LEN 8
 #define UCT_SRD_DEV_ADDR_LEN   16     /* the GID                             */
 #define UCT_SRD_WINDOW_MIN     16u    /* messages; granted to everybody      */
@@ -45,12 +46,16 @@ typedef enum {
     UCT_SRD_OP_BYE_ACK,
     UCT_SRD_OP_PING,
     UCT_SRD_OP_REJECT,
+    UCT_SRD_OP_REJOIN,
+    UCT_SRD_OP_REJOIN_ACK,
+    UCT_SRD_OP_KEY_REQ,
+    UCT_SRD_OP_KEY_ACK,
     UCT_SRD_OP_LAST
 } uct_srd_op_t;
 
 #define UCT_SRD_OP_NAMES \
     { "DATA", "HELLO", "HELLO_ACK", "EXT_REQ", "EXT_ACK", "BYE", "BYE_ACK", \
-      "PING", "REJECT" }
+      "PING", "REJECT", "REJOIN", "REJOIN_ACK", "KEY_REQ", "KEY_ACK" }
 
 /* ARG of REJECT */
 enum {
@@ -66,6 +71,18 @@ enum {
     UCT_SRD_FEATURE_SGID  = 1u << 2
 };
 
+/* And in their upper bits: how often the sender's device was reset, mod 64 */
+#define UCT_SRD_GENERATION_SHIFT 26
+
+/* FLAGS of the tail (12) */
+enum {
+    UCT_SRD_TAIL_NEXT  = 1u << 0,     /* NEXT is valid                       */
+    UCT_SRD_TAIL_FRESH = 1u << 1,     /* REJOIN: else take it for a HELLO    */
+    UCT_SRD_TAIL_KEY   = 1u << 2,     /* KEY_ACK: there is such memory       */
+    UCT_SRD_TAIL_READ  = 1u << 3,     /* which may be read,                  */
+    UCT_SRD_TAIL_WRITE = 1u << 4      /* written                             */
+};
+
 typedef struct {
     uint8_t  version;
     uint8_t  op;
@@ -78,6 +95,11 @@ typedef struct {
     uint64_t uid;
     uint32_t features;
     uint32_t arg;
+    /* Tail: REJOIN and what follows it in the list of operations; else 0 */
+    uint32_t word;                    /* PREV, or a key                      */
+    uint16_t next;
+    uint8_t  flags;
+    uint8_t  generation;
 } uct_srd_ext_t;
 
 typedef struct {
@@ -100,7 +122,12 @@ enum {
     UCT_SRD_EXT_UID      = 32,
     UCT_SRD_EXT_FEATURES = 40,
     UCT_SRD_EXT_ARG      = 44,
-    UCT_SRD_EXT_END      = 48
+    UCT_SRD_EXT_END      = 48,
+    UCT_SRD_EXT_WORD     = 48,        /* the tail                            */
+    UCT_SRD_EXT_NEXT     = 52,
+    UCT_SRD_EXT_FLAGS    = 54,
+    UCT_SRD_EXT_GENERATION = 55,
+    UCT_SRD_EXT_TAIL_END = 56
 };
 
 /* What is wrong with an extended header */
@@ -182,6 +209,18 @@ uct_srd_iface_addr_unpack(const void *in, uct_srd_iface_addr_t *addr)
     addr->qkey    = uct_srd_get32(p + 4);
 }
 
+static inline int uct_srd_op_has_tail(unsigned op)
+{
+    return op >= UCT_SRD_OP_REJOIN;
+}
+
+/* Bytes of the header of an operation */
+static inline unsigned uct_srd_ext_len(unsigned op)
+{
+    return uct_srd_op_has_tail(op) ? UCT_SRD_EXT_TAIL_LEN : UCT_SRD_EXT_LEN;
+}
+
+/* out: uct_srd_ext_len(ext->op) bytes */
 static inline void uct_srd_ext_pack(const uct_srd_ext_t *ext, void *out)
 {
     uint8_t *p = (uint8_t*)out;
@@ -199,6 +238,12 @@ static inline void uct_srd_ext_pack(const uct_srd_ext_t *ext, void *out)
     uct_srd_put32(p + UCT_SRD_EXT_UID + 4, (uint32_t)(ext->uid >> 32));
     uct_srd_put32(p + UCT_SRD_EXT_FEATURES, ext->features);
     uct_srd_put32(p + UCT_SRD_EXT_ARG, ext->arg);
+    if (uct_srd_op_has_tail(ext->op)) {
+        uct_srd_put32(p + UCT_SRD_EXT_WORD, ext->word);
+        uct_srd_put16(p + UCT_SRD_EXT_NEXT, ext->next);
+        p[UCT_SRD_EXT_FLAGS]      = ext->flags;
+        p[UCT_SRD_EXT_GENERATION] = ext->generation;
+    }
 }
 
 /* length: of the whole message, bytes. imm: its immediate. On BAD_VERSION the
@@ -227,6 +272,11 @@ uct_srd_ext_unpack(const void *in, size_t length, uint32_t imm,
     ext->features = uct_srd_get32(p + UCT_SRD_EXT_FEATURES);
     ext->arg      = uct_srd_get32(p + UCT_SRD_EXT_ARG);
 
+    ext->word       = 0;
+    ext->next       = 0;
+    ext->flags      = 0;
+    ext->generation = 0;
+
     if (ext->version != UCT_SRD_WIRE_VERSION) {
         return UCT_SRD_EXT_BAD_VERSION;
     }
@@ -240,8 +290,16 @@ uct_srd_ext_unpack(const void *in, size_t length, uint32_t imm,
         (ext->window < UCT_SRD_WINDOW_MIN) ||
         (ext->window > UCT_SRD_WINDOW_MAX) ||
         (ext->window & (ext->window - 1)) ||
-        (ext->qkey & ~UCT_SRD_QKEY_MASK)) {
+        (ext->qkey & ~UCT_SRD_QKEY_MASK) ||
+        (ext->len8 * 8u < uct_srd_ext_len(ext->op))) {
         return UCT_SRD_EXT_MALFORMED;
+    }
+
+    if (uct_srd_op_has_tail(ext->op)) {
+        ext->word       = uct_srd_get32(p + UCT_SRD_EXT_WORD);
+        ext->next       = uct_srd_get16(p + UCT_SRD_EXT_NEXT);
+        ext->flags      = p[UCT_SRD_EXT_FLAGS];
+        ext->generation = p[UCT_SRD_EXT_GENERATION];
     }
 
     return UCT_SRD_EXT_OK;

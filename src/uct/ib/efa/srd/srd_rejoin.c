@@ -1,0 +1,413 @@
+/*
+ * Peers, when a device or queue pair was reset: ours or theirs (srd-wire.md,
+ * section 12).
+ *
+ *   ours                                    theirs
+ *
+ *   blocked                                 lost: sends end with 8, 9, 13, 15
+ *     | new queue pair                        | one at a time is tried again,
+ *     v                                       | every 100 ms a PING
+ *   rejoining --- REJOIN -----------------> follow: same sequences, new
+ *     |                                       | (GID, QPN, QKEY), new epoch
+ *   joined <----- REJOIN_ACK -----------------+
+ *     all that was kept is sent again         all that was kept is sent again
+ *
+ * Both sides count on with their PSNs, so what arrived before is dropped as a
+ * duplicate. Each says which PSN it awaits: if the other has been told by its
+ * device that this one was delivered, it is lost, and the association fails.
+ */
+#include "srd_rma.h"
+
+#define UCT_SRD_REJOIN_MIN 10e-3  /* seconds, doubling with each try          */
+#define UCT_SRD_LOST_PING  100e-3
+
+static const char uct_srd_rejoin_look[] = "look at the output of the remote "
+                                          "process";
+
+/* ------------------------------------------------------------- our new pair */
+
+void uct_srd_rejoin_send(uct_srd_peer_t *peer)
+{
+    uct_srd_ext_t ext;
+
+    if (ucs_get_time() > peer->rejoin_deadline) {
+        uct_srd_peer_fail_log(peer, UCS_ERR_ENDPOINT_TIMEOUT,
+                              "it did not answer after the reset of our device",
+                              "if both devices were reset at once, the two "
+                              "cannot find each other: connect anew");
+        return;
+    }
+
+    if (uct_srd_peer_ah_get(peer) != UCS_OK) {
+        return;
+    }
+
+    uct_srd_ext_init(peer, UCT_SRD_OP_REJOIN, peer->tx.una.una, &ext);
+    ext.word  = peer->prev_epoch;
+    ext.next  = peer->rx.ring.next;
+    ext.flags = (peer->rx.started ? UCT_SRD_TAIL_NEXT : 0) |
+                ((!peer->rx.known && (peer->tx.una.una == 0) &&
+                  (peer->tx.una.ahead == 0)) ? UCT_SRD_TAIL_FRESH : 0);
+    uct_srd_ctl_send_ext(peer, &ext);
+}
+
+/* From now on the peer is known by ident. */
+static ucs_status_t
+uct_srd_peer_move(uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    uct_srd_ident_t any    = peer->ident;
+    uct_srd_peer_t *other;
+    khiter_t iter;
+    int i, ret;
+
+    if (uct_srd_ident_equal(peer->ident, *ident)) {
+        return UCS_OK;
+    }
+
+    /* Whoever has that name had it before */
+    other = uct_srd_peer_find(iface, ident);
+    if ((other != NULL) && (other != peer)) {
+        uct_srd_peer_fail_log(other, UCS_ERR_CONNECTION_RESET,
+                              "its queue pair number belongs to another "
+                              "interface now", uct_srd_rejoin_look);
+    }
+
+    /* The last name stays, for endpoints that are made with it */
+    uct_srd_peer_key_del(peer);
+    if (peer->has_alias) {
+        iter = kh_get(uct_srd_idents, &iface->idents, peer->alias);
+        kh_del(uct_srd_idents, &iface->idents, iter);
+    }
+    peer->has_alias = 1;
+    peer->alias     = peer->ident;
+
+    if (peer->rx.known) {
+        any.qkey = UCT_SRD_ANY_QKEY;
+        iter     = kh_get(uct_srd_idents, &iface->idents, any);
+        kh_del(uct_srd_idents, &iface->idents, iter);
+    }
+
+    any = *ident;
+    for (i = 0; i <= peer->rx.known; ++i) {
+        iter = kh_put(uct_srd_idents, &iface->idents, any, &ret);
+        if (ret == UCS_KH_PUT_FAILED) {
+            return UCS_ERR_NO_MEMORY;
+        } else if (ret == UCS_KH_PUT_KEY_PRESENT) {
+            ucs_assert(i == 1);
+            uct_srd_peer_fail_log(kh_val(&iface->idents, iter),
+                                  UCS_ERR_CONNECTION_RESET,
+                                  "its queue pair number belongs to another "
+                                  "interface now", uct_srd_rejoin_look);
+            --i; /* it is out of the table now: again */
+            continue;
+        }
+        kh_val(&iface->idents, iter) = peer;
+        any.qkey                     = UCT_SRD_ANY_QKEY;
+    }
+
+    if (memcmp(peer->ident.gid, ident->gid, sizeof(ident->gid)) != 0) {
+        uct_srd_peer_ah_drop(peer);
+    }
+
+    peer->ident        = *ident;
+    peer->tx.dest.qpn  = ident->qpn;
+    peer->tx.dest.qkey = ident->qkey;
+    peer->win->qpn     = ident->qpn;
+    memcpy(peer->win->gid, ident->gid, sizeof(peer->win->gid));
+
+    if (peer->rx.known && (peer->ah != NULL) &&
+        (uct_srd_peer_key_add(peer) != UCS_OK)) {
+        uct_srd_peer_ah_drop(peer);
+    }
+
+    return UCS_OK;
+}
+
+void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    uct_srd_ident_t self;
+
+    /* An endpoint to ourselves */
+    if (uct_srd_ident_equal(peer->ident, *old)) {
+        uct_srd_ext_ident(&iface->self, &self);
+        if (uct_srd_peer_move(peer, &self) != UCS_OK) {
+            uct_srd_peer_fail(peer, UCS_ERR_NO_MEMORY);
+            return;
+        }
+    }
+
+    if (!peer->contacted && !peer->rx.known) {
+        peer->blocked = 0; /* it knows nothing of us */
+        uct_srd_peer_tx_update(peer);
+        uct_srd_peer_wake(peer);
+        return;
+    }
+
+    if (!peer->rejoining) {
+        peer->prev_epoch = peer->epoch;
+    }
+    peer->rejoining       = 1;
+    peer->epoch           = ++iface->epoch;
+    peer->tx.imm_base     = uct_srd_imm_pack(peer->epoch, 0, 0, 0);
+    peer->win->epoch      = peer->epoch;
+    peer->rejoin_deadline = ucs_get_time() +
+                            ucs_time_from_sec(iface->config.recovery_timeout);
+    uct_srd_peer_set_state(peer, UCT_SRD_PEER_JOINING);
+    uct_srd_ctl_timer_start(peer, UCT_SRD_REJOIN_MIN);
+    uct_srd_rejoin_send(peer);
+}
+
+/* Has the remote, which awaits next, lost what its device took? */
+static int uct_srd_rejoin_is_lost(const uct_srd_peer_t *peer,
+                                  const uct_srd_ext_t *ext)
+{
+    return (ext->flags & UCT_SRD_TAIL_NEXT) &&
+           ((int16_t)(ext->next - peer->tx.una.una) < 0);
+}
+
+static void uct_srd_rejoin_fail_lost(uct_srd_peer_t *peer)
+{
+    uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
+                          "messages that its device had taken were lost in a "
+                          "reset", "connect anew");
+}
+
+/* Sends all that was kept. */
+static void uct_srd_rejoin_resume(uct_srd_peer_t *peer)
+{
+    peer->tx.flags |= UCT_SRD_PEER_TX_WAITERS;
+    uct_srd_tx_queue_post(peer, &peer->tx.resend);
+    uct_srd_tx_queue_post(peer, &peer->tx.held);
+    uct_srd_rma_held_post(peer);
+}
+
+void uct_srd_rejoin_done(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+{
+    if (uct_srd_rejoin_is_lost(peer, ext)) {
+        uct_srd_rejoin_fail_lost(peer);
+        return;
+    }
+
+    uct_srd_ctl_timer_stop(peer);
+    peer->blocked   = 0;
+    peer->rejoining = 0;
+    UCT_SRD_COUNT(peer->iface, rejoined);
+    if (!peer->contacted) {
+        uct_srd_peer_set_state(peer, UCT_SRD_PEER_NEW);
+        uct_srd_peer_wake(peer);
+    } else if ((ext->op == UCT_SRD_OP_HELLO_ACK) ||
+               (ext->flags & UCT_SRD_TAIL_NEXT)) {
+        uct_srd_ctl_joined(peer);
+    } else {
+        uct_srd_ctl_join(peer); /* it must hear where our sequence begins */
+    }
+
+    uct_srd_rejoin_resume(peer);
+}
+
+/* ------------------------------------------------------------ their new pair */
+
+static uct_srd_peer_t *
+uct_srd_rejoin_find(uct_srd_iface_t *iface, uct_srd_peer_t *peer, uint64_t uid)
+{
+    if ((peer != NULL) && peer->rx.known && (peer->rx.uid == uid)) {
+        return peer;
+    }
+
+    ucs_list_for_each(peer, &iface->peers, list) {
+        if (peer->rx.known && (peer->rx.uid == uid)) {
+            return peer;
+        }
+    }
+
+    return NULL;
+}
+
+static void uct_srd_rejoin_ack(uct_srd_peer_t *peer)
+{
+    uct_srd_ext_t ext;
+
+    if (uct_srd_peer_ah_get(peer) != UCS_OK) {
+        return; /* REJOIN comes again */
+    }
+
+    uct_srd_ext_init(peer, UCT_SRD_OP_REJOIN_ACK, peer->rx.epoch, &ext);
+    ext.next  = peer->rx.ring.next;
+    ext.flags = peer->rx.started ? UCT_SRD_TAIL_NEXT : 0;
+    uct_srd_ctl_send_ext(peer, &ext);
+}
+
+int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                           const uct_srd_ident_t *ident,
+                           const uct_srd_ext_t *ext)
+{
+    peer = uct_srd_rejoin_find(iface, peer, ext->uid);
+    if (peer == NULL) {
+        if (ext->flags & UCT_SRD_TAIL_FRESH) {
+            return 0;
+        }
+        uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,
+                           UCT_SRD_REJECT_FAILED);
+        return 1;
+    }
+
+    if ((int32_t)(ext->epoch - peer->rx.epoch) < 0) {
+        UCT_SRD_COUNT(iface, drop_epoch);
+        return 1;
+    }
+
+    if (ext->epoch == peer->rx.epoch) {
+        if (uct_srd_ident_equal(peer->ident, *ident)) {
+            uct_srd_rejoin_ack(peer); /* the first one was lost */
+        }
+        return 1;
+    }
+
+    if ((int32_t)(peer->rx.epoch - ext->word) < 0) {
+        /* Between what we know and its reset it had begun anew. */
+        uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
+                              "the remote interface lost the association, then "
+                              "its device", uct_srd_rejoin_look);
+        uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,
+                           UCT_SRD_REJECT_FAILED);
+        return 1;
+    }
+
+    if (uct_srd_rejoin_is_lost(peer, ext)) {
+        uct_srd_rejoin_fail_lost(peer);
+        uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,
+                           UCT_SRD_REJECT_FAILED);
+        return 1;
+    }
+
+    if (uct_srd_peer_move(peer, ident) != UCS_OK) {
+        uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a table",
+                              "free memory");
+        return 1;
+    }
+
+    peer->rx.epoch          = ext->epoch;
+    peer->win->remote_epoch = ext->epoch;
+    if (peer->rx.started) {
+        peer->rx.imm_base = uct_srd_imm_pack(ext->epoch, 0, 0, 0);
+    }
+    peer->rx.features   = ext->features;
+    peer->rx.generation = ext->features >> UCT_SRD_GENERATION_SHIFT;
+    uct_srd_rekey_reset(peer);
+    UCT_SRD_COUNT(iface, followed);
+
+    uct_srd_rejoin_ack(peer);
+    if (peer->blocked || (peer->state >= UCT_SRD_PEER_FAILED)) {
+        return 1; /* our own reset comes first */
+    }
+
+    if ((peer->state == UCT_SRD_PEER_JOINING) &&
+        (ext->flags & UCT_SRD_TAIL_NEXT)) {
+        uct_srd_ctl_joined(peer);
+    }
+
+    if (peer->lost.is) {
+        uct_srd_peer_found(peer);
+    } else {
+        uct_srd_rejoin_resume(peer);
+    }
+
+    if (peer->state < UCT_SRD_PEER_FAILED) {
+        uct_srd_peer_tx_progress(peer);
+    }
+    return 1;
+}
+
+/* --------------------------------------------------------------- lost, found */
+
+int uct_srd_peer_lose(uct_srd_peer_t *peer, unsigned vendor_err)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    ucs_time_t now         = ucs_get_time();
+    char remote[64];
+    int silent;
+
+    switch (vendor_err) {
+    case UCT_EFA_STATUS_REMOTE_ABORT:
+    case UCT_EFA_STATUS_REMOTE_QPN:
+        silent = 0;
+        break;
+    case UCT_EFA_STATUS_UNRESPONSIVE:
+    case UCT_EFA_STATUS_UNREACHABLE:
+        silent = 1;
+        break;
+    default:
+        return 0;
+    }
+
+    /* Never heard from: it is not there, or the address is wrong. Without
+     * endpoints: nobody waits for it. */
+    if (!peer->rx.known || iface->closing ||
+        (peer->state >= UCT_SRD_PEER_FAILED) ||
+        ((peer->num_eps == 0) && (uct_srd_peer_outstanding(peer) == 0))) {
+        return 0;
+    }
+
+    if (!peer->lost.is) {
+        peer->lost.is     = 1;
+        peer->lost.since  = now;
+        peer->lost.silent = !silent; /* sets the deadline below */
+        peer->win->lost   = 1;
+        UCT_SRD_COUNT(iface, peers_lost);
+        ucs_diag("srd: %s: %s; trying again for %.1f s",
+                 uct_srd_addr_str(peer->ident.gid, peer->ident.qpn, remote,
+                                  sizeof(remote)),
+                 uct_efa_status_desc(vendor_err)->text,
+                 silent ? iface->config.recovery_timeout :
+                          iface->config.gone_timeout);
+    }
+
+    peer->lost.done = uct_srd_peer_done_count(peer);
+    peer->lost.desc = uct_efa_status_desc(vendor_err);
+    if (peer->lost.silent != silent) {
+        /* A device that answers again has been back for a moment only. */
+        peer->lost.silent   = silent;
+        peer->lost.deadline = silent ?
+                peer->lost.since +
+                        ucs_time_from_sec(iface->config.recovery_timeout) :
+                now + ucs_time_from_sec(iface->config.gone_timeout);
+        uct_srd_peer_lost_timer(&peer->lost.timer);
+    }
+
+    return peer->state < UCT_SRD_PEER_FAILED;
+}
+
+void uct_srd_peer_found(uct_srd_peer_t *peer)
+{
+    peer->lost.is   = 0;
+    peer->win->lost = 0;
+    uct_srd_timer_clear(&peer->iface->timers, &peer->lost.timer);
+    UCT_SRD_COUNT(peer->iface, peers_found);
+    uct_srd_rejoin_resume(peer);
+}
+
+void uct_srd_peer_lost_timer(uct_srd_timer_t *timer)
+{
+    uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, lost.timer);
+    ucs_time_t now       = ucs_get_time();
+    ucs_time_t next      = now + ucs_time_from_sec(UCT_SRD_LOST_PING);
+
+    if (now >= peer->lost.deadline) {
+        uct_srd_peer_fail_log(peer, peer->lost.desc->status,
+                              peer->lost.desc->text, peer->lost.desc->advice);
+        return;
+    }
+
+    /* What waits to be sent again asks as well. */
+    if (uct_srd_peer_is_quiet(peer)) {
+        uct_srd_ctl_send(peer, UCT_SRD_OP_PING, 0);
+    }
+
+    if (uct_srd_timer_set(&peer->iface->timers, timer,
+                          ucs_min(next, peer->lost.deadline)) != UCS_OK) {
+        uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a timer",
+                              "free memory");
+    }
+}
