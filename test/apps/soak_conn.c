@@ -117,6 +117,8 @@ void soak_conn_connect(soak_conn_t *conn)
 
     if ((conn->state != CONN_NONE) || (word_state(word) != LINK_IDLE) ||
         (conn->pair->opening != 0) || !soak_is_ready(conn->peer) ||
+        (soak->proc[conn->peer].doomed == soak->proc[conn->peer].inc) ||
+        (me.proc->doomed == me.inc) ||
         !atomic_compare_exchange_strong(
                 &conn->pair->opening, &none,
                 soak_opening(word_gen(word) + 1, me.inc, me.self,

@@ -17,8 +17,10 @@
  */
 #include "soak_worker.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static uint64_t soak_static_key(unsigned proc, uint32_t inc)
 {
@@ -249,6 +251,11 @@ void soak_rma_flush_done(soak_op_t *op, ucs_status_t status)
     conn->read    = 0;
     if (op->graceful) {
         conn->mine->done = conn->gen;
+    }
+    /* What was claimed a moment ago must arrive all the same */
+    if (me.proc->die == me.inc) {
+        me.proc->killed = me.inc;
+        kill(getpid(), SIGKILL);
     }
 }
 

@@ -2,7 +2,8 @@
  * The conductor: starts the processes, kills, resets and starts them anew, and
  * sees to it that the soak itself ends.
  *
- *   process dies   by us: start it anew when the others have left its
+ *   process dies   by us, or by itself in the middle of something when we say
+ *                  so: start it anew when the others have left its
  *                  connections; it has another incarnation then
  *                  else: aborted
  *   process does not loop, or says that something hangs: back traces, end
@@ -101,6 +102,12 @@ static void run_worker(const soak_plan_t *plan, unsigned i)
     ++soak->proc[i].inc;
     child[i].pid   = run_start(plan->dir, log, argv, device);
     child[i].moved = soak_now();
+}
+
+static void run_kill(unsigned i)
+{
+    soak->proc[i].killed = soak->proc[i].inc;
+    kill(child[i].pid, SIGKILL);
 }
 
 /* Back traces of all, before they are ended. */
@@ -264,6 +271,9 @@ int soak_run(soak_plan_t *plan)
         usleep(10000);
         good = run_look(plan);
         now  = soak_now();
+        if ((victim != 0) && (child[victim].pid != 0) && (now - last > PAUSE)) {
+            run_kill(victim);          /* there was no flush                  */
+        }
         /* a killed one comes back when nobody remembers it */
         if ((victim != 0) && (child[victim].pid == 0) && good &&
             run_is_left(victim)) {
@@ -279,10 +289,16 @@ int soak_run(soak_plan_t *plan)
         }
         if ((plan->kill_every != 0) && (now >= next_kill)) {
             /* process 0 sees them all come and go */
-            victim                    = 1 + soak_random(&random_state) %
-                                            (SOAK_PROCS - 1);
-            soak->proc[victim].killed = soak->proc[victim].inc;
-            kill(child[victim].pid, SIGKILL);
+            victim = 1 + soak_random(&random_state) % (SOAK_PROCS - 1);
+            /* UCP 1.13 ends with an assertion where a connection request waits
+             * for room when the peer dies: let there be none */
+            soak->proc[victim].doomed = soak->proc[victim].inc;
+            usleep(300000);
+            if (soak_random(&random_state) % 2) {
+                run_kill(victim);
+            } else {
+                soak->proc[victim].die = soak->proc[victim].inc;
+            }
             ++plan->kills;
             next_kill = now + run_interval(plan->kill_every);
             last      = now;

@@ -164,7 +164,9 @@ bool soak_is_excused(soak_conn_t *conn)
 {
     uint64_t word = conn->shared->word, now, at;
 
+    /* The other one may leave, and UCP says so, when both have everything */
     if (!soak_lives(conn->peer, conn->peer_inc) ||
+        (conn->mine->done == conn->gen) ||
         (conn->state != CONN_OPEN) ||
         (word_gen(word) != conn->gen) || (word_state(word) == LINK_BROKEN) ||
         ((word_state(word) == LINK_CLOSING) &&
@@ -360,6 +362,13 @@ static void soak_worker_act(void)
         return;
     }
     if (!soak_conn_usable(conn)) {
+        return;
+    }
+    if (me.proc->die == me.inc) {
+        for (op = 0; op < 8; ++op) {
+            soak_send(conn, op % NUM_CHANNELS);
+        }
+        soak_rma_flush(conn, false);
         return;
     }
 
