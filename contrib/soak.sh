@@ -8,8 +8,8 @@
 #   --seed S           of everything random (chosen and printed if not given);
 #                      what the processes do follows from it, when they do it
 #                      does not
-#   --ops NAME=W,...   weights of what is done: am 30, tag 20, put 15, get 15,
-#                      flush 5, connect 4, close 1
+#   --ops NAME=W,...   weights of what is done: am 300, tag 200, put 150,
+#                      get 150, flush 50, connect 40, close 3
 #   --kill-every S     a process is killed every so many seconds, on average (8)
 #   --no-kill          none is
 #   --reset-every S    a device is reset every so many seconds (9)

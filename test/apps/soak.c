@@ -96,7 +96,7 @@ static void soak_print(unsigned kills, unsigned resets)
 
 int main(int argc, char **argv)
 {
-    unsigned weight[NUM_OPS] = {30, 20, 15, 15, 5, 4, 1};
+    unsigned weight[NUM_OPS] = {300, 200, 150, 150, 50, 40, 3};
     soak_plan_t plan         = {.self = argv[0], .seconds = 60,
                                 .kill_every = 8, .rss_bound = 16384};
     uint64_t seed            = 1;

@@ -111,14 +111,20 @@ static void soak_conn_unlock(soak_pair_t *pair)
     }
 }
 
+/* One of both is to be killed: nothing is opened, nor closed in time. */
+static bool soak_conn_doomed(soak_conn_t *conn)
+{
+    return (soak->proc[conn->peer].doomed == soak->proc[conn->peer].inc) ||
+           (me.proc->doomed == me.inc);
+}
+
 void soak_conn_connect(soak_conn_t *conn)
 {
     uint64_t word = conn->shared->word, none = 0;
 
     if ((conn->state != CONN_NONE) || (word_state(word) != LINK_IDLE) ||
         (conn->pair->opening != 0) || !soak_is_ready(conn->peer) ||
-        (soak->proc[conn->peer].doomed == soak->proc[conn->peer].inc) ||
-        (me.proc->doomed == me.inc) ||
+        soak_conn_doomed(conn) ||
         !atomic_compare_exchange_strong(
                 &conn->pair->opening, &none,
                 soak_opening(word_gen(word) + 1, me.inc, me.self,
@@ -196,7 +202,8 @@ void soak_conn_close(soak_conn_t *conn, soak_close_t mode)
 {
     uint64_t word = conn->shared->word;
 
-    if (soak_conn_usable(conn) && (word_state(word) == LINK_OPEN)) {
+    if (soak_conn_usable(conn) && (word_state(word) == LINK_OPEN) &&
+        !soak_conn_doomed(conn)) {
         soak_conn_swap(conn, word, LINK_CLOSING, mode);
     }
 }

@@ -314,6 +314,9 @@ int soak_run(soak_plan_t *plan)
     /* everybody says good bye */
     status = good ? run_memory(plan) : 1;
     if (good) {
+        if ((victim != 0) && (child[victim].pid != 0)) {
+            run_kill(victim);
+        }
         soak->phase = PHASE_DRAIN;
         end         = soak_now() + soak->limit * 2000000ull;
         while ((good = run_look(plan))) {

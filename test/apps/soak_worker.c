@@ -166,7 +166,9 @@ bool soak_is_excused(soak_conn_t *conn)
 
     /* The other one may leave, and UCP says so, when both have everything */
     if (!soak_lives(conn->peer, conn->peer_inc) ||
-        (conn->mine->done == conn->gen) ||
+        ((conn->mine->done == conn->gen) &&
+         ((conn->other->done == conn->gen) ||
+          (word_mode(word) == CLOSE_FLUSH))) ||
         (conn->state != CONN_OPEN) ||
         (word_gen(word) != conn->gen) || (word_state(word) == LINK_BROKEN) ||
         ((word_state(word) == LINK_CLOSING) &&
