@@ -118,6 +118,9 @@ static void uct_srd_recover_slots(uct_srd_iface_t *iface)
     for (i = 0; i < iface->tx.num_free; ++i) {
         iface->tx.free[i]->peer = NULL;
     }
+    for (i = 0; i < iface->tx.num_ctl; ++i) {
+        iface->tx.ctl_free[i]->peer = NULL;
+    }
 
     for (i = 0; i < iface->tx.num_slots; ++i) {
         if ((iface->tx.slots[i].peer != NULL) ||

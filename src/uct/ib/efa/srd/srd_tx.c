@@ -334,6 +334,10 @@ void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
         slot = ucs_queue_head_elem_non_empty(queue, uct_srd_slot_t, queue);
         ucs_queue_pull_non_empty(queue);
         if (uct_srd_slot_must_wait(slot)) {
+            if (queue == &peer->tx.held) {
+                ucs_queue_push_head(queue, &slot->queue);
+                break; /* so must all of these */
+            }
             ucs_queue_push(&peer->tx.held, &slot->queue);
             continue;
         }
