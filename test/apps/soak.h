@@ -137,6 +137,7 @@ typedef struct {
     soak_u32_t inc;                   /* conductor, before it starts          */
     soak_u32_t killed;                /* incarnation; before the signal       */
     soak_u32_t doomed;                /* incarnation: will be killed soon      */
+    soak_u32_t moving;                /* its device is reset: open nothing   */
     soak_u32_t die;                   /* incarnation: kill yourself in a flush */
     soak_u32_t ready;                 /* incarnation; what follows is valid   */
     uint8_t    address[4096], rkey[1024];

@@ -124,7 +124,8 @@ void soak_conn_connect(soak_conn_t *conn)
 
     if ((conn->state != CONN_NONE) || (word_state(word) != LINK_IDLE) ||
         (conn->pair->opening != 0) || !soak_is_ready(conn->peer) ||
-        soak_conn_doomed(conn) ||
+        soak_conn_doomed(conn) || soak->proc[conn->peer].moving ||
+        me.proc->moving ||
         !atomic_compare_exchange_strong(
                 &conn->pair->opening, &none,
                 soak_opening(word_gen(word) + 1, me.inc, me.self,

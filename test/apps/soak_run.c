@@ -104,8 +104,23 @@ static void run_worker(const soak_plan_t *plan, unsigned i)
     child[i].moved = soak_now();
 }
 
-static void run_kill(unsigned i)
+/* For whoever reads the logs */
+static void run_event(const soak_plan_t *plan, const char *what, unsigned i)
 {
+    char path[4096];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/events.log", plan->dir);
+    file = fopen(path, "ae");
+    if (file != NULL) {
+        fprintf(file, "%.3f %s %u\n", soak_now() / 1e6, what, i);
+        fclose(file);
+    }
+}
+
+static void run_kill(const soak_plan_t *plan, unsigned i)
+{
+    run_event(plan, "kill", i);
     soak->proc[i].killed = soak->proc[i].inc;
     kill(child[i].pid, SIGKILL);
 }
@@ -137,21 +152,28 @@ static bool run_reset(const soak_plan_t *plan, unsigned i)
     static const char *const verbs[] = {"fatal", "return"};
     char spec[64];
     char *argv[] = {(char*)plan->efarun, "--quiet", "--inject", spec, NULL};
+    bool good = true;
     unsigned v;
 
-    for (v = 0; v < 2; ++v) {
+    /* Connections that are there live on. New ones would be made with an
+     * address that is not valid any more. */
+    soak->proc[i].moving = 1;
+    usleep(300000);
+    for (v = 0; (v < 2) && good; ++v) {
         snprintf(spec, sizeof(spec), "%s dev=%u", verbs[v], i);
         if (run_wait(run_start(plan->dir, "inject.log", argv, NULL), 20) != 0) {
             printf("soak: efarun --inject '%s' failed, see %s/inject.log\n",
                    spec, plan->dir);
-            return false;
-        }
-        if (v == 0) {
+            good = false;
+        } else if (v == 0) {
             usleep(20000 + soak_random(&random_state) % 700000);
         }
         soak->proc[i].reset_at = soak_now();
+        run_event(plan, v ? "back" : "reset", i);
     }
-    return true;
+    usleep(1000000);
+    soak->proc[i].moving = 0;
+    return good;
 }
 
 /* Have the others left all connections with it? */
@@ -272,7 +294,7 @@ int soak_run(soak_plan_t *plan)
         good = run_look(plan);
         now  = soak_now();
         if ((victim != 0) && (child[victim].pid != 0) && (now - last > PAUSE)) {
-            run_kill(victim);          /* there was no flush                  */
+            run_kill(plan, victim);          /* there was no flush                  */
         }
         /* a killed one comes back when nobody remembers it */
         if ((victim != 0) && (child[victim].pid == 0) && good &&
@@ -295,8 +317,9 @@ int soak_run(soak_plan_t *plan)
             soak->proc[victim].doomed = soak->proc[victim].inc;
             usleep(300000);
             if (soak_random(&random_state) % 2) {
-                run_kill(victim);
+                run_kill(plan, victim);
             } else {
+                run_event(plan, "kill in a flush", victim);
                 soak->proc[victim].die = soak->proc[victim].inc;
             }
             ++plan->kills;
@@ -315,7 +338,7 @@ int soak_run(soak_plan_t *plan)
     status = good ? run_memory(plan) : 1;
     if (good) {
         if ((victim != 0) && (child[victim].pid != 0)) {
-            run_kill(victim);
+            run_kill(plan, victim);
         }
         soak->phase = PHASE_DRAIN;
         end         = soak_now() + soak->limit * 2000000ull;

@@ -285,12 +285,30 @@ static void soak_worker_check(ucs_status_t status, const char *what)
     }
 }
 
+/* After a reset of the device it is another one. */
+static void soak_worker_publish(void)
+{
+    ucp_address_t *address;
+    size_t length;
+
+    soak_worker_check(ucp_worker_get_address(me.worker, &address, &length),
+                      "ucp_worker_get_address");
+    if (length > sizeof(me.proc->address)) {
+        soak_worker_check(UCS_ERR_BUFFER_TOO_SMALL, "address");
+    }
+    if ((length != me.proc->address_length) ||
+        (memcmp(me.proc->address, address, length) != 0)) {
+        memcpy(me.proc->address, address, length);
+        me.proc->address_length = length;
+    }
+    ucp_worker_release_address(me.worker, address);
+}
+
 static void soak_worker_open(void)
 {
     ucp_params_t params               = {0};
     ucp_worker_params_t worker_params = {0};
     ucp_mem_map_params_t map          = {0};
-    ucp_address_t *address;
     size_t length;
     void *rkey;
 
@@ -323,14 +341,7 @@ static void soak_worker_open(void)
     me.proc->rkey_length = length;
     me.proc->region      = (uint64_t)(uintptr_t)me.region;
     ucp_rkey_buffer_release(rkey);
-    soak_worker_check(ucp_worker_get_address(me.worker, &address, &length),
-                      "ucp_worker_get_address");
-    if (length > sizeof(me.proc->address)) {
-        soak_worker_check(UCS_ERR_BUFFER_TOO_SMALL, "address");
-    }
-    memcpy(me.proc->address, address, length);
-    me.proc->address_length = length;
-    ucp_worker_release_address(me.worker, address);
+    soak_worker_publish();
     me.proc->ready = me.inc;
 }
 
@@ -435,6 +446,7 @@ int soak_worker(unsigned self)
             }
         }
         if ((me.proc->loops & 1023) == 0) {
+            soak_worker_publish();
             me.proc->rss_now = soak_worker_rss();
             if ((me.proc->rss_warm == 0) &&
                 (now - started > soak->warm * 1000000ull)) {

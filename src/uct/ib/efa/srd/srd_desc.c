@@ -61,7 +61,7 @@ uct_srd_desc_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
     desc->wr.num_sge = 1;
     desc->wr.next    = NULL;
     desc->memh       = memh;
-    desc->kept       = 0;
+    desc->kept       = 1;             /* by the pool, which makes many at once */
     desc->all        = iface->rx.all;
     iface->rx.all    = desc;
     uct_srd_desc_set_release(iface, message, &iface->rx.release);
@@ -93,7 +93,11 @@ uct_srd_desc_t *uct_srd_desc_get(uct_srd_iface_t *iface)
     uct_srd_desc_t *desc = iface->rx.free;
 
     if (desc == NULL) {
-        return ucs_mpool_get(&iface->rx.mp);
+        desc = ucs_mpool_get(&iface->rx.mp);
+        if (desc != NULL) {
+            desc->kept = 0;
+        }
+        return desc;
     }
 
     iface->rx.free = (uct_srd_desc_t*)desc->wr.next;

@@ -141,7 +141,7 @@ typedef struct uct_srd_desc {
     uint16_t           offset;    /* of the payload (extended header)        */
     struct uct_srd_desc *all;     /* next in iface->rx.all                   */
     uct_mem_h          memh;
-    uint64_t           kept;      /* by the user or the reorder ring         */
+    uint64_t           kept;      /* by the user, the reorder ring, the pool */
 } uct_srd_desc_t;
 
 typedef struct {
