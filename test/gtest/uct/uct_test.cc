@@ -95,10 +95,11 @@ domain::domain(const config_map &config)
     unsigned count;
 
     check(uct_query_components(&components, &count), "uct_query_components");
+    std::unique_ptr<uct_component_h, void(*)(uct_component_h*)>
+            list(components, uct_release_component_list);
     for (unsigned i = 0; (i < count) && !try_component(components[i], config);
          ++i) {
     }
-    uct_release_component_list(components);
 
     if (m_md == nullptr) {
         throw std::runtime_error("no device offers the transport " +

@@ -130,7 +130,9 @@ static void uct_srd_ep_detach(uct_srd_iface_t *iface, uct_srd_ep_t *ep)
             /* uct_srd_slot_release() must not meet the endpoint any more */
             slot->flags &= ~UCT_SRD_SLOT_ZCOPY;
             --ep->zcopy;
-            uct_invoke_completion(slot->comp, UCS_ERR_CANCELED);
+            if (slot->comp != NULL) {
+                uct_invoke_completion(slot->comp, UCS_ERR_CANCELED);
+            }
         }
     }
 }
