@@ -33,6 +33,9 @@ const uint8_t AM_ID = 21;
 /* Small queues: it is about peers, not about what they send */
 const config_map small = {{"TX_QUEUE_LEN", "64"}, {"RX_QUEUE_LEN", "64"}};
 
+/* Those that die are many */
+const config_map hasty = {{"GONE_TIMEOUT", "2ms"}, {"RECOVERY_TIMEOUT", "20ms"}};
+
 /* ---- this process' window ---- */
 
 struct window_peer {
@@ -88,15 +91,10 @@ protected:
             GTEST_SKIP() << "counts what only srd has";
         }
         uct_base::SetUp();
-        m_a = &add_node(config());
+        m_a = &add_node(hasty);
         m_b = &add_node();
         m_b->check_am(AM_ID, &m_chk);
         m_steady = &connect(*m_a, *m_b);
-    }
-
-    virtual config_map config() const
-    {
-        return config_map();
     }
 
     /* The conversation that must not be disturbed. */
@@ -310,7 +308,7 @@ static std::string unplugged()
     std::string text;
     std::unique_ptr<peer_proc> far(new peer_proc({"TEST_DEV=efa_1:1"}));
     address addr = addr_of(*far);
-    node a(std::make_shared<domain>());
+    node a(std::make_shared<domain>(), hasty);
     end e(a, addr);
     stream s(4);
     said lines;
@@ -512,7 +510,7 @@ HARNESS_ROLE(stranger)
 {
     (void)arguments;
     auto dom = std::make_shared<domain>();
-    node a(dom);
+    node a(dom, hasty);
     inherited silent(dom, a), speaks(dom, a);
 
     silent.close();
