@@ -180,9 +180,9 @@ void uct_srd_tx_batch_begin(uct_srd_iface_t *iface)
 void uct_srd_tx_batch_end(uct_srd_iface_t *iface)
 {
     unsigned count = iface->tx.batch;
+    uct_srd_slot_t *slots[UCT_SRD_POST_BATCH], *slot;
     struct ibv_send_wr *bad;
-    uct_srd_slot_t *slot;
-    unsigned i;
+    unsigned i, first;
     int ret;
 
     iface->tx.batching = 0;
@@ -201,9 +201,16 @@ void uct_srd_tx_batch_end(uct_srd_iface_t *iface)
         return;
     }
 
-    /* Their PSNs are used: the peers fail, and with them what is queued. */
-    for (; bad != NULL; bad = bad->next) {
-        slot = (uct_srd_slot_t*)(bad->wr_id & ~UCT_SRD_WR_ID_SEND);
+    /* Their PSNs are used: the peers fail, and with them what is queued. A peer
+     * that fails is told so, with the first of these work requests. */
+    first = bad - iface->tx.wrs;
+    for (i = first; i < count; ++i) {
+        slots[i] = (uct_srd_slot_t*)(iface->tx.wrs[i].wr_id &
+                                     ~UCT_SRD_WR_ID_SEND);
+    }
+
+    for (i = first; i < count; ++i) {
+        slot = slots[i];
         uct_srd_tx_refused(slot->peer, ret);
         if (slot->flags & UCT_SRD_SLOT_CTL) {
             uct_srd_ctl_done(iface, slot, UCT_EFA_STATUS_FLUSHED);
