@@ -204,7 +204,9 @@ void uct_srd_ctl_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 
 void uct_srd_ctl_timer_start(uct_srd_peer_t *peer, double first)
 {
-    if (uct_srd_timer_is_set(&peer->timer)) {
+    /* FAILED: the post of what the timer repeats was refused */
+    if (uct_srd_timer_is_set(&peer->timer) ||
+        (peer->state >= UCT_SRD_PEER_FAILED)) {
         return;
     }
 
@@ -218,6 +220,10 @@ void uct_srd_ctl_timer_start(uct_srd_peer_t *peer, double first)
 
 static void uct_srd_ctl_timer_again(uct_srd_peer_t *peer, double max)
 {
+    if (peer->state >= UCT_SRD_PEER_FAILED) {
+        return;
+    }
+
     peer->interval = ucs_min(peer->interval * 2, ucs_time_from_sec(max));
     uct_srd_timer_set(&peer->iface->timers, &peer->timer,
                       ucs_get_time() + peer->interval);
