@@ -156,7 +156,7 @@ static UCS_CLASS_CLEANUP_FUNC(uct_srd_ep_t)
         }
     }
 
-    uct_srd_ep_cancel_done(self);
+    uct_srd_ep_cancels_end(&self->cancels);
     if (self->status != UCS_OK) {
         ucs_list_del(&self->failed);
         --peer->num_failed;

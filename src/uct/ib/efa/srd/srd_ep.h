@@ -54,8 +54,9 @@ void uct_srd_ep_fail(uct_srd_ep_t *ep, ucs_status_t status);
 
 ucs_status_t uct_srd_iface_fence(uct_iface_h tl_iface, unsigned flags);
 
-/* The last zero-copy slot of a cancelled endpoint has completed. */
-void uct_srd_ep_cancel_done(uct_srd_ep_t *ep);
+/* The last zero-copy slot of a cancelled endpoint has completed. cancels: those
+ * of the endpoint, but not in it any more: the callbacks may close it. */
+void uct_srd_ep_cancels_end(ucs_queue_head_t *cancels);
 
 /* Runs pending requests that may succeed now. */
 void uct_srd_iface_pending_progress(uct_srd_iface_t *iface);

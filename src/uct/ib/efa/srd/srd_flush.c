@@ -41,13 +41,13 @@ uct_srd_ep_wait(uct_srd_iface_t *iface, uct_srd_ep_t *ep,
     return UCS_INPROGRESS;
 }
 
-void uct_srd_ep_cancel_done(uct_srd_ep_t *ep)
+void uct_srd_ep_cancels_end(ucs_queue_head_t *cancels)
 {
     uct_srd_waiter_t *waiter;
     uct_completion_t *comp;
 
-    while (!ucs_queue_is_empty(&ep->cancels)) {
-        waiter = ucs_queue_pull_elem_non_empty(&ep->cancels, uct_srd_waiter_t,
+    while (!ucs_queue_is_empty(cancels)) {
+        waiter = ucs_queue_pull_elem_non_empty(cancels, uct_srd_waiter_t,
                                                queue);
         comp   = waiter->comp;
         ucs_mpool_put(waiter);

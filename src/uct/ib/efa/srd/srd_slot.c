@@ -159,9 +159,20 @@ ucs_status_t uct_srd_buf_none(uct_srd_iface_t *iface)
     return UCS_ERR_NO_MEMORY;
 }
 
+/* One slot less refers to the user's memory. cancels: flushes that waited for
+ * the last one, to be ended after the slot's own completion. */
+static void uct_srd_slot_zcopy_end(uct_srd_ep_t *ep, ucs_queue_head_t *cancels)
+{
+    ucs_queue_head_init(cancels);
+    if (--ep->zcopy == 0) {
+        ucs_queue_splice(cancels, &ep->cancels);
+    }
+}
+
 ucs_status_t uct_srd_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
-    uct_srd_ep_t *ep   = slot->ep;
+    uct_srd_ep_t *ep = slot->ep;
+    ucs_queue_head_t cancels;
     uct_srd_buf_t *buf;
 
     if (slot->flags & UCT_SRD_SLOT_DEVICE) {
@@ -185,10 +196,11 @@ ucs_status_t uct_srd_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
     slot->flags        &= ~(UCT_SRD_SLOT_ZCOPY | UCT_SRD_SLOT_CANCEL);
     slot->flags        |= UCT_SRD_SLOT_BUF;
 
-    --ep->zcopy;
+    uct_srd_slot_zcopy_end(ep, &cancels);
     if (slot->comp != NULL) {
         uct_invoke_completion(slot->comp, UCS_ERR_CANCELED);
     }
+    uct_srd_ep_cancels_end(&cancels);
 
     return UCS_OK;
 }
@@ -199,6 +211,7 @@ void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     unsigned flags         = slot->flags;
     uct_completion_t *comp = slot->comp;
     uct_srd_ep_t *ep       = slot->ep;
+    ucs_queue_head_t cancels;
 
     slot->flags = 0;
     if (flags & UCT_SRD_SLOT_BUF) {
@@ -208,15 +221,13 @@ void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     uct_srd_slot_put(iface, slot);
 
     if (flags & UCT_SRD_SLOT_ZCOPY) {
-        --ep->zcopy;
+        uct_srd_slot_zcopy_end(ep, &cancels);
         if ((flags & UCT_SRD_SLOT_CANCEL) && (status == UCS_OK)) {
             status = UCS_ERR_CANCELED;
         }
         if ((comp != NULL) && !(flags & UCT_SRD_SLOT_SILENT)) {
             uct_invoke_completion(comp, status);
         }
-        if (ep->zcopy == 0) {
-            uct_srd_ep_cancel_done(ep);
-        }
+        uct_srd_ep_cancels_end(&cancels);
     }
 }
