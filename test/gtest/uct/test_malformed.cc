@@ -436,6 +436,33 @@ TEST_F(malformed_test, another_on_the_same_number)
     EXPECT_EQ(3u, m_got.size());
 }
 
+/* Nobody can be used to amplify traffic: srd-wire.md, section 5 */
+TEST_F(malformed_test, one_answer_each)
+{
+    join();
+    expect_heard(0, "first life");
+
+    m_x->answers.clear();
+    m_x->me.uid  += 1;
+    m_x->me.epoch = 77;
+    join();
+    ASSERT_EQ(1u, m_x->answers.size()) << "another interface";
+    EXPECT_EQ(UCT_SRD_OP_HELLO_ACK, m_x->answers[0].op);
+
+    m_x->answers.clear();
+    m_x->me.qkey ^= 1;
+    join();
+    EXPECT_LE(m_x->answers.size(), 1u) << "another key";
+    m_x->me.qkey ^= 1;
+    join();
+
+    m_x->answers.clear();
+    ++m_x->me.epoch;
+    ext(data_imm(20000), "far away");
+    EXPECT_LE(m_x->answers.size(), 1u) << "a violation, by a new association";
+    EXPECT_EQ(1u, m_got.size());
+}
+
 TEST_F(malformed_test, rubbish)
 {
     std::mt19937 rng(1);

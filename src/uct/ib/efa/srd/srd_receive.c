@@ -21,6 +21,16 @@ static void uct_srd_ctl_hello_ack(uct_srd_peer_t *peer)
     UCT_SRD_COUNT(peer->iface, hello_ack);
 }
 
+/* Another one speaks from there now: a REJECT would meet it, or nobody, and a
+ * message would be answered twice. */
+static void uct_srd_ctl_superseded(uct_srd_peer_t *peer, const char *cause,
+                                   const char *advice)
+{
+    peer->rx.acked  = 0;
+    peer->contacted = 0;
+    uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET, cause, advice);
+}
+
 /* The remote's incarnation, from its header. Returns NULL if the header is an
  * old one, else the peer to go on with: peer, its successor, or a new one. */
 static uct_srd_peer_t *
@@ -33,10 +43,10 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         age = peer->rx.known ? (int32_t)(ext->epoch - peer->rx.epoch) : 0;
 
         if (peer->rx.known && (peer->rx.uid != ext->uid)) {
-            uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
-                                  "its queue pair number belongs to another "
-                                  "interface now", "the remote process was "
-                                  "restarted or closed its interface");
+            uct_srd_ctl_superseded(peer,
+                                   "its queue pair number belongs to another "
+                                   "interface now", "the remote process was "
+                                   "restarted or closed its interface");
             peer = NULL;
         } else if (age < 0) {
             UCT_SRD_COUNT(iface, drop_epoch);
@@ -51,10 +61,10 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
             uct_srd_peer_forget(peer);
             peer = NULL;
         } else if (age > 0) {
-            uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
-                                  "the remote interface lost the association",
-                                  "the remote side closed its endpoint or met "
-                                  "an error: look at its output");
+            uct_srd_ctl_superseded(peer,
+                                   "the remote interface lost the association",
+                                   "the remote side closed its endpoint or met "
+                                   "an error: look at its output");
             peer = NULL;
         }
     }
@@ -306,8 +316,11 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
     switch ((uct_srd_op_t)ext.op) {
     case UCT_SRD_OP_DATA:
         uct_srd_ctl_rx_start(peer, ext.arg);
-        if (ucs_get_time() - peer->rx.ack_time >
-            ucs_time_from_sec(UCT_SRD_ACK_MIN)) {
+        /* A violation is answered by REJECT: one answer is enough. */
+        if ((ucs_get_time() - peer->rx.ack_time >
+             ucs_time_from_sec(UCT_SRD_ACK_MIN)) &&
+            (uct_srd_ring_classify(&peer->rx.ring, (uint16_t)imm) !=
+             UCT_SRD_RING_VIOLATION)) {
             uct_srd_ctl_hello_ack(peer);
         }
         *offset_p = ext.len8 * 8;
