@@ -290,9 +290,9 @@ void uct_srd_peer_fail_log(uct_srd_peer_t *peer, ucs_status_t status,
 void uct_srd_peer_forget(uct_srd_peer_t *peer)
 {
     ucs_assert(peer->num_eps == 0);
+    peer->state = UCT_SRD_PEER_GONE; /* not blind any more */
     uct_srd_peer_unlink(peer);
     ucs_list_add_tail(&peer->iface->told, &peer->list);
-    peer->state = UCT_SRD_PEER_GONE;
     uct_srd_peer_try_free(peer);
 }
 

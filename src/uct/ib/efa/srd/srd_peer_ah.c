@@ -77,6 +77,8 @@ void uct_srd_peer_set_known(uct_srd_peer_t *peer)
     any.qkey = UCT_SRD_ANY_QKEY;
     other    = uct_srd_peer_find(iface, &any);
     if (other != NULL) {
+        other->rx.acked  = 0; /* no REJECT: it is not there any more */
+        other->contacted = 0;
         uct_srd_peer_fail_log(other, UCS_ERR_CONNECTION_RESET,
                               "its queue pair number belongs to another "
                               "interface now",
@@ -104,6 +106,7 @@ void uct_srd_peer_set_blind(uct_srd_peer_t *peer)
     uint8_t blind = peer->rx.acked && (peer->ah == NULL) &&
                     (peer->state < UCT_SRD_PEER_FAILED);
 
+    peer->iface->rx.wary  |= peer->rx.blind && !blind;
     peer->iface->rx.blind += blind - peer->rx.blind;
     peer->rx.blind         = blind;
 }

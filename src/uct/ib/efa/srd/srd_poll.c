@@ -3,7 +3,8 @@
  * without extended header, from the sender of the last one, in order.
  *
  *   plain   ibv_poll_cq(): cheapest
- *   blind   while some peer's AH is given up: source GIDs are needed
+ *   blind   while some peer's AH is given up, and until the CQ was empty once
+ *           after it was made again: source GIDs are needed
  *   stash   completions that were taken out before an AH number changed its
  *           meaning; they come first
  */
@@ -213,6 +214,10 @@ static unsigned uct_srd_poll_blind(uct_srd_iface_t *iface)
     };
     unsigned count      = poll.count;
 
+    if (count < iface->config.max_poll) {
+        iface->rx.wary = 0; /* what comes from now on names the AH */
+    }
+
     iface->rx.poll = &poll;
     while (poll.next < poll.count) {
         uct_srd_any_wc(iface, &rx[poll.next++]);
@@ -285,7 +290,8 @@ unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
 
     if (ucs_unlikely(iface->rx.stash_len > 0)) {
         count = uct_srd_poll_stash(iface);
-    } else if (ucs_unlikely(iface->rx.blind > 0) && (iface->cq_efa != NULL)) {
+    } else if (ucs_unlikely((iface->rx.blind > 0) || iface->rx.wary) &&
+               (iface->cq_efa != NULL)) {
         count = uct_srd_poll_blind(iface);
     } else {
         count = uct_srd_poll_plain(iface);

@@ -124,30 +124,39 @@ void uct_srd_rx_ring_purge(uct_srd_peer_t *peer)
     }
 }
 
+static uct_srd_peer_t *
+uct_srd_rx_find_gid(uct_srd_iface_t *iface, const union ibv_gid *gid,
+                    uint32_t qpn)
+{
+    uct_srd_ident_t ident;
+
+    memset(&ident, 0, sizeof(ident));
+    memcpy(ident.gid, gid->raw, sizeof(ident.gid));
+    ident.qpn  = qpn;
+    ident.qkey = UCT_SRD_ANY_QKEY;
+    return uct_srd_peer_find(iface, &ident);
+}
+
 /* Who sent a message without extended header */
 static uct_srd_peer_t *
 uct_srd_rx_find(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 {
+    const union ibv_gid *gid;
     uct_srd_peer_t *peer;
-    uct_srd_ident_t ident;
     khiter_t iter;
 
     if (rx->wc.slid == UCT_EFA_AHN_UNKNOWN) {
-        if (!rx->has_gid) {
-            return NULL;
-        }
-
-        memset(&ident, 0, sizeof(ident));
-        memcpy(ident.gid, rx->gid.raw, sizeof(ident.gid));
-        ident.qpn  = rx->wc.src_qp;
-        ident.qkey = UCT_SRD_ANY_QKEY;
-        return uct_srd_peer_find(iface, &ident);
+        return rx->has_gid ? uct_srd_rx_find_gid(iface, &rx->gid,
+                                                 rx->wc.src_qp) : NULL;
     }
 
     iter = kh_get(uct_srd_keys, &iface->keys,
                   uct_srd_key(rx->wc.slid, rx->wc.src_qp));
     if (iter == kh_end(&iface->keys)) {
-        return NULL;
+        /* Its AH was given up, then made anew for another peer of that host */
+        gid = uct_srd_iface_ahn_gid(iface, rx->wc.slid);
+        return (gid == NULL) ? NULL :
+               uct_srd_rx_find_gid(iface, gid, rx->wc.src_qp);
     }
 
     peer = kh_val(&iface->keys, iter);
