@@ -192,6 +192,9 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 
     if (rx->wc.status != IBV_WC_SUCCESS) {
         UCT_SRD_COUNT(iface, rx_errors);
+        if ((rx->wc.vendor_err == UCT_EFA_STATUS_FLUSHED) && !iface->closing) {
+            uct_srd_recover_qp_dead(iface);
+        }
         goto repost;
     }
 

@@ -1,0 +1,407 @@
+/*
+ * Devices that are reset, queue pairs that fail, peers that vanish for a while,
+ * below running traffic (docs/srd-wire.md, section 12): nothing is lost, twice
+ * or out of order, and nobody is told of a failure; and where there is no way
+ * back, everybody is told once.
+ *
+ * Each scenario is a role: a process in a fabric of its own, with two
+ * interfaces on two devices.
+ */
+#include "rma_test.h"
+
+#include "common/counters.h"
+
+#include <cstdlib>
+#include <dlfcn.h>
+#include <sstream>
+
+using namespace uct_test;
+
+namespace {
+
+const uint8_t AM_ID = 9;
+
+/* Of Soft-EFA, which is loaded into this process: efarun --inject */
+void inject(const std::string &order)
+{
+    typedef int (*inject_t)(const char*);
+    inject_t func = (inject_t)dlsym(RTLD_DEFAULT, "softefa_inject");
+
+    if ((func == nullptr) || (func(order.c_str()) != 0)) {
+        throw std::runtime_error("cannot inject: " + order);
+    }
+}
+
+std::shared_ptr<domain> open_device(unsigned index)
+{
+    setenv("TEST_DEV", ("efa_" + std::to_string(index) + ":1").c_str(), 1);
+    return std::make_shared<domain>();
+}
+
+/* This process has more interfaces than those of the scenario */
+std::string qp_of(node &n)
+{
+    std::vector<uint8_t> bytes = n.addr().iface;
+
+    return " qp=" + std::to_string(bytes[0] + (bytes[1] << 8));
+}
+
+/* Two nodes that talk in both directions, with checkers of order and content */
+struct pair {
+    std::shared_ptr<domain> dom[2];
+    std::unique_ptr<node>   n[2];
+    std::unique_ptr<end>    e[2];      /* of n[i], to the other */
+    stream                  s[2];      /* what n[i] sends */
+    checker                 chk[2];    /* of s[i], at the other */
+    uint64_t                sent[2] = {};
+
+    pair()
+    {
+        for (unsigned i = 0; i < 2; ++i) {
+            dom[i] = open_device(i);
+            n[i].reset(new node(dom[i]));
+            s[i]   = stream(31 + i, length_plan::random(8, 3000));
+            chk[i] = checker(s[i]);
+        }
+        for (unsigned i = 0; i < 2; ++i) {
+            e[i].reset(new end(*n[i], n[!i]->addr()));
+            n[!i]->check_am(AM_ID, &chk[i]);
+        }
+    }
+
+    ~pair()
+    {
+        for (auto &end : e) {
+            end->destroy();
+        }
+    }
+
+    void progress()
+    {
+        n[0]->progress();
+        n[1]->progress();
+    }
+
+    void wait(const std::function<bool()> &done, const std::string &what)
+    {
+        if (!wait_until(done, [this]() { progress(); })) {
+            throw std::runtime_error("in vain: " + what);
+        }
+    }
+
+    /* One message each way, of all kinds in turn */
+    void talk()
+    {
+        for (unsigned i = 0; i < 2; ++i) {
+            send_kind kind = (send_kind)(1 + (sent[i] % (KIND_LAST - 1)));
+            ucs_status_t status = UCS_ERR_NO_RESOURCE;
+
+            if ((kind == SHORT_IOV) &&
+                (s[i].length(sent[i]) > e[i]->max_length(kind))) {
+                kind = BCOPY;
+            }
+            wait([&]() {
+                status = e[i]->send(kind, AM_ID, s[i], sent[i]);
+                return status != UCS_ERR_NO_RESOURCE;
+            }, "send");
+            check(status, "send");
+            ++sent[i];
+        }
+        progress();
+    }
+
+    void flush()
+    {
+        for (auto &end : e) {
+            ucs_status_t status = UCS_INPROGRESS;
+
+            wait([&]() {
+                status = uct_ep_flush(end->ep(), 0, nullptr);
+                return (status != UCS_INPROGRESS) &&
+                       (status != UCS_ERR_NO_RESOURCE);
+            }, "flush");
+            check(status, "flush");
+        }
+        wait([&]() {
+            return (chk[0].count() >= sent[0]) && (chk[1].count() >= sent[1]);
+        }, "messages");
+    }
+
+    /* "ok", or what is wrong */
+    std::string verdict()
+    {
+        std::ostringstream text;
+
+        for (unsigned i = 0; i < 2; ++i) {
+            if ((chk[i].count() != sent[i]) || (chk[i].errors() > 0)) {
+                text << "from " << i << ": " << chk[i].count() << " of "
+                     << sent[i] << ", " << chk[i].text();
+            }
+            text << e[i]->promises();
+            for (auto &kv : e[i]->zcopy_statuses) {
+                if (kv.first != UCS_OK) {
+                    text << "zcopy: " << ucs_status_string(kv.first);
+                }
+            }
+            if (!n[i]->failures.empty()) {
+                text << "node " << i << ": "
+                     << ucs_status_string(n[i]->failures[0].status);
+            }
+        }
+        return text.str().empty() ? "ok" : text.str();
+    }
+};
+
+/* order: what befalls, %d: the device; then how often, on which one (2: by
+ * turns) */
+HARNESS_ROLE(reset_talk)
+{
+    std::istringstream in(arguments);
+    unsigned times, device, count = 0;
+    std::string order;
+    pair p;
+
+    in >> times >> device;
+    std::getline(in, order);
+    for (unsigned k = 0; k < times; ++k) {
+        unsigned which = (device == 2) ? (k % 2) : device;
+
+        for (unsigned i = 0; i < 500; ++i) {
+            p.talk();
+        }
+        inject(order + " dev=" + std::to_string(which) +
+               ((order.find("qp_error") == std::string::npos) ?
+                "" : qp_of(*p.n[which])));
+        /* What is under way then is unknown; more follows */
+        for (unsigned i = 0; i < 500; ++i) {
+            p.talk();
+        }
+        if (order.find("pause") == std::string::npos) {
+            p.wait([&]() { return counter("recovered") > count; }, "recovery");
+        }
+        ++count;
+        p.flush();
+    }
+    if ((order.find("pause") == std::string::npos) &&
+        ((counter("resets") != times) || (counter("followed") != times))) {
+        return "resets " + std::to_string(counter("resets")) + ", followed " +
+               std::to_string(counter("followed"));
+    }
+    return p.verdict();
+}
+
+/* Reads, and writes where there are, of memory whose device is reset, from one
+ * whose device is. Keys were given before, or while the device was away. */
+HARNESS_ROLE(reset_rma)
+{
+    const size_t length = 100000;
+    std::istringstream in(arguments);
+    unsigned which, bad = 0;
+    std::string away;
+    pair p;
+
+    in >> which >> away;
+    if (!(p.n[0]->flags() & UCT_IFACE_FLAG_GET_ZCOPY)) {
+        return "ok";
+    }
+
+    for (unsigned i = 0; i < 100; ++i) {
+        p.talk();
+    }
+    if (!away.empty()) {
+        inject("fatal dev=1");
+        p.wait([&]() { return counter("resets") > 0; }, "reset");
+    }
+
+    region   target(p.dom[1], length);
+    rma_pool pool(p.dom[0], 16, length);
+    rkey     key(p.dom[0], target.key());
+
+    target.fill(5);
+    if (!away.empty()) {
+        inject("return dev=1");
+    }
+    for (unsigned i = 0; i < 2000; ++i) {
+        rma_kind kind = ((i % 3) && (p.n[0]->flags() &
+                                     UCT_IFACE_FLAG_PUT_ZCOPY)) ?
+                        PUT_ZCOPY : (i % 2) ? GET_ZCOPY : GET_BCOPY;
+        size_t size   = std::min(length, rma_max(p.n[0]->attr(), kind));
+        rma_op *op    = nullptr;
+        ucs_status_t status;
+
+        p.wait([&]() {
+            for (rma_op &o : pool.ops()) {
+                if (o.state == rma_op::DONE) {
+                    bad += (o.status != UCS_OK) ||
+                           ((o.length == length) && !o.verify().empty());
+                    pool.put(&o);
+                }
+            }
+            op = pool.get();
+            return op != nullptr;
+        }, "operation");
+        p.wait([&]() {
+            status = op->issue(p.e[0]->ep(), kind, size, 5,
+                               {target.addr(), key.get()});
+            return status != UCS_ERR_NO_RESOURCE;
+        }, "issue");
+        check(status, "issue");
+        if ((i == 1000) && away.empty()) {
+            inject("fatal return=30ms dev=" + std::to_string(which));
+        }
+        if (i % 10 == 0) {
+            p.talk();
+        }
+    }
+    p.wait([&]() {
+        for (rma_op &o : pool.ops()) {
+            if (o.state == rma_op::BUSY) {
+                return false;
+            }
+        }
+        return true;
+    }, "operations");
+    p.flush();
+    if (bad > 0) {
+        return std::to_string(bad) + " operations failed";
+    }
+    if ((counter("recovered") != 1) ||
+        (((which == 1) || !away.empty()) && (counter("rekeys") == 0))) {
+        return "no recovery, or no key was asked for";
+    }
+    return rma_verify(target.data(), length, 5) + pool.complaints() +
+           target.red() + p.verdict();
+}
+
+/* No way back: told once each, with a status, and closing works. */
+HARNESS_ROLE(reset_for_good)
+{
+    std::istringstream in(arguments);
+    std::ostringstream out;
+    std::string order;
+    pair p;
+
+    for (unsigned i = 0; i < 100; ++i) {
+        p.talk();
+    }
+    p.flush();
+    while (std::getline(in, order, ';')) {
+        inject(order);
+    }
+    p.wait([&]() {
+        for (unsigned i = 0; i < 2; ++i) {
+            p.e[i]->send(BCOPY, AM_ID, p.s[i], p.sent[i]);
+        }
+        return !p.n[0]->failures.empty() && !p.n[1]->failures.empty();
+    }, "failures");
+    for (unsigned i = 0; i < 1000; ++i) {
+        p.progress();
+    }
+    for (unsigned i = 0; i < 2; ++i) {
+        out << (i ? ", " : "") << p.n[i]->failures.size() << " "
+            << ucs_status_string(p.n[i]->failures[0].status);
+    }
+    return out.str();
+}
+
+/* Closed while the device is away, with messages under way. */
+HARNESS_ROLE(reset_close)
+{
+    (void)arguments;
+    {
+        pair p;
+
+        for (unsigned i = 0; i < 200; ++i) {
+            p.talk();
+        }
+        inject("fatal dev=1");
+        for (unsigned i = 0; i < 20; ++i) {
+            p.e[1]->send(ZCOPY, AM_ID, p.s[1], p.sent[1] + i);
+        }
+        p.wait([&]() { return counter("resets") > 0; }, "reset");
+    }
+    inject("return dev=1");
+    pair again;
+    again.talk();
+    again.flush();
+    return again.verdict();
+}
+
+class reset_test : public ::testing::Test {
+protected:
+    void SetUp() override
+    {
+        if (!is_srd()) {
+            GTEST_SKIP() << "of this transport";
+        }
+    }
+
+    std::string run(const std::string &role, const std::string &arguments)
+    {
+        return run_role(role + " " + arguments,
+                        {"SOFTEFA_DEVICES=2", "UCX_SRD_RECOVERY_TIMEOUT=20s",
+                         "UCX_SRD_GONE_TIMEOUT=20s"});
+    }
+
+    std::string run_short(const std::string &role, const std::string &arguments)
+    {
+        return run_role(role + " " + arguments,
+                        {"SOFTEFA_DEVICES=2", "UCX_SRD_RECOVERY_TIMEOUT=300ms",
+                         "UCX_SRD_GONE_TIMEOUT=300ms"});
+    }
+};
+
+} // namespace
+
+TEST_F(reset_test, device)
+{
+    EXPECT_EQ("ok", run("reset_talk", "1 1 fatal return=30ms"));
+}
+
+TEST_F(reset_test, device_by_turns)
+{
+    EXPECT_EQ("ok", run("reset_talk", "10 2 fatal return=5ms"));
+}
+
+TEST_F(reset_test, queue_pair)
+{
+    EXPECT_EQ("ok", run("reset_talk", "10 2 qp_error"));
+}
+
+TEST_F(reset_test, remote_memory)
+{
+    EXPECT_EQ("ok", run("reset_rma", "1"));
+}
+
+TEST_F(reset_test, local_memory)
+{
+    EXPECT_EQ("ok", run("reset_rma", "0"));
+}
+
+TEST_F(reset_test, memory_registered_while_away)
+{
+    EXPECT_EQ("ok", run("reset_rma", "1 away"));
+}
+
+TEST_F(reset_test, closed_while_away)
+{
+    EXPECT_EQ("ok", run_short("reset_close", ""));
+}
+
+/* Who loses the device is told so, the other that nobody answers. */
+TEST_F(reset_test, device_stays_away)
+{
+    EXPECT_EQ(std::string("1 ") + ucs_status_string(UCS_ERR_ENDPOINT_TIMEOUT) +
+              ", 1 " + ucs_status_string(UCS_ERR_IO_ERROR),
+              run_short("reset_for_good", "fatal dev=1"));
+}
+
+/* Both at once: neither can find the other. */
+TEST_F(reset_test, both_ends)
+{
+    std::string timeout = ucs_status_string(UCS_ERR_ENDPOINT_TIMEOUT);
+
+    EXPECT_EQ("1 " + timeout + ", 1 " + timeout,
+              run_short("reset_for_good",
+                        "fatal dev=0 return=1ms;fatal dev=1 return=1ms"));
+}
