@@ -62,24 +62,28 @@ static bool burst_add(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     return true;
 }
 
-static bool burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                           const softefa_deliver_dest_t *dest, unsigned count,
-                           deliver_burst_t *burst)
+/* Returns how many are delivered now: all or, if the CQ's lock is not to be had
+ * or the CQ is dead, none. */
+static unsigned burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                               const softefa_deliver_dest_t *dest,
+                               unsigned count, deliver_burst_t *burst)
 {
     softefa_shm_cq_t *cq = &dest->dev->cq[dest->qp->recv_cq];
-    bool alive           = softefa_cq_lock(cq);
     unsigned i;
 
-    if (softefa_likely(alive)) {
+    switch (softefa_cq_lock(cq)) {
+    case 0:
         for (i = 0; i < count; ++i) {
             burst->rx.descriptors = burst->request[i].descriptors;
             burst->rx.req_id      = burst->request[i].req_id;
-            softefa_rx_put(qp, &wqe[i], dest, cq, &burst->rx, SOFTEFA_STATUS_OK,
-                   burst->lengths[i]);
+            softefa_rx_put(qp, &wqe[i], dest, cq, &burst->rx,
+                           SOFTEFA_STATUS_OK, burst->lengths[i]);
         }
+        softefa_unlock(&cq->lock);
+        return count;
+    default:
+        return 0;
     }
-    softefa_unlock(&cq->lock);
-    return alive;
 }
 
 static unsigned burst_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
@@ -111,7 +115,7 @@ static unsigned burst_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         return 0;
     }
 
-    return burst_complete(qp, wqe, dest, i, &burst) ? i : 0;
+    return burst_complete(qp, wqe, dest, i, &burst);
 }
 
 unsigned softefa_deliver_burst(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,

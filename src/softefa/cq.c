@@ -9,7 +9,17 @@
  *             `armed` by softefa_cq_arm() and dropped by the event.
  *
  * Death of the writer: `head` is behind the ring by at most one entry; the
- * next owner of the lock sees the phase bit and catches up.
+ * next owner of the lock sees the phase bit and catches up. If there is no
+ * entry and it was to be a receive completion, its QP is told (journal_lost)
+ * that its request has not been used:
+ *
+ *   died          journal_head   lost     the next owner of the RQ's lock
+ *   before        == rq_head              goes on
+ *   in between    != rq_head     set      takes journal_head back
+ *   after commit  != rq_head     not set  advances rq_head
+ *
+ * A writer that is stopped holds up who would write into the same CQ: nobody
+ * blocks, completions wait (flight.c), messages are delivered again.
  */
 #define _GNU_SOURCE
 #include "log.h"
@@ -82,10 +92,19 @@ static bool event_write(unsigned channel, uint64_t cookie)
 /* Under the lock. A full channel keeps the CQ armed: the next entry tries. */
 static void cq_raise(softefa_shm_cq_t *cq)
 {
-    if ((cq->channel != 0) && event_write(cq->channel - 1, cq->cookie)) {
+    if (cq->channel == 0) {
+        return;
+    }
+
+    cq->raising = 1;
+    SOFTEFA_POINT("event");
+    if (event_write(cq->channel - 1, cq->cookie)) {
+        SOFTEFA_POINT("event written");
         cq->armed = 0;
         ++cq->events;
     }
+    SOFTEFA_POINT("event counted");
+    cq->raising = 0;
 }
 
 static inline uint32_t cq_phase(const softefa_shm_cq_t *cq, uint32_t pos)
@@ -120,10 +139,26 @@ static inline uint32_t cq_pending(const softefa_shm_cq_t *cq, uint32_t doorbell)
     return (total - doorbell) & SOFTEFA_CQ_DB_CONSUMER;
 }
 
+/* The entry at `sub`'s head has not been written. */
+static void cq_lost(const softefa_shm_cq_t *cq, unsigned sub)
+{
+    uint64_t index        = (softefa_offset(cq) -
+                             offsetof(softefa_shm_t, dev)) /
+                            sizeof(softefa_shm_dev_t);
+    softefa_shm_qp_t *qp  = softefa_at(cq->writer);
+
+    if ((cq->writer != 0) && (qp->recv_sub_cq == sub) &&
+        (&softefa_fabric.shm->dev[index].cq[qp->recv_cq] == cq) &&
+        (qp->journal_pos == cq->head[sub])) {
+        qp->journal_lost = qp->journal_pos + 1;
+    }
+}
+
+/* May itself be cut short: all of it can be done twice. */
 static void cq_repair(softefa_shm_cq_t *cq)
 {
-    const softefa_io_cqe_t *cqe;
     bool found = false;
+    const softefa_io_cqe_t *cqe;
     unsigned sub;
 
     if (cq->obj.state != SOFTEFA_STATE_ALIVE) {
@@ -135,26 +170,38 @@ static void cq_repair(softefa_shm_cq_t *cq)
         if ((cqe->flags & SOFTEFA_CQE_PHASE) == cq_phase(cq, cq->head[sub])) {
             ++cq->head[sub];
             found = true;
+        } else {
+            cq_lost(cq, sub);
         }
+        SOFTEFA_POINT("repair");
     }
 
+    /* An event is missing, or there is one more than was counted. */
+    if (cq->raising) {
+        cq->uncertain = 1;
+        found         = true;
+    }
     if (found && cq->armed) {
         cq_raise(cq);
     }
 }
 
-bool softefa_cq_lock(softefa_shm_cq_t *cq)
+int softefa_cq_lock(softefa_shm_cq_t *cq)
 {
-    int ret;
+    int ret = softefa_lock(&cq->lock);
 
-    while ((ret = softefa_lock(&cq->lock)) == EBUSY) {
-        usleep(1000);
-    }
     if (softefa_unlikely(ret != 0)) {
+        if (ret == EBUSY) {
+            return EBUSY;
+        }
         cq_repair(cq);
     }
+    if (softefa_unlikely(cq->obj.state != SOFTEFA_STATE_ALIVE)) {
+        softefa_unlock(&cq->lock);
+        return ENOENT;
+    }
 
-    return cq->obj.state == SOFTEFA_STATE_ALIVE;
+    return 0;
 }
 
 /* Real hardware overwrites silently. So do we, but not silently: lost
@@ -182,89 +229,96 @@ void softefa_cq_put(softefa_shm_cq_t *cq, unsigned sub, softefa_io_cqe_t *cqe)
     }
 
     cqe->flags |= cq_phase(cq, pos);
+    SOFTEFA_POINT("entry");
     memcpy((char*)slot + sizeof(cqe->first), (char*)cqe + sizeof(cqe->first),
            cq->entry_size - sizeof(cqe->first));
+    SOFTEFA_POINT("entry written");
     atomic_store_explicit((_Atomic uint32_t*)&slot->first, cqe->first,
                           memory_order_release);
-    atomic_signal_fence(memory_order_seq_cst);
+    SOFTEFA_POINT("commit");
     cq->head[sub] = pos + 1;
+    SOFTEFA_POINT("head");
 
     if (softefa_unlikely(cq->armed)) {
         cq_raise(cq);
     }
 }
 
-static inline uint32_t journal_id(const softefa_io_cqe_t *cqe)
-{
-    return ((uint32_t)cqe->qpn << 16) | cqe->req_id;
-}
-
 void softefa_cq_put_recv(softefa_shm_cq_t *cq, unsigned sub,
                          softefa_io_cqe_t *cqe, softefa_shm_qp_t *qp,
                          uint32_t descriptors)
 {
-    qp->journal_pos = cq->head[sub];
-    qp->journal_id  = journal_id(cqe);
-    atomic_signal_fence(memory_order_seq_cst);
+    qp->journal_lost = 0;
+    qp->journal_pos  = cq->head[sub];
+    cq->writer       = softefa_offset(qp);
+    SOFTEFA_POINT("journal");
     qp->journal_head = softefa_rq_head(qp) + descriptors;
-    atomic_signal_fence(memory_order_seq_cst);
     softefa_cq_put(cq, sub, cqe);
-    atomic_signal_fence(memory_order_seq_cst);
+    SOFTEFA_POINT("put");
     softefa_rq_set_head(qp, qp->journal_head);
+    SOFTEFA_POINT("taken");
 }
 
-void softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
+bool softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
                       softefa_io_cqe_t *cqe)
 {
-    if (softefa_likely(softefa_cq_lock(cq))) {
+    int ret = softefa_cq_lock(cq);
+
+    if (softefa_likely(ret == 0)) {
         softefa_cq_put(cq, sub, cqe);
+        softefa_unlock(&cq->lock);
     }
-    softefa_unlock(&cq->lock);
+    return ret != EBUSY;
 }
 
-/* Asks the ring whether the completion was written. An entry that was since
- * overwritten must have been. */
-void softefa_rq_repair(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
+/* Who takes the CQ's lock first after the death finds out. */
+bool softefa_rq_repair(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
 {
     softefa_shm_cq_t *cq = &dev->cq[qp->recv_cq];
-    bool written         = false;
-    uint32_t since;
+    int ret              = softefa_cq_lock(cq);
 
-    if ((qp->obj.state < SOFTEFA_STATE_ALIVE) ||
-        (qp->journal_head == softefa_rq_head(qp))) {
-        qp->journal_head = softefa_rq_head(qp);
-        return;
+    if (ret == EBUSY) {
+        return false;
     }
 
-    if (softefa_cq_lock(cq)) {
-        since   = cq->head[qp->recv_sub_cq] - qp->journal_pos;
-        written = (since > cq->depth) ||
-                  ((since > 0) &&
-                   (journal_id(cq_entry(cq, qp->recv_sub_cq,
-                                        qp->journal_pos)) == qp->journal_id));
-    }
-    softefa_unlock(&cq->lock);
-
-    if (written) {
+    if ((ret == 0) && (qp->journal_lost != qp->journal_pos + 1)) {
         softefa_rq_set_head(qp, qp->journal_head);
     } else {
         qp->journal_head = softefa_rq_head(qp);
     }
+    if (ret == 0) {
+        softefa_unlock(&cq->lock);
+    }
+    return true;
 }
 
 void softefa_cq_arm(softefa_cq_t *handle)
 {
     softefa_shm_cq_t *cq = handle->shm;
+    int ret;
 
     if (!softefa_dev_valid(handle->dev)) {
         return;
     }
 
-    if (softefa_cq_lock(cq)) {
+    ret = softefa_cq_lock(cq);
+    if (ret == 0) {
         cq->armed = 1;
         if (cq_pending(cq, cq_doorbell(cq)) != 0) {
             cq_raise(cq);
         }
+        softefa_unlock(&cq->lock);
+    } else if ((ret == EBUSY) && !atomic_exchange(&handle->arm_later, true)) {
+        softefa_dev_wait(handle->dev, 1);
     }
-    softefa_unlock(&cq->lock);
+}
+
+void softefa_cq_arm_late(softefa_cq_t *handle)
+{
+    if (atomic_load_explicit(&handle->arm_later, memory_order_relaxed) &&
+        !softefa_lock_stuck(&handle->shm->lock) &&
+        atomic_exchange(&handle->arm_later, false)) {
+        softefa_dev_wait(handle->dev, -1);
+        softefa_cq_arm(handle);
+    }
 }

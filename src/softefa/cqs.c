@@ -70,9 +70,12 @@ int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
     }
     softefa_lock_setup(&shm->lock);
     memset(shm->head, 0, sizeof(shm->head));
-    shm->armed   = 0;
-    shm->events  = 0;
-    shm->overrun = 0;
+    shm->armed     = 0;
+    shm->events    = 0;
+    shm->overrun   = 0;
+    shm->raising   = 0;
+    shm->uncertain = 0;
+    shm->writer    = 0;
     atomic_store_explicit(&shm->obj.state, SOFTEFA_STATE_ALIVE,
                           memory_order_release);
     softefa_admin_unlock();
@@ -124,6 +127,9 @@ static int cq_release(softefa_cq_t *cq, uint32_t *events)
         *events -= softefa_channel_purge(cq->channel, shm->cookie);
         softefa_channel_put(cq->channel->shm);
     }
+    if (shm->uncertain || shm->raising) {
+        *events = SOFTEFA_EVENTS_UNKNOWN;
+    }
     softefa_cq_reap(shm);
     softefa_table_release(cq->dev->shm, SOFTEFA_KIND_CQ, cq->index);
 out:
@@ -147,6 +153,9 @@ int softefa_cq_destroy(softefa_cq_t *cq, uint32_t *events)
     pthread_mutex_lock(&dev->lock);
     softefa_list_del(&cq->link);
     pthread_mutex_unlock(&dev->lock);
+    if (cq->arm_later) {
+        softefa_dev_wait(dev, -1);
+    }
     free(cq);
     return 0;
 }

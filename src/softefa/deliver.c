@@ -210,7 +210,9 @@ bool softefa_deliver_ready(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     softefa_deliver_dest_t dest;
 
     return (softefa_dest_find(qp, wqe, &dest) != SOFTEFA_STATUS_OK) ||
-           (softefa_rq_available(dest.qp) > 0);
+           (((softefa_rq_available(dest.qp) > 0) || dest.qp->unsolicited) &&
+            !softefa_lock_stuck(&dest.qp->lock) &&
+            !softefa_lock_stuck(&dest.dev->cq[dest.qp->recv_cq].lock));
 }
 
 int softefa_rx_peek(softefa_shm_dev_t *dev, softefa_shm_qp_t *qp, uint32_t skip,
@@ -315,16 +317,21 @@ int softefa_rx_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                         uint32_t length)
 {
     softefa_shm_cq_t *cq = &dest->dev->cq[dest->qp->recv_cq];
-    bool alive           = softefa_cq_lock(cq);
+    int ret              = softefa_cq_lock(cq);
 
-    if (softefa_likely(alive)) {
+    if (softefa_likely(ret == 0)) {
         softefa_rx_put(qp, wqe, dest, cq, rx, status, length);
+        softefa_unlock(&cq->lock);
     }
-    softefa_unlock(&cq->lock);
-
-    /* Its device died just now: nobody will ever see this message. */
-    return softefa_likely(alive) ? SOFTEFA_STATUS_OK :
-                                   SOFTEFA_STATUS_REMOTE_NO_QP;
+    switch (ret) {
+    case 0:
+        return SOFTEFA_STATUS_OK;
+    case EBUSY:
+        return SOFTEFA_STATUS_AGAIN;
+    default:
+        /* Its device died just now: nobody will ever see this message. */
+        return SOFTEFA_STATUS_REMOTE_NO_QP;
+    }
 }
 
 /* A receive request that the receiver's own device cannot use. */
@@ -372,6 +379,7 @@ static int send_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     switch (softefa_copy_to(peer, local->iov, local->count, rx.sgl.iov,
                             rx.sgl.count, local->length)) {
     case 0:
+        SOFTEFA_POINT("copied");
         return softefa_rx_complete(qp, wqe, dest, &rx, SOFTEFA_STATUS_OK,
                                    local->length + prefix);
     case ESRCH:

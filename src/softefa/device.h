@@ -98,7 +98,9 @@ typedef struct {
 int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
                       softefa_cq_t **cq_p, softefa_cq_map_t *map);
 /* events: how many completion events were raised for this CQ so far, so that
- * ibv_destroy_cq() can wait for the ones not yet acknowledged. */
+ * ibv_destroy_cq() can wait for the ones not yet acknowledged;
+ * SOFTEFA_EVENTS_UNKNOWN after a sender died while it raised one. */
+#define SOFTEFA_EVENTS_UNKNOWN UINT32_MAX
 int softefa_cq_destroy(softefa_cq_t *cq, uint32_t *events);
 
 /* Called after libefa wrote an armed doorbell. Raises the event at once if an

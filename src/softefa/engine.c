@@ -32,13 +32,21 @@ static void engine_cqe(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     cqe->req_id_ex[2] = wqe->req_id_ex[2];
 }
 
-void softefa_engine_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                             int status)
+bool softefa_engine_write(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                          int status)
 {
     softefa_io_cqe_t cqe;
 
     engine_cqe(qp, wqe, status, &cqe);
-    softefa_cq_write(qp->send_cq->shm, qp->send_sub_cq, &cqe);
+    return softefa_cq_write(qp->send_cq->shm, qp->send_sub_cq, &cqe);
+}
+
+static void engine_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                            int status)
+{
+    if (softefa_unlikely(!softefa_engine_write(qp, wqe, status))) {
+        softefa_flight_done(qp, wqe, status);
+    }
 }
 
 static void engine_start(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
@@ -60,7 +68,21 @@ static void engine_start(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
         }
     }
 
-    softefa_engine_complete(qp, wqe, status);
+    engine_complete(qp, wqe, status);
+}
+
+/* How many of the announced entries can be fetched now: each may need a slot of
+ * qp->flight. The application that obeys libefa's limit has never more. */
+static uint32_t engine_room(softefa_qp_t *qp, uint32_t announced)
+{
+    uint32_t waiting = atomic_load_explicit(&qp->waiting, memory_order_relaxed);
+    uint32_t room    = (waiting < qp->sq_size) ? (qp->sq_size - waiting) : 0;
+
+    if (softefa_unlikely(qp->done != NULL)) {
+        room = 0;
+    }
+    qp->backlog = announced > room;
+    return softefa_unlikely(qp->backlog) ? room : announced;
 }
 
 /* How many entries the doorbell announces; 0 for nonsense. */
@@ -108,6 +130,7 @@ static uint32_t engine_burst(softefa_qp_t *qp, uint32_t count)
     softefa_io_wqe_t wqe[SOFTEFA_MAX_BURST];
     softefa_io_cqe_t cqe;
     uint32_t sent, i;
+    int ret;
 
     /* Within one round of the ring, so that all have the same phase. */
     count = (count < SOFTEFA_MAX_BURST) ? count : SOFTEFA_MAX_BURST;
@@ -130,13 +153,17 @@ static uint32_t engine_burst(softefa_qp_t *qp, uint32_t count)
 
     sent = softefa_deliver_burst(qp, wqe, i);
     if (softefa_likely(sent > 0)) {
-        if (softefa_likely(softefa_cq_lock(cq))) {
-            for (i = 0; i < sent; ++i) {
-                engine_cqe(qp, &wqe[i], SOFTEFA_STATUS_OK, &cqe);
-                softefa_cq_put(cq, qp->send_sub_cq, &cqe);
-            }
+        ret = softefa_cq_lock(cq);
+        for (i = 0; (ret == 0) && (i < sent); ++i) {
+            engine_cqe(qp, &wqe[i], SOFTEFA_STATUS_OK, &cqe);
+            softefa_cq_put(cq, qp->send_sub_cq, &cqe);
         }
-        softefa_unlock(&cq->lock);
+        if (softefa_likely(ret == 0)) {
+            softefa_unlock(&cq->lock);
+        }
+        for (i = 0; (ret == EBUSY) && (i < sent); ++i) {
+            softefa_flight_done(qp, &wqe[i], SOFTEFA_STATUS_OK);
+        }
         for (i = 0; i < sent; ++i) {
             engine_advance(qp);
         }
@@ -156,11 +183,21 @@ void softefa_engine_fetch(softefa_qp_t *qp)
         return;
     }
 
-    for (count = engine_announced(qp); count > 0; --count) {
+    count = engine_room(qp, engine_announced(qp));
+    for (; count > 0; --count) {
+        if (softefa_unlikely(qp->done != NULL)) {
+            qp->backlog = true;
+            break;
+        }
         if ((count >= 2) && (single == 0) && (qp->reorder == 0) &&
             !qp->learn_phase) {
-            while ((sent = engine_burst(qp, count)) > 0) {
+            while ((qp->done == NULL) &&
+                   ((sent = engine_burst(qp, count)) > 0)) {
                 count -= sent;
+            }
+            if (softefa_unlikely(qp->done != NULL)) {
+                qp->backlog = count > 0;
+                break;
             }
             if (count == 0) {
                 break;
@@ -190,10 +227,15 @@ void softefa_engine_flush(softefa_qp_t *qp, bool complete)
     uint32_t count;
 
     softefa_flight_flush(qp, complete);
+    qp->backlog = false;
     for (count = engine_announced(qp); count > 0; --count) {
         if (complete) {
+            if (softefa_unlikely(qp->done != NULL)) {
+                qp->backlog = true;
+                break;
+            }
             memcpy(&wqe, engine_next(qp), 1u << qp->wqe_shift);
-            softefa_engine_complete(qp, &wqe, SOFTEFA_STATUS_FLUSHED);
+            engine_complete(qp, &wqe, SOFTEFA_STATUS_FLUSHED);
         }
         engine_advance(qp);
     }
@@ -227,12 +269,17 @@ void softefa_dev_retry(softefa_dev_t *dev)
         qp = softefa_container_of(link, softefa_qp_t, link);
         if ((atomic_load_explicit(&qp->waiting, memory_order_relaxed) > 0) &&
             (pthread_mutex_trylock(&qp->lock) == 0)) {
-            if (softefa_dev_valid(dev) &&
-                !(softefa_trouble() && softefa_fault_fallen(qp))) {
+            if (softefa_dev_valid(dev) && !softefa_dev_dead(dev)) {
+                if (softefa_trouble()) {
+                    (void)softefa_fault_fallen(qp);
+                }
                 softefa_flight_retry(qp);
             }
             pthread_mutex_unlock(&qp->lock);
         }
+    }
+    for (link = dev->cqs.next; link != &dev->cqs; link = link->next) {
+        softefa_cq_arm_late(softefa_container_of(link, softefa_cq_t, link));
     }
 
     pthread_mutex_unlock(&dev->lock);

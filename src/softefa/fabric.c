@@ -205,6 +205,7 @@ static int fabric_lock_file(int lock_fd)
     if ((ret == 0) && (pwrite(lock_fd, &pid, sizeof(pid), 0) < 0)) {
         /* /dev/shm is full: then it will be said where memory is needed */
     }
+    SOFTEFA_POINT("attach");
     return ret;
 }
 
@@ -372,6 +373,7 @@ static int fabric_create(softefa_fabric_t *fabric)
         return ret;
     }
 
+    SOFTEFA_POINT("mapped");
     shm            = fabric->shm;
     shm->layout    = fabric_layout();
     shm->size      = size;
@@ -449,10 +451,12 @@ static int fabric_take_slot(softefa_fabric_t *fabric)
     }
 
     fabric->slot = slot;
+    SOFTEFA_POINT("slot");
     memset(&shm->proc[slot], 0, sizeof(shm->proc[slot]));
     shm->proc[slot].pid   = getpid();
     shm->proc[slot].pidns = fabric_pidns();
     shm->proc[slot].state = SOFTEFA_STATE_ALIVE;
+    SOFTEFA_POINT("process");
     if (slot >= shm->num_procs) {
         shm->num_procs = slot + 1;
     }
@@ -477,6 +481,7 @@ static void fabric_detach(softefa_fabric_t *fabric)
     }
     softefa_admin_unlock();
     fabric_remove_dir(fabric);
+    SOFTEFA_POINT("left");
 }
 
 static int fabric_open(softefa_fabric_t *fabric)

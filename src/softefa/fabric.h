@@ -42,7 +42,7 @@
 #include <sys/types.h>
 
 enum {
-    SOFTEFA_LAYOUT_VERSION = 1,
+    SOFTEFA_LAYOUT_VERSION = 2,
     SOFTEFA_MAX_PROCS      = 1024,
     SOFTEFA_MAX_CHANNELS   = 4096,
     SOFTEFA_MAX_SUB_CQS    = 4,
@@ -62,6 +62,16 @@ enum {
 #define SOFTEFA_HEAP_UNITS (SOFTEFA_HEAP_SIZE / SOFTEFA_HEAP_UNIT)
 #define SOFTEFA_NO_DEVICE  0xffu
 #define SOFTEFA_CACHE_LINE 64
+
+/* The stores before it are made before those after it, also if the process ends
+ * here. The engine's tests, with a build of their own, stop and kill it at each
+ * of these points. */
+#ifdef SOFTEFA_TEST_POINTS
+void softefa_point(const char *name);
+#  define SOFTEFA_POINT(_name) softefa_point(_name)
+#else
+#  define SOFTEFA_POINT(_name) atomic_signal_fence(memory_order_seq_cst)
+#endif
 
 /* A robust mutex between processes. */
 typedef struct {
@@ -139,7 +149,10 @@ typedef struct {
     uint32_t          head[SOFTEFA_MAX_SUB_CQS]; /* entries written so far */
     uint32_t          armed;
     uint32_t          events;                /* raised so far */
-    uint32_t          overrun;               /* already said */
+    uint16_t          overrun;               /* already said */
+    uint8_t           raising;               /* an event, just now */
+    uint8_t           uncertain;             /* whether `events` has it */
+    uint64_t          writer;                /* QP of the last receive, offset */
 } __attribute__((aligned(SOFTEFA_CACHE_LINE))) softefa_shm_cq_t;
 
 typedef struct {
@@ -164,10 +177,11 @@ typedef struct {
     softefa_lock_t    lock __attribute__((aligned(SOFTEFA_CACHE_LINE)));
     _Atomic uint32_t  rq_head;               /* descriptors taken so far */
     /* Differs from rq_head while a completion is being written, so that the
-     * writer's death in between is decided one way (cq.c, rq_repair). */
+     * writer's death in between is decided one way (cq.c). The last two are
+     * also under the CQ's lock. */
     uint32_t          journal_head;          /* rq_head afterwards */
     uint32_t          journal_pos;           /* CQ entry that decides */
-    uint32_t          journal_id;            /* what it will hold */
+    uint32_t          journal_lost;          /* that + 1: was not written */
 
     /* MR that this QP's RDMA is copying from or to: device << 24 | index + 1;
      * its deregistration waits. */
@@ -337,7 +351,11 @@ static inline int softefa_lock(softefa_lock_t *lock)
 {
     int ret = pthread_mutex_trylock(&lock->mutex);
 
-    return __builtin_expect(ret == 0, 1) ? 0 : softefa_lock_slow(lock, ret);
+    if (__builtin_expect(ret != 0, 0)) {
+        ret = softefa_lock_slow(lock, ret);
+    }
+    SOFTEFA_POINT("lock");
+    return ret;
 }
 
 /* The same for a command: gives the holder, who has `what`, some seconds. Then
@@ -352,7 +370,9 @@ bool softefa_thread_stopped(int tid);
 
 static inline void softefa_unlock(softefa_lock_t *lock)
 {
+    SOFTEFA_POINT("unlock");
     pthread_mutex_unlock(&lock->mutex);
+    SOFTEFA_POINT("unlocked");
 }
 
 /* The admin lock, with repair of all tables (repair.c) if needed. 0, or not

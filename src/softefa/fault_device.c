@@ -232,7 +232,7 @@ int softefa_device_qp_error(unsigned index, uint32_t qpn, int32_t pid)
     }
 
     qp->obj.state = SOFTEFA_STATE_ALIVE + IBV_QPS_ERR;
-    softefa_rq_flush(dev, qp);
+    (void)softefa_rq_flush(dev, qp);
     softefa_unlock(&qp->lock);
 
     /* Counted first: who reads it may destroy the QP at once. */
@@ -256,6 +256,7 @@ bool softefa_fault_fallen(softefa_qp_t *qp)
     if ((qp->state != IBV_QPS_ERR) &&
         (qp->shm->obj.state == SOFTEFA_STATE_ALIVE + IBV_QPS_ERR)) {
         qp->state = IBV_QPS_ERR;
+        softefa_qp_flush_recv(qp); /* what could not be at once */
     }
     if (qp->state != IBV_QPS_ERR) {
         return false;

@@ -3,6 +3,10 @@
  * qp->flight, as the hardware keeps it in its own memory: libefa reuses an SQ
  * entry only after the completion, so sq_size slots are enough.
  *
+ * Done: the CQ's lock is not to be had, as its holder, a sender to this process,
+ * is stopped: the completion is written as soon as it is. The engine fetches
+ * nothing meanwhile: what is announced stays in the SQ.
+ *
  * RNR: the messages that wait for one destination form a list in their order,
  * so a retry costs one look per destination. SRD has no order: other messages
  * go on. A retry count of 7 waits for ever, n < 7 for n intervals of
@@ -14,18 +18,18 @@
 #define RNR_INTERVAL_NS 1000000ull
 #define CHECK_PEER_NS   50000000ull
 
-static void waiting_add(softefa_qp_t *qp)
+void softefa_dev_wait(softefa_dev_t *dev, int count)
 {
-    atomic_store_explicit(&qp->waiting, qp->waiting + 1, memory_order_relaxed);
-    if (atomic_fetch_add(&qp->dev->waiting, 1) == 0) {
+    if ((atomic_fetch_add(&dev->waiting, count) == 0) && (count > 0)) {
         softefa_ticker_wake();
     }
 }
 
-static void waiting_sub(softefa_qp_t *qp)
+void softefa_flight_wait(softefa_qp_t *qp, int count)
 {
-    atomic_store_explicit(&qp->waiting, qp->waiting - 1, memory_order_relaxed);
-    atomic_fetch_sub(&qp->dev->waiting, 1);
+    atomic_store_explicit(&qp->waiting, qp->waiting + count,
+                          memory_order_relaxed);
+    softefa_dev_wait(qp->dev, count);
 }
 
 static softefa_msg_t *msg_get(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
@@ -47,7 +51,7 @@ static softefa_msg_t *msg_get(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     msg->next          = NULL;
     msg->ah_generation = (wqe->ahn < dev->table[SOFTEFA_KIND_AH].backed) ?
                          dev->ah[wqe->ahn].generation : 0;
-    waiting_add(qp);
+    softefa_flight_wait(qp, 1);
     return msg;
 }
 
@@ -56,7 +60,51 @@ static void msg_put(softefa_qp_t *qp, softefa_msg_t *msg)
     msg->state = SOFTEFA_MSG_FREE;
     msg->next  = qp->free;
     qp->free   = msg;
-    waiting_sub(qp);
+    softefa_flight_wait(qp, -1);
+}
+
+static void done_add(softefa_qp_t *qp, softefa_msg_t *msg, int status)
+{
+    msg->state  = SOFTEFA_MSG_DONE;
+    msg->status = status;
+    msg->next   = NULL;
+    if (qp->done == NULL) {
+        qp->done = msg;
+    } else {
+        qp->done_last->next = msg;
+    }
+    qp->done_last = msg;
+}
+
+static void msg_complete(softefa_qp_t *qp, softefa_msg_t *msg, int status)
+{
+    if (softefa_likely(softefa_engine_write(qp, &msg->wqe, status))) {
+        msg_put(qp, msg);
+    } else {
+        done_add(qp, msg, status);
+    }
+}
+
+/* The engine fetches nothing for which there is no slot. */
+void softefa_flight_done(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                         int status)
+{
+    softefa_msg_t *msg = msg_get(qp, wqe);
+
+    if (msg != NULL) {
+        done_add(qp, msg, status);
+    }
+}
+
+static void done_retry(softefa_qp_t *qp)
+{
+    softefa_msg_t *msg;
+
+    while (((msg = qp->done) != NULL) &&
+           softefa_engine_write(qp, &msg->wqe, msg->status)) {
+        qp->done = msg->next;
+        msg_put(qp, msg);
+    }
 }
 
 /* Sends a copy held in a flight slot, which this consumes. */
@@ -69,8 +117,7 @@ static void msg_finish(softefa_qp_t *qp, softefa_msg_t *msg, int status)
         return;
     }
 
-    softefa_engine_complete(qp, &msg->wqe, status);
-    msg_put(qp, msg);
+    msg_complete(qp, msg, status);
 }
 
 /* An AH destroyed under a waiting message flushes it. */
@@ -114,8 +161,7 @@ void softefa_flight_release(softefa_qp_t *qp, softefa_msg_t *msg)
     int status;
 
     if (msg->state == SOFTEFA_MSG_DONE) {
-        softefa_engine_complete(qp, &msg->wqe, msg->status);
-        msg_put(qp, msg);
+        msg_complete(qp, msg, msg->status);
         return;
     }
 
@@ -218,11 +264,20 @@ static void rnr_retry(softefa_qp_t *qp)
 
 void softefa_flight_retry(softefa_qp_t *qp)
 {
+    if (qp->done != NULL) {
+        done_retry(qp);
+    }
     if (qp->rnr != NULL) {
         rnr_retry(qp);
     }
     if (qp->num_held > 0) {
         softefa_reorder_release(qp, true);
+    }
+    if (qp->flush_later) {
+        softefa_qp_flush_recv(qp);
+    }
+    if (qp->backlog) {
+        softefa_engine_fetch(qp);
     }
 }
 
@@ -230,11 +285,11 @@ void softefa_flight_retry(softefa_qp_t *qp)
 static void msg_drop(softefa_qp_t *qp, softefa_msg_t *msg, bool complete)
 {
     if (complete) {
-        softefa_engine_complete(qp, &msg->wqe,
-                                (msg->state == SOFTEFA_MSG_DONE) ?
-                                msg->status : SOFTEFA_STATUS_FLUSHED);
+        msg_complete(qp, msg, (msg->state == SOFTEFA_MSG_DONE) ?
+                              msg->status : SOFTEFA_STATUS_FLUSHED);
+    } else {
+        msg_put(qp, msg);
     }
-    msg_put(qp, msg);
 }
 
 void softefa_flight_flush(softefa_qp_t *qp, bool complete)
@@ -252,5 +307,16 @@ void softefa_flight_flush(softefa_qp_t *qp, bool complete)
 
     while (qp->num_held > 0) {
         msg_drop(qp, qp->held[--qp->num_held], complete);
+    }
+
+    if (!complete) {
+        while ((msg = qp->done) != NULL) {
+            qp->done = msg->next;
+            msg_put(qp, msg);
+        }
+        if (qp->flush_later) {
+            qp->flush_later = false;
+            softefa_flight_wait(qp, -1);
+        }
     }
 }

@@ -110,8 +110,11 @@ int softefa_heap_alloc(softefa_extent_t *extent, uint64_t size)
     }
 
     extent->offset = SOFTEFA_HEAP_OFFSET + unit * SOFTEFA_HEAP_UNIT;
-    extent->size   = count * SOFTEFA_HEAP_UNIT;
+    SOFTEFA_POINT("extent");
+    extent->size = count * SOFTEFA_HEAP_UNIT;
+    SOFTEFA_POINT("extent set");
     heap_mark(unit, count, true);
+    SOFTEFA_POINT("heap marked");
     if (unit == shm->heap_next) {
         shm->heap_next = unit + count;
     }
@@ -136,12 +139,15 @@ void softefa_heap_free(softefa_extent_t *extent)
     unit = (extent->offset - SOFTEFA_HEAP_OFFSET) /
            SOFTEFA_HEAP_UNIT;
     softefa_fabric_unback(extent->offset, extent->size);
+    SOFTEFA_POINT("unbacked");
     heap_mark(unit, extent->size / SOFTEFA_HEAP_UNIT, false);
+    SOFTEFA_POINT("heap unmarked");
     if (unit < shm->heap_next) {
         shm->heap_next = unit;
     }
     extent->offset = 0;
-    extent->size   = 0;
+    SOFTEFA_POINT("no extent");
+    extent->size = 0;
 }
 
 void softefa_heap_clear(void)

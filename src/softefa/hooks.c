@@ -493,6 +493,14 @@ void softefa_hooks_update_qp(uint64_t user_handle)
     }
 }
 
+uint32_t softefa_hooks_events_acked(uint64_t user_handle)
+{
+    struct ibv_cq *cq = (void*)(uintptr_t)user_handle;
+
+    return (hook_find_locked(user_handle) != NULL) ?
+           cq->comp_events_completed : 0;
+}
+
 void softefa_hooks_remove(const softefa_dev_t *dev, uint64_t user_handle)
 {
     hook_remove(dev, user_handle);

@@ -23,7 +23,10 @@ int softefa_hooks_add_qp(softefa_hooks_t **hooks_p, int fd, softefa_dev_t *dev,
 void softefa_hooks_update_cq(uint64_t user_handle);
 void softefa_hooks_update_qp(uint64_t user_handle);
 
-/* Before the object is destroyed. Handles unknown to `dev` are ignored. */
+/* How many events of a CQ the application has acknowledged. 0: not a CQ. */
+uint32_t softefa_hooks_events_acked(uint64_t user_handle);
+
+/* When the object is destroyed. Handles unknown to `dev` are ignored. */
 void softefa_hooks_remove(const softefa_dev_t *dev, uint64_t user_handle);
 /* The whole list, which may be NULL. */
 void softefa_hooks_destroy(softefa_hooks_t *hooks);

@@ -56,6 +56,7 @@ static int dev_init_shared(softefa_dev_t *dev, const softefa_profile_t *profile)
 
     softefa_fabric.shm->fate[dev->index].backed = 1;
     ++softefa_fabric.shm->proc[softefa_fabric.slot].opens[dev->index];
+    SOFTEFA_POINT("opens");
     ++shm->opens;
     return 0;
 }
@@ -124,12 +125,17 @@ static softefa_shm_pd_t *pd_get(softefa_dev_t *dev, uint16_t pdn)
 static void ah_release(softefa_dev_t *dev, softefa_shm_ah_t *ah)
 {
     softefa_shm_pd_t *pd = &dev->shm->pd[ah->pdn];
+    bool alive           = atomic_exchange(&ah->obj.state,
+                                           SOFTEFA_STATE_RESERVED) ==
+                           SOFTEFA_STATE_ALIVE;
 
+    SOFTEFA_POINT("AH");
     --pd->refs;
-    if ((atomic_exchange(&ah->obj.state, SOFTEFA_STATE_RESERVED) ==
-         SOFTEFA_STATE_ALIVE) && (ah->device != SOFTEFA_NO_DEVICE)) {
+    if (alive && (ah->device != SOFTEFA_NO_DEVICE)) {
         pd->ah_of[ah->device] = SOFTEFA_AH_UNKNOWN;
+        SOFTEFA_POINT("AH of");
         --dev->shm->ah_for[ah->device];
+        SOFTEFA_POINT("AH for");
     }
     softefa_table_release(dev->shm, SOFTEFA_KIND_AH, ah - dev->shm->ah);
 }
@@ -192,6 +198,7 @@ void softefa_dev_close(softefa_dev_t *dev)
         if (softefa_admin_lock() == 0) {
             dev_release_numbers(dev);
             --softefa_fabric.shm->proc[softefa_fabric.slot].opens[dev->index];
+            SOFTEFA_POINT("opens");
             --dev->shm->opens;
             softefa_admin_unlock();
         }
@@ -340,9 +347,12 @@ int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
     ++ah->generation;
     memcpy(ah->gid, gid, sizeof(ah->gid));
     ++pd->refs;
+    SOFTEFA_POINT("AH");
     if (ah->device != SOFTEFA_NO_DEVICE) {
         pd->ah_of[ah->device] = index;
+        SOFTEFA_POINT("AH of");
         ++dev->shm->ah_for[ah->device];
+        SOFTEFA_POINT("AH for");
     }
     ah->obj.state = SOFTEFA_STATE_ALIVE;
     *ahn          = index;

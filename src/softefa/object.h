@@ -69,6 +69,7 @@ struct softefa_cq {
     softefa_channel_t *channel;
     unsigned          index;
     unsigned          next_sub_cq;   /* for the next queue */
+    atomic_bool       arm_later;     /* its lock was not to be had */
     softefa_link_t    link;
 };
 
@@ -76,7 +77,8 @@ struct softefa_cq {
 typedef enum {
     SOFTEFA_MSG_FREE,
     SOFTEFA_MSG_HELD,                /* by the reorder option, not sent yet */
-    SOFTEFA_MSG_DONE,                /* by the reorder option, no CQE yet */
+    SOFTEFA_MSG_DONE,                /* no CQE yet: by the reorder option, or
+                                        the CQ's lock was not to be had */
     SOFTEFA_MSG_RNR                  /* waits for the destination's RQ */
 } softefa_msg_state_t;
 
@@ -89,7 +91,7 @@ struct softefa_msg {
     uint32_t            ah_generation;
     uint64_t            deadline;    /* RNR: ns, UINT64_MAX without end */
     uint64_t            check;       /* RNR: when to ask if the peer lives */
-    softefa_msg_t       *next;       /* free list; RNR: same destination */
+    softefa_msg_t       *next;       /* free list; done; RNR: same destination */
     softefa_msg_t       *next_dest;  /* RNR, first of its destination only */
     softefa_msg_t       *last;       /* RNR, first of its destination only */
 };
@@ -122,6 +124,10 @@ struct softefa_qp {
     uint32_t         num_flight;     /* of which have been used */
     softefa_msg_t    *free;
     softefa_msg_t    *rnr;           /* first message of each destination */
+    softefa_msg_t    *done;          /* their CQEs are to be written */
+    softefa_msg_t    *done_last;
+    bool             backlog;        /* entries announced, not fetched */
+    bool             flush_later;    /* receives, into a CQ as above */
     softefa_msg_t    **held;         /* HELD and DONE, reorder.c */
     uint32_t         num_held;
     uint32_t         reorder;        /* depth, 0: off */
@@ -206,8 +212,9 @@ int softefa_pd_hold(softefa_dev_t *dev, uint16_t pdn, int count);
  * of `dev` died; ETIME. */
 int softefa_dev_lock(softefa_dev_t *dev);
 
-/* qps.c: under the RQ's lock: completes every posted receive with status 1. */
-void softefa_rq_flush(softefa_shm_dev_t *dev, softefa_shm_qp_t *shm);
+/* qps.c: under the RQ's lock: completes every posted receive with status 1.
+ * False: not all of them, the CQ's lock is not to be had. */
+bool softefa_rq_flush(softefa_shm_dev_t *dev, softefa_shm_qp_t *shm);
 
 /* qps.c: no message enters this queue any more. False: a process is stopped
  * that may yet write into it. */
@@ -234,9 +241,9 @@ softefa_shm_mr_t *
 softefa_mr_find_remote(softefa_shm_dev_t *dev, uint32_t rkey, uint16_t pdn,
                        uint64_t addr, uint64_t length, uint32_t access);
 
-/* cq.c: takes cq->lock and repairs after a dead owner. False: the CQ is gone;
- * the lock is held all the same. */
-bool softefa_cq_lock(softefa_shm_cq_t *cq);
+/* cq.c: takes cq->lock and repairs after a dead owner. 0, or without the lock:
+ * ENOENT: the CQ is gone. EBUSY: the holder is stopped. */
+int softefa_cq_lock(softefa_shm_cq_t *cq);
 
 /* Under that lock: writes an entry, given without the phase bit, into sub-CQ
  * `sub`. May raise the completion event. */
@@ -249,38 +256,48 @@ void softefa_cq_put_recv(softefa_shm_cq_t *cq, unsigned sub,
                          softefa_io_cqe_t *cqe, softefa_shm_qp_t *qp,
                          uint32_t descriptors);
 
-/* Lock, put, unlock. Does nothing if the CQ is gone. */
-void softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
+/* Lock, put, unlock. Does nothing if the CQ is gone. False: try again later. */
+bool softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
                       softefa_io_cqe_t *cqe);
+
+/* cq.c: arms what softefa_cq_arm() could not arm at once. */
+void softefa_cq_arm_late(softefa_cq_t *cq);
 
 /* cq.c: closes this process's descriptor for raising events of a channel. */
 void softefa_event_forget(unsigned channel);
 
-/* cq.c, under qp->lock, whose last owner died while a completion may have been
- * written. */
-void softefa_rq_repair(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev);
+/* cq.c, under qp->lock: its last owner died while a completion may have been
+ * written. False: that cannot be told yet. */
+bool softefa_rq_repair(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev);
+
+/* Under qp->lock, just taken. False: unlocked, it cannot be repaired yet. */
+static inline bool softefa_rq_locked(softefa_shm_qp_t *qp,
+                                     softefa_shm_dev_t *dev)
+{
+    if (softefa_unlikely(qp->journal_head != softefa_rq_head(qp)) &&
+        !softefa_rq_repair(qp, dev)) {
+        softefa_unlock(&qp->lock);
+        return false;
+    }
+
+    return true;
+}
 
 /* Takes the RQ's lock and repairs after a dead owner. False: its holder is
  * stopped; a message is to wait (AGAIN). */
 static inline bool softefa_rq_lock(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
 {
-    int ret = softefa_lock(&qp->lock);
-
-    if (softefa_unlikely(ret != 0)) {
-        if (ret == EBUSY) {
-            return false;
-        }
-        softefa_rq_repair(qp, dev);
-    }
-    return true;
+    return softefa_likely(softefa_lock(&qp->lock) != EBUSY) &&
+           softefa_rq_locked(qp, dev);
 }
 
-/* engine.c: writes the send completion of a message. */
-void softefa_engine_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                             int status);
+/* engine.c: writes the send completion of a message; false: try again later. */
+bool softefa_engine_write(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                          int status);
 
 /* engine.c, under qp->lock: fetch what the doorbell announces; end all with
- * status 1 (ERR) or without completions (RESET, destroy). */
+ * status 1 (ERR) or without completions (RESET, destroy). What cannot be ended
+ * as the CQ's lock is not to be had is done later. */
 void softefa_engine_fetch(softefa_qp_t *qp);
 void softefa_engine_flush(softefa_qp_t *qp, bool complete);
 
@@ -288,12 +305,22 @@ void softefa_engine_flush(softefa_qp_t *qp, bool complete);
 int softefa_validate(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
 int softefa_validate_ah(const softefa_qp_t *qp, uint16_t ahn);
 
+/* qps.c, under qp->lock, in ERR: completes every posted receive with status 1,
+ * later if the locks are not to be had. */
+void softefa_qp_flush_recv(softefa_qp_t *qp);
+
 /* flight.c, under qp->lock: keep a message (with a status: its completion) for
  * the reorder option; keep it until the receiver has a request. False: it
- * cannot be kept. */
+ * cannot be kept. Keep its completion until the CQ can be written. */
 bool softefa_flight_hold(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                          int status);
 bool softefa_flight_rnr(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
+void softefa_flight_done(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                         int status);
+
+/* flight.c: one thing more (1) or less (-1) that progress must look after. */
+void softefa_flight_wait(softefa_qp_t *qp, int count);
+void softefa_dev_wait(softefa_dev_t *dev, int count);
 
 /* Send a held message, or complete it; try what waits; end all that waits. */
 void softefa_flight_release(softefa_qp_t *qp, softefa_msg_t *msg);

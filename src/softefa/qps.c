@@ -233,33 +233,74 @@ static int rq_lock_command(softefa_qp_t *qp)
 {
     int ret = softefa_lock_command(&qp->shm->lock, "a receive queue");
 
-    if (ret == EOWNERDEAD) {
-        softefa_rq_repair(qp->shm, qp->dev->shm);
-        ret = 0;
-    }
-    return ret;
+    return ((ret != ETIME) && softefa_rq_locked(qp->shm, qp->dev->shm)) ?
+           0 : ETIME;
 }
 
-void softefa_rq_flush(softefa_shm_dev_t *dev, softefa_shm_qp_t *shm)
+/* Descriptors up to the next request's, or the last one */
+static uint32_t rq_request_size(const softefa_shm_qp_t *shm,
+                                const softefa_io_rx_t *ring)
+{
+    uint32_t available = softefa_rq_available(shm);
+    uint32_t head      = softefa_rq_head(shm);
+    uint32_t count     = 1;
+
+    while ((count < available) &&
+           !(ring[(head + count) & shm->rq_mask].lkey_ctrl &
+             SOFTEFA_RX_FIRST)) {
+        ++count;
+    }
+
+    return count;
+}
+
+bool softefa_rq_flush(softefa_shm_dev_t *dev, softefa_shm_qp_t *shm)
 {
     softefa_io_rx_t *ring = softefa_at(shm->rq_ring);
+    softefa_shm_cq_t *cq  = &dev->cq[shm->recv_cq];
     softefa_io_cqe_t cqe;
-    softefa_io_rx_t *rx;
+    softefa_io_rx_t rx;
+    uint32_t count;
+    int ret;
+
+    ret = softefa_cq_lock(cq);
+    if (ret != 0) {
+        return ret != EBUSY;
+    }
 
     while (softefa_rq_available(shm) > 0) {
-        rx = &ring[softefa_rq_head(shm) & shm->rq_mask];
-        if (rx->lkey_ctrl & SOFTEFA_RX_FIRST) {
+        rx    = ring[softefa_rq_head(shm) & shm->rq_mask];
+        count = rq_request_size(shm, ring);
+        if (rx.lkey_ctrl & SOFTEFA_RX_FIRST) {
             memset(&cqe, 0, sizeof(cqe));
-            cqe.req_id = rx->req_id;
+            cqe.req_id = rx.req_id;
             cqe.status = SOFTEFA_STATUS_FLUSHED;
             cqe.flags  = SOFTEFA_CQE_RECV_QUEUE;
             cqe.qpn    = shm->qpn;
             cqe.ahn    = SOFTEFA_AH_UNKNOWN;
-            softefa_cq_write(&dev->cq[shm->recv_cq], shm->recv_sub_cq,
-                             &cqe);
+            softefa_cq_put_recv(cq, shm->recv_sub_cq, &cqe, shm, count);
+        } else {
+            softefa_rq_set_head(shm, softefa_rq_head(shm) + count);
+            shm->journal_head = softefa_rq_head(shm);
         }
-        softefa_rq_set_head(shm, softefa_rq_head(shm) + 1);
-        shm->journal_head = softefa_rq_head(shm);
+    }
+
+    softefa_unlock(&cq->lock);
+    return true;
+}
+
+void softefa_qp_flush_recv(softefa_qp_t *qp)
+{
+    bool later = true;
+
+    if (softefa_rq_lock(qp->shm, qp->dev->shm)) {
+        later = !softefa_rq_flush(qp->dev->shm, qp->shm);
+        softefa_unlock(&qp->shm->lock);
+    }
+
+    if (later != qp->flush_later) {
+        qp->flush_later = later;
+        softefa_flight_wait(qp, later ? 1 : -1);
     }
 }
 
@@ -286,11 +327,30 @@ static int qp_reset(softefa_qp_t *qp)
     return 0;
 }
 
+/* Waits for nobody: what is held by who is stopped is flushed later. */
+static int qp_to_err(softefa_qp_t *qp)
+{
+    uint32_t old = qp->shm->obj.state;
+
+    do {
+        if (old == SOFTEFA_STATE_DEAD) {
+            return EIO;
+        }
+    } while (!atomic_compare_exchange_weak(&qp->shm->obj.state, &old,
+                                           SOFTEFA_STATE_ALIVE +
+                                           IBV_QPS_ERR));
+
+    qp->state = IBV_QPS_ERR;
+    softefa_qp_flush_recv(qp);
+    softefa_engine_flush(qp, true);
+    return 0;
+}
+
 int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
 {
     softefa_dev_t *dev    = qp->dev;
     softefa_shm_qp_t *shm = qp->shm;
-    int old, ret;
+    int ret;
 
     if (!softefa_dev_valid(dev)) {
         return EIO;
@@ -301,6 +361,11 @@ int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
     }
 
     pthread_mutex_lock(&qp->lock);
+    if (mod->state == IBV_QPS_ERR) {
+        ret = qp_to_err(qp);
+        goto out;
+    }
+
     ret = rq_lock_command(qp);
     if (ret != 0) {
         goto out;
@@ -312,16 +377,12 @@ int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
         goto out;
     }
 
-    old = shm->obj.state - SOFTEFA_STATE_ALIVE;
     if (mod->qkey >= 0) {
         shm->qkey = mod->qkey;
     }
     if (mod->state >= 0) {
         qp->state      = mod->state;
         shm->obj.state = SOFTEFA_STATE_ALIVE + mod->state;
-        if ((mod->state == IBV_QPS_ERR) && (old != IBV_QPS_ERR)) {
-            softefa_rq_flush(dev->shm, shm);
-        }
     }
     softefa_unlock(&shm->lock);
 
@@ -338,9 +399,6 @@ int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
         break;
     case IBV_QPS_RTS:
         softefa_engine_fetch(qp);
-        break;
-    case IBV_QPS_ERR:
-        softefa_engine_flush(qp, true);
         break;
     default:
         break;

@@ -52,6 +52,7 @@ static void reap_table(softefa_shm_dev_t *dev, softefa_kind_t kind,
             break;
         }
 
+        SOFTEFA_POINT("reap");
         softefa_table_release(dev, kind, index);
     }
 }
@@ -119,7 +120,8 @@ bool softefa_object_reap(uint32_t slot)
         for (i = 0; i < SOFTEFA_NUM_KINDS; ++i) {
             reap_table(dev, order[i], slot);
         }
-        dev->opens        -= proc->opens[index];
+        dev->opens -= proc->opens[index];
+        SOFTEFA_POINT("opens");
         proc->opens[index] = 0;
     }
 
@@ -172,11 +174,23 @@ static void repair_queues(softefa_shm_dev_t *dev)
     }
 }
 
+/* Whether the PD's AH for a device is one. Senders read this meanwhile, so what
+ * is right is never taken away. */
+static bool repair_is_ah(softefa_shm_dev_t *dev, uint32_t pdn, unsigned device)
+{
+    const softefa_shm_ah_t *ah = &dev->ah[dev->pd[pdn].ah_of[device]];
+
+    return (dev->pd[pdn].ah_of[device] < dev->table[SOFTEFA_KIND_AH].backed) &&
+           (ah->obj.state == SOFTEFA_STATE_ALIVE) && (ah->pdn == pdn) &&
+           (ah->device == device);
+}
+
 static void repair_device(softefa_shm_dev_t *dev, unsigned index)
 {
     softefa_table_t *table = dev->table;
     uint32_t opens         = 0;
     softefa_shm_t *shm     = softefa_fabric.shm;
+    uint32_t ah_for[SOFTEFA_MAX_DEVICES] = {0};
     softefa_shm_ah_t *ah;
     uint32_t i;
     int j;
@@ -187,23 +201,25 @@ static void repair_device(softefa_shm_dev_t *dev, unsigned index)
     }
     dev->opens = opens;
 
-    for (j = 0; j < SOFTEFA_MAX_DEVICES; ++j) {
-        dev->ah_for[j] = 0;
-    }
     for (i = 0; i < table[SOFTEFA_KIND_PD].backed; ++i) {
         dev->pd[i].refs = 0;
         for (j = 0; j < SOFTEFA_MAX_DEVICES; ++j) {
-            dev->pd[i].ah_of[j] = SOFTEFA_AH_UNKNOWN;
+            if (!repair_is_ah(dev, i, j)) {
+                dev->pd[i].ah_of[j] = SOFTEFA_AH_UNKNOWN;
+            }
         }
     }
     for (i = 0; i < table[SOFTEFA_KIND_AH].backed; ++i) {
         ah = &dev->ah[i];
         if (repair_pd(dev, &ah->obj, ah->pdn) &&
-            (ah->obj.state != SOFTEFA_STATE_DEAD) &&
+            (ah->obj.state == SOFTEFA_STATE_ALIVE) &&
             (ah->device != SOFTEFA_NO_DEVICE)) {
             dev->pd[ah->pdn].ah_of[ah->device] = i;
-            ++dev->ah_for[ah->device];
+            ++ah_for[ah->device];
         }
+    }
+    for (j = 0; j < SOFTEFA_MAX_DEVICES; ++j) {
+        dev->ah_for[j] = ah_for[j];
     }
     for (i = 0; i < table[SOFTEFA_KIND_MR].backed; ++i) {
         repair_pd(dev, &dev->mr[i].obj, dev->mr[i].pdn);

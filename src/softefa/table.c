@@ -158,12 +158,16 @@ int softefa_table_alloc(softefa_shm_dev_t *dev, softefa_kind_t kind,
         return ret;
     }
 
-    obj              = table_at(dev, kind, index);
-    obj->owner       = owner;
-    obj->state       = SOFTEFA_STATE_RESERVED;
+    obj        = table_at(dev, kind, index);
+    obj->owner = owner;
+    SOFTEFA_POINT("owner");
+    obj->state = SOFTEFA_STATE_RESERVED;
+    SOFTEFA_POINT("reserved");
     map[index / 64] |= 1ull << (index % 64);
-    table->next      = index + 1;
+    SOFTEFA_POINT("in map");
+    table->next = index + 1;
     ++table->count;
+    SOFTEFA_POINT("allocated");
     *index_p = index;
     return 0;
 }
@@ -173,9 +177,13 @@ void softefa_table_release(softefa_shm_dev_t *dev, softefa_kind_t kind,
 {
     softefa_table_t *table = &dev->table[kind];
 
-    table_at(dev, kind, index)->state      = SOFTEFA_STATE_FREE;
-    table_map(dev, kind)[index / 64]      &= ~(1ull << (index % 64));
+    SOFTEFA_POINT("release");
+    table_at(dev, kind, index)->state = SOFTEFA_STATE_FREE;
+    SOFTEFA_POINT("free");
+    table_map(dev, kind)[index / 64] &= ~(1ull << (index % 64));
+    SOFTEFA_POINT("not in map");
     --table->count;
+    SOFTEFA_POINT("released");
     if (!kind_info[kind].round_robin && (index < table->next)) {
         table->next = index;
     }

@@ -273,13 +273,18 @@ static int cq_destroy(softefa_cmd_t *cmd)
     softefa_obj_t *obj =
             softefa_attr_obj(cmd, UVERBS_ATTR_DESTROY_CQ_HANDLE,
                              SOFTEFA_OBJ_CQ);
+    uint32_t acked;
     int ret;
 
     if (obj == NULL) {
         return ENOENT;
     }
 
-    ret = softefa_obj_destroy(cmd->file, obj, &resp.comp_events_reported);
+    acked = softefa_hooks_events_acked(obj->user_handle);
+    ret   = softefa_obj_destroy(cmd->file, obj, &resp.comp_events_reported);
+    if (resp.comp_events_reported == SOFTEFA_EVENTS_UNKNOWN) {
+        resp.comp_events_reported = acked; /* waits for none */
+    }
     if (ret == 0) {
         softefa_attr_copy_out(cmd, UVERBS_ATTR_DESTROY_CQ_RESP, &resp,
                               sizeof(resp));

@@ -1,8 +1,7 @@
 /*
- * Processes that are killed at any point of what they do must not hurt others:
+ * Processes that are killed at random must not hurt others (points_test.c: at
+ * every point in turn):
  *
- *   repair    a sender dies between two stores of a delivery, each in turn:
- *             the message has arrived whole or the request is still there
  *   traffic   messages with checked contents between a few processes; each
  *             receive request completes at most once; all that is sent ends
  *   admin     objects are made and destroyed, so half of the kills hit the
@@ -74,8 +73,7 @@ static void kill_loop(void (*run)(unsigned), unsigned kills, unsigned usec,
     }
 }
 
-/* Nothing may be left of processes that are gone. */
-static void expect_empty(unsigned device, uint32_t opens)
+void expect_empty(unsigned device, uint32_t opens)
 {
     softefa_shm_dev_t *dev = &softefa_fabric.shm->dev[device];
     unsigned kind, i;
@@ -136,103 +134,6 @@ void test_fork(void)
     ring_doorbell(&qp);
     CHECK(ring_cq_wait(&cq).status == 0);
     CHECK(ring_cq_wait(&cq).status == 0);
-    ring_port_close(&port);
-}
-
-/*
- * Repair
- */
-
-enum {
-    REPAIR_COMMIT = 4,               /* from this step on it has arrived */
-    REPAIR_STEPS  = 8
-};
-
-static void die_at(unsigned step, unsigned now)
-{
-    if (step == now) {
-        raise(SIGKILL);
-    }
-}
-
-/* The stores of a delivery of request 1, as cq.c orders them. */
-static void deliver_and_die(uint16_t qpn, unsigned step)
-{
-    softefa_shm_dev_t *dev;
-    softefa_shm_qp_t *qp;
-    softefa_shm_cq_t *cq;
-    softefa_io_cqe_t *ring, cqe = {
-        .req_id = 1, .qpn = qpn, .flags = SOFTEFA_CQE_RECV_QUEUE, .imm = 77
-    };
-
-    CHECK(softefa_fabric_attach() == 0);
-    dev = &softefa_fabric.shm->dev[0];
-    qp  = &dev->qp[qpn & dev->qp_mask];
-    cq  = &dev->cq[qp->recv_cq];
-    CHECK(softefa_rq_lock(qp, dev));
-    die_at(step, 0);
-    CHECK(softefa_cq_lock(cq));
-    qp->journal_pos = cq->head[0];
-    qp->journal_id  = ((uint32_t)qpn << 16) | 1;
-    die_at(step, 1);
-    qp->journal_head = softefa_rq_head(qp) + 1;
-    die_at(step, 2);
-    ring       = softefa_at(cq->ring);
-    ring      += cq->head[0] & (cq->depth - 1);
-    cqe.flags |= (cq->head[0] & cq->depth) ? 0 : SOFTEFA_CQE_PHASE;
-    memcpy(&ring->qpn, &cqe.qpn, sizeof(cqe) - sizeof(cqe.first));
-    die_at(step, 3);
-    ring->first = cqe.first;
-    die_at(step, REPAIR_COMMIT);
-    ++cq->head[0];
-    die_at(step, 5);
-    softefa_unlock(&cq->lock);
-    die_at(step, 6);
-    softefa_rq_set_head(qp, qp->journal_head);
-    die_at(step, 7);
-}
-
-void test_repair(void)
-{
-    softefa_io_cqe_t cqe;
-    ring_cq_t send, recv;
-    ring_port_t port;
-    unsigned step, i, id;
-    ring_qp_t qp;
-    pid_t pid;
-
-    ring_port_open(&port, 0);
-    ring_cq_create(&port, &send, 64, NULL, 0);
-    ring_cq_create(&port, &recv, 4, NULL, 0);
-    CHECK(ring_qp_create(&port, &qp, &send, &recv, (softefa_qp_attr_t){
-                         .type = SOFTEFA_QP_SRD}) == 0);
-    ring_qp_to_rts(&qp, RING_QKEY, 7);
-    for (i = 0; i < 5 * REPAIR_STEPS; ++i) {
-        step = i % REPAIR_STEPS;
-        ring_recv(&qp, port.memory, 64, port.lkey, 1);
-        pid = fork();
-        if (pid == 0) {
-            deliver_and_die(qp.map.qpn, step);
-            exit(0);
-        }
-        CHECK(waitpid(pid, NULL, 0) == pid);
-
-        id = 1;
-        if (step >= REPAIR_COMMIT) {
-            cqe = ring_cq_wait(&recv);
-            CHECK((cqe.req_id == 1) && (cqe.imm == 77));
-            id = 3;
-            ring_recv(&qp, port.memory, 64, port.lkey, id);
-        }
-        ring_put(&qp, SOFTEFA_OP_SEND, ring_send(&port, qp.map.qpn, 2,
-                                                 port.memory, 8));
-        ring_doorbell(&qp);
-        cqe = ring_cq_wait(&send);
-        CHECK((cqe.status == 0) && (cqe.req_id == 2));
-        cqe = ring_cq_wait(&recv);
-        CHECK((cqe.status == 0) && (cqe.req_id == id) && (cqe.imm == 0));
-        CHECK(!ring_cq_poll(&recv, &cqe));
-    }
     ring_port_close(&port);
 }
 

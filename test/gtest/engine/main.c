@@ -19,8 +19,10 @@ static const struct {
 } cases[] = {
     CASE(rdma_write),  CASE(rdma_write_imm),  CASE(rdma_write_unsolicited),
     CASE(rdma_errors), CASE(malformed),       CASE(ah_destroyed),
-    CASE(flush_and_reset), CASE(events),      CASE(fork), CASE(repair),
+    CASE(flush_and_reset), CASE(events),      CASE(fork),
     CASE(kill_traffic), CASE(kill_admin),     CASE(kill_attach),
+    CASE(points_send),  CASE(points_admin),   CASE(stopped_admin),
+    CASE(stopped_attach), CASE(stopped_queues),
 };
 
 static int run(unsigned index)

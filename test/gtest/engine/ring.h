@@ -96,6 +96,9 @@ unsigned ring_scaled(unsigned count);
 /* ns, monotonic */
 uint64_t ring_now(void);
 
+/* Nothing is left of processes that are gone: `opens` files are open. */
+void expect_empty(unsigned device, uint32_t opens);
+
 /* The cases, each in a process of its own. */
 void test_rdma_write(void);
 void test_rdma_write_imm(void);
@@ -106,9 +109,13 @@ void test_ah_destroyed(void);
 void test_flush_and_reset(void);
 void test_events(void);
 void test_fork(void);
-void test_repair(void);
 void test_kill_traffic(void);
 void test_kill_admin(void);
 void test_kill_attach(void);
+void test_points_send(void);
+void test_points_admin(void);
+void test_stopped_admin(void);
+void test_stopped_attach(void);
+void test_stopped_queues(void);
 
 #endif
