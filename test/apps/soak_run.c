@@ -125,18 +125,21 @@ static void run_kill(const soak_plan_t *plan, unsigned i)
     kill(child[i].pid, SIGKILL);
 }
 
-/* Back traces of all, before they are ended. */
+/* Back traces of all, cores of those that hang, before they are ended. */
 static void run_dump(const soak_plan_t *plan)
 {
-    char pid[16], log[32], text[1200];
+    char pid[16], log[32], core[4200], text[1200];
     char *argv[] = {"gdb", "-p", pid, "-batch", "-ex",
-                    "thread apply all backtrace 40", NULL};
+                    "thread apply all backtrace 40", "-ex", core, NULL};
     unsigned i, j, k;
 
     for (i = 0; i < SOAK_PROCS; ++i) {
         if (child[i].pid > 0) {
             snprintf(pid, sizeof(pid), "%d", child[i].pid);
             snprintf(log, sizeof(log), "backtrace-%u.log", i);
+            snprintf(core, sizeof(core), "generate-core-file %s/core-%u",
+                     plan->dir, i);
+            argv[6] = (soak->proc[i].count[SOAK_HUNG] != 0) ? "-ex" : NULL;
             run_wait(run_start(plan->dir, log, argv, NULL), 60);
         }
         for (j = i + 1; j < SOAK_PROCS; ++j) {
@@ -309,7 +312,8 @@ int soak_run(soak_plan_t *plan)
         if ((victim != 0) || (now - last < PAUSE) || !run_all_ready()) {
             continue;
         }
-        if ((plan->kill_every != 0) && (now >= next_kill)) {
+        if ((plan->kill_every != 0) && (now >= next_kill) &&
+            ((plan->reset_every == 0) || (next_kill <= next_reset))) {
             /* process 0 sees them all come and go */
             victim = 1 + soak_random(&random_state) % (SOAK_PROCS - 1);
             /* UCP 1.13 ends with an assertion where a connection request waits
@@ -325,7 +329,8 @@ int soak_run(soak_plan_t *plan)
             ++plan->kills;
             next_kill = now + run_interval(plan->kill_every);
             last      = now;
-        } else if ((plan->reset_every != 0) && (now >= next_reset)) {
+        } else if ((plan->reset_every != 0) && (now >= next_reset) &&
+                   ((plan->kill_every == 0) || (next_reset <= next_kill))) {
             good = run_reset(plan, soak_random(&random_state) % SOAK_PROCS) &&
                    good;
             ++plan->resets;
