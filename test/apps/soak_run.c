@@ -222,6 +222,11 @@ static bool run_look(const soak_plan_t *plan)
         if ((soak->phase == PHASE_QUIT) && (status == 0)) {
             continue;
         }
+        if (WIFSIGNALED(status) && ((WTERMSIG(status) == SIGTERM) ||
+                                    (WTERMSIG(status) == SIGINT))) {
+            interrupted = WTERMSIG(status);
+            continue;
+        }
         soak_note("process %u: aborted: %s %d, see %s/process-%u.log", i,
                   WIFSIGNALED(status) ? "signal" : "status",
                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),

@@ -392,20 +392,12 @@ void uct_srd_tx_timer_start(uct_srd_peer_t *peer)
 
 void uct_srd_tx_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
-    uct_srd_ep_t *ep = NULL;
-
     if (slot->flags & UCT_SRD_SLOT_CANCEL) {
-        ep = slot->ep;
-        if (uct_srd_tx_detach(iface, slot) != UCS_OK) {
-            ep = NULL;
-        }
+        (void)uct_srd_tx_detach(iface, slot);
     }
 
     slot->flags |= UCT_SRD_SLOT_QUEUED;
     ucs_queue_push(&slot->peer->tx.resend, &slot->queue);
-    if ((ep != NULL) && (ep->zcopy == 0)) {
-        uct_srd_ep_cancel_done(ep); /* nobody reads the user's memory now */
-    }
 }
 
 static void uct_srd_tx_resend_later(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
