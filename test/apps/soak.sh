@@ -10,7 +10,7 @@ soak()
 }
 
 # Its counts, for whoever reads the log
-if check "soak" soak --reorder 16 --kill-every 4 --no-reset; then
+if check "soak" soak --reorder 16 --kill-every 3 --reset-every 3; then
     sed 's/^/    /' "$TMPDIR/check.out"
 fi
 

@@ -8,7 +8,7 @@
  *                  else: aborted
  *   process does not loop, or says that something hangs: back traces, end
  *
- * One thing at a time: neither a kill nor a reset within three seconds after
+ * One thing at a time: neither a kill nor a reset within PAUSE after
  * the last one, and never while a killed process is not back. Two sides that
  * are reset at once cannot be told from two that died.
  */
@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAUSE 3000000ull               /* us between two incidents            */
+#define PAUSE 2500000ull               /* us between two incidents            */
 
 typedef struct {
     pid_t    pid;

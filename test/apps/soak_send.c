@@ -92,13 +92,11 @@ void soak_send(soak_conn_t *conn, unsigned channel)
     soak_op_param(op, &param);
     if (channel == CHANNEL_AM) {
         soak_count(AM, 1);
-        if (length < SOAK_SMALL) {
-            param.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
-            param.flags         = UCP_AM_SEND_FLAG_EAGER;
-        } else if ((length > 10000) && (soak_below(2) == 0)) {
-            param.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
-            param.flags         = UCP_AM_SEND_FLAG_RNDV;
-        }
+        /* long ones, too: cut up, or by rendezvous */
+        param.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
+        param.flags         = ((length < 10000) || (soak_below(2) == 0)) ?
+                                      UCP_AM_SEND_FLAG_EAGER :
+                                      UCP_AM_SEND_FLAG_RNDV;
         request = ucp_am_send_nbx(conn->ep, SOAK_AM_ID, &op->header,
                                   sizeof(*header), op->data + sizeof(*header),
                                   length, &param);

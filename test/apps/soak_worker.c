@@ -309,12 +309,19 @@ static void soak_worker_open(void)
     ucp_params_t params               = {0};
     ucp_worker_params_t worker_params = {0};
     ucp_mem_map_params_t map          = {0};
+    ucp_config_t *config;
     size_t length;
     void *rkey;
 
+    /* No tagged message in several fragments: UCP would wait for the rest of
+     * it for ever when its sender is killed. */
+    soak_worker_check(ucp_config_read(NULL, NULL, &config), "ucp_config_read");
+    soak_worker_check(ucp_config_modify(config, "RNDV_THRESH", "8000"),
+                      "UCX_RNDV_THRESH");
     params.field_mask = UCP_PARAM_FIELD_FEATURES;
     params.features   = UCP_FEATURE_AM | UCP_FEATURE_TAG | UCP_FEATURE_RMA;
-    soak_worker_check(ucp_init(&params, NULL, &me.context), "ucp_init");
+    soak_worker_check(ucp_init(&params, config, &me.context), "ucp_init");
+    ucp_config_release(config);
     worker_params.field_mask  = UCP_WORKER_PARAM_FIELD_THREAD_MODE;
     worker_params.thread_mode = UCS_THREAD_MODE_SINGLE;
     soak_worker_check(ucp_worker_create(me.context, &worker_params, &me.worker),
