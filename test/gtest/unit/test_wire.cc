@@ -1,5 +1,6 @@
 /* The wire format: every example of docs/srd-wire.md, read from the document
  * itself, packed and unpacked; and what must be refused. */
+#include "srd_uid.h"
 #include "srd_wire.h"
 
 #include <gtest/gtest.h>
@@ -147,23 +148,99 @@ TEST_F(wire, interface_address)
     }
 }
 
-TEST_F(wire, extended_header)
+/* Example `index` of a header: its text in one line, and its bytes */
+std::pair<std::string, bytes_t> header_example(unsigned index)
 {
-    std::string text, hex;
-    std::smatch match;
+    std::vector<std::pair<std::string, std::string> > found;
+    bool in_hex = true;
 
     for (const std::string &line : example_lines()) {
-        if (line.compare(0, 4, "    ") == 0) {
-            hex += line + " ";
-        } else if ((line.compare(0, 1, "|") != 0) && !line.empty()) {
-            text += line + " ";
+        bool is_hex = line.compare(0, 4, "    ") == 0;
+
+        if (line.empty() || (line.compare(0, 1, "|") == 0)) {
+            continue;
         }
+        if (in_hex && !is_hex) {
+            found.emplace_back();
+        }
+        (is_hex ? found.back().second : found.back().first) += line + " ";
+        in_hex = is_hex;
     }
+    return std::make_pair(found.at(index).first,
+                          parse_bytes(found.at(index).second));
+}
+
+TEST_F(wire, tail)
+{
+    std::pair<std::string, bytes_t> example = header_example(1);
+    std::smatch match;
+    std::regex re("REJOIN from GID (\\S+), QPN (\\w+), QKEY (\\w+), window "
+                  "(\\w+), epoch (\\w+), UID (\\w+), features (\\w+), una "
+                  "(\\w+), PREV (\\w+), NEXT (\\w+), flags (\\w+), GEN "
+                  "(\\w+): ");
+    ASSERT_TRUE(std::regex_match(example.first, match, re)) << example.first;
+
+    uct_srd_ext_t ext = {}, out = {};
+    ext.version = UCT_SRD_WIRE_VERSION;
+    ext.op      = UCT_SRD_OP_REJOIN;
+    ext.len8    = uct_srd_ext_len(ext.op) / 8;
+    ASSERT_EQ(1, inet_pton(AF_INET6, match[1].str().c_str(), ext.gid));
+    ext.qpn        = number(match[2]);
+    ext.qkey       = number(match[3]);
+    ext.window     = number(match[4]);
+    ext.epoch      = number(match[5]);
+    ext.uid        = number(match[6]);
+    ext.features   = number(match[7]);
+    ext.arg        = number(match[8]);
+    ext.word       = number(match[9]);
+    ext.next       = number(match[10]);
+    ext.flags      = number(match[11]);
+    ext.generation = number(match[12]);
+    EXPECT_EQ(1u, ext.features >> UCT_SRD_GENERATION_SHIFT);
+
+    bytes_t packed(UCT_SRD_EXT_TAIL_LEN, 0xee);
+    uct_srd_ext_pack(&ext, packed.data());
+    EXPECT_EQ(example.second, packed);
+
+    uint32_t imm = uct_srd_imm_pack_ctl(ext.epoch);
+    ASSERT_EQ(UCT_SRD_EXT_OK, uct_srd_ext_unpack(packed.data(), packed.size(),
+                                                 imm, &out));
+    EXPECT_EQ(ext.word, out.word);
+    EXPECT_EQ(ext.next, out.next);
+    EXPECT_EQ(ext.flags, out.flags);
+    EXPECT_EQ(ext.generation, out.generation);
+
+    /* Without its tail such an operation means nothing */
+    packed[UCT_SRD_EXT_LEN8] = 6;
+    EXPECT_EQ(UCT_SRD_EXT_MALFORMED,
+              uct_srd_ext_unpack(packed.data(), packed.size(), imm, &out));
+    packed[UCT_SRD_EXT_LEN8] = 7;
+    EXPECT_EQ(UCT_SRD_EXT_MALFORMED,
+              uct_srd_ext_unpack(packed.data(), packed.size() - 1, imm, &out));
+}
+
+/* The example of the algorithm's authors: appendix A of their paper */
+TEST_F(wire, uid)
+{
+    uct_srd_uid_key_t key = {{0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull}};
+    uint8_t data[15];
+
+    for (unsigned i = 0; i < sizeof(data); ++i) {
+        data[i] = i;
+    }
+    EXPECT_EQ(0xa129ca6149be45e5ull, uct_srd_uid(&key, data, sizeof(data)));
+    EXPECT_NE(uct_srd_uid(&key, data, 8), uct_srd_uid(&key, data, 7));
+}
+
+TEST_F(wire, extended_header)
+{
+    std::pair<std::string, bytes_t> example = header_example(0);
+    std::smatch match;
 
     std::regex re("(\\w+) from GID (\\S+), QPN (\\w+), QKEY (\\w+), window "
                   "(\\w+), epoch (\\w+), UID (\\w+), features (\\w+), to a "
                   "peer in epoch (\\w+): ");
-    ASSERT_TRUE(std::regex_match(text, match, re)) << text;
+    ASSERT_TRUE(std::regex_match(example.first, match, re)) << example.first;
 
     static const char *names[] = UCT_SRD_OP_NAMES;
     uct_srd_ext_t ext          = {};
@@ -184,7 +261,7 @@ TEST_F(wire, extended_header)
 
     bytes_t packed(UCT_SRD_EXT_LEN, 0xee);
     uct_srd_ext_pack(&ext, packed.data());
-    EXPECT_EQ(parse_bytes(hex), packed);
+    EXPECT_EQ(example.second, packed);
 
     uct_srd_ext_t out = {};
     ASSERT_EQ(UCT_SRD_EXT_OK,
