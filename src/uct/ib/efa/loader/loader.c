@@ -415,6 +415,12 @@ void ucs_load_modules(const char *framework, const char *modules,
         }
     }
 
+    if (is_uct) {
+        /* Before anybody starts libibverbs: objects of a device that was reset
+         * can be freed then (docs/srd-wire.md, section 12). */
+        setenv("RDMAV_ALLOW_DISASSOC_DESTROY", "1", 0);
+    }
+
     real(framework, (kept != NULL) ? kept : modules, init_once, flags);
     free(kept);
 
