@@ -246,8 +246,15 @@ private:
     void order_at(uint64_t i)
     {
         if ((i == m_count / 3) && (m_fault.order[0] != '\0') && !m_ordered) {
-            m_ordered = true;
-            if ((m_inject != nullptr) && (m_inject(m_fault.order) == 0)) {
+            std::string order = m_fault.order;
+            m_ordered         = true;
+            if (order.find("qp_error") == 0) {
+                node &n = (order.find("dev=0") == std::string::npos) ? *m_b :
+                                                                        *m_a;
+                std::vector<uint8_t> addr = n.addr().iface;
+                order += " qp=" + std::to_string(addr[0] | (addr[1] << 8));
+            }
+            if ((m_inject != nullptr) && (m_inject(order.c_str()) == 0)) {
                 ++m_all.injected;
             }
         }
