@@ -27,6 +27,7 @@
 
 enum {
     NUM_SENT  = 5,                   /* messages of a sender */
+    NUM_OUT   = 4,                   /* of ours, to the sink */
     OWN_IMM   = 100,
     NUM_POSTS = 12,                  /* receives: theirs, ours, spare ones */
     COOKIE    = 55
@@ -180,10 +181,12 @@ typedef struct {
     ring_port_t       port;
     softefa_channel_t *channel;
     int               fd;
-    ring_cq_t         cq, other_cq;
-    ring_qp_t         qp, other;
+    ring_cq_t         cq, other_cq, sink_cq;
+    ring_qp_t         qp, other, sink;
     uint16_t          next_post, next_done;
-    unsigned          own_sent, own_done, own_got;
+    unsigned          own_sent, own_got; /* to our own queue */
+    unsigned          num_out, out_got;  /* to the sink */
+    unsigned          own_done;          /* both */
     unsigned          got[NUM_SENT];
 } target_t;
 
@@ -197,12 +200,16 @@ static void target_open(target_t *target)
                                  &target->fd) == 0);
     ring_cq_create(&target->port, &target->cq, 64, target->channel, COOKIE);
     ring_cq_create(&target->port, &target->other_cq, 64, NULL, 0);
+    ring_cq_create(&target->port, &target->sink_cq, 64, NULL, 0);
     CHECK(ring_qp_create(&target->port, &target->qp, &target->cq, &target->cq,
                          attr) == 0);
     CHECK(ring_qp_create(&target->port, &target->other, &target->other_cq,
                          &target->other_cq, attr) == 0);
     ring_qp_to_rts(&target->qp, RING_QKEY, 7);
+    CHECK(ring_qp_create(&target->port, &target->sink, &target->sink_cq,
+                         &target->sink_cq, attr) == 0);
     ring_qp_to_rts(&target->other, RING_QKEY, 7);
+    ring_qp_to_rts(&target->sink, RING_QKEY, 7);
     shared->map    = target->qp.map;
     shared->memory = (uintptr_t)target->port.memory;
     shared->rkey   = target->port.rkey;
@@ -242,6 +249,11 @@ static void target_poll(target_t *target)
             CHECK(target->got[cqe.imm]++ == 0);
         }
     }
+    while (ring_cq_poll(&target->sink_cq, &cqe)) {
+        CHECK(cqe.status == SOFTEFA_STATUS_OK);
+        CHECK(cqe.req_id == (uint16_t)target->out_got);
+        ++target->out_got;
+    }
 }
 
 static void target_send(target_t *target)
@@ -260,14 +272,35 @@ static void target_settle(target_t *target)
 {
     uint64_t end = ring_now() + 30000000000ull;
 
-    while ((target->own_done < target->own_sent) ||
-           (target->own_got < target->own_sent)) {
+    while ((target->own_done < target->own_sent + target->num_out) ||
+           (target->own_got < target->own_sent) ||
+           (target->out_got < target->num_out)) {
         target_poll(target);
         CHECK(ring_now() < end);
     }
     target_poll(target);
-    CHECK(target->own_done == target->own_sent);
+    CHECK(target->own_done == target->own_sent + target->num_out);
     CHECK(target->own_got == target->own_sent);
+    CHECK(target->out_got == target->num_out);
+}
+
+/* Three at once and one: what is delivered has a completion that may have to
+ * wait for our CQ, and all behind it does. */
+static void target_send_out(target_t *target)
+{
+    unsigned i;
+
+    for (i = 0; i < NUM_OUT; ++i) {
+        ring_recv(&target->sink, target->port.memory + 4096, 64,
+                  target->port.lkey, target->num_out);
+        ring_put(&target->qp, SOFTEFA_OP_SEND,
+                 ring_send(&target->port, target->sink.map.qpn, i,
+                           target->port.memory, 8));
+        ++target->num_out;
+        if (i >= NUM_OUT - 2) {
+            ring_doorbell(&target->qp);
+        }
+    }
 }
 
 /* Nobody holds this one up. */
@@ -319,6 +352,8 @@ static bool send_round(target_t *target, unsigned point, round_t kind)
     status = watch(pid);
     if (WIFSTOPPED(status)) {
         target_send(target);
+        target_send_out(target);
+        target_send_out(target);
         target_send(target);
         other_send(target);
         softefa_cq_arm(target->cq.cq);
