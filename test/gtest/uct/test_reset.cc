@@ -110,6 +110,18 @@ struct pair {
         progress();
     }
 
+    /* As many as leave without anybody's progress */
+    void burst(unsigned max)
+    {
+        for (unsigned i = 0; i < 2; ++i) {
+            for (unsigned k = 0; k < max; ++k, ++sent[i]) {
+                if (e[i]->send(BCOPY, AM_ID, s[i], sent[i]) != UCS_OK) {
+                    break;
+                }
+            }
+        }
+    }
+
     void flush()
     {
         for (auto &end : e) {
@@ -152,8 +164,8 @@ struct pair {
     }
 };
 
-/* order: what befalls, %d: the device; then how often, on which one (2: by
- * turns) */
+/* How often, on which device (2: by turns), what befalls it; "dup": messages
+ * must have come twice */
 HARNESS_ROLE(reset_talk)
 {
     std::istringstream in(arguments);
@@ -163,12 +175,17 @@ HARNESS_ROLE(reset_talk)
 
     in >> times >> device;
     std::getline(in, order);
+    size_t dup = order.find(" dup");
+    if (dup != std::string::npos) {
+        order.erase(dup);
+    }
     for (unsigned k = 0; k < times; ++k) {
         unsigned which = (device == 2) ? (k % 2) : device;
 
         for (unsigned i = 0; i < 500; ++i) {
             p.talk();
         }
+        p.burst(150);
         inject(order + " dev=" + std::to_string(which) +
                ((order.find("qp_error") == std::string::npos) ?
                 "" : qp_of(*p.n[which])));
@@ -186,6 +203,9 @@ HARNESS_ROLE(reset_talk)
         ((counter("resets") != times) || (counter("followed") != times))) {
         return "resets " + std::to_string(counter("resets")) + ", followed " +
                std::to_string(counter("followed"));
+    }
+    if ((dup != std::string::npos) && (counter("dup") == 0)) {
+        return "nothing came twice";
     }
     return p.verdict();
 }
@@ -336,11 +356,12 @@ protected:
         }
     }
 
-    std::string run(const std::string &role, const std::string &arguments)
+    std::string run(const std::string &role, const std::string &arguments,
+                    const std::string &more = "SOFTEFA_REORDER=0")
     {
         return run_role(role + " " + arguments,
                         {"SOFTEFA_DEVICES=2", "UCX_SRD_RECOVERY_TIMEOUT=20s",
-                         "UCX_SRD_GONE_TIMEOUT=20s"});
+                         "UCX_SRD_GONE_TIMEOUT=20s", more});
     }
 
     std::string run_short(const std::string &role, const std::string &arguments)
@@ -361,6 +382,13 @@ TEST_F(reset_test, device)
 TEST_F(reset_test, device_by_turns)
 {
     EXPECT_EQ("ok", run("reset_talk", "10 2 fatal return=5ms"));
+}
+
+/* With completions that are lost: what was delivered is sent again. */
+TEST_F(reset_test, what_came_is_dropped)
+{
+    EXPECT_EQ("ok", run("reset_talk", "10 2 fatal return=5ms dup",
+                        "SOFTEFA_REORDER=64"));
 }
 
 TEST_F(reset_test, queue_pair)
