@@ -153,6 +153,11 @@ ucs_status_t uct_srd_iface_ah_get(uct_srd_iface_t *iface, const void *gid_p,
     union ibv_gid gid;
     ucs_status_t status;
 
+    /* What the dead device's cache still holds is of no use on the next one. */
+    if (ucs_unlikely(iface->recover.is)) {
+        return UCS_ERR_NO_RESOURCE;
+    }
+
     memcpy(gid.raw, gid_p, sizeof(gid.raw));
     uct_efa_ah_cache_stats(ahs, &before);
     status = uct_efa_ah_get_notify(ahs, iface, uct_srd_rx_stash, &gid, ah_p);
