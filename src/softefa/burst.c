@@ -115,6 +115,7 @@ static unsigned burst_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         return 0;
     }
 
+    softefa_fault_point(SOFTEFA_POINT_DELIVER);
     return burst_complete(qp, wqe, dest, i, &burst);
 }
 

@@ -201,6 +201,7 @@ int softefa_cq_lock(softefa_shm_cq_t *cq)
         return ENOENT;
     }
 
+    softefa_fault_point(SOFTEFA_POINT_LOCKED_CQ);
     return 0;
 }
 

@@ -117,15 +117,32 @@ static inline bool qp_receives(const softefa_shm_qp_t *qp, uint16_t qpn)
            (state <= SOFTEFA_STATE_ALIVE + IBV_QPS_SQE) && (qp->qpn == qpn);
 }
 
-/* A device that nobody has open, or that is dead, does not answer. */
-static int dest_silent(const softefa_shm_dev_t *own,
+/* A device that nobody has open, or that is dead or silent, does not answer. */
+static int dest_silent(const softefa_qp_t *qp,
                        const softefa_deliver_dest_t *dest)
 {
+    unsigned own = qp->dev->index;
+
+    if (softefa_device_is(own, SOFTEFA_PAUSED) ||
+        softefa_device_is(dest->index, SOFTEFA_PAUSED)) {
+        return SOFTEFA_STATUS_AGAIN;
+    }
+
+    if (softefa_device_is(own, SOFTEFA_UNREACHABLE) ||
+        softefa_device_is(dest->index, SOFTEFA_UNREACHABLE)) {
+        return SOFTEFA_STATUS_UNREACHABLE;
+    }
+
+    if (softefa_device_is(own, SOFTEFA_UNRESPONSIVE) ||
+        softefa_device_is(dest->index, SOFTEFA_UNRESPONSIVE)) {
+        return SOFTEFA_STATUS_UNRESPONSIVE;
+    }
+
     if ((dest->dev->opens > 0) && softefa_device_lives(dest->index)) {
         return SOFTEFA_STATUS_OK;
     }
 
-    return (own->responded & (1u << dest->index)) ?
+    return (qp->dev->shm->responded & (1u << dest->index)) ?
            SOFTEFA_STATUS_UNRESPONSIVE : SOFTEFA_STATUS_UNREACHABLE;
 }
 
@@ -143,7 +160,7 @@ int softefa_dest_find(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 
     dest->dev = &softefa_fabric.shm->dev[dest->index];
     if (softefa_unlikely((dest->dev->opens == 0) | softefa_trouble())) {
-        status = dest_silent(own, dest);
+        status = dest_silent(qp, dest);
         if (status != SOFTEFA_STATUS_OK) {
             return status;
         }
@@ -379,6 +396,7 @@ static int send_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     switch (softefa_copy_to(peer, local->iov, local->count, rx.sgl.iov,
                             rx.sgl.count, local->length)) {
     case 0:
+        softefa_fault_point(SOFTEFA_POINT_DELIVER);
         SOFTEFA_POINT("copied");
         return softefa_rx_complete(qp, wqe, dest, &rx, SOFTEFA_STATUS_OK,
                                    local->length + prefix);
@@ -412,10 +430,33 @@ static int deliver_send(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     return softefa_unlikely(died) ? softefa_dest_died(qp, wqe) : status;
 }
 
+int softefa_deliver_sgl(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                        const softefa_deliver_sgl_t *local)
+{
+    softefa_deliver_dest_t dest;
+    int status;
+
+    status = softefa_dest_find(qp, wqe, &dest);
+    if (softefa_unlikely(status != SOFTEFA_STATUS_OK)) {
+        return status;
+    }
+
+    status = ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) == SOFTEFA_OP_SEND) ?
+             deliver_send(qp, wqe, &dest, local) :
+             softefa_deliver_rdma(qp, wqe, &dest, local);
+    if (softefa_unlikely(status == SOFTEFA_STATUS_REMOTE_NO_QP)) {
+        /* or no device any more */
+        status = dest_silent(qp, &dest);
+        status = (status == SOFTEFA_STATUS_OK) ? SOFTEFA_STATUS_REMOTE_NO_QP :
+                                                 status;
+    }
+
+    return status;
+}
+
 int softefa_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
 {
     softefa_deliver_sgl_t local;
-    softefa_deliver_dest_t dest;
     int status;
 
     status = softefa_sgl_local(qp, wqe, &local);
@@ -423,18 +464,8 @@ int softefa_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
         return status;
     }
 
-    status = softefa_dest_find(qp, wqe, &dest);
-    if (softefa_likely(status == SOFTEFA_STATUS_OK)) {
-        status = ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) == SOFTEFA_OP_SEND) ?
-                 deliver_send(qp, wqe, &dest, &local) :
-                 softefa_deliver_rdma(qp, wqe, &dest, &local);
-        if (softefa_unlikely(status == SOFTEFA_STATUS_REMOTE_NO_QP)) {
-            /* or no device any more */
-            status = dest_silent(qp->dev->shm, &dest);
-            status = (status == SOFTEFA_STATUS_OK) ?
-                     SOFTEFA_STATUS_REMOTE_NO_QP : status;
-        }
-    }
-
+    status = softefa_unlikely(qp->planned) ?
+             softefa_fault_deliver(qp, wqe, &local) :
+             softefa_deliver_sgl(qp, wqe, &local);
     return (qp->type == SOFTEFA_QP_SRD) ? status : SOFTEFA_STATUS_OK;
 }

@@ -79,6 +79,14 @@ int softefa_rx_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                         const softefa_deliver_rx_t *rx, int status,
                         uint32_t length);
 
+/* deliver.c: a message with its payload on our side; AGAIN, too. */
+int softefa_deliver_sgl(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                        const softefa_deliver_sgl_t *local);
+
+/* fault_deliver.c: the same with the faults that wqe->fault names. */
+int softefa_fault_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                          const softefa_deliver_sgl_t *local);
+
 /* rdma.c */
 int softefa_deliver_rdma(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                          const softefa_deliver_dest_t *dest,

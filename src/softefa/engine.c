@@ -5,7 +5,7 @@
  *                   |         |           |  ^         |
  *                   |       2..6       AGAIN |         v
  *               (reorder)     |           v  |     send CQE
- *                   v         |        RNR list        ^
+ *          (faults) v         |        RNR list        ^
  *                 held -------|-----------'            |
  *                   '---------'---------------- held --'
  */
@@ -37,6 +37,7 @@ bool softefa_engine_write(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 {
     softefa_io_cqe_t cqe;
 
+    softefa_fault_point(SOFTEFA_POINT_COMPLETE);
     engine_cqe(qp, wqe, status, &cqe);
     return softefa_cq_write(qp->send_cq->shm, qp->send_sub_cq, &cqe);
 }
@@ -49,12 +50,35 @@ static void engine_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     }
 }
 
-static void engine_start(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
+/* What a fault plan, a device that is paused or the reorder option make of a
+ * message. True: it is held; else go on with *status. */
+static bool engine_hold(softefa_qp_t *qp, softefa_io_wqe_t *wqe, int *status)
+{
+    softefa_verdict_t verdict = {.status = SOFTEFA_STATUS_OK};
+    uint64_t until;
+
+    if (*status == SOFTEFA_STATUS_OK) {
+        if (qp->planned) {
+            softefa_fault_judge(qp, wqe, &verdict);
+        }
+
+        *status = verdict.status;
+        until   = softefa_device_paused(qp, wqe);
+        until   = (until > verdict.until) ? until : verdict.until;
+        if ((until > 0) && softefa_flight_delay(qp, wqe, *status, until)) {
+            return true;
+        }
+    }
+
+    return (qp->reorder > 0) && softefa_flight_hold(qp, wqe, *status);
+}
+
+static void engine_start(softefa_qp_t *qp, softefa_io_wqe_t *wqe)
 {
     int status = softefa_validate(qp, wqe);
 
-    if (softefa_unlikely((qp->reorder > 0) &&
-                         softefa_flight_hold(qp, wqe, status))) {
+    if (softefa_unlikely(qp->slow | softefa_trouble()) &&
+        engine_hold(qp, wqe, &status)) {
         return;
     }
 
@@ -189,7 +213,7 @@ void softefa_engine_fetch(softefa_qp_t *qp)
             qp->backlog = true;
             break;
         }
-        if ((count >= 2) && (single == 0) && (qp->reorder == 0) &&
+        if ((count >= 2) && (single == 0) && !qp->slow &&
             !qp->learn_phase) {
             while ((qp->done == NULL) &&
                    ((sent = engine_burst(qp, count)) > 0)) {
@@ -211,6 +235,10 @@ void softefa_engine_fetch(softefa_qp_t *qp)
         if (softefa_unlikely(qp->learn_phase)) {
             qp->learn_phase = false;
             qp->sq_phase    = wqe.ctrl2 & SOFTEFA_CTRL2_PHASE;
+        }
+        if (softefa_unlikely(qp->planned) &&
+            softefa_fault_strikes(qp, &wqe)) {
+            return;
         }
         engine_start(qp, &wqe);
         engine_advance(qp);

@@ -3,6 +3,7 @@
  */
 #define _GNU_SOURCE
 #include "fabric.h"
+#include "fault.h"
 #include "log.h"
 #include "object.h"
 #include "sys.h"
@@ -540,6 +541,7 @@ static void fabric_fork_child(void)
     if (softefa_fabric.shm != NULL) {
         softefa_ticker_fork_child();
         softefa_event_fork_child();
+        softefa_fault_fork_child();
         fabric_close(&softefa_fabric);
         softefa_fabric.shm = NULL;
         ++softefa_fabric.epoch;

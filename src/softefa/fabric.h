@@ -247,6 +247,14 @@ typedef struct {
     uint32_t          refs;                  /* CQs, plus one while open */
 } softefa_shm_channel_t;
 
+/* What a device may suffer for a time. */
+typedef enum {
+    SOFTEFA_PAUSED,                          /* messages wait */
+    SOFTEFA_UNRESPONSIVE,                    /* status 13 */
+    SOFTEFA_UNREACHABLE,                     /* status 15 */
+    SOFTEFA_NUM_PLIGHTS
+} softefa_plight_t;
+
 /* What befell a device (fault_device.c). Written under the admin lock, but for
  * the step from dead to alive, which whoever notices the time makes. */
 typedef struct {
@@ -254,7 +262,7 @@ typedef struct {
                                                 another life is dead for ever */
     _Atomic uint32_t backed;                 /* was open: its tables exist */
     _Atomic uint64_t return_at;              /* of a dead one, monotonic ns */
-    _Atomic uint64_t until[3];               /* softefa_plight_t, same clock */
+    _Atomic uint64_t until[SOFTEFA_NUM_PLIGHTS]; /* same clock */
     uint64_t         pad[3];
 } softefa_shm_fate_t;
 

@@ -46,6 +46,45 @@ bool softefa_device_lives(unsigned index)
     return true;
 }
 
+bool softefa_device_is(unsigned index, softefa_plight_t plight)
+{
+    uint64_t until = softefa_fabric.shm->fate[index].until[plight];
+
+    return (until != 0) && (softefa_now() < until);
+}
+
+uint64_t softefa_device_paused(const softefa_qp_t *qp,
+                               const softefa_io_wqe_t *wqe)
+{
+    const softefa_shm_fate_t *fate = softefa_fabric.shm->fate;
+    unsigned peer                  = qp->dev->shm->ah[wqe->ahn].device;
+    uint64_t until, other;
+
+    if (!softefa_trouble()) {
+        return 0;
+    }
+
+    until = fate[qp->dev->index].until[SOFTEFA_PAUSED];
+    other = (peer == SOFTEFA_NO_DEVICE) ? 0 : fate[peer].until[SOFTEFA_PAUSED];
+    until = (until > other) ? until : other;
+    return ((until != 0) && (softefa_now() < until)) ? until : 0;
+}
+
+int softefa_device_plight(unsigned index, softefa_plight_t plight,
+                          uint64_t duration)
+{
+    softefa_shm_fate_t *fate = &softefa_fabric.shm->fate[index];
+    int ret                  = softefa_admin_lock();
+
+    if (ret == 0) {
+        fate->until[plight]         = (duration == UINT64_MAX) ? UINT64_MAX :
+                                      softefa_now() + duration;
+        softefa_fabric.shm->trouble = 1;
+        softefa_admin_unlock();
+    }
+    return ret;
+}
+
 bool softefa_dev_lost(const softefa_dev_t *dev)
 {
     return softefa_dev_valid(dev) && softefa_dev_dead(dev);
@@ -170,13 +209,18 @@ out:
 
 int softefa_device_return(unsigned index)
 {
-    int ret = softefa_admin_lock();
+    softefa_shm_fate_t *fate = &softefa_fabric.shm->fate[index];
+    int ret                  = softefa_admin_lock();
+    int i;
 
     if (ret != 0) {
         return ret;
     }
 
-    softefa_fabric.shm->fate[index].return_at = 0;
+    for (i = 0; i < SOFTEFA_NUM_PLIGHTS; ++i) {
+        fate->until[i] = 0;
+    }
+    fate->return_at = 0;
     (void)softefa_device_lives(index);
     softefa_admin_unlock();
     return 0;

@@ -5,7 +5,7 @@
  *   fatal dev=N [return=T]      return dev=N      qp_error dev=N [qp=Q] [pid=P]
  *   pause dev=N for=T    unresponsive dev=N [for=T]    unreachable dev=N [for=T]
  *
- * They hold for the device as a whole, whoever uses it, and take effect before
+ * return ends the last three as well. They hold for the device as a whole, whoever uses it, and take effect before
  * the call returns.
  */
 #define _GNU_SOURCE
@@ -36,6 +36,14 @@ static int inject_rule(const softefa_fault_rule_t *rule)
                           "could fall", index);
         }
         return ret;
+    case SOFTEFA_FAULT_PAUSE:
+        return softefa_device_plight(index, SOFTEFA_PAUSED, rule->duration);
+    case SOFTEFA_FAULT_UNRESPONSIVE:
+        return softefa_device_plight(index, SOFTEFA_UNRESPONSIVE,
+                                     rule->duration);
+    case SOFTEFA_FAULT_UNREACHABLE:
+        return softefa_device_plight(index, SOFTEFA_UNREACHABLE,
+                                     rule->duration);
     default:
         softefa_error("inject: %s belongs into a plan (SOFTEFA_FAULTS)",
                       softefa_fault_name(rule->action));

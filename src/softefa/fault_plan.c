@@ -2,7 +2,6 @@
  * Reading a fault plan. A new action is one line in action_table, a new key one
  * in key_table, and one in key_set() if it is not a number or a word of a list.
  */
-#define _GNU_SOURCE
 #include "fault_plan.h"
 
 #include <errno.h>
@@ -47,9 +46,11 @@ static const struct {
                                     SELECTORS | BIT(ERRNO)},
     [SOFTEFA_FAULT_FATAL]        = {"fatal", 0, MESSAGES | BIT(RETURN)},
     [SOFTEFA_FAULT_RETURN]       = {"return", BIT(DEV), 0},
+    /* the last two for efarun --inject */
     [SOFTEFA_FAULT_QP_ERROR]     = {"qp_error", 0,
                                     MESSAGES | BIT(QP) | BIT(PID)},
-    [SOFTEFA_FAULT_KILL]         = {"kill", BIT(AT), SELECTORS},
+    [SOFTEFA_FAULT_KILL]         = {"kill", BIT(AT),
+                                    SELECTORS & ~BIT(DEV)},
     [SOFTEFA_FAULT_REORDER]      = {"reorder", BIT(DEPTH),
                                     BIT(DEV) | BIT(PROC)},
 };
@@ -144,6 +145,11 @@ const char *softefa_fault_name(softefa_fault_t action)
 const char *softefa_point_name(softefa_point_t point)
 {
     return point_names[point];
+}
+
+const char *softefa_fault_cmd_name(softefa_fault_cmd_t cmd)
+{
+    return cmd_names[cmd];
 }
 
 static int parse_number(const char *text, uint64_t *value, char **end)

@@ -114,5 +114,6 @@ int softefa_fault_parse(const char *text, softefa_fault_plan_t *plan,
 
 const char *softefa_fault_name(softefa_fault_t action);
 const char *softefa_point_name(softefa_point_t point);
+const char *softefa_fault_cmd_name(softefa_fault_cmd_t cmd);
 
 #endif

@@ -11,8 +11,11 @@
  * so a retry costs one look per destination. SRD has no order: other messages
  * go on. A retry count of 7 waits for ever, n < 7 for n intervals of
  * RNR_INTERVAL_NS.
+ *
+ * LATE: messages that a fault holds (fault.c), each until its time.
  */
 #define _GNU_SOURCE
+#include "fault.h"
 #include "object.h"
 
 #define RNR_INTERVAL_NS 1000000ull
@@ -176,6 +179,50 @@ void softefa_flight_release(softefa_qp_t *qp, softefa_msg_t *msg)
     }
 }
 
+bool softefa_flight_delay(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                          int status, uint64_t until)
+{
+    softefa_msg_t *msg = msg_get(qp, wqe);
+    softefa_msg_t **last;
+
+    if (msg == NULL) {
+        return false;
+    }
+
+    for (last = &qp->late; *last != NULL; last = &(*last)->next) {
+    }
+    msg->state    = SOFTEFA_MSG_LATE;
+    msg->status   = status;
+    msg->deadline = until;
+    *last         = msg;
+    return true;
+}
+
+static void late_retry(softefa_qp_t *qp)
+{
+    softefa_msg_t **prev = &qp->late;
+    uint64_t now         = softefa_now();
+    softefa_msg_t *msg;
+
+    while ((msg = *prev) != NULL) {
+        if ((now >= msg->deadline) && (msg->status == SOFTEFA_STATUS_OK)) {
+            msg->deadline = softefa_device_paused(qp, &msg->wqe);
+        }
+        if (now < msg->deadline) {
+            prev = &msg->next;
+            continue;
+        }
+
+        *prev = msg->next;
+        if (msg->status == SOFTEFA_STATUS_OK) {
+            msg->state = SOFTEFA_MSG_HELD;
+            softefa_flight_release(qp, msg);
+        } else {
+            msg_finish(qp, msg, msg->status);
+        }
+    }
+}
+
 bool softefa_flight_hold(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                          int status)
 {
@@ -270,6 +317,9 @@ void softefa_flight_retry(softefa_qp_t *qp)
     if (qp->rnr != NULL) {
         rnr_retry(qp);
     }
+    if (qp->late != NULL) {
+        late_retry(qp);
+    }
     if (qp->num_held > 0) {
         softefa_reorder_release(qp, true);
     }
@@ -304,6 +354,12 @@ void softefa_flight_flush(softefa_qp_t *qp, bool complete)
         }
     }
     qp->rnr = NULL;
+
+    for (msg = qp->late; msg != NULL; msg = next) {
+        next = msg->next;
+        msg_drop(qp, msg, complete);
+    }
+    qp->late = NULL;
 
     while (qp->num_held > 0) {
         msg_drop(qp, qp->held[--qp->num_held], complete);

@@ -99,7 +99,8 @@ typedef struct {
     uint32_t imm;
     uint16_t ahn;
     uint8_t  hints;
-    uint8_t  zero;
+    uint8_t  fault;                        /* zero; the device's own copy:
+                                              SOFTEFA_WQE_* (fault_deliver.c) */
     uint32_t qkey;
     uint8_t  zero2[6];
     uint16_t req_id_ex[3];                 /* bits 63:16 of a 64-bit id */
@@ -115,6 +116,11 @@ typedef struct {
         } rdma;
     };
 } softefa_io_wqe_t;
+
+enum {
+    SOFTEFA_WQE_CORRUPT   = 1,
+    SOFTEFA_WQE_DUPLICATE = 2
+};
 
 static_assert(sizeof(softefa_io_buf_t) == 16, "buffer descriptor");
 static_assert(sizeof(softefa_io_wqe_t) == SOFTEFA_WQE_SIZE_EX, "send entry");

@@ -15,6 +15,7 @@
 #define SOFTEFA_OBJECT_H
 
 #include "fabric.h"
+#include "fault_point.h"
 #include "io_defs.h"
 
 #include <errno.h>
@@ -79,7 +80,8 @@ typedef enum {
     SOFTEFA_MSG_HELD,                /* by the reorder option, not sent yet */
     SOFTEFA_MSG_DONE,                /* no CQE yet: by the reorder option, or
                                         the CQ's lock was not to be had */
-    SOFTEFA_MSG_RNR                  /* waits for the destination's RQ */
+    SOFTEFA_MSG_RNR,                 /* waits for the destination's RQ */
+    SOFTEFA_MSG_LATE                 /* held by a fault until `deadline` */
 } softefa_msg_state_t;
 
 typedef struct softefa_msg softefa_msg_t;
@@ -89,9 +91,10 @@ struct softefa_msg {
     softefa_msg_state_t state;
     int                 status;      /* DONE */
     uint32_t            ah_generation;
-    uint64_t            deadline;    /* RNR: ns, UINT64_MAX without end */
+    uint64_t            deadline;    /* RNR, LATE: ns; MAX: without end */
     uint64_t            check;       /* RNR: when to ask if the peer lives */
-    softefa_msg_t       *next;       /* free list; done; RNR: same destination */
+    softefa_msg_t       *next;       /* free list; done; late; RNR: same
+                                        destination */
     softefa_msg_t       *next_dest;  /* RNR, first of its destination only */
     softefa_msg_t       *last;       /* RNR, first of its destination only */
 };
@@ -130,7 +133,10 @@ struct softefa_qp {
     bool             flush_later;    /* receives, into a CQ as above */
     softefa_msg_t    **held;         /* HELD and DONE, reorder.c */
     uint32_t         num_held;
+    softefa_msg_t    *late;          /* in the order of posting */
     uint32_t         reorder;        /* depth, 0: off */
+    bool             planned;        /* this process has a fault plan */
+    bool             slow;           /* either of the two */
     uint64_t         random;
 };
 
@@ -287,8 +293,13 @@ static inline bool softefa_rq_locked(softefa_shm_qp_t *qp,
  * stopped; a message is to wait (AGAIN). */
 static inline bool softefa_rq_lock(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
 {
-    return softefa_likely(softefa_lock(&qp->lock) != EBUSY) &&
-           softefa_rq_locked(qp, dev);
+    if (softefa_unlikely(softefa_lock(&qp->lock) == EBUSY) ||
+        !softefa_rq_locked(qp, dev)) {
+        return false;
+    }
+
+    softefa_fault_point(SOFTEFA_POINT_LOCKED_RQ);
+    return true;
 }
 
 /* engine.c: writes the send completion of a message; false: try again later. */
@@ -321,6 +332,11 @@ void softefa_flight_done(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 /* flight.c: one thing more (1) or less (-1) that progress must look after. */
 void softefa_flight_wait(softefa_qp_t *qp, int count);
 void softefa_dev_wait(softefa_dev_t *dev, int count);
+
+/* flight.c, under qp->lock: keep a message until `until` (ns), then send it, or
+ * complete it with a status other than OK. False: it cannot be kept. */
+bool softefa_flight_delay(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                          int status, uint64_t until);
 
 /* Send a held message, or complete it; try what waits; end all that waits. */
 void softefa_flight_release(softefa_qp_t *qp, softefa_msg_t *msg);

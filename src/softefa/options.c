@@ -245,6 +245,35 @@ static int parse_seed(softefa_options_t *options, const char *text,
     return 0;
 }
 
+static int parse_faults(softefa_options_t *options, const char *text,
+                        char *error, size_t size)
+{
+    char line[200];
+    int ret = softefa_fault_parse(text, &options->faults, line, sizeof(line));
+
+    if (ret != 0) {
+        snprintf(error, size, "softefa: SOFTEFA_FAULTS: %s", line);
+    }
+    return ret;
+}
+
+static int parse_fault_log(softefa_options_t *options, const char *text,
+                           char *error, size_t size)
+{
+    static const char *const names[] = {"none", "counts", "all"};
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(names); ++i) {
+        if (!strcmp(text, names[i])) {
+            options->fault_log = i;
+            return 0;
+        }
+    }
+
+    return FAIL(error, size, "SOFTEFA_FAULT_LOG=%s is not none, counts or all",
+                text);
+}
+
 /* In the order of parsing: the profile comes before what adjusts it. */
 static const struct {
     const char *name;
@@ -267,6 +296,12 @@ static const struct {
      "hold back up to this many messages and deliver out of order, 0 to 4096",
      parse_reorder},
     {"SOFTEFA_SEED", "1", "seed of the device's random choices", parse_seed},
+    {"SOFTEFA_FAULTS", "",
+     "fault plan, or @FILE with one (docs/soft-efa.md, \"Faults\")",
+     parse_faults},
+    {"SOFTEFA_FAULT_LOG", "none",
+     "say how often each rule struck (counts), or each time, too (all)",
+     parse_fault_log},
 };
 
 static int option_is_known(const char *variable)
@@ -362,7 +397,7 @@ void softefa_options_print(FILE *stream)
 
     fprintf(stream, "Soft-EFA reads these environment variables [default]:\n");
     for (i = 0; i < ARRAY_SIZE(option_table); ++i) {
-        fprintf(stream, "  %-16s %s", option_table[i].name,
+        fprintf(stream, "  %-17s %s", option_table[i].name,
                 option_table[i].help);
         if (option_table[i].fallback[0] != '\0') {
             fprintf(stream, " [%s]", option_table[i].fallback);

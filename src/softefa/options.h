@@ -9,10 +9,12 @@
  * Values are those of docs/soft-efa.md, "Options"; the ones that no public
  * source gives are marked there as assumed.
  *
- * This pair of files needs libc only, so that efarun can compile it in.
+ * This pair of files and fault_plan.c need libc only, so that efarun can compile it in.
  */
 #ifndef SOFTEFA_OPTIONS_H
 #define SOFTEFA_OPTIONS_H
+
+#include "fault_plan.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -63,15 +65,24 @@ typedef struct {
     uint32_t   caps;               /* softefa_cap_t */
 } softefa_profile_t;
 
+/* What is said about injected faults. */
+typedef enum {
+    SOFTEFA_FAULT_LOG_NONE,
+    SOFTEFA_FAULT_LOG_COUNTS,      /* a line per rule at exit */
+    SOFTEFA_FAULT_LOG_ALL          /* and one per fault */
+} softefa_fault_log_t;
+
 typedef struct {
     char              fabric[SOFTEFA_FABRIC_CHARS]; /* SOFTEFA_FABRIC */
     unsigned          devices;     /* 1..SOFTEFA_MAX_DEVICES */
     softefa_profile_t profile;     /* after SOFTEFA_LIMITS and SOFTEFA_MTU */
     unsigned          reorder;     /* messages held back at most, 0: in order */
     uint64_t          seed;        /* of all random choices of the device */
+    softefa_fault_plan_t faults;
+    int               fault_log;   /* softefa_fault_log_t */
 } softefa_options_t;
 
-/* Reads the environment. Returns 0, or EINVAL with one line (no newline) in
+/* Reads the environment. Returns 0, or an errno with one line (no newline) in
  * error that names the variable, its value and what would be right. */
 int softefa_options_parse(softefa_options_t *options, char *error,
                           size_t error_size);

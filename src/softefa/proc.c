@@ -39,7 +39,10 @@ static int admin_locked(int ret)
 {
     if (ret == EOWNERDEAD) {
         softefa_object_repair();
-        return 0;
+        ret = 0;
+    }
+    if (ret == 0) {
+        softefa_fault_point(SOFTEFA_POINT_LOCKED_ADMIN);
     }
 
     return ret;

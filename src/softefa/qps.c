@@ -12,6 +12,7 @@
  *   ERR        no: status 9             status 1; posted receives as well
  */
 #define _GNU_SOURCE
+#include "fault.h"
 #include "object.h"
 #include "table.h"
 
@@ -123,7 +124,12 @@ static int qp_init_local(softefa_qp_t *qp, const softefa_qp_attr_t *attr)
 
     qp->sq_size   = attr->sq_ring_size / attr->sq_entry_size;
     qp->wqe_shift = (attr->sq_entry_size == SOFTEFA_WQE_SIZE) ? 6 : 7;
-    qp->reorder   = options->reorder;
+    qp->reorder   = softefa_fault_reorder(qp->dev->index);
+    if (options->reorder > qp->reorder) {
+        qp->reorder = options->reorder;
+    }
+    qp->planned   = softefa_fault_planned();
+    qp->slow      = qp->planned || (qp->reorder > 0);
     qp->flight    = calloc(qp->sq_size + 1, sizeof(*qp->flight));
     qp->held      = calloc(qp->sq_size + 1, sizeof(*qp->held));
     if ((qp->flight == NULL) || (qp->held == NULL)) {

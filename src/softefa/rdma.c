@@ -51,6 +51,7 @@ static int rdma_copy(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 
     switch (error) {
     case 0:
+        softefa_fault_point(SOFTEFA_POINT_DELIVER);
         return SOFTEFA_STATUS_OK;
     case EPERM:
         return SOFTEFA_STATUS_REMOTE_STATUS;

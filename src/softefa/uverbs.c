@@ -14,6 +14,7 @@
  */
 #define _GNU_SOURCE
 #include "uverbs.h"
+#include "fault.h"
 
 #include <errno.h>
 #include <string.h>
@@ -139,6 +140,49 @@ static int check_attrs(const softefa_cmd_t *cmd, uint32_t required,
     return ((found & required) == required) ? 0 : EINVAL;
 }
 
+/* What a fault plan calls this command. */
+static softefa_fault_cmd_t fault_cmd(const softefa_cmd_t *cmd, uint16_t object,
+                                     uint16_t method)
+{
+    switch (object) {
+    case UVERBS_OBJECT_DEVICE:
+        if (method != UVERBS_METHOD_INVOKE_WRITE) {
+            return SOFTEFA_CMD_ANY;
+        }
+        break;
+    case UVERBS_OBJECT_CQ:
+        return (method == UVERBS_METHOD_CQ_CREATE) ? SOFTEFA_CMD_CREATE_CQ :
+                                                     SOFTEFA_CMD_DESTROY;
+    case UVERBS_OBJECT_QP:
+        return (method == UVERBS_METHOD_QP_CREATE) ? SOFTEFA_CMD_CREATE_QP :
+                                                     SOFTEFA_CMD_DESTROY;
+    case UVERBS_OBJECT_MR:
+        return (method == UVERBS_METHOD_REG_DMABUF_MR) ? SOFTEFA_CMD_REG_MR :
+               (method == UVERBS_METHOD_MR_DESTROY) ? SOFTEFA_CMD_DESTROY :
+                                                      SOFTEFA_CMD_ANY;
+    case UVERBS_OBJECT_AH:
+    case UVERBS_OBJECT_PD:
+        return SOFTEFA_CMD_DESTROY;
+    default:
+        return SOFTEFA_CMD_ANY;
+    }
+
+    switch (softefa_attr_u64(cmd, UVERBS_ATTR_WRITE_CMD)) {
+    case IB_USER_VERBS_CMD_ALLOC_PD:
+        return SOFTEFA_CMD_ALLOC_PD;
+    case IB_USER_VERBS_CMD_CREATE_AH:
+        return SOFTEFA_CMD_CREATE_AH;
+    case IB_USER_VERBS_CMD_REG_MR:
+        return SOFTEFA_CMD_REG_MR;
+    case IB_USER_VERBS_CMD_MODIFY_QP:
+        return SOFTEFA_CMD_MODIFY_QP;
+    case IB_USER_VERBS_CMD_QUERY_QP:
+        return SOFTEFA_CMD_QUERY_QP;
+    default:
+        return SOFTEFA_CMD_ANY;
+    }
+}
+
 int softefa_uverbs_ioctl(softefa_file_t *file, int fd, void *arg)
 {
     struct ib_uverbs_ioctl_hdr *hdr = arg;
@@ -180,7 +224,12 @@ int softefa_uverbs_ioctl(softefa_file_t *file, int fd, void *arg)
     } else if (!file->has_context && !method->before_context) {
         ret = EINVAL;
     } else {
-        ret = method->handler(&cmd);
+        /* What comes before the context are libibverbs' probes */
+        ret = file->has_context ?
+              softefa_fault_command(file->index,
+                                    fault_cmd(&cmd, hdr->object_id,
+                                              hdr->method_id)) : 0;
+        ret = (ret != 0) ? ret : method->handler(&cmd);
     }
     pthread_mutex_unlock(&file->lock);
     return ret;

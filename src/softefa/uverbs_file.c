@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "uverbs.h"
+#include "fault.h"
 #include "hooks.h"
 
 #include <errno.h>
@@ -20,7 +21,10 @@ int softefa_file_open(unsigned index, softefa_file_t **file_p)
         return ENOMEM;
     }
 
-    ret = softefa_dev_open(index, &file->dev);
+    ret = softefa_fault_command(index, SOFTEFA_CMD_OPEN);
+    if (ret == 0) {
+        ret = softefa_dev_open(index, &file->dev);
+    }
     if (ret != 0) {
         free(file);
         return ret;

@@ -48,7 +48,7 @@ enum {
 
 enum {
     OPT_SOFT = 256, OPT_NO_SOFT, OPT_DEVICES, OPT_PROFILE, OPT_REORDER,
-    OPT_SEED, OPT_FABRIC, OPT_INJECT, OPT_QUIET, OPT_HELP, OPT_VERSION
+    OPT_SEED, OPT_FABRIC, OPT_FAULTS, OPT_INJECT, OPT_QUIET, OPT_HELP, OPT_VERSION
 };
 
 static const struct option efarun_options[] = {
@@ -59,6 +59,7 @@ static const struct option efarun_options[] = {
     {"reorder", optional_argument, NULL, OPT_REORDER},
     {"seed",    required_argument, NULL, OPT_SEED},
     {"fabric",  required_argument, NULL, OPT_FABRIC},
+    {"faults",  required_argument, NULL, OPT_FAULTS},
     {"inject",  required_argument, NULL, OPT_INJECT},
     {"quiet",   no_argument,       NULL, OPT_QUIET},
     {"help",    no_argument,       NULL, OPT_HELP},
@@ -82,6 +83,7 @@ static const char efarun_usage[] =
     "  --seed N       Soft-EFA: of its random choices       (SOFTEFA_SEED)\n"
     "  --fabric NAME  Soft-EFA: whom its devices can reach: processes of\n"
     "                 this user that named the same fabric  (SOFTEFA_FABRIC)\n"
+    "  --faults PLAN  Soft-EFA: what is to go wrong, or @FILE  (SOFTEFA_FAULTS)\n"
     "  --inject ORDER Soft-EFA: break something now in the fabric where\n"
     "                 processes run, without a COMMAND: 'fatal dev=N',\n"
     "                 'return dev=N', 'qp_error dev=N' (docs/soft-efa.md)\n"
@@ -307,6 +309,9 @@ int main(int argc, char **argv)
             break;
         case OPT_FABRIC:
             setenv("SOFTEFA_FABRIC", optarg, 1);
+            break;
+        case OPT_FAULTS:
+            setenv("SOFTEFA_FAULTS", optarg, 1);
             break;
         case OPT_INJECT:
             inject = optarg;

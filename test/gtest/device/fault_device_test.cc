@@ -5,12 +5,10 @@
  * Each scenario is a process of its own in a fabric of its own: a device that
  * fell leaves traces for all who use its fabric.
  */
-#include "verbs_test.h"
+#include "fault_test.h"
 
-#include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <set>
@@ -18,15 +16,6 @@
 using namespace device;
 
 namespace {
-
-void inject(const std::string &order)
-{
-    typedef int (*inject_t)(const char*);
-    inject_t func = (inject_t)dlsym(RTLD_DEFAULT, "softefa_inject");
-
-    ASSERT_NE(nullptr, func);
-    ASSERT_EQ(0, func(order.c_str())) << order;
-}
 
 config on(unsigned device)
 {
@@ -460,10 +449,10 @@ DEVICE_ROLE(qp_error)
     return 0;
 }
 
-class faults : public ::testing::TestWithParam<const char*> {
+class device_faults : public ::testing::TestWithParam<const char*> {
 };
 
-TEST_P(faults, of_a_device)
+TEST_P(device_faults, seen)
 {
     environment env = {{"SOFTEFA_FABRIC", fresh_fabric()},
                        {"SOFTEFA_DEVICES", "3"}};
@@ -477,7 +466,7 @@ TEST_P(faults, of_a_device)
     EXPECT_EQ(0, process.join());
 }
 
-INSTANTIATE_TEST_SUITE_P(all, faults,
+INSTANTIATE_TEST_SUITE_P(all, device_faults,
                          ::testing::Values("fatal", "fatal_often", "fatal_rdma",
                                            "fatal_elsewhere",
                                            "fatal_in_traffic", "qp_error"),

@@ -138,6 +138,17 @@ int child::join()
     return decode(status);
 }
 
+int child::poll()
+{
+    int status = 0;
+
+    if ((pid <= 0) || (waitpid(pid, &status, WNOHANG) <= 0)) {
+        return -1;
+    }
+    pid = -1;
+    return decode(status);
+}
+
 void child::kill9()
 {
     if (pid > 0) {

@@ -305,6 +305,7 @@ public:
 
     /* Exit status: 0..255, or 256 + signal. */
     int  join();
+    int  poll();     /* the same, -1: not yet */
     void kill9();
 
     pid_t                 pid;
