@@ -16,7 +16,7 @@ build=(autoconf automake libtool make gcc libc6-dev
        libucx-dev ucx-utils libibverbs-dev ibverbs-providers
        dpkg-dev xz-utils)              # ucx-headers.sh: the source package
 demo=(openmpi-bin libopenmpi-dev ibverbs-utils)
-check=(g++ clang libgtest-dev valgrind
+check=(g++ clang libclang-rt-dev libgtest-dev valgrind
        perftest libfabric-bin mpich libmpich-dev
        python3-pyverbs                 # rdma-core's own tests of EFA
        # programs for public.sh, 1.3 MB

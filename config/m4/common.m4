@@ -34,6 +34,20 @@ AC_DEFUN([UCX_EFA_CHECK_TESTS], [
     AC_SUBST([GTEST_LIBS], ["-lgtest -lpthread"])
     AM_CONDITIONAL([HAVE_GTEST], [test "x$have_gtest" = xyes])
 
+    # For test/fuzz only, so whatever CC is
+    AC_CHECK_PROG([LIBFUZZER_CC], [clang], [clang], [no])
+    AC_MSG_CHECKING([for libFuzzer])
+    AS_IF([test "x$LIBFUZZER_CC" != xno &&
+           echo 'int LLVMFuzzerTestOneInput(const char *d, long n);
+                 int LLVMFuzzerTestOneInput(const char *d, long n)
+                 { return !d && n; }' > conftest.c &&
+           $LIBFUZZER_CC -fsanitize=address,undefined,fuzzer -o conftest$EXEEXT \
+               conftest.c > /dev/null 2>&1],
+          [have_libfuzzer=yes], [have_libfuzzer=no])
+    rm -f conftest.c conftest$EXEEXT
+    AC_MSG_RESULT([$have_libfuzzer])
+    AM_CONDITIONAL([HAVE_LIBFUZZER], [test "x$have_libfuzzer" = xyes])
+
     AC_CHECK_PROG([MPICC_OPENMPI], [mpicc.openmpi], [mpicc.openmpi], [no])
     AC_CHECK_PROG([MPICC_MPICH], [mpicc.mpich], [mpicc.mpich], [no])
     AM_CONDITIONAL([HAVE_OPENMPI], [test "x$MPICC_OPENMPI" != xno])

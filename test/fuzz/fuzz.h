@@ -1,0 +1,224 @@
+/*
+ * Fuzzing the srd transport: what the files of this directory share.
+ *
+ *        bytes of an input                     real code
+ *               |
+ *     fuzz_steps.c  what happens      uct_iface_open ... uct_iface_close
+ *        |        |                     |                     |
+ *   fuzz_user.c   |                     |                     |
+ *   the local     |               srd_*.c, efa_*.c  <-------- fuzz_check.c
+ *   program       |                     |              what must always hold
+ *        |        v                     v
+ *        |   fuzz_honest.c <--> fuzz_device.c: libibverbs and libefa with one
+ *        |   a peer that does   device of paper. Sends stay under way until a
+ *        |   as docs/srd-wire   step ends them; what others send arrives when a
+ *        |   .md says           step says so. Time is a variable, too.
+ *        v
+ *   endpoints, operations, handlers
+ *
+ * What the checks know of the protocol comes from docs/srd-wire.md, not from
+ * the code that they check.
+ */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include "ucx_compat.h"
+
+#include "srd_iface.h"
+
+#include <infiniband/efadv.h>
+#include <infiniband/verbs.h>
+
+/* A broken promise: says which, and aborts, so that the fuzzer keeps the input */
+#define FUZZ_CHECK(_condition, _format, ...) \
+    do { \
+        if (!(_condition)) { \
+            fuzz_broken(__FILE__, __LINE__, _format, ##__VA_ARGS__); \
+        } \
+    } while (0)
+
+void fuzz_broken(const char *file, int line, const char *format, ...)
+    __attribute__((noreturn, format(printf, 3, 4)));
+
+/* FUZZ_VERBOSE=1: what happens, step by step */
+extern int fuzz_verbose;
+#define FUZZ_SAY(...) \
+    do { \
+        if (fuzz_verbose) { \
+            printf(__VA_ARGS__); \
+        } \
+    } while (0)
+
+/* ---- who there is ------------------------------------------------------ */
+
+#define FUZZ_MAX_MSG   512u        /* max_msg_sz of the device, bytes        */
+#define FUZZ_HONEST    0           /* identity 0; the others are hostile     */
+#define FUZZ_WHO_NUM   6u
+#define FUZZ_AM_HONEST 1           /* AM id of messages to and from it       */
+
+/* A queue pair on the network, as the device knows it: nobody can forge it */
+typedef struct {
+    uint8_t  gid[16];
+    uint16_t qpn;
+    uint32_t qkey;
+
+    /* since the interface was opened */
+    unsigned sent_to_us;           /* messages that arrived                  */
+    unsigned answers;              /* control messages from us that answer   */
+    unsigned excuses;              /* local events that allow one more       */
+} fuzz_who_t;
+
+extern fuzz_who_t fuzz_who[FUZZ_WHO_NUM];
+
+/* Index of who has this GID and QPN, or -1 */
+int fuzz_who_find(const void *gid, uint32_t qpn);
+
+/* ---- the device: fuzz_device.c ----------------------------------------- */
+
+#define FUZZ_MAX_SENDS 1024
+
+/* A work request under way */
+typedef struct {
+    uint64_t              wr_id;
+    enum ibv_wr_opcode    opcode;
+    uint32_t              imm;         /* host order                         */
+    uint8_t               gid[16];     /* where to                           */
+    uint32_t              qpn, qkey;
+    unsigned              num_sge;
+    struct ibv_sge        sge[2];
+    int                   is_inline;   /* data[] is the message              */
+    unsigned              length;
+    uint64_t              remote_addr;
+    uint32_t              rkey;
+    uint8_t               data[64];
+} fuzz_send_t;
+
+typedef struct {
+    /* set before the interface is opened */
+    unsigned    ah_limit;
+    int         has_sgid;
+    int         has_rdma;
+
+    /* by steps */
+    unsigned    refuse;      /* posts to the send queue that fail            */
+    uint64_t    now;         /* nanoseconds                                  */
+    uint64_t    idle_step;   /* by which a poll of an empty CQ lets it pass  */
+    int         complete_all;/* sends succeed when the CQ is polled          */
+
+    /* state */
+    fuzz_send_t sends[FUZZ_MAX_SENDS];
+    unsigned    num_sends;
+    unsigned    num_recvs;   /* posted and not used                          */
+    unsigned    num_cqes;    /* not polled; of receives among them:          */
+    unsigned    num_recv_cqes;
+    unsigned    num_ctx, num_pds, num_mrs, num_ahs, num_cqs, num_qps;
+    size_t      reg_bytes;   /* registered now                               */
+    size_t      reg_peak;
+} fuzz_device_t;
+
+extern fuzz_device_t fuzz_device;
+
+/* Empty, nothing under way. What the library under test has not given back is
+ * an error. */
+void fuzz_device_reset(void);
+
+/* The message of a send as it is in memory now: into out, FUZZ_MAX_MSG bytes.
+ * Checks that the memory is registered. Returns its length. */
+unsigned fuzz_device_gather(const fuzz_send_t *send, uint8_t *out);
+
+/* Ends send i with a device status; a read writes its bytes before. */
+void fuzz_device_complete(unsigned i, unsigned status);
+
+/* A message for the interface. Returns 0 if it has no receive buffer (RNR). */
+int fuzz_device_deliver(unsigned who, int has_imm, uint32_t imm,
+                        const void *data, unsigned length);
+
+/* Whether completions of its messages name it now */
+int fuzz_device_tells(unsigned who);
+
+/* A posted receive comes back with an error. */
+void fuzz_device_recv_error(void);
+
+/* ---- the honest peer: fuzz_honest.c ------------------------------------ */
+
+void fuzz_honest_init(uint16_t first_psn, unsigned window);
+
+/* Gives it a message to send, if its window allows. */
+void fuzz_honest_send(unsigned length);
+
+/* Sends message i (modulo those that are not known to have arrived); lost_ack:
+ * it arrives, but the device tells the sender otherwise. */
+void fuzz_honest_transmit(unsigned i, int lost_ack);
+
+void fuzz_honest_hello(void);
+
+/* What the device brings it from the interface. */
+void fuzz_honest_receive(uint32_t imm, const uint8_t *data, unsigned length);
+
+/* A message of its arrived at our handler. */
+void fuzz_honest_arrived(const void *data, unsigned length);
+
+/* Whether content kept by the user is still what it was */
+int fuzz_honest_is_intact(const void *data, unsigned length);
+
+/* The local program is about to send it a message: returns the number; the send
+ * was refused. */
+uint64_t fuzz_honest_expect(void);
+void     fuzz_honest_unexpect(void);
+
+/* Content of message number */
+void fuzz_honest_fill(void *out, uint64_t number, unsigned length);
+
+/* Has everything arrived, in both directions? */
+int fuzz_honest_is_done(void);
+
+/* Sends all there is; called until fuzz_honest_is_done(). */
+void fuzz_honest_push(void);
+
+/* Why it is not done */
+void fuzz_honest_explain(char *buffer, size_t max);
+
+/* ---- the local program: fuzz_user.c ------------------------------------ */
+
+typedef struct {
+    uint16_t first_psn;
+    unsigned queue_len, rx_len, rx_max, rx_batch, window, retry_count,
+             tx_bufs;
+} fuzz_config_t;
+
+extern uct_srd_iface_t *fuzz_iface;    /* NULL: closed                       */
+extern uct_md_h        fuzz_md;
+
+void fuzz_user_setup(void);            /* once in a process                  */
+void fuzz_user_open(const fuzz_config_t *config);
+void fuzz_user_close(void);
+
+/* choice: what to connect to; returns nothing: may fail */
+void fuzz_user_connect(unsigned choice, unsigned bits);
+void fuzz_user_disconnect(unsigned ep);
+void fuzz_user_am(unsigned ep, unsigned kind, unsigned length, unsigned bits);
+void fuzz_user_rma(unsigned ep, unsigned kind, unsigned length);
+void fuzz_user_flush(unsigned ep, unsigned kind);
+void fuzz_user_fence(unsigned ep, unsigned kind);
+void fuzz_user_check(unsigned ep, unsigned kind);
+void fuzz_user_pending(unsigned ep, unsigned count);
+void fuzz_user_keep(unsigned count);   /* of the next messages               */
+void fuzz_user_release(unsigned count);/* of kept messages                   */
+void fuzz_user_in_handler(unsigned what); /* what the next handlers do       */
+unsigned fuzz_user_progress(void);
+unsigned fuzz_user_num_kept(void);
+unsigned fuzz_user_num_ops(void);      /* that have not completed            */
+unsigned fuzz_user_num_connects(void); /* ever                               */
+int      fuzz_user_knows(const void *gid, uint32_t qpn); /* was connected to */
+
+/* ---- what must hold: fuzz_check.c -------------------------------------- */
+
+void fuzz_check_step(void);            /* after each step                    */
+void fuzz_check_show(void);            /* if FUZZ_VERBOSE                    */
+void fuzz_check_quiet(void);           /* when nothing is under way          */
+void fuzz_check_posted(const fuzz_send_t *send); /* a send was posted        */
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#endif

@@ -1,0 +1,277 @@
+/*
+ * What holds at any time, whatever others send:
+ *
+ *   nothing is lost       every slot is free, with the device or in a queue;
+ *                         every receive buffer is posted, about to be, or
+ *                         missed and counted; the pool's are all accounted for
+ *   tables are true       who is in one is alive, and the other way round
+ *   memory is bounded     records: one for each queue pair that has sent, one
+ *                         for each address that the program connected to
+ *   no amplification      to nobody more answers than messages came from it
+ *                         (srd-wire.md, section 5); to strangers none
+ */
+#include "fuzz.h"
+
+#include "efa_md.h"
+#include "srd_peer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Section 4 and 5: what answers something */
+#define AT_OP         1
+#define OP_HELLO_ACK  2
+#define OP_EXT_ACK    4
+#define OP_BYE_ACK    6
+#define OP_REJECT     8
+#define IMM_CTL       (1u << 22)
+
+int fuzz_verbose;
+
+void fuzz_broken(const char *file, int line, const char *format, ...)
+{
+    va_list ap;
+
+    fflush(stdout);
+    fprintf(stderr, "%s:%d: BROKEN: ", file, line);
+    va_start(ap, format);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
+    fprintf(stderr, "\n");
+    abort();
+}
+
+/* ---- sends ------------------------------------------------------------- */
+
+void fuzz_check_posted(const fuzz_send_t *send)
+{
+    uint8_t data[FUZZ_MAX_MSG];
+    int who = fuzz_who_find(send->gid, send->qpn);
+
+    fuzz_device_gather(send, data);
+    FUZZ_SAY("    post to %d: imm 0x%08x, %u bytes, operation %d\n", who,
+             send->imm, send->length, (send->imm & IMM_CTL) ? data[AT_OP] : 0);
+    if (!(send->imm & IMM_CTL) ||
+        ((data[AT_OP] != OP_HELLO_ACK) && (data[AT_OP] != OP_EXT_ACK) &&
+         (data[AT_OP] != OP_BYE_ACK) && (data[AT_OP] != OP_REJECT))) {
+        return;
+    }
+
+    if (who < 0) {
+        FUZZ_CHECK(fuzz_user_knows(send->gid, send->qpn),
+                   "operation %u goes to a stranger", data[AT_OP]);
+        return;
+    }
+
+    ++fuzz_who[who].answers;
+    FUZZ_CHECK(fuzz_who[who].answers <=
+               fuzz_who[who].sent_to_us + fuzz_who[who].excuses,
+               "%u answers to %u, who sent %u messages",
+               fuzz_who[who].answers, who, fuzz_who[who].sent_to_us);
+}
+
+/* ---- accounts ---------------------------------------------------------- */
+
+static unsigned check_stash(int sends)
+{
+    unsigned count = 0;
+    unsigned i;
+
+    for (i = 0; i < fuzz_iface->rx.stash_len; ++i) {
+        count += (sends == (int)(fuzz_iface->rx.stash[i].wc.wr_id &
+                                 UCT_SRD_WR_ID_SEND));
+    }
+    return count;
+}
+
+static void check_receives(void)
+{
+    unsigned found = fuzz_device.num_recvs + fuzz_device.num_recv_cqes +
+                     check_stash(0) + fuzz_iface->rx.chain_len +
+                     fuzz_iface->rx.missing;
+
+    FUZZ_CHECK(found == fuzz_iface->rx.depth,
+               "%u receive buffers of %u: %u posted, %u in the CQ, %u in the "
+               "chain, %u missing", found, fuzz_iface->rx.depth,
+               fuzz_device.num_recvs, fuzz_device.num_recv_cqes,
+               fuzz_iface->rx.chain_len, fuzz_iface->rx.missing);
+}
+
+static unsigned check_peer_queues(const uct_srd_peer_t *peer)
+{
+    return ucs_queue_length(&((uct_srd_peer_t*)peer)->tx.resend) +
+           ucs_queue_length(&((uct_srd_peer_t*)peer)->tx.held) +
+           ucs_queue_length(&((uct_srd_peer_t*)peer)->rma.held);
+}
+
+static void check_slots(void)
+{
+    unsigned found = fuzz_iface->tx.num_free + fuzz_iface->tx.num_ctl +
+                     fuzz_device.num_sends + fuzz_device.num_cqes -
+                     fuzz_device.num_recv_cqes + check_stash(1);
+    uct_srd_peer_t *peer;
+
+    ucs_list_for_each(peer, &fuzz_iface->peers, list) {
+        found += check_peer_queues(peer);
+    }
+    ucs_list_for_each(peer, &fuzz_iface->failed, list) {
+        found += check_peer_queues(peer);
+    }
+    FUZZ_CHECK(found == fuzz_iface->tx.num_slots, "%u slots of %u", found,
+               fuzz_iface->tx.num_slots);
+}
+
+static void check_peers(void)
+{
+    unsigned peers = 0, known = 0, keys = 0, blind = 0, timers = 0, idle = 0;
+    uct_srd_peer_t *peer, *other;
+    khiter_t iter;
+
+    ucs_list_for_each(peer, &fuzz_iface->peers, list) {
+        ++peers;
+        known  += peer->rx.known + peer->has_alias;
+        blind  += peer->rx.blind;
+        timers += uct_srd_timer_is_set(&peer->timer) +
+                  uct_srd_timer_is_set(&peer->tx.timer) +
+                  uct_srd_timer_is_set(&peer->lost.timer);
+        idle   += (peer->num_eps == 0);
+        FUZZ_CHECK(uct_srd_peer_find(fuzz_iface, &peer->ident) == peer,
+                   "a peer is not in the table");
+        FUZZ_CHECK(peer->state < UCT_SRD_PEER_FAILED, "a dead peer");
+        if (peer->key != UCT_SRD_NO_KEY) {
+            ++keys;
+            iter = kh_get(uct_srd_keys, &fuzz_iface->keys, peer->key);
+            FUZZ_CHECK((iter != kh_end(&fuzz_iface->keys)) &&
+                       (kh_val(&fuzz_iface->keys, iter) == peer),
+                       "a peer's key means somebody else");
+        }
+    }
+
+    kh_foreach_value(&fuzz_iface->idents, other, {
+        FUZZ_CHECK(other->state < UCT_SRD_PEER_FAILED, "a dead peer");
+    })
+    FUZZ_CHECK(kh_size(&fuzz_iface->idents) == peers + known,
+               "%u entries for %u peers", kh_size(&fuzz_iface->idents), peers);
+    FUZZ_CHECK(kh_size(&fuzz_iface->keys) == keys, "%u keys of %u",
+               kh_size(&fuzz_iface->keys), keys);
+    FUZZ_CHECK(fuzz_iface->rx.blind == blind, "blind");
+    FUZZ_CHECK(fuzz_iface->timers.count == timers, "%u timers of %u",
+               fuzz_iface->timers.count, timers);
+    FUZZ_CHECK(idle <= FUZZ_WHO_NUM + fuzz_user_num_connects(),
+               "%u records without endpoints, %u peers", idle, peers);
+}
+
+void fuzz_check_show(void)
+{
+    const uct_efa_window_iface_t *win = fuzz_iface->win;
+    uct_srd_peer_t *peer;
+
+    if (!fuzz_verbose) {
+        return;
+    }
+
+    printf("dropped: imm %" PRIu64 " header %" PRIu64 " version %" PRIu64
+           " forged %" PRIu64 " epoch %" PRIu64 " unknown %" PRIu64 " failed %"
+           PRIu64 " memory %" PRIu64 "; early %" PRIu64 " twice %" PRIu64
+           ", starved %" PRIu64 "\n", win->drop_imm, win->drop_header,
+           win->drop_version, win->drop_forged, win->drop_epoch,
+           win->drop_unknown, win->drop_failed, win->drop_nomem, win->early,
+           win->dup, win->rx_starved);
+    printf("rx: %u posted, %u completions, chain %u, missing %u, depth %u, "
+           "blind %u, stash %u\n", fuzz_device.num_recvs,
+           fuzz_device.num_cqes, fuzz_iface->rx.chain_len,
+           fuzz_iface->rx.missing, fuzz_iface->rx.depth, fuzz_iface->rx.blind,
+           fuzz_iface->rx.stash_len);
+    ucs_list_for_each(peer, &fuzz_iface->peers, list) {
+        printf("peer of %d: %s, endpoints %u, next %u, held %u, AH %d, key "
+               "0x%x, acked %d\n",
+               fuzz_who_find(peer->ident.gid, peer->ident.qpn),
+               uct_srd_peer_state_names[peer->state], peer->num_eps,
+               peer->rx.ring.next, peer->rx.ring.held,
+               (peer->ah == NULL) ? -1 : peer->ah->ahn, peer->key,
+               peer->rx.acked);
+    }
+}
+
+void fuzz_check_step(void)
+{
+    check_receives();
+    check_slots();
+    check_peers();
+}
+
+/* ---- quiet ------------------------------------------------------------- */
+
+static unsigned check_pool_used(const ucs_mpool_t *mp)
+{
+    const ucs_mpool_chunk_t *chunk;
+    const ucs_mpool_elem_t *elem;
+    unsigned count = 0;
+
+    for (chunk = mp->data->chunks; chunk != NULL; chunk = chunk->next) {
+        count += chunk->num_elems;
+    }
+    for (elem = mp->freelist; elem != NULL; elem = elem->next) {
+        --count;
+    }
+    return count;
+}
+
+/* In a ring: descriptors, or copies with the low bit set */
+static unsigned check_ring_descs(const uct_srd_ring_t *ring)
+{
+    unsigned held = 0, descs = 0;
+    unsigned i;
+
+    for (i = 0; (ring->entries != NULL) && (i < ring->places); ++i) {
+        held  += (ring->entries[i] != NULL);
+        descs += (ring->entries[i] != NULL) &&
+                 !((uintptr_t)ring->entries[i] & 1);
+    }
+    FUZZ_CHECK(held == ring->held, "a ring of %u holds %u", ring->held, held);
+    return descs;
+}
+
+static void check_descs(void)
+{
+    unsigned used = check_pool_used(&fuzz_iface->rx.mp);
+    unsigned found;
+    uct_srd_desc_t *desc;
+    uct_srd_peer_t *peer;
+
+    found = fuzz_device.num_recvs + fuzz_device.num_recv_cqes +
+            check_stash(0) + fuzz_iface->rx.chain_len + fuzz_user_num_kept();
+    for (desc = fuzz_iface->rx.free; desc != NULL;
+         desc = (uct_srd_desc_t*)desc->wr.next) {
+        ++found;
+    }
+    ucs_list_for_each(peer, &fuzz_iface->peers, list) {
+        found += check_ring_descs(&peer->rx.ring);
+    }
+    FUZZ_CHECK(found == used, "%u receive descriptors are in use, %u found",
+               used, found);
+}
+
+void fuzz_check_quiet(void)
+{
+    unsigned bufs = 0;
+    uct_srd_buf_t *buf;
+
+    fuzz_check_step();
+    check_descs();
+    FUZZ_CHECK(fuzz_iface->tx.num_free == fuzz_iface->config.tx_queue_len,
+               "%u slots of %u are free", fuzz_iface->tx.num_free,
+               fuzz_iface->config.tx_queue_len);
+    FUZZ_CHECK(fuzz_iface->tx.num_ctl == UCT_SRD_CTL_SLOTS,
+               "%u slots for control messages", fuzz_iface->tx.num_ctl);
+    FUZZ_CHECK(fuzz_iface->tx.num_rma == 0, "%u operations",
+               fuzz_iface->tx.num_rma);
+    FUZZ_CHECK(fuzz_user_num_ops() == 0, "%u operations wait for nothing",
+               fuzz_user_num_ops());
+    for (buf = fuzz_iface->tx.bufs; buf != NULL; buf = buf->next) {
+        ++bufs;
+    }
+    FUZZ_CHECK(bufs == fuzz_iface->tx.num_bufs, "%u buffers of %u", bufs,
+               fuzz_iface->tx.num_bufs);
+}

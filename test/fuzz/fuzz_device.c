@@ -1,0 +1,825 @@
+/*
+ * libibverbs and libefa with one EFA device of paper (fuzz.h). The signatures
+ * are libibverbs' own. Faithful where the transport relies on it:
+ *
+ *   memory      every SGE must lie in memory registered under its key, when it
+ *               is posted and when the device uses it
+ *   queues      no more work requests than the queue pair was made for, no more
+ *               completions than the CQ has room for
+ *   AHs         one number for each, the lowest free one; a completion names the
+ *               AH that there was when the message arrived
+ */
+#include "fuzz.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#undef ibv_get_device_list
+#undef ibv_query_port
+#undef ibv_reg_mr
+
+#define FUZZ_MAX_CQES 4096
+#define FUZZ_MAX_RECVS 1024
+#define FUZZ_MAX_MRS  1024
+#define FUZZ_MAX_AHS  64
+#define FUZZ_NO_AHN   0xffff
+
+typedef struct {
+    struct ibv_wc wc;
+    union ibv_gid gid;
+    int           who;             /* of a receive; -1: nobody               */
+} fuzz_cqe_t;
+
+typedef struct {
+    struct ibv_ah super;
+    union ibv_gid gid;
+    uint16_t      ahn;
+} fuzz_ah_t;
+
+typedef struct {
+    struct ibv_mr super;
+    int           access;
+} fuzz_mr_t;
+
+fuzz_device_t fuzz_device;
+
+static struct {
+    struct ibv_device  device;
+    struct verbs_context vctx;
+    struct ibv_cq_ex   cq;
+    struct efadv_cq    cq_efa;
+    struct ibv_qp_ex   qp;
+    struct ibv_qp_cap  cap;
+    unsigned           sq_used;       /* posted, and not polled              */
+    fuzz_cqe_t         cqes[FUZZ_MAX_CQES], *current;
+    unsigned           cqe_head;
+    struct {
+        uint64_t       wr_id;
+        struct ibv_sge sge;
+    } recvs[FUZZ_MAX_RECVS];
+    unsigned           recv_head;
+    fuzz_mr_t          *mrs[FUZZ_MAX_MRS];
+    fuzz_ah_t          *ahs[FUZZ_MAX_AHS];
+    fuzz_send_t        *building;     /* between wr_start and wr_complete    */
+} dev;
+
+/* ---- time -------------------------------------------------------------- */
+
+double ucs_get_cpu_clocks_per_sec(void);
+
+double ucs_get_cpu_clocks_per_sec(void)
+{
+    return 1e9;
+}
+
+ucs_time_t fuzz_get_time(void)
+{
+    return fuzz_device.now += 10;
+}
+
+/* Interposed: identities and epochs are the same in every run */
+ssize_t getrandom(void *buffer, size_t length, UCS_V_UNUSED unsigned flags)
+{
+    static const uint8_t bytes[] = {0x3c, 0x91, 0x57, 0xe2, 0x0d, 0xb8, 0x46,
+                                    0xfa};
+    size_t i;
+
+    for (i = 0; i < length; ++i) {
+        ((uint8_t*)buffer)[i] = bytes[i % sizeof(bytes)] + i;
+    }
+    return length;
+}
+
+/* ---- device, PD -------------------------------------------------------- */
+
+void fuzz_device_reset(void)
+{
+    FUZZ_CHECK((fuzz_device.num_ctx == 0) && (fuzz_device.num_pds == 0) &&
+               (fuzz_device.num_mrs == 0) && (fuzz_device.num_ahs == 0) &&
+               (fuzz_device.num_cqs == 0) && (fuzz_device.num_qps == 0),
+               "left on the device: %u contexts, %u PDs, %u MRs, %u AHs, %u "
+               "CQs, %u QPs", fuzz_device.num_ctx, fuzz_device.num_pds,
+               fuzz_device.num_mrs, fuzz_device.num_ahs, fuzz_device.num_cqs,
+               fuzz_device.num_qps);
+    memset(&fuzz_device, 0, sizeof(fuzz_device));
+    fuzz_device.now = 1000000000;
+    dev.sq_used     = 0;
+    dev.cqe_head    = 0;
+    dev.recv_head   = 0;
+    dev.building    = NULL;
+}
+
+struct ibv_device **ibv_get_device_list(int *num_devices)
+{
+    struct ibv_device **list = calloc(2, sizeof(*list));
+
+    strcpy(dev.device.name, "fuzz0");
+    strcpy(dev.device.dev_name, "uverbs0");
+    strcpy(dev.device.ibdev_path, "/nonexistent");
+    list[0] = &dev.device;
+    if (num_devices != NULL) {
+        *num_devices = 1;
+    }
+    return list;
+}
+
+void ibv_free_device_list(struct ibv_device **list)
+{
+    free(list);
+}
+
+const char *ibv_get_device_name(struct ibv_device *device)
+{
+    return device->name;
+}
+
+int ibv_query_device(UCS_V_UNUSED struct ibv_context *ctx,
+                     struct ibv_device_attr *attr)
+{
+    memset(attr, 0, sizeof(*attr));
+    attr->vendor_id      = 0x1d0f;
+    attr->vendor_part_id = 0xefa1;
+    attr->max_mr_size    = 96ull << 30;
+    attr->max_cqe        = FUZZ_MAX_CQES;
+    attr->max_ah         = FUZZ_MAX_AHS;
+    return 0;
+}
+
+int efadv_query_device(UCS_V_UNUSED struct ibv_context *ctx,
+                       struct efadv_device_attr *attr,
+                       UCS_V_UNUSED uint32_t inlen)
+{
+    memset(attr, 0, sizeof(*attr));
+    attr->max_sq_wr       = FUZZ_MAX_SENDS;
+    attr->max_rq_wr       = FUZZ_MAX_RECVS;
+    attr->max_sq_sge      = 2;
+    attr->max_rq_sge      = 1;
+    attr->inline_buf_size = 32;
+    attr->max_rdma_size   = 1 << 20;
+    attr->device_caps     = EFADV_DEVICE_ATTR_CAPS_RNR_RETRY |
+                            (fuzz_device.has_sgid ?
+                             EFADV_DEVICE_ATTR_CAPS_CQ_WITH_SGID : 0) |
+                            (fuzz_device.has_rdma ?
+                             (EFADV_DEVICE_ATTR_CAPS_RDMA_READ | 8) : 0);
+    return 0;
+}
+
+int ibv_query_port(UCS_V_UNUSED struct ibv_context *ctx,
+                   UCS_V_UNUSED uint8_t port_num,
+                   struct _compat_ibv_port_attr *compat)
+{
+    struct ibv_port_attr *attr = (struct ibv_port_attr*)compat;
+
+    memset(attr, 0, sizeof(*attr));
+    attr->state        = IBV_PORT_ACTIVE;
+    attr->max_msg_sz   = FUZZ_MAX_MSG;
+    attr->active_speed = 32;
+    attr->active_width = 2;
+    return 0;
+}
+
+int ibv_query_gid(UCS_V_UNUSED struct ibv_context *ctx,
+                  UCS_V_UNUSED uint8_t port_num, UCS_V_UNUSED int index,
+                  union ibv_gid *gid)
+{
+    memset(gid, 0x5a, sizeof(*gid));
+    return 0;
+}
+
+struct ibv_pd *ibv_alloc_pd(struct ibv_context *ctx)
+{
+    struct ibv_pd *pd = calloc(1, sizeof(*pd));
+
+    pd->context = ctx;
+    ++fuzz_device.num_pds;
+    return pd;
+}
+
+int ibv_dealloc_pd(struct ibv_pd *pd)
+{
+    free(pd);
+    --fuzz_device.num_pds;
+    return 0;
+}
+
+/* ---- memory ------------------------------------------------------------ */
+
+struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *address, size_t length,
+                                UCS_V_UNUSED uint64_t iova, unsigned access)
+{
+    fuzz_mr_t *mr;
+    unsigned i;
+
+    for (i = 0; (i < FUZZ_MAX_MRS) && (dev.mrs[i] != NULL); ++i) {
+    }
+    if (i == FUZZ_MAX_MRS) {
+        errno = ENOMEM;
+        return NULL;
+    }
+
+    mr                = calloc(1, sizeof(*mr));
+    mr->access        = access;
+    mr->super.context = pd->context;
+    mr->super.pd      = pd;
+    mr->super.addr    = address;
+    mr->super.length  = length;
+    mr->super.lkey    = 0x1000 + i;
+    mr->super.rkey    = 0x2000 + i;
+    dev.mrs[i]        = mr;
+    ++fuzz_device.num_mrs;
+    fuzz_device.reg_bytes += length;
+    fuzz_device.reg_peak   = ucs_max(fuzz_device.reg_peak,
+                                     fuzz_device.reg_bytes);
+    return &mr->super;
+}
+
+struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *address, size_t length,
+                          int access)
+{
+    return ibv_reg_mr_iova2(pd, address, length, (uintptr_t)address, access);
+}
+
+struct ibv_mr *ibv_reg_dmabuf_mr(UCS_V_UNUSED struct ibv_pd *pd,
+                                 UCS_V_UNUSED uint64_t offset,
+                                 UCS_V_UNUSED size_t length,
+                                 UCS_V_UNUSED uint64_t iova,
+                                 UCS_V_UNUSED int fd, UCS_V_UNUSED int access)
+{
+    errno = EOPNOTSUPP;
+    return NULL;
+}
+
+int ibv_dereg_mr(struct ibv_mr *mr)
+{
+    dev.mrs[mr->lkey - 0x1000] = NULL;
+    --fuzz_device.num_mrs;
+    fuzz_device.reg_bytes -= mr->length;
+    free(mr);
+    return 0;
+}
+
+static void fuzz_device_check_sge(const struct ibv_sge *sge, int write)
+{
+    unsigned i    = sge->lkey - 0x1000;
+    fuzz_mr_t *mr = (i < FUZZ_MAX_MRS) ? dev.mrs[i] : NULL;
+
+    FUZZ_CHECK(mr != NULL, "%u bytes at 0x%" PRIx64 ": nothing is registered "
+               "under key 0x%x", sge->length, sge->addr, sge->lkey);
+    FUZZ_CHECK((sge->addr >= (uintptr_t)mr->super.addr) &&
+               (sge->addr + sge->length <=
+                (uintptr_t)mr->super.addr + mr->super.length),
+               "%u bytes at 0x%" PRIx64 " are beyond the memory of key 0x%x",
+               sge->length, sge->addr, sge->lkey);
+    FUZZ_CHECK(!write || (mr->access & IBV_ACCESS_LOCAL_WRITE),
+               "the device may not write to key 0x%x", sge->lkey);
+}
+
+/* ---- address handles --------------------------------------------------- */
+
+struct ibv_ah *ibv_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attr)
+{
+    fuzz_ah_t *ah;
+    unsigned i;
+
+    if (attr->grh.dgid.raw[0] == 0) {
+        errno = EINVAL;
+        return NULL;
+    }
+
+    for (i = 0; (i < FUZZ_MAX_AHS) && (dev.ahs[i] != NULL); ++i) {
+    }
+    if ((i == FUZZ_MAX_AHS) || (fuzz_device.num_ahs >= fuzz_device.ah_limit)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+
+    ah                = calloc(1, sizeof(*ah));
+    ah->super.context = pd->context;
+    ah->super.pd      = pd;
+    ah->gid           = attr->grh.dgid;
+    ah->ahn           = i;
+    dev.ahs[i]        = ah;
+    ++fuzz_device.num_ahs;
+    return &ah->super;
+}
+
+int ibv_destroy_ah(struct ibv_ah *ibv_ah)
+{
+    fuzz_ah_t *ah = ucs_container_of(ibv_ah, fuzz_ah_t, super);
+
+    FUZZ_CHECK(dev.ahs[ah->ahn] == ah, "AH %u destroyed twice", ah->ahn);
+    dev.ahs[ah->ahn] = NULL;
+    --fuzz_device.num_ahs;
+    free(ah);
+    return 0;
+}
+
+int efadv_query_ah(struct ibv_ah *ibv_ah, struct efadv_ah_attr *attr,
+                   UCS_V_UNUSED uint32_t inlen)
+{
+    attr->ahn = ucs_container_of(ibv_ah, fuzz_ah_t, super)->ahn;
+    return 0;
+}
+
+static unsigned fuzz_device_ahn(const uint8_t *gid)
+{
+    unsigned i;
+
+    for (i = 0; i < FUZZ_MAX_AHS; ++i) {
+        if ((dev.ahs[i] != NULL) &&
+            (memcmp(dev.ahs[i]->gid.raw, gid, 16) == 0)) {
+            return i;
+        }
+    }
+    return FUZZ_NO_AHN;
+}
+
+int fuzz_device_tells(unsigned who)
+{
+    return fuzz_device_ahn(fuzz_who[who].gid) != FUZZ_NO_AHN;
+}
+
+/* ---- completions ------------------------------------------------------- */
+
+static fuzz_cqe_t *fuzz_cqe_push(uint64_t wr_id, unsigned status)
+{
+    fuzz_cqe_t *cqe;
+
+    FUZZ_CHECK(fuzz_device.num_cqes < (unsigned)dev.cq.cqe,
+               "the completion queue overflows: %u", fuzz_device.num_cqes);
+    cqe = &dev.cqes[(dev.cqe_head + fuzz_device.num_cqes++) % FUZZ_MAX_CQES];
+    memset(cqe, 0, sizeof(*cqe));
+    cqe->who           = -1;
+    cqe->wc.wr_id      = wr_id;
+    cqe->wc.vendor_err = status;
+    cqe->wc.status     = (status == 0) ? IBV_WC_SUCCESS : IBV_WC_GENERAL_ERR;
+    fuzz_device.num_recv_cqes += !(wr_id & UCT_SRD_WR_ID_SEND);
+    return cqe;
+}
+
+static fuzz_cqe_t *fuzz_cqe_pull(void)
+{
+    fuzz_cqe_t *cqe;
+
+    if (fuzz_device.complete_all) {
+        while (fuzz_device.num_sends > 0) {
+            fuzz_device_complete(0, 0);
+        }
+    }
+
+    if (fuzz_device.num_cqes == 0) {
+        fuzz_device.now += fuzz_device.idle_step;
+        return NULL;
+    }
+
+    cqe          = &dev.cqes[dev.cqe_head];
+    dev.cqe_head = (dev.cqe_head + 1) % FUZZ_MAX_CQES;
+    --fuzz_device.num_cqes;
+    if (cqe->wc.wr_id & UCT_SRD_WR_ID_SEND) {
+        --dev.sq_used;
+    } else {
+        --fuzz_device.num_recv_cqes;
+        if (cqe->who >= 0) {
+            ++fuzz_who[cqe->who].sent_to_us;
+        }
+    }
+    return cqe;
+}
+
+static int fuzz_poll_cq(UCS_V_UNUSED struct ibv_cq *cq, int max,
+                        struct ibv_wc *wc)
+{
+    fuzz_cqe_t *cqe;
+    int count;
+
+    for (count = 0; (count < max) && ((cqe = fuzz_cqe_pull()) != NULL);
+         ++count) {
+        wc[count] = cqe->wc;
+    }
+    return count;
+}
+
+static int fuzz_next_poll(struct ibv_cq_ex *cq)
+{
+    dev.current = fuzz_cqe_pull();
+    if (dev.current == NULL) {
+        return ENOENT;
+    }
+
+    cq->wr_id  = dev.current->wc.wr_id;
+    cq->status = dev.current->wc.status;
+    return 0;
+}
+
+static int fuzz_start_poll(struct ibv_cq_ex *cq,
+                           UCS_V_UNUSED struct ibv_poll_cq_attr *attr)
+{
+    return fuzz_next_poll(cq);
+}
+
+static void fuzz_end_poll(UCS_V_UNUSED struct ibv_cq_ex *cq)
+{
+    dev.current = NULL;
+}
+
+#define FUZZ_READ(_type, _field) \
+    static _type fuzz_read_##_field(UCS_V_UNUSED struct ibv_cq_ex *cq) \
+    { \
+        return dev.current->wc._field; \
+    }
+
+FUZZ_READ(uint32_t, vendor_err)
+FUZZ_READ(uint32_t, byte_len)
+FUZZ_READ(__be32, imm_data)
+FUZZ_READ(uint32_t, src_qp)
+FUZZ_READ(unsigned, wc_flags)
+FUZZ_READ(uint32_t, slid)
+
+static int fuzz_read_sgid(UCS_V_UNUSED struct efadv_cq *cq, union ibv_gid *gid)
+{
+    if (dev.current->wc.slid != FUZZ_NO_AHN) {
+        return -1; /* as the device: either the number or the GID */
+    }
+    *gid = dev.current->gid;
+    return 0;
+}
+
+struct ibv_cq_ex *efadv_create_cq(struct ibv_context *ctx,
+                                  struct ibv_cq_init_attr_ex *attr,
+                                  struct efadv_cq_init_attr *efa_attr,
+                                  UCS_V_UNUSED uint32_t inlen)
+{
+    memset(&dev.cq, 0, sizeof(dev.cq));
+    dev.cq.context         = ctx;
+    dev.cq.cqe             = attr->cqe;
+    dev.cq.start_poll      = fuzz_start_poll;
+    dev.cq.next_poll       = fuzz_next_poll;
+    dev.cq.end_poll        = fuzz_end_poll;
+    dev.cq.read_vendor_err = fuzz_read_vendor_err;
+    dev.cq.read_byte_len   = fuzz_read_byte_len;
+    dev.cq.read_imm_data   = fuzz_read_imm_data;
+    dev.cq.read_src_qp     = fuzz_read_src_qp;
+    dev.cq.read_wc_flags   = fuzz_read_wc_flags;
+    dev.cq.read_slid       = fuzz_read_slid;
+    dev.cq_efa.wc_read_sgid = (efa_attr != NULL) ? fuzz_read_sgid : NULL;
+    ++fuzz_device.num_cqs;
+    return &dev.cq;
+}
+
+static struct ibv_cq_ex *fuzz_create_cq_ex(struct ibv_context *ctx,
+                                           struct ibv_cq_init_attr_ex *attr)
+{
+    return efadv_create_cq(ctx, attr, NULL, 0);
+}
+
+struct efadv_cq *efadv_cq_from_ibv_cq_ex(UCS_V_UNUSED struct ibv_cq_ex *cq)
+{
+    return &dev.cq_efa;
+}
+
+int ibv_destroy_cq(UCS_V_UNUSED struct ibv_cq *cq)
+{
+    fuzz_device.num_cqes      = 0;
+    fuzz_device.num_recv_cqes = 0;
+    --fuzz_device.num_cqs;
+    return 0;
+}
+
+/* ---- sends ------------------------------------------------------------- */
+
+static fuzz_send_t *fuzz_send_add(void)
+{
+    FUZZ_CHECK(fuzz_device.num_sends < FUZZ_MAX_SENDS, "sends without bounds");
+    FUZZ_CHECK(dev.sq_used < dev.cap.max_send_wr,
+               "the send queue of %u overflows", dev.cap.max_send_wr);
+    ++dev.sq_used;
+    return memset(&fuzz_device.sends[fuzz_device.num_sends++], 0,
+                  sizeof(fuzz_send_t));
+}
+
+static void fuzz_send_set_ah(fuzz_send_t *send, struct ibv_ah *ibv_ah,
+                             uint32_t qpn, uint32_t qkey)
+{
+    fuzz_ah_t *ah = ucs_container_of(ibv_ah, fuzz_ah_t, super);
+    unsigned i;
+
+    for (i = 0; (i < FUZZ_MAX_AHS) && (dev.ahs[i] != ah); ++i) {
+    }
+    FUZZ_CHECK(i < FUZZ_MAX_AHS, "a send with an AH that is not there");
+    memcpy(send->gid, ah->gid.raw, sizeof(send->gid));
+    send->qpn  = qpn;
+    send->qkey = qkey;
+    FUZZ_CHECK(!(qkey & 0x80000000u), "a privileged QKEY");
+}
+
+/* Inline data is copied now, the rest when the device gets to it */
+static void fuzz_send_set_sges(fuzz_send_t *send, const struct ibv_sge *sges,
+                               unsigned count, int is_inline)
+{
+    unsigned i;
+
+    FUZZ_CHECK(count <= dev.cap.max_send_sge, "%u SGEs", count);
+    for (i = 0; i < count; ++i) {
+        send->sge[i] = sges[i];
+        if (is_inline) {
+            FUZZ_CHECK(send->length + sges[i].length <= 32, "inline of %u",
+                       send->length + sges[i].length);
+            memcpy(send->data + send->length, (void*)sges[i].addr,
+                   sges[i].length);
+        } else {
+            fuzz_device_check_sge(&sges[i],
+                                  send->opcode == IBV_WR_RDMA_READ);
+        }
+        send->length += sges[i].length;
+    }
+    send->num_sge   = count;
+    send->is_inline = is_inline;
+}
+
+/* A refused post is the end of a peer: never the honest one's, nor of one that
+ * it shares a batch with. */
+static int fuzz_may_refuse(const struct ibv_send_wr *wr)
+{
+    if (fuzz_device.refuse == 0) {
+        return 0;
+    }
+
+    for (; wr != NULL; wr = wr->next) {
+        if (wr->wr.ud.remote_qpn == fuzz_who[FUZZ_HONEST].qpn) {
+            return 0;
+        }
+    }
+
+    --fuzz_device.refuse;
+    return 1;
+}
+
+static int fuzz_post_send(UCS_V_UNUSED struct ibv_qp *qp,
+                          struct ibv_send_wr *wr, struct ibv_send_wr **bad)
+{
+    fuzz_send_t *send;
+
+    for (; wr != NULL; wr = wr->next) {
+        if (fuzz_may_refuse(wr)) {
+            *bad = wr;
+            return ENOMEM;
+        }
+
+        FUZZ_CHECK(wr->opcode == IBV_WR_SEND_WITH_IMM, "opcode %d",
+                   wr->opcode);
+        send         = fuzz_send_add();
+        send->wr_id  = wr->wr_id;
+        send->opcode = wr->opcode;
+        send->imm    = be32toh(wr->imm_data);
+        fuzz_send_set_ah(send, wr->wr.ud.ah, wr->wr.ud.remote_qpn,
+                         wr->wr.ud.remote_qkey);
+        fuzz_send_set_sges(send, wr->sg_list, wr->num_sge,
+                           !!(wr->send_flags & IBV_SEND_INLINE));
+        FUZZ_CHECK(send->length <= FUZZ_MAX_MSG, "a message of %u bytes",
+                   send->length);
+        fuzz_check_posted(send);
+    }
+    return 0;
+}
+
+static void fuzz_wr_start(UCS_V_UNUSED struct ibv_qp_ex *qp)
+{
+    FUZZ_CHECK(dev.building == NULL, "wr_start within wr_start");
+    dev.building = fuzz_send_add();
+}
+
+static void fuzz_wr_rdma(struct ibv_qp_ex *qp, uint32_t rkey, uint64_t addr,
+                         enum ibv_wr_opcode opcode)
+{
+    dev.building->wr_id       = qp->wr_id;
+    dev.building->opcode      = opcode;
+    dev.building->rkey        = rkey;
+    dev.building->remote_addr = addr;
+}
+
+static void
+fuzz_wr_rdma_read(struct ibv_qp_ex *qp, uint32_t rkey, uint64_t addr)
+{
+    fuzz_wr_rdma(qp, rkey, addr, IBV_WR_RDMA_READ);
+}
+
+static void
+fuzz_wr_rdma_write(struct ibv_qp_ex *qp, uint32_t rkey, uint64_t addr)
+{
+    fuzz_wr_rdma(qp, rkey, addr, IBV_WR_RDMA_WRITE);
+}
+
+static void fuzz_wr_set_sge(UCS_V_UNUSED struct ibv_qp_ex *qp, uint32_t lkey,
+                            uint64_t addr, uint32_t length)
+{
+    struct ibv_sge sge = {addr, length, lkey};
+
+    fuzz_send_set_sges(dev.building, &sge, 1, 0);
+}
+
+static void fuzz_wr_set_ud_addr(UCS_V_UNUSED struct ibv_qp_ex *qp,
+                                struct ibv_ah *ah, uint32_t qpn, uint32_t qkey)
+{
+    fuzz_send_set_ah(dev.building, ah, qpn, qkey);
+}
+
+static int fuzz_wr_complete(UCS_V_UNUSED struct ibv_qp_ex *qp)
+{
+    fuzz_send_t *send = dev.building;
+
+    dev.building = NULL;
+    if ((fuzz_device.refuse > 0) &&
+        (send->qpn != fuzz_who[FUZZ_HONEST].qpn)) {
+        --fuzz_device.refuse;
+        --fuzz_device.num_sends;
+        --dev.sq_used;
+        return ENOMEM;
+    }
+    return 0;
+}
+
+static void fuzz_wr_abort(UCS_V_UNUSED struct ibv_qp_ex *qp)
+{
+    dev.building = NULL;
+    --fuzz_device.num_sends;
+    --dev.sq_used;
+}
+
+unsigned fuzz_device_gather(const fuzz_send_t *send, uint8_t *out)
+{
+    unsigned length = 0;
+    unsigned i;
+
+    if (send->is_inline) {
+        memcpy(out, send->data, send->length);
+        return send->length;
+    }
+
+    for (i = 0; i < send->num_sge; ++i) {
+        fuzz_device_check_sge(&send->sge[i], 0);
+        memcpy(out + length, (void*)send->sge[i].addr, send->sge[i].length);
+        length += send->sge[i].length;
+    }
+    return length;
+}
+
+void fuzz_device_complete(unsigned i, unsigned status)
+{
+    fuzz_send_t *send = &fuzz_device.sends[i];
+
+    if ((send->opcode != IBV_WR_SEND_WITH_IMM) && (status == 0)) {
+        fuzz_device_check_sge(&send->sge[0],
+                              send->opcode == IBV_WR_RDMA_READ);
+        if (send->opcode == IBV_WR_RDMA_READ) {
+            memset((void*)send->sge[0].addr, 0xdd, send->sge[0].length);
+        }
+    }
+
+    fuzz_cqe_push(send->wr_id, status);
+    --fuzz_device.num_sends;
+    memmove(send, send + 1, (fuzz_device.num_sends - i) * sizeof(*send));
+}
+
+/* ---- receives ---------------------------------------------------------- */
+
+static int fuzz_post_recv(UCS_V_UNUSED struct ibv_qp *qp,
+                          struct ibv_recv_wr *wr, struct ibv_recv_wr **bad)
+{
+    unsigned i;
+
+    for (; wr != NULL; wr = wr->next) {
+        if (fuzz_device.num_recvs == dev.cap.max_recv_wr) {
+            *bad = wr;
+            return ENOMEM;
+        }
+
+        FUZZ_CHECK(wr->num_sge == 1, "%d SGEs", wr->num_sge);
+        fuzz_device_check_sge(wr->sg_list, 1);
+        for (i = 0; i < fuzz_device.num_recvs; ++i) {
+            FUZZ_CHECK(dev.recvs[(dev.recv_head + i) % FUZZ_MAX_RECVS].wr_id !=
+                       wr->wr_id, "a receive buffer posted twice");
+        }
+
+        i = (dev.recv_head + fuzz_device.num_recvs++) % FUZZ_MAX_RECVS;
+        dev.recvs[i].wr_id = wr->wr_id;
+        dev.recvs[i].sge   = *wr->sg_list;
+    }
+    return 0;
+}
+
+int fuzz_device_deliver(unsigned who, int has_imm, uint32_t imm,
+                        const void *data, unsigned length)
+{
+    struct ibv_sge *sge;
+    fuzz_cqe_t *cqe;
+
+    if (fuzz_device.num_recvs == 0) {
+        return 0;
+    }
+
+    sge = &dev.recvs[dev.recv_head].sge;
+    FUZZ_CHECK(length <= FUZZ_MAX_MSG, "the fuzzer's fault");
+    FUZZ_CHECK(length <= sge->length, "a receive buffer of %u bytes",
+               sge->length);
+    fuzz_device_check_sge(sge, 1);
+    memcpy((void*)sge->addr, data, length);
+
+    cqe              = fuzz_cqe_push(dev.recvs[dev.recv_head].wr_id, 0);
+    cqe->wc.byte_len = length;
+    cqe->wc.wc_flags = has_imm ? IBV_WC_WITH_IMM : 0;
+    cqe->wc.imm_data = htobe32(imm);
+    cqe->wc.src_qp   = fuzz_who[who].qpn;
+    cqe->wc.slid     = fuzz_device_ahn(fuzz_who[who].gid);
+    cqe->who         = who;
+    memcpy(cqe->gid.raw, fuzz_who[who].gid, sizeof(cqe->gid.raw));
+    dev.recv_head    = (dev.recv_head + 1) % FUZZ_MAX_RECVS;
+    --fuzz_device.num_recvs;
+    return 1;
+}
+
+void fuzz_device_recv_error(void)
+{
+    if (fuzz_device.num_recvs > 0) {
+        fuzz_cqe_push(dev.recvs[dev.recv_head].wr_id, 1);
+        dev.recv_head = (dev.recv_head + 1) % FUZZ_MAX_RECVS;
+        --fuzz_device.num_recvs;
+    }
+}
+
+/* ---- queue pairs, contexts --------------------------------------------- */
+
+struct ibv_qp *efadv_create_qp_ex(struct ibv_context *ctx,
+                                  struct ibv_qp_init_attr_ex *attr,
+                                  UCS_V_UNUSED struct efadv_qp_init_attr *efa,
+                                  UCS_V_UNUSED uint32_t inlen)
+{
+    FUZZ_CHECK(fuzz_device.num_qps == 0, "a second queue pair");
+    memset(&dev.qp, 0, sizeof(dev.qp));
+    dev.qp.qp_base.context = ctx;
+    dev.qp.qp_base.qp_num  = 77;
+    dev.qp.wr_start        = fuzz_wr_start;
+    dev.qp.wr_complete     = fuzz_wr_complete;
+    dev.qp.wr_abort        = fuzz_wr_abort;
+    dev.qp.wr_rdma_read    = fuzz_wr_rdma_read;
+    dev.qp.wr_rdma_write   = fuzz_wr_rdma_write;
+    dev.qp.wr_set_sge      = fuzz_wr_set_sge;
+    dev.qp.wr_set_ud_addr  = fuzz_wr_set_ud_addr;
+    dev.cap                = attr->cap;
+    ++fuzz_device.num_qps;
+    return &dev.qp.qp_base;
+}
+
+struct ibv_qp_ex *ibv_qp_to_qp_ex(struct ibv_qp *qp)
+{
+    return ucs_container_of(qp, struct ibv_qp_ex, qp_base);
+}
+
+int ibv_modify_qp(UCS_V_UNUSED struct ibv_qp *qp,
+                  UCS_V_UNUSED struct ibv_qp_attr *attr, UCS_V_UNUSED int mask)
+{
+    return 0;
+}
+
+/* Completions that were written stay in the CQ. */
+int ibv_destroy_qp(UCS_V_UNUSED struct ibv_qp *qp)
+{
+    fuzz_device.num_sends = 0;
+    fuzz_device.num_recvs = 0;
+    --fuzz_device.num_qps;
+    return 0;
+}
+
+struct ibv_context *ibv_open_device(struct ibv_device *device)
+{
+    struct ibv_context *ctx = &dev.vctx.context;
+
+    memset(&dev.vctx, 0, sizeof(dev.vctx));
+    dev.vctx.sz           = sizeof(dev.vctx);
+    dev.vctx.create_cq_ex = fuzz_create_cq_ex;
+    ctx->abi_compat       = __VERBS_ABI_IS_EXTENDED;
+    ctx->device           = device;
+    ctx->async_fd         = eventfd(0, EFD_CLOEXEC);
+    ctx->ops.poll_cq      = fuzz_poll_cq;
+    ctx->ops.post_send    = fuzz_post_send;
+    ctx->ops.post_recv    = fuzz_post_recv;
+    ++fuzz_device.num_ctx;
+    return ctx;
+}
+
+/* Resets are test/gtest/uct's */
+int ibv_get_async_event(UCS_V_UNUSED struct ibv_context *ctx,
+                        UCS_V_UNUSED struct ibv_async_event *event)
+{
+    errno = EAGAIN;
+    return -1;
+}
+
+int ibv_close_device(struct ibv_context *ctx)
+{
+    close(ctx->async_fd);
+    --fuzz_device.num_ctx;
+    return 0;
+}

@@ -1,0 +1,625 @@
+/*
+ * An input is a program: four bytes of configuration, then steps. Each step is
+ * a byte that names it (modulo their number) and the bytes that it takes; where
+ * the input ends, bytes are 0. docs: README.md, "How to add a step".
+ *
+ *   open --> step, check, step, check ... --> all that honest peers have sent
+ *   arrives --> close: nothing is left
+ */
+#include "fuzz.h"
+
+#include "efa_status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_STEPS 400u
+
+/* The hostile ones: alone; with the honest one's QPN, elsewhere; on the honest
+ * one's host; two more, one of them beside the first. */
+#define HOST(_n) {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x55, 0xc0, 0xff, 0xfe, \
+                  0x54, 0x70, _n}
+fuzz_who_t fuzz_who[FUZZ_WHO_NUM] = {
+    {.gid = HOST(1), .qpn = 100, .qkey = 0x11111111},
+    {.gid = HOST(2), .qpn = 200, .qkey = 0x22222222},
+    {.gid = HOST(3), .qpn = 100, .qkey = 0x33333333},
+    {.gid = HOST(1), .qpn = 201, .qkey = 0x44444444},
+    {.gid = HOST(4), .qpn = 202, .qkey = 0x55555555},
+    {.gid = HOST(2), .qpn = 203, .qkey = 0x66666666}
+};
+
+/* What a hostile peer says about itself if nothing is twisted */
+static struct {
+    uint32_t epoch;
+    uint64_t uid;
+    uint16_t psn;
+    uint32_t our_epoch;        /* from the last header it got                */
+} hostile[FUZZ_WHO_NUM];
+
+static int fuzz_all;
+
+static struct {
+    const uint8_t *data;
+    size_t        size;
+} input;
+
+static unsigned byte(void)
+{
+    if (input.size == 0) {
+        return 0;
+    }
+    --input.size;
+    return *input.data++;
+}
+
+static unsigned word(void)
+{
+    unsigned low = byte();
+
+    return low | (byte() << 8);
+}
+
+int fuzz_who_find(const void *gid, uint32_t qpn)
+{
+    unsigned i;
+
+    for (i = 0; i < FUZZ_WHO_NUM; ++i) {
+        if ((fuzz_who[i].qpn == qpn) &&
+            (memcmp(fuzz_who[i].gid, gid, sizeof(fuzz_who[i].gid)) == 0)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* ---- hostile messages -------------------------------------------------- */
+
+static unsigned hostile_who(unsigned choice)
+{
+    return 1 + (choice % (FUZZ_WHO_NUM - 1));
+}
+
+static void hostile_deliver(unsigned who, int has_imm, uint32_t imm,
+                            uint8_t *message, unsigned length)
+{
+    /* FUZZ_ALL: also lies that nobody can recognise */
+    if (!fuzz_all && !fuzz_device_tells(who)) {
+        memcpy(message + UCT_SRD_EXT_GID, fuzz_who[who].gid,
+               sizeof(fuzz_who[who].gid));
+    }
+
+    /* Never the AM id of the honest peer: that tells them apart in the handler */
+    if (uct_srd_imm_am_id(imm) == FUZZ_AM_HONEST) {
+        imm += 1u << UCT_SRD_IMM_AM_SHIFT;
+    }
+    FUZZ_SAY("  %u sends imm 0x%08x%s, %u bytes\n", who, imm,
+             has_imm ? "" : " (not told)", length);
+    fuzz_device_deliver(who, has_imm, imm, message, length);
+}
+
+static void hostile_claim(uct_srd_ext_t *ext)
+{
+    unsigned choice = byte();
+    unsigned other  = choice % 8;
+
+    if (other < FUZZ_WHO_NUM) {
+        memcpy(ext->gid, fuzz_who[other].gid, sizeof(ext->gid));
+    } else {
+        ext->gid[13] = byte(); /* invented */
+    }
+    if (choice & 8) {
+        ext->qpn = fuzz_who[other % FUZZ_WHO_NUM].qpn;
+    }
+    switch (choice >> 4 & 3) {
+    case 1:
+        ext->qkey = fuzz_who[other % FUZZ_WHO_NUM].qkey;
+        break;
+    case 2:
+        ext->qkey = byte();
+        break;
+    }
+}
+
+/* With an extended header: right, but for what a byte of flags asks for */
+static void step_ext(void)
+{
+    unsigned who      = hostile_who(byte());
+    unsigned op       = byte();
+    unsigned twist    = byte();
+    uct_srd_ext_t ext = {
+        .version = 1,
+        .op      = (op & 0x80) ? op : (op % UCT_SRD_OP_LAST),
+        .len8    = UCT_SRD_EXT_LEN / 8,
+        .qkey    = fuzz_who[who].qkey,
+        .qpn     = fuzz_who[who].qpn,
+        .window  = 64,
+        .uid     = hostile[who].uid,
+        .features = 7
+    };
+    uint8_t message[FUZZ_MAX_MSG] = {0};
+    unsigned length = 0;
+    uint32_t imm;
+    uint16_t psn;
+
+    memcpy(ext.gid, fuzz_who[who].gid, sizeof(ext.gid));
+    psn = hostile[who].psn;
+    switch (ext.op) {
+    case UCT_SRD_OP_DATA:
+        length = 20;
+        ++hostile[who].psn;
+        /* fall through */
+    case UCT_SRD_OP_HELLO:
+    case UCT_SRD_OP_BYE:
+        ext.arg = psn;
+        break;
+    case UCT_SRD_OP_HELLO_ACK:
+    case UCT_SRD_OP_BYE_ACK:
+        ext.arg = hostile[who].our_epoch;
+        break;
+    case UCT_SRD_OP_REJECT:
+        ext.arg = UCT_SRD_REJECT_FAILED;
+        break;
+    default:
+        break;
+    }
+
+    if (twist & 1) {
+        hostile[who].epoch += (int8_t)byte();
+    }
+    if (twist & 2) {
+        ext.uid = hostile[who].uid = byte();
+    }
+    ext.epoch = hostile[who].epoch;
+    if (twist & 4) {
+        ext.arg = word();
+    }
+    if (twist & 8) {
+        hostile_claim(&ext);
+    }
+    if (twist & 16) {
+        ext.window   = 1u << (byte() % 16);
+        ext.features = byte();
+    }
+    if (twist & 32) {
+        psn    = word();
+        length = word() % (FUZZ_MAX_MSG - UCT_SRD_EXT_LEN + 1);
+    }
+
+    imm = (ext.op == UCT_SRD_OP_DATA) ?
+          uct_srd_imm_pack(ext.epoch, 5, UCT_SRD_IMM_EXT, psn) :
+          uct_srd_imm_pack_ctl(ext.epoch);
+    uct_srd_ext_pack(&ext, message);
+    length += UCT_SRD_EXT_LEN;
+    if (twist & 64) {
+        message[byte() % UCT_SRD_EXT_LEN] ^= byte();
+    }
+    if (twist & 128) {
+        imm   ^= 1u << (byte() % 32);
+        length = byte() % (length + 1);
+    }
+
+    FUZZ_SAY("  op %u, epoch %u, uid %" PRIu64 ", arg %u, qkey 0x%x\n", ext.op,
+             ext.epoch, ext.uid, ext.arg, ext.qkey);
+    hostile_deliver(who, 1, imm, message, length);
+}
+
+/* Without: a burst, with holes and repetitions as the bytes say */
+static void step_plain(void)
+{
+    unsigned who   = hostile_who(byte());
+    unsigned count = 1 + (byte() % 8);
+    uint8_t message[FUZZ_MAX_MSG];
+    unsigned length, jump;
+    uint32_t imm;
+
+    memset(message, 0xab, sizeof(message));
+    while (count-- > 0) {
+        jump   = byte();
+        length = (jump & 7) * 64;
+        if (jump >= 250) {
+            hostile[who].psn = word();
+        } else if (jump >= 128) {
+            hostile[who].psn += (int)(jump >> 3 & 15) - 6;
+        }
+        imm = uct_srd_imm_pack(hostile[who].epoch, 6, 0, hostile[who].psn++);
+        hostile_deliver(who, 1, imm, message, length);
+    }
+}
+
+static void step_raw(void)
+{
+    unsigned who   = hostile_who(byte());
+    unsigned flags = byte();
+    uint32_t imm   = word() | ((uint32_t)word() << 16);
+    uint8_t message[FUZZ_MAX_MSG];
+    unsigned length, i;
+
+    length = word() % (FUZZ_MAX_MSG + 1);
+    memset(message, 0xcd, sizeof(message));
+    for (i = 0; (i < length) && (input.size > 0) && (i < 64); ++i) {
+        message[i] = byte();
+    }
+    hostile_deliver(who, flags & 1, imm, message, length);
+}
+
+/* ---- the device -------------------------------------------------------- */
+
+/* The message of a send that arrives */
+static void send_arrives(const fuzz_send_t *send, int who)
+{
+    uint8_t data[FUZZ_MAX_MSG];
+    unsigned length;
+
+    if ((send->opcode != IBV_WR_SEND_WITH_IMM) || (who < 0) ||
+        (send->qkey != fuzz_who[who].qkey)) {
+        return;
+    }
+
+    length = fuzz_device_gather(send, data);
+    if (who == FUZZ_HONEST) {
+        fuzz_honest_receive(send->imm, data, length);
+    } else if (send->imm & UCT_SRD_IMM_EXT) {
+        hostile[who].our_epoch = uct_srd_get32(data + UCT_SRD_EXT_EPOCH);
+    }
+}
+
+static int is_to_honest(const fuzz_send_t *send)
+{
+    return fuzz_who_find(send->gid, send->qpn) == FUZZ_HONEST;
+}
+
+static void complete(unsigned i, unsigned status, int arrives)
+{
+    fuzz_send_t *send = &fuzz_device.sends[i];
+    int who           = fuzz_who_find(send->gid, send->qpn);
+
+    /* Who has another QKEY is not there */
+    if ((who >= 0) && (send->qkey != fuzz_who[who].qkey)) {
+        status = (who == FUZZ_HONEST) ? 9 : status;
+    }
+    if (status == 0) {
+        arrives = 1;
+    } else if (who >= 0) {
+        ++fuzz_who[who].excuses;
+    }
+
+    FUZZ_SAY("  send %u to %d ends with %u%s\n", i, who, status,
+             arrives ? ", arrives" : "");
+    if (arrives) {
+        send_arrives(send, who);
+        if (i >= fuzz_device.num_sends) {
+            return;
+        }
+    }
+    fuzz_device_complete(i, status);
+}
+
+static void step_complete(void)
+{
+    static const uint8_t harmless[] = {0, 0, 0, 10, 13, 12, 10, 13};
+    static const uint8_t any[]      = {0, 0, 0, 10, 13, 12, 10, 15, 9, 8, 2, 3,
+                                       4, 5, 6, 7, 11, 14, 14, 18, 0, 99};
+    unsigned choice = byte();
+    unsigned how    = byte();
+    unsigned status;
+    fuzz_send_t *send;
+
+    if (fuzz_device.num_sends == 0) {
+        return;
+    }
+
+    send = &fuzz_device.sends[choice % fuzz_device.num_sends];
+    if (!is_to_honest(send)) {
+        status = any[how % sizeof(any)];
+    } else {
+        status = harmless[how % sizeof(harmless)];
+        /* Too many of these are the end of the honest peer, rightly */
+        if (((status == 12) || (status == 13)) &&
+            (fuzz_iface->config.retry_count < MAX_STEPS)) {
+            status = 10;
+        }
+        if (send->opcode != IBV_WR_SEND_WITH_IMM) {
+            status = (status == 12) ? 14 : (status == 10) ? 0 : status;
+        }
+    }
+
+    complete(choice % fuzz_device.num_sends, status,
+             ((status == 13) || (status == 12)) && (how & 0x80));
+}
+
+/* status: of what does not go to the honest peer */
+static void complete_all(unsigned status)
+{
+    unsigned count;
+
+    for (count = fuzz_device.num_sends; count > 0; --count) {
+        complete(0, is_to_honest(&fuzz_device.sends[0]) ? 0 : status, 0);
+    }
+}
+
+/* ---- the program ------------------------------------------------------- */
+
+static void step_progress(void)
+{
+    unsigned count = 1 + (byte() % 8);
+
+    while (count-- > 0) {
+        fuzz_user_progress();
+    }
+}
+
+static void step_time(void)
+{
+    static const unsigned usec[] = {1, 60, 500, 1100, 10500, 120000, 1100000,
+                                    11000000};
+
+    fuzz_device.now += 1000ull * usec[byte() % 8];
+    fuzz_user_progress();
+}
+
+static void step_honest_send(void)
+{
+    unsigned how = byte();
+    unsigned i;
+
+    for (i = 0; i <= (how & 7); ++i) {
+        fuzz_honest_send((how * 3) & 511);
+    }
+}
+
+static void step_honest_transmit(void)
+{
+    unsigned how = byte();
+    unsigned i;
+
+    for (i = 0; i <= (how & 3); ++i) {
+        fuzz_honest_transmit(how >> 3, how & 4);
+    }
+}
+
+static void step_honest_hello(void)
+{
+    fuzz_honest_hello();
+}
+
+static void step_complete_all(void)
+{
+    complete_all(0);
+}
+
+static void step_connect(void)
+{
+    unsigned choice = byte();
+
+    fuzz_user_connect(choice, byte());
+}
+
+static void step_disconnect(void)
+{
+    fuzz_user_disconnect(byte());
+}
+
+static void step_am(void)
+{
+    unsigned ep    = byte();
+    unsigned kind  = byte();
+    unsigned count = 1 + (kind >> 2 & 7);
+    unsigned length = word() & 1023;
+
+    while (count-- > 0) {
+        fuzz_user_am(ep, kind, length, kind >> 5);
+    }
+}
+
+static void step_rma(void)
+{
+    unsigned ep   = byte();
+    unsigned kind = byte();
+
+    fuzz_user_rma(ep, kind, byte());
+}
+
+static void step_flush(void)
+{
+    unsigned ep = byte();
+
+    fuzz_user_flush(ep, byte());
+}
+
+static void step_fence(void)
+{
+    unsigned ep = byte();
+
+    fuzz_user_fence(ep, byte());
+}
+
+static void step_check(void)
+{
+    unsigned ep = byte();
+
+    fuzz_user_check(ep, byte());
+}
+
+static void step_pending(void)
+{
+    unsigned ep = byte();
+
+    fuzz_user_pending(ep, 1 + (byte() % 4));
+}
+
+static void step_keep(void)
+{
+    fuzz_user_keep(byte() % 16);
+}
+
+static void step_release(void)
+{
+    fuzz_user_release(byte() % 8);
+}
+
+static void step_in_handler(void)
+{
+    fuzz_user_in_handler(word());
+}
+
+static void step_refuse(void)
+{
+    unsigned i;
+
+    fuzz_device.refuse = byte() % 4;
+    for (i = 0; i < FUZZ_WHO_NUM; ++i) {
+        fuzz_who[i].excuses += fuzz_device.refuse;
+    }
+}
+
+static void step_recv_error(void)
+{
+    fuzz_device_recv_error();
+}
+
+static const struct {
+    const char *name;
+    void       (*func)(void);
+} steps[] = {
+    {"ext", step_ext},
+    {"plain", step_plain},
+    {"raw", step_raw},
+    {"progress", step_progress},
+    {"complete", step_complete},
+    {"complete_all", step_complete_all},
+    {"time", step_time},
+    {"honest_send", step_honest_send},
+    {"honest_transmit", step_honest_transmit},
+    {"honest_hello", step_honest_hello},
+    {"connect", step_connect},
+    {"disconnect", step_disconnect},
+    {"am", step_am},
+    {"rma", step_rma},
+    {"flush", step_flush},
+    {"fence", step_fence},
+    {"check", step_check},
+    {"pending", step_pending},
+    {"keep", step_keep},
+    {"release", step_release},
+    {"in_handler", step_in_handler},
+    {"refuse", step_refuse},
+    {"recv_error", step_recv_error}
+    /* append only: the corpus knows steps by their place */
+};
+
+/* ---- an input ---------------------------------------------------------- */
+
+static void configure(void)
+{
+    static const unsigned ah_limits[] = {64, 3, 4, 8};
+    unsigned a = byte(), b = byte();
+    fuzz_config_t config;
+    unsigned i;
+
+    fuzz_device.has_sgid = !(a & 1);
+    fuzz_device.has_rdma = !(a & 2);
+    fuzz_device.ah_limit = ah_limits[a >> 2 & 3];
+    config.queue_len     = (a & 16) ? 8 : 48;
+    config.retry_count   = (a & 32) ? 2 : 100000;
+    config.window        = (a & 64) ? 16 : 64;
+    config.rx_len        = (b & 1) ? 16 : 64;
+    config.rx_batch      = (b & 2) ? 1 : 8;
+    config.tx_bufs       = (b & 8) ? 40 : 2000;
+    config.rx_max        = config.rx_len + ((b & 4) ? 4 : 300);
+    for (i = 0; i < FUZZ_WHO_NUM; ++i) {
+        fuzz_who[i].sent_to_us = 0;
+        fuzz_who[i].answers    = 0;
+        fuzz_who[i].excuses    = 0;
+        hostile[i].epoch       = 100 * i;
+        hostile[i].uid         = i;
+        hostile[i].psn         = 0;
+        hostile[i].our_epoch   = 0;
+    }
+    FUZZ_SAY("source GIDs %d, RDMA %d, %u AHs, send queue %u, retries %u, "
+             "window %u, receive queue %u, batch %u, buffers %u\n",
+             fuzz_device.has_sgid, fuzz_device.has_rdma, fuzz_device.ah_limit,
+             config.queue_len, config.retry_count, config.window,
+             config.rx_len, config.rx_batch, config.rx_max);
+    fuzz_honest_init(word(), config.window);
+    fuzz_user_open(&config);
+}
+
+static void settle_round(unsigned status, unsigned msec)
+{
+    fuzz_user_release(100);
+    fuzz_honest_push();
+    complete_all(status);
+    fuzz_user_progress();
+    fuzz_device.now += msec * 1000000ull;
+}
+
+/* Whatever happened, the honest peer gets what it was promised, and everything
+ * that was taken is given back. */
+static void settle(void)
+{
+    unsigned rounds;
+    char why[256];
+
+    FUZZ_SAY("settle\n");
+    fuzz_device.refuse = 0;
+    fuzz_user_in_handler(0);
+    fuzz_user_keep(0);
+    for (rounds = 0; (rounds < 5) || !fuzz_honest_is_done(); ++rounds) {
+        if (rounds == 300) {
+            fuzz_check_show();
+            fuzz_honest_explain(why, sizeof(why));
+            FUZZ_CHECK(0, "the honest peer waits: %s", why);
+        }
+        settle_round(0, 20);
+    }
+
+    /* Who never answered is not there any more: what is kept for it ends */
+    for (rounds = 0; (rounds < 100) &&
+         (fuzz_iface->tx.num_free < fuzz_iface->config.tx_queue_len);
+         ++rounds) {
+        settle_round(15, (rounds % 4 == 3) ? 2000000000u : 500);
+    }
+
+    /* Without time, what timers repeat comes to an end, too */
+    for (rounds = 0; (rounds < 100) &&
+         ((fuzz_device.num_sends > 0) || (fuzz_device.num_cqes > 0) ||
+          (fuzz_iface->rx.stash_len > 0)); ++rounds) {
+        complete_all(15);
+        fuzz_user_progress();
+    }
+    FUZZ_CHECK(fuzz_honest_is_done(), "the honest peer got something new");
+    fuzz_check_quiet();
+}
+
+int LLVMFuzzerInitialize(UCS_V_UNUSED int *argc, UCS_V_UNUSED char ***argv)
+{
+    const char *verbose = getenv("FUZZ_VERBOSE");
+
+    fuzz_verbose = (verbose != NULL) && (atoi(verbose) != 0);
+    fuzz_all     = getenv("FUZZ_ALL") != NULL;
+    fuzz_user_setup();
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    unsigned count, step;
+
+    input.data = data;
+    input.size = size;
+    fuzz_device_reset();
+    configure();
+
+    for (count = 0; (count < MAX_STEPS) && (input.size > 0); ++count) {
+        step = byte() % ucs_static_array_size(steps);
+        FUZZ_SAY("%s\n", steps[step].name);
+        steps[step].func();
+        fuzz_check_step();
+    }
+
+    settle();
+    fuzz_device.complete_all = 1;
+    fuzz_user_close();
+    return 0;
+}
