@@ -213,7 +213,8 @@ void uct_srd_tx_batch_end(uct_srd_iface_t *iface)
         slot = slots[i];
         uct_srd_tx_refused(slot->peer, ret);
         if (slot->flags & UCT_SRD_SLOT_CTL) {
-            uct_srd_ctl_done(iface, slot, UCT_EFA_STATUS_FLUSHED);
+            /* As lost: the queue pair may be sound */
+            uct_srd_ctl_done(iface, slot, UCT_EFA_STATUS_RNR);
         } else {
             slot->flags |= UCT_SRD_SLOT_QUEUED;
             ucs_queue_push(&slot->peer->tx.resend, &slot->queue);
