@@ -403,6 +403,9 @@ void uct_srd_peer_lost_timer(uct_srd_timer_t *timer)
     /* What waits to be sent again asks as well. */
     if (uct_srd_peer_is_quiet(peer)) {
         uct_srd_ctl_send(peer, UCT_SRD_OP_PING, 0);
+        if (peer->state >= UCT_SRD_PEER_FAILED) {
+            return; /* the post was refused */
+        }
     }
 
     if (uct_srd_timer_set(&peer->iface->timers, timer,
