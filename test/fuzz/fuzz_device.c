@@ -743,7 +743,7 @@ int fuzz_device_deliver(unsigned who, int has_imm, uint32_t imm,
 void fuzz_device_recv_error(void)
 {
     if (fuzz_device.num_recvs > 0) {
-        fuzz_cqe_push(dev.recvs[dev.recv_head].wr_id, 1);
+        fuzz_cqe_push(dev.recvs[dev.recv_head].wr_id, 6); /* 1 is a reset */
         dev.recv_head = (dev.recv_head + 1) % FUZZ_MAX_RECVS;
         --fuzz_device.num_recvs;
     }

@@ -554,6 +554,13 @@ static void settle_round(unsigned status, unsigned msec)
     fuzz_device.now += msec * 1000000ull;
 }
 
+static int is_quiet(void)
+{
+    return (fuzz_device.num_sends == 0) && (fuzz_device.num_cqes == 0) &&
+           (fuzz_iface->rx.stash_len == 0) &&
+           (fuzz_iface->tx.num_free == fuzz_iface->config.tx_queue_len);
+}
+
 /* Whatever happened, the honest peer gets what it was promised, and everything
  * that was taken is given back. */
 static void settle(void)
@@ -574,19 +581,15 @@ static void settle(void)
         settle_round(0, 20);
     }
 
-    /* Who never answered is not there any more: what is kept for it ends */
-    for (rounds = 0; (rounds < 100) &&
-         (fuzz_iface->tx.num_free < fuzz_iface->config.tx_queue_len);
-         ++rounds) {
-        settle_round(15, (rounds % 4 == 3) ? 2000000000u : 500);
-    }
-
-    /* Without time, what timers repeat comes to an end, too */
-    for (rounds = 0; (rounds < 100) &&
-         ((fuzz_device.num_sends > 0) || (fuzz_device.num_cqes > 0) ||
-          (fuzz_iface->rx.stash_len > 0)); ++rounds) {
-        complete_all(15);
-        fuzz_user_progress();
+    /* Who never answered is not there any more: what is kept for it ends.
+     * Without time, what timers repeat comes to an end, too. */
+    for (rounds = 0; (rounds < 2000) && !is_quiet(); ++rounds) {
+        if (rounds % 100 < 40) {
+            settle_round(15, (rounds % 4 == 3) ? 2000000000u : 500);
+        } else {
+            complete_all(15);
+            fuzz_user_progress();
+        }
     }
     FUZZ_CHECK(fuzz_honest_is_done(), "the honest peer got something new");
     fuzz_check_quiet();

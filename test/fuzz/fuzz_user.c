@@ -65,6 +65,7 @@ static struct {
         uint16_t        qpn;
     } connects[MAX_CONNECTS];
     unsigned            num_connects;
+    int                 few_bufs;        /* a copy may not be possible       */
     uint8_t             copy[FUZZ_MAX_MSG];
 } user;
 
@@ -195,6 +196,7 @@ void fuzz_user_open(const fuzz_config_t *config)
     iface_config->tx.window      = 64;
     iface_config->tx.retry_count = config->retry_count;
     iface_config->tx.mp.max_bufs = config->tx_bufs;
+    user.few_bufs                = (config->tx_bufs < FUZZ_MAX_SENDS);
     iface_config->tx.mp.bufs_grow = 1;
     /* Who is lost stays so as long as the honest one may be: years */
     iface_config->recovery_timeout = (config->retry_count > 100) ? 1e6 : 10;
@@ -245,6 +247,7 @@ void fuzz_user_close(void)
     fuzz_user_release(MAX_KEPT);
     user.in_handler = 0;
     user.keep       = 0;
+    user.few_bufs   = 0; /* nothing is under way */
     for (i = 0; i < MAX_EPS; ++i) {
         fuzz_user_disconnect(i);
     }
@@ -386,7 +389,7 @@ void fuzz_user_disconnect(unsigned choice)
     peer = ucs_derived_of(ep, uct_srd_ep_t)->peer;
     who  = fuzz_who_find(peer->ident.gid, peer->ident.qpn);
     if (entry->is_honest && (ucs_derived_of(ep, uct_srd_ep_t)->zcopy > 0) &&
-        (fuzz_iface->tx.bufs == NULL)) {
+        user.few_bufs) {
         return; /* without a copy of its messages that is the end of it */
     }
     if (who >= 0) {
