@@ -1,8 +1,39 @@
 #!/usr/bin/env bash
+# Hostile neighbours: what somebody has planted in place of Soft-EFA's directory.
 # Hostile peers: the inputs of test/fuzz/corpus, then some seconds of fuzzing
 # with a fixed seed (test/fuzz/README.md).
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
+
+# refused NAME WORDS: Soft-EFA does not use what is there, and says so
+fabric=planted-$$
+planted=/dev/shm/softefa.$(id -u).$fabric
+refused()
+{
+    timeout 60 "$EFARUN" --soft --quiet --fabric "$fabric" ibv_devinfo \
+        > "$TMPDIR/planted.out" 2>&1 < /dev/null
+    if ! grep -q "$2" "$TMPDIR/planted.out"; then
+        not_ok "$1" "no '$2': $(head -n 3 "$TMPDIR/planted.out")"
+    elif [ -n "$(ls -A "$TMPDIR/target")" ]; then
+        not_ok "$1" "it was used: $(ls -A "$TMPDIR/target")"
+    else
+        ok "$1"
+    fi
+    rm -rf "$planted"
+}
+
+mkdir -m 700 "$TMPDIR/target"
+ln -s "$TMPDIR/target" "$planted"
+refused "a link is not followed" "cannot open $planted"
+mkdir -m 755 "$planted"
+refused "a directory that others may read" "does not belong to this user alone"
+echo > "$planted"
+refused "a file" "cannot open $planted"
+if [ "$(id -u)" = 0 ]; then
+    mkdir -m 700 "$planted"
+    chown 1 "$planted"
+    refused "a directory of somebody else" "does not belong to this user alone"
+fi
 
 seconds=$(scaled 15)
 program=$BUILD/test/fuzz/fuzz_srd

@@ -114,6 +114,7 @@ typedef struct {
     unsigned    num_ctx, num_pds, num_mrs, num_ahs, num_cqs, num_qps;
     size_t      reg_bytes;   /* registered now                               */
     size_t      reg_peak;
+    uint8_t     random[64];  /* last bytes of getrandom()                    */
 } fuzz_device_t;
 
 extern fuzz_device_t fuzz_device;
@@ -132,6 +133,9 @@ void fuzz_device_complete(unsigned i, unsigned status);
 /* A message for the interface. Returns 0 if it has no receive buffer (RNR). */
 int fuzz_device_deliver(unsigned who, int has_imm, uint32_t imm,
                         const void *data, unsigned length);
+
+/* Whether a number comes from getrandom(), as far as mask says */
+int fuzz_device_gave(uint32_t value, uint32_t mask);
 
 /* Whether completions of its messages name it now */
 int fuzz_device_tells(unsigned who);

@@ -80,7 +80,8 @@ ucs_time_t fuzz_get_time(void)
     return fuzz_device.now += 10;
 }
 
-/* Interposed: identities and epochs are the same in every run */
+/* Interposed: identities and epochs are the same in every run, and what is not
+ * taken from here is noticed. */
 ssize_t getrandom(void *buffer, size_t length, UCS_V_UNUSED unsigned flags)
 {
     static const uint8_t bytes[] = {0x3c, 0x91, 0x57, 0xe2, 0x0d, 0xb8, 0x46,
@@ -90,7 +91,24 @@ ssize_t getrandom(void *buffer, size_t length, UCS_V_UNUSED unsigned flags)
     for (i = 0; i < length; ++i) {
         ((uint8_t*)buffer)[i] = bytes[i % sizeof(bytes)] + i;
     }
+    if (length <= sizeof(fuzz_device.random)) {
+        memcpy(fuzz_device.random, buffer, length);
+    }
     return length;
+}
+
+int fuzz_device_gave(uint32_t value, uint32_t mask)
+{
+    uint32_t word;
+    size_t i;
+
+    for (i = 0; i + sizeof(word) <= sizeof(fuzz_device.random); ++i) {
+        memcpy(&word, fuzz_device.random + i, sizeof(word));
+        if ((word & mask) == value) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* ---- device, PD -------------------------------------------------------- */
