@@ -42,6 +42,17 @@ run 0 "options become variables" --soft --devices 2 --profile efa2 \
         <(grep ^SOFTEFA_ "$TMPDIR/out" | sort | tr '\n' ' ') \
         "SOFTEFA_DEVICES=2 SOFTEFA_FABRIC=other SOFTEFA_PROFILE=efa2 SOFTEFA_REORDER=8 SOFTEFA_SEED=5 "
 
+run 125 "a wrong plan is refused" --soft --faults 'rnr; pause for=1' true &&
+    says "a wrong plan is refused" "$TMPDIR/err" \
+        "efarun: softefa: SOFTEFA_FAULTS: rule 2 (pause): for=1 is not a time with its unit, as in 20ms"
+run 125 "an order without processes" --fabric "$SOFTEFA_FABRIC-none" \
+        --inject 'fatal dev=0' &&
+    says "an order without processes" <(grep -c "no process is in fabric" \
+        "$TMPDIR/err") 1
+run 125 "a wrong order" --inject 'fatal device=0' &&
+    says "a wrong order" "$TMPDIR/err" \
+        'softefa: inject: rule 1 (fatal): fatal has no key "device"'
+
 run 7 "exit status" --soft -- sh -c 'exit 7' && ok "exit status"
 run 127 "a command that is not there" --soft /nonexistent/command &&
     ok "a command that is not there"

@@ -82,4 +82,21 @@ for size in 1 64 4096; do
     pingpong "dgram, $size bytes" "$count" "$(unit $size)" -e dgram -S $size
 done
 
+# The same with faults that libfabric must live with: late messages in another
+# order, and receivers without requests
+export SOFTEFA_FAULTS='delay us=300 dist=exp p=0.1; reorder depth=8
+    rnr burst=3 every=20'
+export SOFTEFA_FAULT_LOG=counts
+for size in 64 65536; do
+    pingpong "rdm with faults, $size bytes" "$(scaled 50)" "$(unit $size)" \
+        -e rdm -m tagged -S $size
+    for rule in delay reorder rnr; do
+        if grep -q "fault . ($rule): [1-9]" "$TMPDIR/server"; then
+            ok "rdm with faults, $size bytes: $rule struck"
+        else
+            not_ok "rdm with faults, $size bytes: $rule struck" "never"
+        fi
+    done
+done
+
 finish
