@@ -6,6 +6,7 @@
 #
 #   PART   gcc       build-gcc/: all suites
 #          asan      build-asan/: AddressSanitizer and UBSan
+#          tsan      build-tsan/: ThreadSanitizer
 #          valgrind  build-gcc/: the suites that test/suites marks for it
 #          dist      make distcheck, with clang: tar file, VPATH build without a
 #                    warning, unit and loader suites, DESTDIR, uninstall
@@ -25,12 +26,12 @@ step()
     printf -- '-- %d:%02d %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*"
 }
 
-parts=gcc,asan,valgrind,dist
+parts=gcc,asan,tsan,valgrind,dist
 suites=()
 while [ $# -gt 0 ]; do
     case $1 in
     --only)    parts=${2:?--only needs a value}; shift ;;
-    -h|--help) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "check.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     *)  suites+=("$1") ;;
     esac
@@ -101,6 +102,15 @@ build_asan()
         test_engine test_unit
 }
 
+# build_tsan: the product alone
+# shellcheck disable=SC2317 # called by stage
+build_tsan()
+{
+    build_tree "$tsan" --enable-werror CC=gcc CXX=g++ \
+        CFLAGS="-O1 -g -fsanitize=thread" CXXFLAGS=-O1 \
+        LDFLAGS=-fsanitize=thread
+}
+
 # run DIR VARIANT: the suites that were asked for, of this variant
 run()
 {
@@ -144,6 +154,7 @@ fi
 
 gcc=$top/build-gcc
 asan=$top/build-asan
+tsan=$top/build-tsan
 stage "build with gcc, no warnings" build_gcc || finish
 if is_part gcc; then
     run "$gcc" plain
@@ -151,6 +162,9 @@ fi
 if is_part asan && stage "build with AddressSanitizer and UBSan" build_asan
 then
     run "$asan" asan
+fi
+if is_part tsan && stage "build with ThreadSanitizer" build_tsan; then
+    run "$tsan" tsan
 fi
 if is_part valgrind; then
     run "$gcc" valgrind

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the suites of test/suites and adds up.
 #
-#   test/run.sh [--build DIR] [--variant plain|asan|valgrind] [--programs DIR]
+#   test/run.sh [--build DIR] [--variant plain|asan|tsan|valgrind] [--programs DIR]
 #               [--jobs N] [--counts FILE] [--list] [SUITE...]
 #
 # A SUITE is a name of test/suites or the beginning of some. The output of each
@@ -40,6 +40,7 @@ done
 
 case $variant in
 plain|asan) scale=100 ;;
+tsan)       scale=10 ;;
 valgrind)   scale=2 ;;
 *) echo "run.sh: no variant '$variant'" >&2; exit 2 ;;
 esac
@@ -81,12 +82,12 @@ is_wanted()
 
 # The sanitizer's runtime must be the first library, also of programs that are
 # not built with it (ucx_info, mpirun, python).
-asan_runtime()
+sanitizer_runtime()
 {
     local lib libs=
 
-    for lib in libasan.so libubsan.so; do
-        lib=$(readlink -f "$("${CC:-gcc}" -print-file-name=$lib)")
+    for lib in "$@"; do
+        lib=$(readlink -f "$("${CC:-gcc}" -print-file-name="$lib")")
         libs=$libs${libs:+:}$lib
     done
     echo "$libs"
@@ -124,11 +125,16 @@ suite_command()
     fi
     if [ "$variant" = asan ]; then
         # The preloads are for what is tested, not for timeout itself
-        argv=(env "LD_PRELOAD=$(asan_runtime)"
+        argv=(env "LD_PRELOAD=$(sanitizer_runtime libasan.so libubsan.so)"
               ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:detect_stack_use_after_return=1}"
               LSAN_OPTIONS="${LSAN_OPTIONS:-suppressions=$top/test/lsan.supp:print_suppressions=0}"
               UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}"
               "${argv[@]}")
+    elif [ "$variant" = tsan ]; then
+        # UCX's memory hooks overwrite the functions that TSan stands for
+        argv=(env "LD_PRELOAD=$(sanitizer_runtime libtsan.so)"
+              TSAN_OPTIONS="${TSAN_OPTIONS:-die_after_fork=0}"
+              UCX_MEM_EVENTS=n "${argv[@]}")
     fi
 }
 
