@@ -16,7 +16,8 @@
 #   --no-reset         none is
 #   --resets-fail      a reset may end the connections of its device
 #   --reorder N        the device holds back N messages: no order (0)
-#   --faults SPEC      faults of the device, docs/soft-efa.md
+#   --faults PLAN      faults of the device, docs/soft-efa.md:
+#                      'status code=13 p=0.001; duplicate p=0.001'
 #   --profile P        generation of the device
 #   --limit S          no progress for that long is a hang (60)
 #   --rss-bound KIB    how much a process may grow after the first 30 seconds
@@ -58,7 +59,7 @@ number()
 
 while [ $# -gt 0 ]; do
     case $1 in
-    -h|--help)     sed -n '2,36s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help)     sed -n '2,37s/^# \{0,1\}//p' "$0"; exit 0 ;;
     --no-kill)     kill_every=0; shift; continue ;;
     --no-reset)    reset_every=0; shift; continue ;;
     --resets-fail) options+=(--resets-fail); shift; continue ;;
