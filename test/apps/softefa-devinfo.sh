@@ -76,4 +76,31 @@ else
     ok "there is no efa_1 among one device"
 fi
 
+# A process that sleeps until its device dies, and an order from another one
+export SOFTEFA_FABRIC=$SOFTEFA_FABRIC-w
+"$EFARUN" --soft --quiet stdbuf -oL ibv_asyncwatch >"$TMPDIR/watch" 2>&1 &
+watch=$!
+for ((i = 0; i < 600; ++i)); do
+    if grep -q 'event FD' "$TMPDIR/watch"; then
+        break
+    fi
+    sleep 0.1
+done
+"$EFARUN" --inject 'fatal dev=0' || not_ok "efarun --inject" "status $?"
+for ((i = 0; i < 600; ++i)); do
+    if grep -q IBV_EVENT_DEVICE_FATAL "$TMPDIR/watch"; then
+        break
+    fi
+    sleep 0.1
+done
+if grep -q IBV_EVENT_DEVICE_FATAL "$TMPDIR/watch"; then
+    ok "ibv_asyncwatch sees a device die"
+else
+    not_ok "ibv_asyncwatch sees a device die" "$(tail -n 1 "$TMPDIR/watch")"
+fi
+kill "$watch"
+wait "$watch" || true
+# Who comes to a fabric of the dead and goes removes it
+"$EFARUN" --inject 'return dev=0' 2>/dev/null || true
+
 finish
