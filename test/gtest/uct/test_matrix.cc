@@ -475,6 +475,7 @@ private:
                 return;
             }
             listen(*m_c, s);
+            m_a->failures.clear(); /* the next endpoint may lie where one was */
             {
                 end e(*m_a, m_c->addr());
                 uint64_t seq = 0;
@@ -502,9 +503,10 @@ private:
             listen(*m_b, s);
             {
                 end e(*m_c, m_b->addr()), to(*m_a, m_c->addr());
-                for (uint64_t seq = 0; seq < 5; ++seq) {
-                    e.send(BCOPY, AM_ID, s, seq);
-                    to.send(BCOPY, AM_ID + 1, s, seq);
+                uint64_t seq = 0;
+                for (unsigned k = 0; k < 5; ++k) {
+                    seq += (e.send(BCOPY, AM_ID, s, seq) == UCS_OK);
+                    to.send(BCOPY, AM_ID + 1, s, k);
                     step();
                 }
                 order_at(20 * i);
