@@ -129,11 +129,17 @@ unsigned softefa_fabric_find(const uint8_t gid[16])
     return memcmp(gid, own, sizeof(own)) ? SOFTEFA_NO_DEVICE : gid[15];
 }
 
-/* Directory and lock file, both private to this user. */
-static int fabric_open_dir(softefa_fabric_t *fabric)
+static bool fabric_dir_is_own(int dir_fd)
 {
     struct statx st;
 
+    return (statx(dir_fd, "", AT_EMPTY_PATH, STATX_UID | STATX_MODE, &st) ==
+            0) && (st.stx_uid == geteuid()) && ((st.stx_mode & 0777) == 0700);
+}
+
+/* Directory and lock file, both private to this user. */
+static int fabric_open_dir(softefa_fabric_t *fabric)
+{
     if ((mkdir(fabric->dir, 0700) < 0) && (errno != EEXIST)) {
         softefa_error("cannot create %s: %s", fabric->dir, strerror(errno));
         return errno;
@@ -151,9 +157,7 @@ static int fabric_open_dir(softefa_fabric_t *fabric)
         return errno;
     }
 
-    if ((statx(fabric->dir_fd, "", AT_EMPTY_PATH, STATX_UID | STATX_MODE,
-               &st) < 0) || (st.stx_uid != geteuid()) ||
-        ((st.stx_mode & 0777) != 0700)) {
+    if (!fabric_dir_is_own(fabric->dir_fd)) {
         softefa_error("%s does not belong to this user alone; remove it or "
                       "name another fabric (SOFTEFA_FABRIC)", fabric->dir);
         return EACCES;
@@ -295,12 +299,16 @@ static void fabric_sweep_one(const char *name)
     other.dir_fd = softefa_sys_openat(AT_FDCWD, other.dir,
                                       O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
                                       O_CLOEXEC, 0);
-    if (other.dir_fd < 0) {
+    if ((other.dir_fd < 0) || !fabric_dir_is_own(other.dir_fd)) {
+        fabric_close(&other);
         return;
     }
 
+    /* Made if need be: who left without a descriptor to spare could not empty
+     * the directory, and has removed the lock. */
     other.lock_fd = softefa_sys_openat(other.dir_fd, "lock",
-                                       O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
+                                       O_RDWR | O_CREAT | O_NOFOLLOW |
+                                       O_CLOEXEC, 0600);
     if ((other.lock_fd >= 0) &&
         (softefa_file_lock(other.lock_fd, F_OFD_SETLK, F_WRLCK, 0, 1) == 0)) {
         fabric_remove_dir(&other);
