@@ -277,6 +277,7 @@ struct uct_srd_iface {
         unsigned            depth;    /* buffers for today's peers           */
         unsigned            talkers;  /* peers that were ever heard from     */
         unsigned            blind;    /* peers that may be heard without AH  */
+        unsigned            strangers;/* whose GID only they themselves say  */
         uint8_t             wary;     /* one had none until now: the CQ may
                                          hold what it sent before            */
         uct_srd_desc_t      *free;

@@ -239,6 +239,7 @@ static void uct_srd_peer_unlink(uct_srd_peer_t *peer)
     uct_srd_timer_clear(&iface->timers, &peer->tx.timer);
     uct_srd_timer_clear(&iface->timers, &peer->lost.timer);
     ucs_list_del(&peer->list);
+    uct_srd_peer_set_stranger(peer, 0);
     peer->tx.credit  = 0;
     peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
     uct_srd_peer_set_blind(peer);

@@ -102,6 +102,7 @@ struct uct_srd_peer {
         uint8_t          acked;      /* a HELLO_ACK left: the remote may do
                                         without extended headers             */
         uint8_t          blind;      /* counted in rx.blind                  */
+        uint8_t          stranger;   /* counted in rx.strangers              */
         ucs_time_t       ack_time;   /* of the last HELLO_ACK                */
         uint32_t         features;
         uint8_t          generation; /* of its device                        */
@@ -208,6 +209,15 @@ const union ibv_gid *uct_srd_iface_ahn_gid(uct_srd_iface_t *iface,
  * AH. */
 void         uct_srd_peer_key_del(uct_srd_peer_t *peer);
 ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer);
+
+/* Has the device named our AH for the peer yet? Until it has all completions are
+ * read with source GIDs, where there are such. */
+static UCS_F_ALWAYS_INLINE void
+uct_srd_peer_set_stranger(uct_srd_peer_t *peer, uint8_t stranger)
+{
+    peer->iface->rx.strangers += stranger - peer->rx.stranger;
+    peer->rx.stranger          = stranger;
+}
 
 /* To be called when ah, acked or state changed. */
 void uct_srd_peer_set_blind(uct_srd_peer_t *peer);

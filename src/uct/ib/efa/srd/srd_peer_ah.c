@@ -198,6 +198,11 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
     }
 
     peer->tx.dest.ah = peer->ah->ibv_ah;
+    if (iface->cq_efa == NULL) {
+        /* What it sent before comes without its number, and nothing else
+         * proves it. */
+        uct_srd_peer_set_stranger(peer, 1);
+    }
     uct_srd_peer_set_blind(peer);
     return UCS_OK;
 }

@@ -4,7 +4,8 @@
  *
  *   plain   ibv_poll_cq(): cheapest
  *   blind   while some peer's AH is given up, and until the CQ was empty once
- *           after it was made again: source GIDs are needed
+ *           after it was made again, and while somebody's address is not
+ *           proven: source GIDs are needed
  *   stash   completions that were taken out before an AH number changed its
  *           meaning; they come first
  */
@@ -290,7 +291,8 @@ unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
 
     if (ucs_unlikely(iface->rx.stash_len > 0)) {
         count = uct_srd_poll_stash(iface);
-    } else if (ucs_unlikely((iface->rx.blind > 0) || iface->rx.wary) &&
+    } else if (ucs_unlikely((iface->rx.blind + iface->rx.strangers > 0) ||
+                            iface->rx.wary) &&
                (iface->cq_efa != NULL)) {
         count = uct_srd_poll_blind(iface);
     } else {

@@ -215,31 +215,39 @@ static void uct_srd_ctl_bad_version(uct_srd_iface_t *iface,
     }
 }
 
-/* Is the identity in the header the one the device saw? */
-static int uct_srd_ctl_is_forged(uct_srd_iface_t *iface,
-                                 const uct_srd_rx_wc_t *rx,
-                                 const uct_srd_ext_t *ext)
+/* Is the identity in the header the one that the device saw? */
+typedef enum {
+    UCT_SRD_IDENTITY_PROVEN,
+    UCT_SRD_IDENTITY_CLAIMED, /* the QPN is, of the GID the device says nothing */
+    UCT_SRD_IDENTITY_FORGED
+} uct_srd_identity_t;
+
+static uct_srd_identity_t uct_srd_ctl_identity(uct_srd_iface_t *iface,
+                                               const uct_srd_rx_wc_t *rx,
+                                               const uct_srd_ext_t *ext)
 {
-    const union ibv_gid *gid;
+    const union ibv_gid *gid = NULL;
 
     if (ext->qpn != rx->wc.src_qp) {
-        return 1;
+        return UCT_SRD_IDENTITY_FORGED;
     }
 
     if (rx->has_gid) {
-        return memcmp(rx->gid.raw, ext->gid, sizeof(ext->gid)) != 0;
+        gid = &rx->gid;
+    } else if (rx->wc.slid != UCT_EFA_AHN_UNKNOWN) {
+        gid = uct_srd_iface_ahn_gid(iface, rx->wc.slid);
     }
 
-    gid = (rx->wc.slid == UCT_EFA_AHN_UNKNOWN) ? NULL :
-          uct_srd_iface_ahn_gid(iface, rx->wc.slid);
-    return (gid != NULL) &&
-           (memcmp(gid->raw, ext->gid, sizeof(ext->gid)) != 0);
+    return (gid == NULL) ? UCT_SRD_IDENTITY_CLAIMED :
+           (memcmp(gid->raw, ext->gid, sizeof(ext->gid)) == 0) ?
+           UCT_SRD_IDENTITY_PROVEN : UCT_SRD_IDENTITY_FORGED;
 }
 
 uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
                                     const uct_srd_rx_wc_t *rx, uint32_t imm,
                                     const void *message, size_t *offset_p)
 {
+    uct_srd_identity_t identity;
     uct_srd_peer_t *peer;
     uct_srd_ident_t ident;
     uct_srd_ext_t ext;
@@ -249,7 +257,7 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
         break;
     case UCT_SRD_EXT_BAD_VERSION:
         uct_srd_ext_ident(&ext, &ident);
-        if (uct_srd_ctl_is_forged(iface, rx, &ext)) {
+        if (uct_srd_ctl_identity(iface, rx, &ext) == UCT_SRD_IDENTITY_FORGED) {
             UCT_SRD_COUNT(iface, drop_forged);
         } else {
             uct_srd_ctl_bad_version(iface, &ident, &ext);
@@ -260,7 +268,15 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
         return NULL;
     }
 
-    if (uct_srd_ctl_is_forged(iface, rx, &ext)) {
+    uct_srd_ext_ident(&ext, &ident);
+    peer     = uct_srd_peer_find(iface, &ident);
+    identity = uct_srd_ctl_identity(iface, rx, &ext);
+
+    /* The device names the AH that we own for whoever is behind it. Before it
+     * has done so once, messages may be from before the AH was made. */
+    if ((identity == UCT_SRD_IDENTITY_FORGED) ||
+        ((identity == UCT_SRD_IDENTITY_CLAIMED) && (peer != NULL) &&
+         peer->rx.known && (peer->ah != NULL) && !peer->rx.stranger)) {
         UCT_SRD_COUNT(iface, drop_forged);
         return NULL;
     }
@@ -270,9 +286,6 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
     } else {
         UCT_SRD_COUNT(iface, rx_ctl);
     }
-
-    uct_srd_ext_ident(&ext, &ident);
-    peer = uct_srd_peer_find(iface, &ident);
 
     if (ext.op == UCT_SRD_OP_REJOIN) {
         if (uct_srd_rejoin_receive(iface, peer, &ident, &ext)) {
@@ -311,6 +324,13 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
     peer = uct_srd_ctl_identify(iface, peer, &ident, &ext);
     if (peer == NULL) {
         return NULL;
+    }
+
+    /* Messages with a GID alone: there may be more from before the AH */
+    if (rx->wc.slid != UCT_EFA_AHN_UNKNOWN) {
+        uct_srd_peer_set_stranger(peer, 0);
+    } else if (!peer->rx.started) {
+        uct_srd_peer_set_stranger(peer, 1);
     }
 
     switch ((uct_srd_op_t)ext.op) {

@@ -160,6 +160,7 @@ uct_srd_rx_find(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
     }
 
     peer = kh_val(&iface->keys, iter);
+    uct_srd_peer_set_stranger(peer, 0);
     if (peer->ah != NULL) {
         iface->rx.last_key  = uct_srd_key(rx->wc.slid, rx->wc.src_qp);
         iface->rx.last_peer = peer;
