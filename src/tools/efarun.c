@@ -235,30 +235,32 @@ static int efarun_wrong_option(const char *option, const char *value,
     return EXIT_EFARUN;
 }
 
-/* The directory of this program. */
-static int efarun_self_dir(char self[PATH_MAX])
+/* The directory of this program; NULL: said why not. */
+static const char *efarun_self_dir(void)
 {
-    ssize_t length = readlink("/proc/self/exe", self, PATH_MAX - 1);
+    static char self[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
     if (length < 0) {
         fprintf(stderr, "efarun: /proc/self/exe: %s: is /proc mounted?\n",
                 strerror(errno));
-        return -1;
+        return NULL;
     }
 
-    self[length]         = '\0';
-    *strrchr(self, '/')  = '\0';
-    return 0;
+    self[length]        = '\0';
+    *strrchr(self, '/') = '\0';
+    return self;
 }
 
 /* Breaks something in a fabric where processes run: libsoftefa knows how. */
 static int efarun_inject(const char *spec)
 {
-    char self[PATH_MAX], path[PATH_MAX];
+    const char *self = efarun_self_dir();
     int (*inject)(const char *spec);
+    char path[PATH_MAX];
     void *library;
 
-    if ((efarun_self_dir(self) != 0) ||
+    if ((self == NULL) ||
         (efarun_find_library(self, "../softefa", UCX_EFA_LIB_DIR,
                              "libsoftefa.so", path, sizeof(path)) != 0)) {
         return EXIT_EFARUN;
@@ -279,7 +281,8 @@ static int efarun_inject(const char *spec)
 int main(int argc, char **argv)
 {
     int soft = 0, no_soft = 0, quiet = 0, opt, ret;
-    char self[PATH_MAX], path[PATH_MAX], nic[NAME_MAX + 1] = "";
+    char path[PATH_MAX], nic[NAME_MAX + 1] = "";
+    const char *self;
     const char *inject = NULL;
     softefa_options_t options;
     char error[256];
@@ -364,7 +367,8 @@ int main(int argc, char **argv)
         }
     }
 
-    if (efarun_self_dir(self) != 0) {
+    self = efarun_self_dir();
+    if (self == NULL) {
         return EXIT_EFARUN;
     }
 

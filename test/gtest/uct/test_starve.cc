@@ -57,7 +57,9 @@ public:
         m_a = a.get();
         m_b = b.get();
         talk();
-        memory(dom);
+        if (m_to != nullptr) {
+            memory(dom);
+        }
         arm(CLOSE);
         m_to.reset();
         m_back.reset();

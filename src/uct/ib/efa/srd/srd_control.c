@@ -286,6 +286,7 @@ void uct_srd_ctl_joined(uct_srd_peer_t *peer)
     uct_srd_ctl_timer_stop(peer);
     uct_srd_peer_set_state(peer, UCT_SRD_PEER_JOINED);
     peer->bye_sent  = 0;
+    peer->confirmed = 1;
     peer->tx.flags |= UCT_SRD_PEER_TX_WAITERS; /* the window grew */
     uct_srd_tx_queue_post(peer, &peer->tx.held);
     uct_srd_rma_held_post(peer);

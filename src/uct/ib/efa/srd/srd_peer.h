@@ -142,6 +142,7 @@ struct uct_srd_peer {
     uint8_t              bye_sent;   /* the remote may have forgotten us     */
     uint8_t              ext_req;    /* we want to give up the AH            */
     uint8_t              contacted;  /* an extended header was sent          */
+    uint8_t              confirmed;  /* HELLO_ACK came, in this association  */
     uint8_t              in_failed;  /* in the interface's failed list       */
     uint8_t              ctl_retries;
     uint16_t             sweep_psn;  /* sum of una when last looked at for

@@ -51,8 +51,10 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         } else if (age < 0) {
             UCT_SRD_COUNT(iface, drop_epoch);
             return NULL;
-        } else if ((age > 0) && peer->bye_sent && (peer->num_eps > 0)) {
-            /* It believed our BYE and has begun anew; we stay. */
+        } else if ((age > 0) && (peer->num_eps > 0) &&
+                   (peer->bye_sent || !peer->confirmed)) {
+            /* It believed our BYE, or gave up for our new epoch what it had
+             * with an earlier one, and has begun anew; we stay. */
             uct_srd_rx_ring_purge(peer);
             peer->rx.started = 0;
             peer->rx.acked   = 0;

@@ -27,6 +27,12 @@ ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep)
         return ep->status;
     }
 
+    if (ucs_unlikely(iface->recover.failed)) {
+        /* Made since the device was given up */
+        uct_srd_peer_fail(peer, UCS_ERR_IO_ERROR);
+        return peer->status;
+    }
+
     if (ucs_unlikely(peer->rma.beat != iface->tx.fence_beat)) {
         uct_srd_peer_fence(peer);
     }
