@@ -455,7 +455,7 @@ class device_faults : public ::testing::TestWithParam<const char*> {
 TEST_P(device_faults, seen)
 {
     environment env = {{"SOFTEFA_FABRIC", fresh_fabric()},
-                       {"SOFTEFA_DEVICES", "3"}};
+                       {"SOFTEFA_DEVICES", "3"}, NO_LEAK_CHECK};
 
     if (std::string(GetParam()) == "fatal_often") {
         env.push_back({"SOFTEFA_LIMITS", "max_qp=2,max_cq=2,max_mr=2,"
