@@ -298,7 +298,8 @@ private:
                 return ucs_status_string(f.status);
             }
         }
-        return ucs_status_string(dflt);
+        return (dflt == UCS_ERR_LAST) ? "said by the call" :
+                                        ucs_status_string(dflt);
     }
 
     bool is_dead(const end &e) const
