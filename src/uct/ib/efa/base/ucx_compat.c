@@ -337,7 +337,7 @@ void uct_efa_rcache_params(const uct_efa_rcache_config_t *config,
 #if !UCT_EFA_UCX(1, 17)
     params->max_alignment = ucs_get_page_size();
 #endif
-#if UCT_EFA_UCX(1, 20)
+#if UCT_EFA_UCX(1, 21)
     params->flags |= UCS_RCACHE_FLAG_NEED_LRU_LOCK;
 #endif
 }
