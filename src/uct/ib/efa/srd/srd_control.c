@@ -248,6 +248,7 @@ void uct_srd_ctl_timer(uct_srd_timer_t *timer)
             break;
         }
         /* What failed and waits to be sent again says HELLO as well. */
+        (void)uct_srd_peer_ah_get(peer); /* it may have lost its own */
         uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
         UCT_SRD_COUNT(peer->iface, hello_retry);
         uct_srd_ctl_timer_again(peer, UCT_SRD_HELLO_MAX);

@@ -336,7 +336,12 @@ void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
     int nested             = iface->tx.batching;
     uct_srd_slot_t *slot;
 
-    if (peer->blocked) {
+    if (peer->blocked || ucs_queue_is_empty(queue)) {
+        return;
+    }
+
+    if (uct_srd_peer_ah_get(peer) != UCS_OK) {
+        uct_srd_tx_timer_start(peer);
         return;
     }
 
