@@ -86,7 +86,7 @@ static void uct_efa_ah_destroy(uct_efa_ah_t *ah)
 {
     int ret = ibv_destroy_ah(ah->ibv_ah);
 
-    if ((ret != 0) && (ret != EIO) && (ret != ENODEV)) {
+    if ((ret != 0) && !uct_efa_err_is_gone(ret)) {
         ucs_diag("ibv_destroy_ah(ahn=%u) failed: %s; the device keeps it until "
                  "the process exits",
                  ah->ahn, strerror(ret));
@@ -258,7 +258,7 @@ static ucs_status_t uct_efa_ah_create(uct_efa_ah_cache_t *cache,
         ucs_free(ah);
         if (ret == ENOMEM) {
             return UCS_ERR_NO_RESOURCE;
-        } else if ((ret == EIO) || (ret == ENODEV)) {
+        } else if (uct_efa_err_is_gone(ret)) {
             return UCS_ERR_NO_DEVICE; /* away: a reset */
         }
         uct_efa_ah_log_refused(gid, ret);

@@ -156,7 +156,7 @@ void uct_efa_context_put(uct_efa_md_t *md, uct_efa_context_t *context)
 
 int uct_efa_context_is_gone(const uct_efa_context_t *context, int err)
 {
-    return (err == EIO) || (err == ENODEV) ||
+    return uct_efa_err_is_gone(err) ||
            __atomic_load_n(&context->dead, __ATOMIC_RELAXED);
 }
 

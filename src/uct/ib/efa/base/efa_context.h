@@ -18,6 +18,7 @@
 
 #include "efa_ah.h"
 
+#include <errno.h>
 #include <infiniband/verbs.h>
 #include <stdint.h>
 
@@ -57,7 +58,13 @@ int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context);
 ucs_status_t uct_efa_context_replace(uct_efa_md_t *md,
                                      uct_efa_context_t *dead);
 
-/* Commands to a device that is gone fail with EIO, or did not happen. */
+/* How commands to a device that is gone fail. */
+static inline int uct_efa_err_is_gone(int err)
+{
+    return (err == EIO) || (err == ENODEV);
+}
+
+/* The command failed so, or the device is known to be gone. */
 int uct_efa_context_is_gone(const uct_efa_context_t *context, int err);
 
 #endif

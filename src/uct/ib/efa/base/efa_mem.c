@@ -262,7 +262,7 @@ ucs_status_t uct_efa_mem_cleanup(uct_efa_md_t *md, uct_efa_mem_t *mem)
     }
 
     ret = ibv_dereg_mr(mem->mr);
-    if ((ret != 0) && (ret != EIO) && (ret != ENODEV)) {
+    if ((ret != 0) && !uct_efa_err_is_gone(ret)) {
         ucs_error("%s: cannot deregister %zu bytes at %p: %s", md->name,
                   mem->length, mem->address, strerror(ret));
         return UCS_ERR_IO_ERROR;

@@ -242,9 +242,7 @@ void uct_srd_ctl_timer(uct_srd_timer_t *timer)
     case UCT_SRD_PEER_JOINING:
         if (peer->rejoining) {
             uct_srd_rejoin_send(peer);
-            if (peer->state == UCT_SRD_PEER_JOINING) {
-                uct_srd_ctl_timer_again(peer, UCT_SRD_HELLO_MAX);
-            }
+            uct_srd_ctl_timer_again(peer, UCT_SRD_HELLO_MAX);
             break;
         }
         /* What failed and waits to be sent again says HELLO as well. */

@@ -288,6 +288,14 @@ void uct_srd_peer_fail_log(uct_srd_peer_t *peer, ucs_status_t status,
     uct_srd_peer_fail(peer, status);
 }
 
+void uct_srd_peer_superseded(uct_srd_peer_t *peer, const char *cause,
+                             const char *advice)
+{
+    peer->rx.acked  = 0;
+    peer->contacted = 0;
+    uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET, cause, advice);
+}
+
 void uct_srd_peer_forget(uct_srd_peer_t *peer)
 {
     ucs_assert(peer->num_eps == 0);

@@ -246,6 +246,11 @@ void uct_srd_peer_fail(uct_srd_peer_t *peer, ucs_status_t status);
 void uct_srd_peer_fail_log(uct_srd_peer_t *peer, ucs_status_t status,
                            const char *cause, const char *advice);
 
+/* As above, of a peer in whose place another one speaks: that one would meet a
+ * REJECT, or nobody, and one message would have two answers. */
+void uct_srd_peer_superseded(uct_srd_peer_t *peer, const char *cause,
+                             const char *advice);
+
 /* Takes the peer out of the tables. It is freed as soon as nothing refers to
  * it: not to be touched afterwards. */
 void uct_srd_peer_forget(uct_srd_peer_t *peer);
@@ -320,6 +325,9 @@ void uct_srd_ext_init(const uct_srd_peer_t *peer, uct_srd_op_t op, uint32_t arg,
 /* As uct_srd_ctl_send(), with a tail. */
 ucs_status_t
 uct_srd_ctl_send_ext(uct_srd_peer_t *peer, const uct_srd_ext_t *ext);
+
+/* What an extended header that was believed says about its sender */
+void uct_srd_ctl_heard(uct_srd_peer_t *peer, const uct_srd_ext_t *ext);
 
 /* The identity of who sent an extended header */
 void uct_srd_ext_ident(const uct_srd_ext_t *ext, uct_srd_ident_t *ident);

@@ -77,13 +77,11 @@ void uct_srd_peer_set_known(uct_srd_peer_t *peer)
     any.qkey = UCT_SRD_ANY_QKEY;
     other    = uct_srd_peer_find(iface, &any);
     if (other != NULL) {
-        other->rx.acked  = 0; /* no REJECT: it is not there any more */
-        other->contacted = 0;
-        uct_srd_peer_fail_log(other, UCS_ERR_CONNECTION_RESET,
-                              "its queue pair number belongs to another "
-                              "interface now",
-                              "the remote process was restarted or closed its "
-                              "interface");
+        uct_srd_peer_superseded(other,
+                                "its queue pair number belongs to another "
+                                "interface now",
+                                "the remote process was restarted or closed "
+                                "its interface");
     }
 
     iter = kh_put(uct_srd_idents, &iface->idents, any, &ret);

@@ -21,14 +21,20 @@ static void uct_srd_ctl_hello_ack(uct_srd_peer_t *peer)
     UCT_SRD_COUNT(peer->iface, hello_ack);
 }
 
-/* Another one speaks from there now: a REJECT would meet it, or nobody, and a
- * message would be answered twice. */
-static void uct_srd_ctl_superseded(uct_srd_peer_t *peer, const char *cause,
-                                   const char *advice)
+void uct_srd_ctl_heard(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
 {
-    peer->rx.acked  = 0;
-    peer->contacted = 0;
-    uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET, cause, advice);
+    uint8_t generation = ext->features >> UCT_SRD_GENERATION_SHIFT;
+
+    peer->rx.uid            = ext->uid;
+    peer->rx.epoch          = ext->epoch;
+    peer->rx.features       = ext->features;
+    peer->win->remote_epoch = ext->epoch;
+    peer->tx.window         = ucs_min(ext->window,
+                                      peer->iface->config.peer_window);
+    if (peer->rx.generation != generation) {
+        peer->rx.generation = generation;
+        uct_srd_rekey_reset(peer);
+    }
 }
 
 /* The remote's incarnation, from its header. Returns NULL if the header is an
@@ -43,10 +49,10 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         age = peer->rx.known ? (int32_t)(ext->epoch - peer->rx.epoch) : 0;
 
         if (peer->rx.known && (peer->rx.uid != ext->uid)) {
-            uct_srd_ctl_superseded(peer,
-                                   "its queue pair number belongs to another "
-                                   "interface now", "the remote process was "
-                                   "restarted or closed its interface");
+            uct_srd_peer_superseded(peer,
+                                    "its queue pair number belongs to another "
+                                    "interface now", "the remote process was "
+                                    "restarted or closed its interface");
             peer = NULL;
         } else if (age < 0) {
             UCT_SRD_COUNT(iface, drop_epoch);
@@ -63,10 +69,10 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
             uct_srd_peer_forget(peer);
             peer = NULL;
         } else if (age > 0) {
-            uct_srd_ctl_superseded(peer,
-                                   "the remote interface lost the association",
-                                   "the remote side closed its endpoint or met "
-                                   "an error: look at its output");
+            uct_srd_peer_superseded(peer,
+                                    "the remote interface lost the association",
+                                    "the remote side closed its endpoint or "
+                                    "met an error: look at its output");
             peer = NULL;
         }
     }
@@ -86,16 +92,7 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         return NULL;
     }
 
-    peer->rx.uid            = ext->uid;
-    peer->rx.epoch          = ext->epoch;
-    peer->rx.features       = ext->features;
-    if (peer->rx.generation != (ext->features >> UCT_SRD_GENERATION_SHIFT)) {
-        peer->rx.generation = ext->features >> UCT_SRD_GENERATION_SHIFT;
-        uct_srd_rekey_reset(peer);
-    }
-    peer->win->remote_epoch = ext->epoch;
-    peer->tx.window         = ucs_min(ext->window,
-                                      iface->config.peer_window);
+    uct_srd_ctl_heard(peer, ext);
     return peer;
 }
 

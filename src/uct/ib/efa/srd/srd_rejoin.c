@@ -288,14 +288,10 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         return 1;
     }
 
-    peer->rx.epoch          = ext->epoch;
-    peer->win->remote_epoch = ext->epoch;
+    uct_srd_ctl_heard(peer, ext);
     if (peer->rx.started) {
         peer->rx.imm_base = uct_srd_imm_pack(ext->epoch, 0, 0, 0);
     }
-    peer->rx.features   = ext->features;
-    peer->rx.generation = ext->features >> UCT_SRD_GENERATION_SHIFT;
-    uct_srd_rekey_reset(peer);
     UCT_SRD_COUNT(iface, followed);
 
     uct_srd_rejoin_ack(peer);
