@@ -1,5 +1,6 @@
 /*
- * The window: a small file in which a process shows its counters.
+ * The window: a small file in which a process shows what its transport counts,
+ * holds, waits for and has met.
  *
  *   <dir>/ucx-efa.<pid>.<n>          dir: $XDG_RUNTIME_DIR or /dev/shm
  *
@@ -9,6 +10,13 @@
  *                ...                   says; lengths are multiples of 64
  *   used         end of the records; what lies behind is reserved space
  *
+ *   DEVICE   one for each open device: limits, and what is held of them
+ *   IFACE    one for each interface                     -> its DEVICE
+ *   PEER     one for each remote interface              -> its IFACE
+ *   EP       one for each endpoint                      -> its IFACE and PEER
+ *   OBJECT   one for each verbs object                  -> DEVICE, IFACE
+ *   EVENTS   one ring for the process: the flight recorder
+ *
  * Who writes: the owner alone, with plain stores; every counter is one 64-bit
  * word that only grows. Who reads: anybody with the owner's uid, with read()
  * (not mmap: the file may shrink under a reader). A reader skips types it does
@@ -17,6 +25,9 @@
  *
  * Records never move. One that is given back becomes type FREE and may be used
  * again; gen is odd while its identity changes.
+ *
+ * Times are CLOCK_MONOTONIC in ns, 0: never. The ones of a dead owner end with
+ * the newest in its file. There are no keys and no payload in it.
  *
  * The owner holds flock(LOCK_EX) on the file as long as it lives. It takes the
  * lock before it writes the magic, so a file with a magic and without a lock
@@ -32,11 +43,13 @@
 #include <stdint.h>
 
 #define EFA_WINDOW_MAGIC       0x31574146452d5855ull  /* "UX-EFAW1" */
-#define EFA_WINDOW_VERSION     1
+#define EFA_WINDOW_VERSION     2
 #define EFA_WINDOW_FILE_PREFIX "ucx-efa."
 #define EFA_WINDOW_ALIGN       64u
 #define EFA_WINDOW_MAX_SIZE    (8u << 20) /* no owner makes a larger file    */
 #define EFA_WINDOW_NAME_MAX    32
+#define EFA_WINDOW_SITE_MAX    48
+#define EFA_WINDOW_NONE        UINT32_MAX             /* no index             */
 
 enum {
     EFA_WINDOW_FLAG_KEEP = 1u << 0 /* leave the file when the owner is gone  */
@@ -57,13 +70,19 @@ typedef struct {
     uint32_t hidden;         /* record requests that found no room           */
     char     command[64];    /* name of the program, ends in 0               */
     char     library[32];    /* version of the library, ends in 0            */
-    uint8_t  reserved[32];   /* zero */
+    uint64_t open_time;      /* create_time, as CLOCK_MONOTONIC              */
+    uint8_t  reserved[24];   /* zero */
 } efa_window_header_t;
 
 typedef enum {
-    EFA_WINDOW_FREE  = 0,
-    EFA_WINDOW_IFACE = 1,
-    EFA_WINDOW_PEER  = 2
+    EFA_WINDOW_FREE   = 0,
+    EFA_WINDOW_IFACE  = 1,
+    EFA_WINDOW_PEER   = 2,
+    EFA_WINDOW_DEVICE = 3,
+    EFA_WINDOW_OBJECT = 4,
+    EFA_WINDOW_EP     = 5,
+    EFA_WINDOW_EVENTS = 6,
+    EFA_WINDOW_TYPE_LAST
 } efa_window_type_t;
 
 enum {
@@ -91,6 +110,28 @@ typedef enum {
 
 #define EFA_WINDOW_PEER_STATE_NAMES \
     {"new", "joining", "joined", "leaving", "failed"}
+
+typedef enum {
+    EFA_WINDOW_IFACE_READY,
+    EFA_WINDOW_IFACE_RECOVERING, /* its device or queue pair is lost         */
+    EFA_WINDOW_IFACE_DOWN,       /* for longer than RECOVERY_TIMEOUT         */
+    EFA_WINDOW_IFACE_CLOSING,
+    EFA_WINDOW_IFACE_STATE_LAST
+} efa_window_iface_state_t;
+
+#define EFA_WINDOW_IFACE_STATE_NAMES \
+    {"ready", "recovering", "down", "closing"}
+
+typedef enum {
+    EFA_WINDOW_PD,
+    EFA_WINDOW_CQ,
+    EFA_WINDOW_QP,
+    EFA_WINDOW_MR,
+    EFA_WINDOW_AH,
+    EFA_WINDOW_KIND_LAST
+} efa_window_kind_t;
+
+#define EFA_WINDOW_KIND_NAMES {"pd", "cq", "qp", "mr", "ah"}
 
 /*
  * Counters of an interface, X(name, text). Append only: readers know words by
@@ -147,7 +188,8 @@ typedef enum {
     X(followed,         "peers that we followed after theirs") \
     X(peers_lost,       "times that a peer stopped answering") \
     X(peers_found,      "of which it answered again") \
-    X(rekeys,           "keys of peers' memory replaced after their reset")
+    X(rekeys,           "keys of peers' memory replaced after their reset") \
+    X(polls,            "progress calls, and completions met in them")
 
 /* Counters of a peer, X(name, text). Append only. psn_* are not counters but
  * the present value, 16 bits. */
@@ -164,7 +206,64 @@ typedef enum {
     X(early,    "arrived before an older one, kept") \
     X(dup,      "arrived twice, dropped") \
     X(eps,      "endpoints that use this peer now") \
-    X(lost,     "1: it does not answer, at present")
+    X(lost,     "1: it does not answer, at present") \
+    X(window,   "messages that may be on their way, at present") \
+    X(depth,    "kept for an older one that is missing, at present") \
+    X(pending,  "requests that wait in its endpoints, at present") \
+    X(resending,"messages that wait to be sent again, at present") \
+    X(backoff,  "1: pauses after RNR, at present") \
+    X(fence,    "1: a fence waits for earlier operations, at present") \
+    X(blocked,  "1: waits for our own reset to be over, at present") \
+    X(rma,      "one-sided operations on their way, at present") \
+    X(state_time, "when it came into its state") \
+    X(done_time,  "when a completion of its messages was last seen") \
+    X(rx_time,    "when a message from it was last seen") \
+    X(gap_time,   "when the missing message began to be missing, 0: none") \
+    X(wait_time,  "when pending, lost, backoff, fence or blocked began, 0: none")
+
+/* Counters of a device, X(name, text). Append only. The first five are in the
+ * order of efa_window_kind_t, the next five, too. */
+#define EFA_WINDOW_DEVICE_COUNTERS(X) \
+    X(pd,        "protection domains held, at present") \
+    X(cq,        "completion queues held, at present") \
+    X(qp,        "queue pairs held, at present") \
+    X(mr,        "memory regions held, at present") \
+    X(ah,        "address handles held, at present") \
+    X(pd_max,    "protection domains that the device has") \
+    X(cq_max,    "completion queues that the device has") \
+    X(qp_max,    "queue pairs that the device has") \
+    X(mr_max,    "memory regions that the device has") \
+    X(ah_max,    "address handles that the device has") \
+    X(mr_bytes,  "bytes registered, at present") \
+    X(refused,   "objects that the device did not make") \
+    X(leaked,    "objects that were held when their owner was closed") \
+    X(generation,"times that the device was opened again after a reset")
+
+/*
+ * Events, X(NAME, name, text). Append only. What a, b and status say is in the
+ * text; status: of UCS where the name says nothing else.
+ */
+#define EFA_WINDOW_EVENTS_LIST(X) \
+    X(PEER_STATE,  "peer-state",  "state a -> b") \
+    X(PEER_FAILED, "peer-failed", "status; a: device status of the cause or 0") \
+    X(PEER_LOST,   "peer-lost",   "does not answer; a: device status") \
+    X(PEER_FOUND,  "peer-found",  "answers again") \
+    X(CTL_TX,      "ctl-tx",      "control message a sent, again if b") \
+    X(CTL_RX,      "ctl-rx",      "control message a received") \
+    X(RX_DROP,     "rx-drop",     "message dropped; a: index of the counter") \
+    X(RNR,         "rnr",         "receiver without buffers, pause of a us") \
+    X(TX_ERROR,    "tx-error",    "completion with device status a, b: retries") \
+    X(RX_ERROR,    "rx-error",    "receive completion with status a") \
+    X(REFUSED,     "refused",     "object of kind a not made, b: errno") \
+    X(AH_EVICT,    "ah-evict",    "address handle a given up to make room") \
+    X(RESET,       "reset",       "device or queue pair lost, a: generation") \
+    X(RECOVERED,   "recovered",   "a new one after a us") \
+    X(GIVEN_UP,    "given-up",    "no device for RECOVERY_TIMEOUT") \
+    X(REJOINED,    "rejoined",    "the peer went on after our reset") \
+    X(FOLLOWED,    "followed",    "we followed the peer after its reset") \
+    X(ASYNC,       "async",       "event a of the device, b: its QP or port") \
+    X(LEAK,        "leak",        "object of kind a was still held, b: age in us") \
+    X(EP_FAILED,   "ep-failed",   "endpoint alone failed, with status")
 
 #define EFA_WINDOW_FIELD(_name, _text) uint64_t _name;
 
@@ -176,7 +275,15 @@ typedef struct {
     char                name[EFA_WINDOW_NAME_MAX]; /* "rdmap0s6:1", ends in 0 */
     uint32_t            index;        /* of the interface in its process     */
     uint32_t            counters_off; /* from the start of the record        */
-    uint8_t             reserved[48];
+    uint32_t            device;       /* index of its DEVICE                 */
+    uint32_t            state;        /* efa_window_iface_state_t            */
+    uint32_t            asleep;       /* 1: events armed, need not progress  */
+    uint32_t            tx_queue;     /* messages that may be with the device */
+    uint64_t            create_time;
+    uint64_t            state_time;   /* when it came into its state         */
+    uint64_t            progress_time;/* a recent progress call; polls tells
+                                         whether there were more             */
+    uint64_t            reserved;
     EFA_WINDOW_IFACE_COUNTERS(EFA_WINDOW_FIELD)
 } __attribute__((aligned(64))) efa_window_iface_t;
 
@@ -190,17 +297,95 @@ typedef struct {
     uint32_t            state;        /* efa_window_peer_state_t             */
     uint32_t            epoch;        /* ours                                */
     uint32_t            remote_epoch;
-    uint32_t            reserved;
+    int32_t             status;       /* ucs_status_t of its failure, or 0   */
     EFA_WINDOW_PEER_COUNTERS(EFA_WINDOW_FIELD)
 } __attribute__((aligned(64))) efa_window_peer_t;
+
+typedef struct {
+    efa_window_record_t rec;
+    char                name[EFA_WINDOW_NAME_MAX]; /* "rdmap0s6"             */
+    uint32_t            index;        /* of the device in its process        */
+    uint32_t            num_counters;
+    uint32_t            counters_off;
+    uint32_t            reserved;
+    EFA_WINDOW_DEVICE_COUNTERS(EFA_WINDOW_FIELD)
+} __attribute__((aligned(64))) efa_window_device_t;
+
+/* A verbs object. size, size2: QP: entries of the send and receive queue; CQ:
+ * entries; MR: bytes, address; AH: references. */
+typedef struct {
+    efa_window_record_t rec;
+    uint32_t            kind;         /* efa_window_kind_t                   */
+    uint32_t            number;       /* QPN, AH number; else counted by us  */
+    uint32_t            device;       /* index                               */
+    uint32_t            iface;        /* index, or NONE                      */
+    uint64_t            create_time;
+    uint64_t            size;
+    uint64_t            size2;
+    uint8_t             gid[16];      /* of an AH                            */
+    char                site[EFA_WINDOW_SITE_MAX]; /* who made it, ends in 0:
+                                         "app(main+0x1f)"                    */
+    uint64_t            reserved;
+} __attribute__((aligned(64))) efa_window_object_t;
+
+typedef struct {
+    efa_window_record_t rec;
+    uint32_t            index;        /* of the endpoint in its process      */
+    uint32_t            iface;        /* index                               */
+    uint32_t            peer;         /* its record: offset in the file / 64;
+                                         0: none                             */
+    int32_t             status;       /* ucs_status_t, or 0                  */
+    uint64_t            create_time;
+    uint32_t            pending;      /* requests that wait                  */
+    uint32_t            zcopy;        /* sends that read the user's memory   */
+    uint32_t            rma;          /* one-sided operations on their way   */
+    uint32_t            reserved;
+    uint64_t            wait_time;    /* pending is not 0 since then; 0: is  */
+    char                site[EFA_WINDOW_SITE_MAX];
+    uint64_t            reserved2;
+} __attribute__((aligned(64))) efa_window_ep_t;
+
+/* Written as a whole before seq; a reader drops what has another seq
+ * afterwards, or not the one of its place. */
+typedef struct {
+    uint64_t            seq;          /* 1 + number of the event; 0: none    */
+    uint64_t            time;
+    uint16_t            event;        /* efa_window_event_t                  */
+    uint16_t            iface;        /* index; 0xffff: none                 */
+    int32_t             status;
+    uint8_t             gid[16];      /* of the peer, or 0                   */
+    uint32_t            qpn;
+    uint32_t            a;
+    uint64_t            b;
+    uint64_t            reserved;
+} efa_window_event_entry_t;
+
+#define EFA_WINDOW_EVENTS_NUM 512u   /* entries of a ring that we make       */
+
+/* Event number n is in entry n % num. */
+typedef struct {
+    efa_window_record_t rec;
+    uint32_t            num;          /* entries, at entries_off             */
+    uint32_t            entries_off;
+    uint64_t            next;         /* number of the next event            */
+    uint64_t            reserved[4];
+} __attribute__((aligned(64))) efa_window_events_t;
+
+#define EFA_WINDOW_EVENT_ENUM(_NAME, _name, _text) EFA_WINDOW_EVENT_##_NAME,
+typedef enum {
+    EFA_WINDOW_EVENTS_LIST(EFA_WINDOW_EVENT_ENUM)
+    EFA_WINDOW_EVENT_LAST
+} efa_window_event_t;
 
 #define EFA_WINDOW_COUNT(_name, _text) +1
 enum {
     EFA_WINDOW_IFACE_NUM = 0 EFA_WINDOW_IFACE_COUNTERS(EFA_WINDOW_COUNT),
     EFA_WINDOW_PEER_NUM  = 0 EFA_WINDOW_PEER_COUNTERS(EFA_WINDOW_COUNT),
+    EFA_WINDOW_DEVICE_NUM = 0 EFA_WINDOW_DEVICE_COUNTERS(EFA_WINDOW_COUNT),
 
-    EFA_WINDOW_IFACE_OFF = 128, /* of the first counter in the record */
-    EFA_WINDOW_PEER_OFF  = 64
+    EFA_WINDOW_IFACE_OFF  = 128, /* of the first counter in the record */
+    EFA_WINDOW_PEER_OFF   = 64,
+    EFA_WINDOW_DEVICE_OFF = 64
 };
 
 #ifndef __cplusplus
@@ -214,6 +399,12 @@ static_assert(offsetof(efa_window_iface_t, rx_msgs) ==
               "send and receive counters are in different cache lines");
 static_assert(offsetof(efa_window_peer_t, tx_msgs) == EFA_WINDOW_PEER_OFF,
               "the first counter has its fixed place");
+static_assert(offsetof(efa_window_device_t, pd) == EFA_WINDOW_DEVICE_OFF,
+              "the first counter has its fixed place");
+static_assert(sizeof(efa_window_object_t) == 128, "object layout");
+static_assert(sizeof(efa_window_ep_t) == 128, "endpoint layout");
+static_assert(sizeof(efa_window_events_t) == 64, "ring layout");
+static_assert(sizeof(efa_window_event_entry_t) == 64, "event layout");
 static_assert(sizeof(efa_window_iface_t) % EFA_WINDOW_ALIGN == 0, "stride");
 static_assert(sizeof(efa_window_peer_t) % EFA_WINDOW_ALIGN == 0, "stride");
 #endif
