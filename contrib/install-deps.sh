@@ -14,6 +14,7 @@ set -euo pipefail
 
 build=(autoconf automake libtool make gcc libc6-dev
        libucx-dev ucx-utils libibverbs-dev ibverbs-providers
+       libjson-c-dev                   # srdtool
        dpkg-dev xz-utils)              # ucx-headers.sh: the source package
 demo=(openmpi-bin libopenmpi-dev ibverbs-utils)
 check=(g++ clang libclang-rt-dev libgtest-dev valgrind

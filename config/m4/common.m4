@@ -55,3 +55,16 @@ AC_DEFUN([UCX_EFA_CHECK_TESTS], [
     AM_CONDITIONAL([HAVE_OSHMEM], [test "x$OSHCC" != xno])
     AM_CONDITIONAL([HAVE_MPICH], [test "x$MPICC_MPICH" != xno])
 ])
+
+
+# json-c, by which srdtool prints JSON. Sets JSON_C_LIBS.
+AC_DEFUN([UCX_EFA_CHECK_JSON], [
+    AC_CHECK_HEADER([json-c/json.h], [],
+        [AC_MSG_ERROR([json-c/json.h not found: install json-c's headers (Debian:
+libjson-c-dev, or run contrib/install-deps.sh)])])
+    save_LIBS=$LIBS
+    AC_CHECK_LIB([json-c], [json_object_new_uint64], [JSON_C_LIBS=-ljson-c],
+        [AC_MSG_ERROR([a program with -ljson-c (0.14 or later) does not link, see config.log])])
+    LIBS=$save_LIBS
+    AC_SUBST([JSON_C_LIBS])
+])

@@ -6,6 +6,7 @@
  *
  * It only reads files; it does not touch, slow down or stop a process.
  */
+#include "srdtool_doctor.h"
 #include "window_reader.h"
 
 #include <arpa/inet.h>
@@ -331,11 +332,19 @@ static int cmd_stat(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    const srdtool_output_t out = {0};
+
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_USAGE;
     }
 
+    if (strcmp(argv[1], "doctor") == 0) {
+        return srdtool_doctor(argc - 1, argv + 1, &out);
+    }
+    if (strcmp(argv[1], "selftest") == 0) {
+        return srdtool_selftest(argc - 1, argv + 1, &out);
+    }
     if (strcmp(argv[1], "stat") == 0) {
         return cmd_stat(argc - 1, argv + 1);
     }
