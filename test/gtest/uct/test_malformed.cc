@@ -12,8 +12,11 @@
 
 #include <endian.h>
 
+#include "common/counters.h"
+
 #include <random>
 
+using harness::counter;
 using namespace uct_test;
 
 static const uint8_t AM_ID = 7;
@@ -461,6 +464,44 @@ TEST_F(malformed_test, one_answer_each)
     ext(data_imm(20000), "far away");
     EXPECT_LE(m_x->answers.size(), 1u) << "a violation, by a new association";
     EXPECT_EQ(1u, m_got.size());
+}
+
+/* Peers of whom nothing but their own word is known are few. */
+TEST_F(malformed_test, invented_addresses)
+{
+    const unsigned limit = 4, count = 60;
+    node &b              = add_node({{"MAX_CLAIMED", std::to_string(limit)}});
+    stranger x(b.dom()->device(), b.addr());
+    std::mt19937 rng(1);
+    uct_srd_ext_t honest = x.me;
+    uint64_t nomem       = counter("drop_nomem");
+    uint64_t forged      = counter("drop_forged");
+    uint64_t peers       = counter("peers");
+    uint64_t living      = peers - counter("peers_gone");
+
+    x.me.op = UCT_SRD_OP_HELLO;
+    for (unsigned i = 0; i < count; ++i) {
+        for (unsigned k = 8; k < 16; ++k) {
+            x.me.gid[k] = rng();
+        }
+        x.send_ext(uct_srd_imm_pack_ctl(x.me.epoch), nullptr, 0, []() {});
+    }
+    ASSERT_TRUE(wait([&]() {
+        return (counter("drop_nomem") - nomem) +
+               (counter("drop_forged") - forged) +
+               (counter("peers") - peers) >= count;
+    }));
+    EXPECT_GE(counter("drop_nomem"), nomem + 1);
+    EXPECT_LE(counter("peers") - counter("peers_gone"), living + limit);
+
+    /* Who says the truth is heard, once there is room. */
+    x.me    = honest;
+    x.me.op = UCT_SRD_OP_HELLO;
+    EXPECT_TRUE(wait([&]() {
+        x.send_ext(uct_srd_imm_pack_ctl(x.me.epoch), nullptr, 0,
+                   [this]() { progress(); });
+        return !x.answers.empty();
+    }));
 }
 
 TEST_F(malformed_test, rubbish)

@@ -162,7 +162,7 @@ typedef enum {
     X(drop_epoch,   "dropped: from an earlier association") \
     X(drop_unknown, "dropped: no extended header, sender not known") \
     X(drop_failed,  "dropped: the peer has failed") \
-    X(drop_nomem,   "dropped: no memory for a peer") \
+    X(drop_nomem,   "dropped: no memory for a peer, or too many claimed") \
     X(tx_errors,    "completions with an error that ended a peer") \
     X(rx_errors,    "receive completions with an error") \
     X(peers,        "peers made") \

@@ -78,6 +78,12 @@ ucs_config_field_t uct_srd_iface_config_table[] = {
      ucs_offsetof(uct_srd_iface_config_t, close_timeout),
      UCS_CONFIG_TYPE_TIME},
 
+    {"MAX_CLAIMED", "16384",
+     "Peers that are remembered though nothing but their own word says where\n"
+     "they are; others that begin so are not heard until these have proven\n"
+     "theirs. Counted as drop_nomem.",
+     ucs_offsetof(uct_srd_iface_config_t, max_claimed), UCS_CONFIG_TYPE_UINT},
+
     {"GONE_TIMEOUT", "2s",
      "How long a peer may be without its queue pair, though its device answers,\n"
      "before it counts as failed: its process has exited, or makes a new one\n"
@@ -142,6 +148,7 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
                                                   4, 1u));
     iface->config.max_poll      = config->max_poll;
     iface->config.close_timeout = config->close_timeout;
+    iface->config.max_claimed      = config->max_claimed;
     iface->config.gone_timeout     = config->gone_timeout;
     iface->config.recovery_timeout = config->recovery_timeout;
 

@@ -218,6 +218,7 @@ typedef struct {
     int                events;        /* ucs_ternary_auto_value_t            */
     int                rdma;          /* ucs_ternary_auto_value_t            */
     double             close_timeout; /* seconds                             */
+    unsigned           max_claimed;
     double             gone_timeout;
     double             recovery_timeout;
 } uct_srd_iface_config_t;
@@ -277,7 +278,8 @@ struct uct_srd_iface {
         unsigned            depth;    /* buffers for today's peers           */
         unsigned            talkers;  /* peers that were ever heard from     */
         unsigned            blind;    /* peers that may be heard without AH  */
-        unsigned            strangers;/* whose GID only they themselves say  */
+        unsigned            strangers;/* whose GID only they themselves say, */
+        unsigned            claimed;  /* and that exist for no other reason  */
         uint8_t             wary;     /* one had none until now: the CQ may
                                          hold what it sent before            */
         uct_srd_desc_t      *free;
@@ -342,6 +344,7 @@ struct uct_srd_iface {
         size_t              rdma_bcopy;  /* and in a buffer: put, get_bcopy  */
         size_t              rdma_zcopy;
         double              close_timeout; /* seconds                        */
+        unsigned            max_claimed; /* peers                         */
         double              gone_timeout;
         double              recovery_timeout;
     } config;

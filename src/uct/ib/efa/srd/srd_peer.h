@@ -103,6 +103,7 @@ struct uct_srd_peer {
                                         without extended headers             */
         uint8_t          blind;      /* counted in rx.blind                  */
         uint8_t          stranger;   /* counted in rx.strangers              */
+        uint8_t          claimed;    /* counted in rx.claimed                */
         ucs_time_t       ack_time;   /* of the last HELLO_ACK                */
         uint32_t         features;
         uint8_t          generation; /* of its device                        */
@@ -211,6 +212,14 @@ const union ibv_gid *uct_srd_iface_ahn_gid(uct_srd_iface_t *iface,
 void         uct_srd_peer_key_del(uct_srd_peer_t *peer);
 ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer);
 
+/* Does the peer exist because of its own word alone? Of those there is a limit. */
+static UCS_F_ALWAYS_INLINE void
+uct_srd_peer_set_claimed(uct_srd_peer_t *peer, uint8_t claimed)
+{
+    peer->iface->rx.claimed += claimed - peer->rx.claimed;
+    peer->rx.claimed         = claimed;
+}
+
 /* Has the device named our AH for the peer yet? Until it has all completions are
  * read with source GIDs, where there are such. */
 static UCS_F_ALWAYS_INLINE void
@@ -218,6 +227,9 @@ uct_srd_peer_set_stranger(uct_srd_peer_t *peer, uint8_t stranger)
 {
     peer->iface->rx.strangers += stranger - peer->rx.stranger;
     peer->rx.stranger          = stranger;
+    if (!stranger) {
+        uct_srd_peer_set_claimed(peer, 0);
+    }
 }
 
 /* To be called when ah, acked or state changed. */

@@ -41,7 +41,8 @@ void uct_srd_ctl_heard(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
  * old one, else the peer to go on with: peer, its successor, or a new one. */
 static uct_srd_peer_t *
 uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
-                     const uct_srd_ident_t *ident, const uct_srd_ext_t *ext)
+                     const uct_srd_ident_t *ident, const uct_srd_ext_t *ext,
+                     uint8_t claimed)
 {
     int32_t age;
 
@@ -78,6 +79,13 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     }
 
     if (peer == NULL) {
+        /* One sender could invent any number. No answer: an honest one says
+         * HELLO again. */
+        if (claimed && (iface->rx.claimed >= iface->config.max_claimed)) {
+            UCT_SRD_COUNT(iface, drop_nomem);
+            return NULL;
+        }
+
         peer = uct_srd_peer_create(iface, ident);
         if (peer == NULL) {
             UCT_SRD_COUNT(iface, drop_nomem);
@@ -85,6 +93,10 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                                UCT_SRD_REJECT_RESOURCES);
             return NULL;
         }
+
+        uct_srd_peer_set_claimed(peer, claimed);
+    } else if (!claimed) {
+        uct_srd_peer_set_claimed(peer, 0);
     }
 
     uct_srd_peer_set_known(peer);
@@ -320,7 +332,8 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
         return NULL;
     }
 
-    peer = uct_srd_ctl_identify(iface, peer, &ident, &ext);
+    peer = uct_srd_ctl_identify(iface, peer, &ident, &ext,
+                                identity == UCT_SRD_IDENTITY_CLAIMED);
     if (peer == NULL) {
         return NULL;
     }
