@@ -596,7 +596,7 @@ TEST_F(test_window, reader_refuses_what_is_no_window)
     EXPECT_NE("", read_error(write_file(std::vector<char>(9 << 20, 0))));
 
     bad = good;
-    poke<uint16_t>(bad, version, 2);
+    poke<uint16_t>(bad, version, EFA_WINDOW_VERSION + 1);
     EXPECT_NE(std::string::npos,
               read_error(write_file(bad)).find("another version"));
 
