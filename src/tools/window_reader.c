@@ -1,12 +1,11 @@
 /*
  * Reads windows: see window_reader.h.
  *
- *   open  -> checks of the file -> copy of [0, used) -> walk over the records
- *         -> second look at every gen: what changed meanwhile is left out
+ *   window_read    open -> checks of the file -> [0, used) twice
+ *   window_parse   checks of header and lengths -> count -> copy, by types[]
  */
 #include "window_reader.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,46 +13,329 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#define WINDOW_NAME(_name, _text) #_name,
-#define WINDOW_TEXT(_name, _text) _text,
+/* How a record of a type is copied */
+typedef struct {
+    size_t   size;         /* of the copy                                   */
+    size_t   min;          /* shorter ones do not say what they are of      */
+    size_t   fixed;        /* bytes in front of the counters; all if none   */
+    unsigned known;        /* counters; 0: the type has none                */
+    size_t   num_counters; /* offsets of these fields                       */
+    size_t   counters_off;
+    size_t   string;       /* offset, 0: none                               */
+    size_t   string_size;
+} record_type_t;
 
-static const char *const iface_names[] = {
-    EFA_WINDOW_IFACE_COUNTERS(WINDOW_NAME)
-};
-static const char *const iface_texts[] = {
-    EFA_WINDOW_IFACE_COUNTERS(WINDOW_TEXT)
-};
-static const char *const peer_names[]  = {
-    EFA_WINDOW_PEER_COUNTERS(WINDOW_NAME)
-};
-static const char *const state_names[] = EFA_WINDOW_PEER_STATE_NAMES;
+#define WITH_COUNTERS(_type, _OFF, _NUM) \
+    .size = sizeof(_type), .min = _OFF, .fixed = _OFF, .known = _NUM, \
+    .num_counters = offsetof(_type, num_counters), \
+    .counters_off = offsetof(_type, counters_off)
+#define WITHOUT(_type) \
+    .size = sizeof(_type), .min = EFA_WINDOW_ALIGN, .fixed = sizeof(_type)
+#define STRING(_type, _field) \
+    .string = offsetof(_type, _field), \
+    .string_size = sizeof(((_type*)NULL)->_field)
 
-static_assert(sizeof(state_names) / sizeof(state_names[0]) ==
-              EFA_WINDOW_PEER_LAST, "a name for each state");
+static const record_type_t types[EFA_WINDOW_TYPE_LAST] = {
+    [EFA_WINDOW_IFACE]  = {WITH_COUNTERS(efa_window_iface_t,
+                                         EFA_WINDOW_IFACE_OFF,
+                                         EFA_WINDOW_IFACE_NUM),
+                           STRING(efa_window_iface_t, name)},
+    [EFA_WINDOW_PEER]   = {WITH_COUNTERS(efa_window_peer_t,
+                                         EFA_WINDOW_PEER_OFF,
+                                         EFA_WINDOW_PEER_NUM)},
+    [EFA_WINDOW_DEVICE] = {WITH_COUNTERS(efa_window_device_t,
+                                         EFA_WINDOW_DEVICE_OFF,
+                                         EFA_WINDOW_DEVICE_NUM),
+                           STRING(efa_window_device_t, name)},
+    [EFA_WINDOW_OBJECT] = {WITHOUT(efa_window_object_t),
+                           STRING(efa_window_object_t, site)},
+    [EFA_WINDOW_EP]     = {WITHOUT(efa_window_ep_t),
+                           STRING(efa_window_ep_t, site)}
+};
 
-const char *window_iface_counter_name(unsigned index)
+/* Names come from a file that anybody may have made, and go to a terminal */
+static void clean_string(char *string, size_t size)
 {
-    return (index < EFA_WINDOW_IFACE_NUM) ? iface_names[index] : NULL;
+    size_t i;
+
+    string[size - 1] = '\0';
+    for (i = 0; string[i] != '\0'; ++i) {
+        if (string[i] < ' ' || string[i] > '~') {
+            string[i] = '?';
+        }
+    }
 }
 
-const char *window_iface_counter_text(unsigned index)
+/* ------------------------------------------------------------------ checks */
+
+static const char *check_header(const efa_window_header_t *header, size_t size)
 {
-    return (index < EFA_WINDOW_IFACE_NUM) ? iface_texts[index] : NULL;
+    if (header->magic != EFA_WINDOW_MAGIC) {
+        return "not a window (no magic number)";
+    }
+    if (header->version != EFA_WINDOW_VERSION) {
+        return "written by another version of the library";
+    }
+    if (header->header_len < sizeof(*header) ||
+        header->header_len % EFA_WINDOW_ALIGN != 0) {
+        return "damaged: bad header length";
+    }
+    if (header->used < header->header_len || header->used > size ||
+        header->used % EFA_WINDOW_ALIGN != 0) {
+        return "damaged: bad end of records";
+    }
+
+    return NULL;
 }
 
-const char *window_peer_counter_name(unsigned index)
+static efa_window_record_t get_record(const uint8_t *data, size_t pos)
 {
-    return (index < EFA_WINDOW_PEER_NUM) ? peer_names[index] : NULL;
+    efa_window_record_t rec;
+
+    memcpy(&rec, data + pos, sizeof(rec));
+    return rec;
 }
 
-/* ---------------------------------------------------------------- one file */
-
-/* Reads exactly length bytes at offset; false: the file has less, or errno. */
-static bool read_all(int fd, void *buffer, size_t length, off_t offset)
+/* Every record inside of [header_len, used), in steps that end there. */
+static const char *
+check_records(const efa_window_header_t *header, const uint8_t *data)
 {
-    char *out = buffer;
+    efa_window_record_t rec;
+    size_t pos;
+
+    for (pos = header->header_len; pos < header->used; pos += rec.length) {
+        rec = get_record(data, pos);
+        if (rec.length < EFA_WINDOW_ALIGN ||
+            rec.length % EFA_WINDOW_ALIGN != 0 ||
+            rec.length > header->used - pos) {
+            return "damaged: bad length of a record";
+        }
+    }
+
+    return NULL;
+}
+
+/* ----------------------------------------------------------------- records */
+
+/* Copies the words that lie in the record and that we know */
+static void get_counters(const record_type_t *type, const uint8_t *record,
+                         uint32_t length, uint8_t *copy)
+{
+    uint32_t num, off;
+    size_t room;
+
+    memcpy(&num, record + type->num_counters, sizeof(num));
+    memcpy(&off, record + type->counters_off, sizeof(off));
+    if (off < sizeof(efa_window_record_t) || off % sizeof(uint64_t) != 0 ||
+        off > length) {
+        num = 0;
+        off = 0;
+    }
+
+    room = (length - off) / sizeof(uint64_t);
+    if (num > room) {
+        num = (uint32_t)room;
+    }
+    if (num > type->known) {
+        num = type->known;
+    }
+    memcpy(copy + type->fixed, record + off, num * sizeof(uint64_t));
+    memcpy(copy + type->num_counters, &num, sizeof(num));
+}
+
+/* Copies the records of a type; counts them if there is no room. */
+static unsigned get_all(unsigned index, const efa_window_header_t *header,
+                        const uint8_t *first, const uint8_t *second,
+                        uint8_t *copy)
+{
+    const record_type_t *type = &types[index];
+    unsigned count            = 0;
+    efa_window_record_t rec;
+    uint32_t place;
+    size_t pos;
+
+    for (pos = header->header_len; pos < header->used; pos += rec.length) {
+        rec = get_record(first, pos);
+        if (rec.type != index || rec.length < type->min || rec.gen % 2 != 0 ||
+            get_record(second, pos).gen != rec.gen) {
+            continue;
+        }
+
+        ++count;
+        if (copy == NULL) {
+            continue;
+        }
+        memset(copy, 0, type->size);
+        memcpy(copy, first + pos,
+               (rec.length < type->fixed) ? rec.length : type->fixed);
+        if (type->known > 0) {
+            get_counters(type, first + pos, rec.length, copy);
+        }
+        if (type->string > 0) {
+            clean_string((char*)copy + type->string, type->string_size);
+        }
+        place = (uint32_t)(pos / EFA_WINDOW_ALIGN);
+        memcpy(copy + offsetof(efa_window_record_t, reserved), &place,
+               sizeof(place));
+        copy += type->size;
+    }
+
+    return count;
+}
+
+/* Returns false if there is no memory. */
+static bool get_type(unsigned index, const efa_window_header_t *header,
+                     const uint8_t *first, const uint8_t *second, void **list,
+                     unsigned *num)
+{
+    *num = get_all(index, header, first, second, NULL);
+    if (*num == 0) {
+        return true;
+    }
+
+    *list = aligned_alloc(EFA_WINDOW_ALIGN, *num * types[index].size);
+    if (*list == NULL) {
+        return false;
+    }
+    get_all(index, header, first, second, *list);
+    return true;
+}
+
+/* One ring; *num grows by the events that were whole and stayed what they were.
+ * Counts if list is NULL. */
+static void get_ring(const uint8_t *first, const uint8_t *second,
+                     uint32_t length, efa_window_event_entry_t *list,
+                     unsigned *num)
+{
+    efa_window_event_entry_t entry, again;
+    efa_window_events_t ring;
+    uint64_t number, i;
+    size_t off;
+
+    memcpy(&ring, first, sizeof(ring));
+    if (ring.num == 0 || ring.entries_off < sizeof(efa_window_record_t) ||
+        ring.entries_off > length ||
+        ring.num > (length - ring.entries_off) / sizeof(entry)) {
+        return;
+    }
+
+    number = (ring.next > ring.num) ? ring.next - ring.num : 0;
+    for (i = 0; i < ring.num && number < ring.next; ++i, ++number) {
+        off = ring.entries_off + (number % ring.num) * sizeof(entry);
+        memcpy(&entry, first + off, sizeof(entry));
+        memcpy(&again, second + off, sizeof(again));
+        if (entry.seq == number + 1 && again.seq == entry.seq) {
+            if (list != NULL) {
+                list[*num] = entry;
+            }
+            ++*num;
+        }
+    }
+}
+
+static bool get_events(const efa_window_header_t *header, const uint8_t *first,
+                       const uint8_t *second, window_t *window)
+{
+    efa_window_event_entry_t *list = NULL;
+    efa_window_record_t rec;
+    unsigned pass, num = 0;
+    size_t pos;
+
+    for (pass = 0; pass < 2; ++pass) {
+        num = 0;
+        for (pos = header->header_len; pos < header->used; pos += rec.length) {
+            rec = get_record(first, pos);
+            if (rec.type == EFA_WINDOW_EVENTS && rec.gen % 2 == 0 &&
+                get_record(second, pos).gen == rec.gen) {
+                get_ring(first + pos, second + pos, rec.length, list, &num);
+            }
+        }
+        if (num == 0) {
+            return true;
+        }
+        if (pass == 0) {
+            list = calloc(num, sizeof(*list));
+            if (list == NULL) {
+                return false;
+            }
+        }
+    }
+
+    window->events     = list;
+    window->num_events = num;
+    return true;
+}
+
+const char *window_parse(const void *first, const void *second, size_t size,
+                         window_t *window)
+{
+    const char *reason;
+    struct {
+        void     **list;
+        unsigned *num;
+    } lists[EFA_WINDOW_TYPE_LAST] = {
+        [EFA_WINDOW_IFACE]  = {(void**)&window->ifaces, &window->num_ifaces},
+        [EFA_WINDOW_PEER]   = {(void**)&window->peers, &window->num_peers},
+        [EFA_WINDOW_DEVICE] = {(void**)&window->devices, &window->num_devices},
+        [EFA_WINDOW_OBJECT] = {(void**)&window->objects, &window->num_objects},
+        [EFA_WINDOW_EP]     = {(void**)&window->eps, &window->num_eps}
+    };
+    unsigned i;
+
+    memset(window, 0, sizeof(*window));
+    if (size < sizeof(window->header)) {
+        return "too short for a window";
+    }
+    memcpy(&window->header, first, sizeof(window->header));
+    reason = check_header(&window->header, size);
+    if (reason == NULL) {
+        reason = check_records(&window->header, first);
+    }
+    if (reason != NULL) {
+        return reason;
+    }
+
+    for (i = 0; i < EFA_WINDOW_TYPE_LAST; ++i) {
+        if (lists[i].list != NULL &&
+            !get_type(i, &window->header, first, second, lists[i].list,
+                      lists[i].num)) {
+            goto err_nomem;
+        }
+    }
+    if (!get_events(&window->header, first, second, window)) {
+        goto err_nomem;
+    }
+
+    clean_string(window->header.command, sizeof(window->header.command));
+    clean_string(window->header.library, sizeof(window->header.library));
+    return NULL;
+
+err_nomem:
+    window_free(window);
+    return "no memory to read it";
+}
+
+void window_free(window_t *window)
+{
+    free(window->devices);
+    free(window->ifaces);
+    free(window->peers);
+    free(window->eps);
+    free(window->objects);
+    free(window->events);
+    memset(window, 0, sizeof(*window));
+}
+
+/* -------------------------------------------------------------------- file */
+
+/* Reads exactly length bytes from the start; false: the file has less. */
+static bool read_all(int fd, void *buffer, size_t length)
+{
+    char *out    = buffer;
+    off_t offset = 0;
     ssize_t got;
 
     while (length > 0) {
@@ -72,89 +354,83 @@ static bool read_all(int fd, void *buffer, size_t length, off_t offset)
     return true;
 }
 
-/* Names come from a file that anybody may have made, and go to a terminal */
-static void clean_string(char *string, size_t size)
+/* State of the owner, if the process of its number is still the owner. */
+static char read_proc_state(const efa_window_header_t *header)
 {
-    size_t i;
+    unsigned long long start;
+    char path[64], line[1024], *end;
+    char state;
+    FILE *file;
+    bool got;
 
-    string[size - 1] = '\0';
-    for (i = 0; string[i] != '\0'; ++i) {
-        if (string[i] < ' ' || string[i] > '~') {
-            string[i] = '?';
-        }
+    snprintf(path, sizeof(path), "/proc/%u/stat", header->pid);
+    file = fopen(path, "re");
+    if (file == NULL) {
+        return 0;
     }
+    got = fgets(line, sizeof(line), file) != NULL;
+    fclose(file);
+
+    /* The name, field 2, may have anything in it, also ')' */
+    end = got ? strrchr(line, ')') : NULL;
+    if (end == NULL ||
+        sscanf(end + 1,
+               " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+               "%*s %*s %*s %*s %llu", &state, &start) != 2 ||
+        start != header->start_time) {
+        return 0;
+    }
+    return state;
 }
 
-static const char *check_header(const efa_window_header_t *header,
-                                uint64_t file_size)
+/* Both copies of [0, used), one behind the other, or NULL and the reason */
+static uint8_t *read_twice(int fd, size_t *size, const char **reason)
 {
-    if (header->magic != EFA_WINDOW_MAGIC) {
-        return "not a window (no magic number)";
+    efa_window_header_t header;
+    uint8_t *data;
+
+    if (!read_all(fd, &header, sizeof(header))) {
+        *reason = "cannot be read";
+        return NULL;
     }
-    if (header->version != EFA_WINDOW_VERSION) {
-        return "written by another version of the library";
-    }
-    if (header->header_len < sizeof(*header) ||
-        header->header_len % EFA_WINDOW_ALIGN != 0) {
-        return "damaged: bad header length";
-    }
-    if (header->used < header->header_len || header->used > file_size ||
-        header->used % EFA_WINDOW_ALIGN != 0) {
-        return "damaged: bad end of records";
+    *reason = check_header(&header, *size);
+    if (*reason != NULL) {
+        return NULL;
     }
 
-    return NULL;
-}
-
-/* Every record inside of [header_len, used), in steps that end there. */
-static const char *check_records(const window_t *window)
-{
-    size_t pos = window->header.header_len;
-    efa_window_record_t rec;
-
-    while (pos < window->used) {
-        memcpy(&rec, window->data + pos, sizeof(rec));
-        if (rec.length < EFA_WINDOW_ALIGN ||
-            rec.length % EFA_WINDOW_ALIGN != 0 ||
-            rec.length > window->used - pos) {
-            return "damaged: bad length of a record";
-        }
-        pos += rec.length;
+    *size = header.used;
+    data  = malloc(2 * *size);
+    if (data == NULL) {
+        *reason = "no memory to read it";
+        return NULL;
     }
-
-    return NULL;
-}
-
-/* The owner goes on while we copy: hide records that changed their identity. */
-static void hide_changed(const window_t *window, int fd)
-{
-    size_t pos = window->header.header_len;
-    efa_window_record_t now, *rec;
-
-    while (pos < window->used) {
-        rec = (efa_window_record_t*)(window->data + pos);
-        if (!read_all(fd, &now, sizeof(now), (off_t)pos) ||
-            now.gen != rec->gen) {
-            rec->gen |= 1;
-        }
-        pos += rec->length;
+    if (!read_all(fd, data, *size) || !read_all(fd, data + *size, *size)) {
+        *reason = "became shorter while it was read";
+        free(data);
+        return NULL;
     }
+    /* It may have grown since */
+    memcpy(data, &header, sizeof(header));
+    return data;
 }
 
 int window_read(const char *path, window_t *window, char *error, size_t max)
 {
     const char *reason = NULL;
+    uint8_t *data      = NULL;
+    struct timespec now;
     struct stat st;
+    size_t size = 0;
     int fd, err;
 
     memset(window, 0, sizeof(*window));
-    snprintf(window->path, sizeof(window->path), "%s", path);
 
     /* O_NONBLOCK: a FIFO of that name must not stop us */
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
         err = errno;
-        snprintf(error, max, "%s: %s", path, strerror(err));
+        snprintf(error, max, "%s: %s", path,
+                 (err == ELOOP) ? "a link, not a window" : strerror(err));
         errno = err;
         return -1;
     }
@@ -167,212 +443,35 @@ int window_read(const char *path, window_t *window, char *error, size_t max)
         reason = "too short for a window";
     } else if (st.st_size > (off_t)EFA_WINDOW_MAX_SIZE) {
         reason = "too large for a window";
-    } else if (!read_all(fd, &window->header, sizeof(window->header), 0)) {
-        reason = "cannot be read";
     } else {
-        reason = check_header(&window->header, (uint64_t)st.st_size);
+        size = (size_t)st.st_size;
+        data = read_twice(fd, &size, &reason);
     }
+    if (reason == NULL) {
+        reason = window_parse(data, data + size, size, window);
+    }
+    free(data);
+
     if (reason != NULL) {
-        goto err;
+        snprintf(error, max, "%s: %s", path, reason);
+        close(fd);
+        errno = EINVAL;
+        return -1;
     }
-
-    window->used = window->header.used;
-    window->data = aligned_alloc(EFA_WINDOW_ALIGN, window->used);
-    if (window->data == NULL) {
-        reason = "no memory to read it";
-        goto err;
-    }
-
-    if (!read_all(fd, window->data, window->used, 0)) {
-        reason = "became shorter while it was read";
-        goto err_free;
-    }
-
-    reason = check_records(window);
-    if (reason != NULL) {
-        goto err_free;
-    }
-
-    hide_changed(window, fd);
-    clean_string(window->header.command, sizeof(window->header.command));
-    clean_string(window->header.library, sizeof(window->header.library));
 
     /* The owner holds the lock; nobody else does for longer than this */
     window->alive = (flock(fd, LOCK_SH | LOCK_NB) != 0) &&
                     (errno == EWOULDBLOCK);
     close(fd);
+
+    snprintf(window->path, sizeof(window->path), "%s", path);
+    if (window->alive) {
+        window->proc_state = read_proc_state(&window->header);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        window->now = (uint64_t)now.tv_sec * 1000000000u +
+                      (uint64_t)now.tv_nsec;
+    } else {
+        window->now = window_newest(window);
+    }
     return 0;
-
-err_free:
-    free(window->data);
-    window->data = NULL;
-err:
-    snprintf(error, max, "%s: %s", path, reason);
-    close(fd);
-    errno = EINVAL;
-    return -1;
-}
-
-void window_free(window_t *window)
-{
-    free(window->data);
-    window->data = NULL;
-}
-
-/* ----------------------------------------------------------------- records */
-
-/* Copies the words that lie in the record and that we know */
-static void get_counters(const uint8_t *record, uint32_t length, uint32_t off,
-                         uint32_t num, unsigned known, window_entry_t *entry)
-{
-    size_t room;
-
-    if (off < sizeof(efa_window_record_t) || off % sizeof(uint64_t) != 0 ||
-        off > length) {
-        return;
-    }
-
-    room = (length - off) / sizeof(uint64_t);
-    if (num > room) {
-        num = (uint32_t)room;
-    }
-    entry->num_counters = (num < known) ? num : known;
-    memcpy(entry->counters, record + off,
-           entry->num_counters * sizeof(entry->counters[0]));
-}
-
-static bool get_iface(uint8_t *record, uint32_t length, window_entry_t *entry)
-{
-    efa_window_iface_t *iface = (efa_window_iface_t*)record;
-
-    if (length < EFA_WINDOW_IFACE_OFF) {
-        return false;
-    }
-
-    clean_string(iface->name, sizeof(iface->name));
-    entry->name  = iface->name;
-    entry->gid   = iface->gid;
-    entry->qpn   = iface->qpn;
-    entry->index = iface->index;
-    entry->state = "";
-    get_counters(record, length, iface->counters_off, iface->num_counters,
-                 EFA_WINDOW_IFACE_NUM, entry);
-    return true;
-}
-
-static bool get_peer(uint8_t *record, uint32_t length, window_entry_t *entry)
-{
-    efa_window_peer_t *peer = (efa_window_peer_t*)record;
-
-    if (length < EFA_WINDOW_PEER_OFF) {
-        return false;
-    }
-
-    entry->name         = "";
-    entry->gid          = peer->gid;
-    entry->qpn          = peer->qpn;
-    entry->index        = peer->iface;
-    entry->epoch        = peer->epoch;
-    entry->remote_epoch = peer->remote_epoch;
-    entry->overflow     = peer->rec.flags & EFA_WINDOW_RECORD_OVERFLOW;
-    entry->state        = (peer->state < EFA_WINDOW_PEER_LAST) ?
-                                  state_names[peer->state] : "?";
-    get_counters(record, length, peer->counters_off, peer->num_counters,
-                 EFA_WINDOW_PEER_NUM, entry);
-    return true;
-}
-
-bool window_next(const window_t *window, efa_window_type_t type, size_t *pos,
-                 window_entry_t *entry)
-{
-    const efa_window_record_t *rec;
-    uint8_t *record;
-    bool found;
-
-    if (*pos == 0) {
-        *pos = window->header.header_len;
-    }
-
-    while (*pos < window->used) {
-        record = window->data + *pos;
-        rec    = (const efa_window_record_t*)record;
-        *pos  += rec->length;
-        if (rec->type != type || rec->gen % 2 != 0) {
-            continue;
-        }
-
-        memset(entry, 0, sizeof(*entry));
-        found = (type == EFA_WINDOW_IFACE) ?
-                        get_iface(record, rec->length, entry) :
-                        get_peer(record, rec->length, entry);
-        if (found) {
-            return true;
-        }
-    }
-
-    return false;
-}
-
-/* --------------------------------------------------------------- all files */
-
-/* "ucx-efa.<pid>.<n>" */
-static bool is_window_name(const char *name, uint32_t *pid)
-{
-    const size_t prefix = strlen(EFA_WINDOW_FILE_PREFIX);
-    int length          = 0;
-    unsigned number, count;
-
-    if (strncmp(name, EFA_WINDOW_FILE_PREFIX, prefix) != 0 ||
-        sscanf(name + prefix, "%u.%u%n", &number, &count, &length) != 2 ||
-        name[prefix + (size_t)length] != '\0') {
-        return false;
-    }
-
-    *pid = number;
-    return true;
-}
-
-static unsigned find_in(const char *dir_path, uint32_t pid,
-                        void (*func)(const char *path, void *arg), void *arg)
-{
-    unsigned count = 0;
-    char path[PATH_MAX];
-    struct dirent *entry;
-    uint32_t file_pid;
-    struct stat st;
-    DIR *dir;
-
-    dir = opendir(dir_path);
-    if (dir == NULL) {
-        return 0;
-    }
-
-    while ((entry = readdir(dir)) != NULL) {
-        if (!is_window_name(entry->d_name, &file_pid) ||
-            (pid != 0 && pid != file_pid) ||
-            snprintf(path, sizeof(path), "%s/%s", dir_path, entry->d_name) >=
-                    (int)sizeof(path) ||
-            lstat(path, &st) != 0 || st.st_uid != geteuid()) {
-            continue;
-        }
-
-        func(path, arg);
-        ++count;
-    }
-
-    closedir(dir);
-    return count;
-}
-
-unsigned window_find(uint32_t pid, void (*func)(const char *path, void *arg),
-                     void *arg)
-{
-    const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
-    unsigned count          = find_in("/dev/shm", pid, func, arg);
-
-    if (runtime_dir != NULL && strcmp(runtime_dir, "/dev/shm") != 0) {
-        count += find_in(runtime_dir, pid, func, arg);
-    }
-
-    return count;
 }

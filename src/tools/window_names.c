@@ -1,0 +1,128 @@
+/*
+ * Names and texts of what a window holds: the lists of efa_window_format.h as
+ * tables.
+ */
+#include "window_reader.h"
+
+#define WINDOW_NAME(_name, _text)             #_name,
+#define WINDOW_TEXT(_name, _text)             _text,
+#define WINDOW_EVENT_NAME(_NAME, _name, _text) _name,
+#define WINDOW_EVENT_TEXT(_NAME, _name, _text) _text,
+
+#define NUM(_table) (sizeof(_table) / sizeof((_table)[0]))
+
+static const char *const iface_names[]  = {
+    EFA_WINDOW_IFACE_COUNTERS(WINDOW_NAME)
+};
+static const char *const iface_texts[]  = {
+    EFA_WINDOW_IFACE_COUNTERS(WINDOW_TEXT)
+};
+static const char *const peer_names[]   = {
+    EFA_WINDOW_PEER_COUNTERS(WINDOW_NAME)
+};
+static const char *const peer_texts[]   = {
+    EFA_WINDOW_PEER_COUNTERS(WINDOW_TEXT)
+};
+static const char *const device_names[] = {
+    EFA_WINDOW_DEVICE_COUNTERS(WINDOW_NAME)
+};
+static const char *const device_texts[] = {
+    EFA_WINDOW_DEVICE_COUNTERS(WINDOW_TEXT)
+};
+static const char *const event_names[]  = {
+    EFA_WINDOW_EVENTS_LIST(WINDOW_EVENT_NAME)
+};
+static const char *const event_texts[]  = {
+    EFA_WINDOW_EVENTS_LIST(WINDOW_EVENT_TEXT)
+};
+static const char *const peer_states[]  = EFA_WINDOW_PEER_STATE_NAMES;
+static const char *const iface_states[] = EFA_WINDOW_IFACE_STATE_NAMES;
+static const char *const kinds[]        = EFA_WINDOW_KIND_NAMES;
+
+static_assert(NUM(peer_states) == EFA_WINDOW_PEER_LAST, "a name for each");
+static_assert(NUM(iface_states) == EFA_WINDOW_IFACE_STATE_LAST,
+              "a name for each");
+static_assert(NUM(kinds) == EFA_WINDOW_KIND_LAST, "a name for each");
+
+/* ucs_status_t, from 0 down; UCX keeps these numbers */
+static const char *const statuses[] = {
+    "ok", "no-message", "no-resource", "io-error", "no-memory",
+    "invalid-param", "unreachable", "invalid-addr", "not-implemented",
+    "message-truncated", "no-progress", "buffer-too-small", "no-elem",
+    "some-connects-failed", "no-device", "busy", "canceled", "shmem-segment",
+    "already-exists", "out-of-range", "timed-out", "exceeds-limit",
+    "unsupported", "rejected", "not-connected", "connection-reset"
+};
+
+enum {
+    STATUS_ENDPOINT_TIMEOUT = -80
+};
+
+#define GET(_table, _index, _none) \
+    (((_index) < NUM(_table)) ? (_table)[_index] : (_none))
+
+const char *window_iface_counter_name(unsigned index)
+{
+    return GET(iface_names, index, NULL);
+}
+
+const char *window_iface_counter_text(unsigned index)
+{
+    return GET(iface_texts, index, NULL);
+}
+
+const char *window_peer_counter_name(unsigned index)
+{
+    return GET(peer_names, index, NULL);
+}
+
+const char *window_peer_counter_text(unsigned index)
+{
+    return GET(peer_texts, index, NULL);
+}
+
+const char *window_device_counter_name(unsigned index)
+{
+    return GET(device_names, index, NULL);
+}
+
+const char *window_device_counter_text(unsigned index)
+{
+    return GET(device_texts, index, NULL);
+}
+
+const char *window_event_name(unsigned event)
+{
+    return GET(event_names, event, NULL);
+}
+
+const char *window_event_text(unsigned event)
+{
+    return GET(event_texts, event, NULL);
+}
+
+const char *window_peer_state_name(uint32_t state)
+{
+    return GET(peer_states, state, "?");
+}
+
+const char *window_iface_state_name(uint32_t state)
+{
+    return GET(iface_states, state, "?");
+}
+
+const char *window_kind_name(uint32_t kind)
+{
+    return GET(kinds, kind, "?");
+}
+
+const char *window_status_name(int32_t status)
+{
+    if (status == STATUS_ENDPOINT_TIMEOUT) {
+        return "endpoint-timeout";
+    }
+    if (status > 0 || status <= -(int32_t)NUM(statuses)) {
+        return NULL;
+    }
+    return statuses[-status];
+}
