@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# The man pages have every option and variable that the programs have today,
+# none that they have not, and no warning of the formatter.
+# shellcheck source=test/apps/common.sh
+. "$(dirname "$0")/common.sh"
+
+# As it is read: without escapes and quotes
+text()
+{
+    sed -E -e 's/\\f[A-Z]//g' -e 's/\\-/-/g' -e 's/"//g' "$TOP/man/$1"
+}
+
+# has_all PAGE WHAT: the words on stdin are in the page
+has_all()
+{
+    local word missing='' number=0
+
+    text "$1" > "$TMPDIR/page"
+    while read -r word; do
+        number=$((number + 1))
+        grep -qwF -e "$word" "$TMPDIR/page" || missing="$missing $word"
+    done
+    if [ $number = 0 ]; then
+        not_ok "$1: $2" "the program has none"
+    elif [ -n "$missing" ]; then
+        not_ok "$1: $2" "man/$1 lacks$missing"
+    else
+        ok "$1: $2 ($number)"
+    fi
+}
+
+# has_no_more PAGE PATTERN: what matches in its tagged paragraphs is among the
+# words on stdin
+has_no_more()
+{
+    local extra
+
+    extra=$(comm -13 <(sort -u) \
+        <(text "$1" | grep -A 1 '^\.TP' | grep -oE -e "$2" | sort -u) |
+        tr '\n' ' ')
+    if [ -n "$extra" ]; then
+        not_ok "$1: nothing that is gone" "there is no $extra"
+    else
+        ok "$1: nothing that is gone"
+    fi
+}
+
+"$EFARUN" --help > "$TMPDIR/efarun"
+options()
+{
+    grep -oE -e '(^| )-(-[a-z][a-z-]+|[a-zA-Z]\b)' "$1" | tr -d ' ' | sort -u
+}
+sed '/^With Open MPI/,/^$/d' "$TMPDIR/efarun" > "$TMPDIR/efarun.own"
+has_all efarun.1 "options" < <(options "$TMPDIR/efarun.own")
+has_no_more efarun.1 '--[a-z][a-z-]+' < <(options "$TMPDIR/efarun.own")
+
+grep -oE '^  SOFTEFA_[A-Z_]+' "$TMPDIR/efarun" | tr -d ' ' > "$TMPDIR/softefa"
+has_all softefa.7 "variables" < "$TMPDIR/softefa"
+has_no_more softefa.7 'SOFTEFA_[A-Z_]+' < "$TMPDIR/softefa"
+has_all softefa.7 "profiles" \
+    < <(grep -oE '^  efa[0-9]+' "$TMPDIR/efarun" | tr -d ' ')
+has_all softefa.7 "limits" \
+    < <(sed '1,/^Limits:/d' "$TMPDIR/efarun" | tr -s ' ' '\n' | grep .)
+
+# Only where both are asked for does UCX list them all
+"$EFARUN" --soft --quiet -- ucx_info -caf 2> /dev/null |
+    grep -oE '^UCX_(SRD|EFA)_[A-Z_]+' | sort -u > "$TMPDIR/variables"
+has_all ucx-efa.7 "variables" < "$TMPDIR/variables"
+# These come and go with UCX's versions
+printf 'UCX_%s\n' SRD_{T,R}X_{MAX_CHUNK_SIZE,GROW_FACTOR} \
+    SRD_MAX_{SHORT,BCOPY,NUM_EPS} \
+    EFA_RCACHE_{MEM_PRIO,ADDR_ALIGN,MAX_UNRELEASED} >> "$TMPDIR/variables"
+has_no_more ucx-efa.7 'UCX_(SRD|EFA)_[A-Z_]+' < "$TMPDIR/variables"
+
+need man man-db
+for page in "$TOP"/man/*.[1-8]; do
+    # troff says what is wrong, and ends with 0
+    if LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z \
+            "$page" > "$TMPDIR/out" 2> "$TMPDIR/err" < /dev/null &&
+            [ -s "$TMPDIR/out" ] && [ ! -s "$TMPDIR/err" ]; then
+        ok "${page##*/}: no warning"
+    else
+        not_ok "${page##*/}: no warning" "$(head -n 3 "$TMPDIR/err")"
+    fi
+done
+
+finish
