@@ -610,17 +610,25 @@ protected:
         }
 
         /* Seen from outside: joined, messages under way, no buffers there */
+        std::ostringstream seen;
         bool shown = wait([&]() {
             round(&e, &seq);
+            seen.str("");
             for (const window_peer &p : window_peers()) {
-                if ((p.qpn == qpn) && (p.state == "joined") && (p.rnr > 0) &&
+                if (p.qpn != qpn) {
+                    continue;
+                }
+                seen << p.state << ", " << p.rnr << " RNR, PSN " << p.psn_una
+                     << " to " << p.psn_next << ", " << p.tx_msgs << " of "
+                     << seq << " messages; ";
+                if ((p.state == "joined") && (p.rnr > 0) &&
                     (p.psn_next != p.psn_una) && (p.tx_msgs == seq)) {
                     return true;
                 }
             }
             return false;
         });
-        EXPECT_TRUE(shown) << "nothing to be seen in the window";
+        EXPECT_TRUE(shown) << "in the window: " << seen.str();
     }
 
     /* What it has room for, and a window: far below what is tried */
@@ -638,6 +646,17 @@ protected:
             ASSERT_LE(seq % 100000, 50000u) << "it takes more and more";
             progress();
         }
+    }
+
+    /* Has it answered our HELLO? What it has taken says nothing of that. */
+    static bool is_joined(uint32_t qpn)
+    {
+        for (const window_peer &p : window_peers()) {
+            if ((p.qpn == qpn) && (p.state == "joined")) {
+                return true;
+            }
+        }
+        return false;
     }
 
     static uint32_t qpn_of(const address &addr)
@@ -669,7 +688,7 @@ TEST_F(stuck_test, without_progress)
             }, step));
         }
         EXPECT_TRUE(wait_until([&]() {
-            return (chk.count() == seq) &&
+            return (chk.count() == seq) && is_joined(qpn_of(n.addr())) &&
                    (uct_ep_flush(e.ep(), 0, nullptr) == UCS_OK);
         }, step));
     };
@@ -706,6 +725,7 @@ TEST_F(stuck_test, stopped)
     send(e, BCOPY, AM_ID, m_stream, seq++);
     peer.call("wait 21 1", [this]() { progress(); });
     flush(e);
+    ASSERT_TRUE(wait([&]() { return is_joined(qpn_of(addr)); }));
     ASSERT_EQ(0, kill(peer.pid(), SIGSTOP));
     ASSERT_EQ(peer.pid(), waitpid(peer.pid(), &status, WUNTRACED));
     expect_harmless(e, seq, qpn_of(addr));
