@@ -238,6 +238,10 @@ void uct_srd_ctl_timer(uct_srd_timer_t *timer)
 {
     uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, timer);
 
+    if (peer->ext_req) {
+        uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_REQ, 0);
+    }
+
     switch (peer->state) {
     case UCT_SRD_PEER_JOINING:
         if (peer->rejoining) {
@@ -252,9 +256,6 @@ void uct_srd_ctl_timer(uct_srd_timer_t *timer)
         uct_srd_ctl_timer_again(peer, UCT_SRD_HELLO_MAX);
         break;
     case UCT_SRD_PEER_LEAVING:
-        if (peer->ext_req) {
-            uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_REQ, 0);
-        }
         if (uct_srd_peer_ah_get(peer) == UCS_OK) {
             uct_srd_ctl_send(peer, UCT_SRD_OP_BYE, peer->tx.psn);
         }
@@ -262,7 +263,6 @@ void uct_srd_ctl_timer(uct_srd_timer_t *timer)
         break;
     default:
         if (peer->ext_req) {
-            uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_REQ, 0);
             uct_srd_ctl_timer_again(peer, UCT_SRD_HELLO_MAX);
         }
         uct_srd_peer_wake(peer); /* for want of an AH */
@@ -280,10 +280,22 @@ void uct_srd_ctl_join(uct_srd_peer_t *peer)
     uct_srd_peer_tx_update(peer);
 }
 
+void uct_srd_ctl_join_again(uct_srd_peer_t *peer)
+{
+    if ((peer->state == UCT_SRD_PEER_JOINED) ||
+        (peer->state == UCT_SRD_PEER_NEW)) {
+        uct_srd_ctl_join(peer);
+        uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
+    }
+}
+
 void uct_srd_ctl_joined(uct_srd_peer_t *peer)
 {
     uct_srd_ctl_timer_stop(peer);
     uct_srd_peer_set_state(peer, UCT_SRD_PEER_JOINED);
+    if (peer->ext_req) {
+        uct_srd_ctl_timer_start(peer, UCT_SRD_HELLO_MIN); /* EXT_REQ's again */
+    }
     peer->bye_sent  = 0;
     peer->confirmed = 1;
     peer->tx.flags |= UCT_SRD_PEER_TX_WAITERS; /* the window grew */

@@ -136,7 +136,7 @@ void uct_srd_peer_tx_update(uct_srd_peer_t *peer)
 
     if ((peer->state != UCT_SRD_PEER_JOINED) || (peer->ah == NULL) ||
         peer->rma.fence || (peer->num_failed > 0) || peer->blocked ||
-        !ucs_queue_is_empty(&peer->tx.resend)) {
+        peer->lost.is || !ucs_queue_is_empty(&peer->tx.resend)) {
         peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
         peer->tx.credit  = 0;
     } else {

@@ -307,6 +307,10 @@ void uct_srd_ctl_answer(uct_srd_iface_t *iface, const uct_srd_ext_t *to,
 /* NEW or LEAVING: starts the handshake. The AH is there. */
 void uct_srd_ctl_join(uct_srd_peer_t *peer);
 
+/* Likewise NEW or JOINED, for what waits until the peer is JOINED: sends HELLO.
+ * In other states one is under way, or refused. */
+void uct_srd_ctl_join_again(uct_srd_peer_t *peer);
+
 /* JOINING: HELLO_ACK came. */
 void uct_srd_ctl_joined(uct_srd_peer_t *peer);
 

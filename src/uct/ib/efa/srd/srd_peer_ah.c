@@ -243,8 +243,9 @@ unsigned uct_srd_peer_reclaim(void *arg, unsigned wanted)
     for (round = 0; (round < 2) && (count < wanted); ++round) {
         ucs_list_for_each_safe(peer, tmp, &iface->peers, list) {
             /* One that is LEAVING, too: the remote may keep its endpoint, and
-             * us waiting, for ever. */
-            if ((peer->ah == NULL) || !uct_srd_peer_is_quiet(peer)) {
+             * us waiting, for ever. Not one that is lost: it is being asked. */
+            if ((peer->ah == NULL) || peer->lost.is ||
+                !uct_srd_peer_is_quiet(peer)) {
                 continue;
             }
 

@@ -386,10 +386,12 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
         if (peer->ext_req) {
             peer->ext_req  = 0;
             peer->rx.acked = 0;
-            if (peer->state != UCT_SRD_PEER_LEAVING) {
-                uct_srd_ctl_timer_stop(peer);
+            if ((peer->state == UCT_SRD_PEER_NEW) ||
+                (peer->state == UCT_SRD_PEER_JOINED)) {
+                uct_srd_ctl_timer_stop(peer); /* else it is HELLO's or BYE's */
             }
-            if ((uct_srd_peer_outstanding(peer) == 0) && (peer->tx.ctl == 0)) {
+            if ((uct_srd_peer_outstanding(peer) == 0) &&
+                (peer->tx.ctl == 0) && !peer->lost.is) {
                 uct_srd_peer_ah_drop(peer);
                 UCT_SRD_COUNT(iface, ah_evict);
             }

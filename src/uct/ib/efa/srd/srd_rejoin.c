@@ -21,8 +21,10 @@
 #define UCT_SRD_REJOIN_MIN 10e-3  /* seconds, doubling with each try          */
 #define UCT_SRD_LOST_PING  100e-3
 
-static const char uct_srd_rejoin_look[] = "look at the output of the remote "
-                                          "process";
+static const char uct_srd_rejoin_look[]  = "look at the output of the remote "
+                                           "process";
+static const char uct_srd_rejoin_moved[] = "its queue pair number belongs to "
+                                           "another interface now";
 
 /* ------------------------------------------------------------- our new pair */
 
@@ -68,9 +70,8 @@ uct_srd_peer_move(uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
     /* Whoever has that name had it before */
     other = uct_srd_peer_find(iface, ident);
     if ((other != NULL) && (other != peer)) {
-        uct_srd_peer_fail_log(other, UCS_ERR_CONNECTION_RESET,
-                              "its queue pair number belongs to another "
-                              "interface now", uct_srd_rejoin_look);
+        uct_srd_peer_superseded(other, uct_srd_rejoin_moved,
+                                uct_srd_rejoin_look);
     }
 
     /* The last name stays, for endpoints that are made with it */
@@ -95,10 +96,8 @@ uct_srd_peer_move(uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
             return UCS_ERR_NO_MEMORY;
         } else if (ret == UCS_KH_PUT_KEY_PRESENT) {
             ucs_assert(i == 1);
-            uct_srd_peer_fail_log(kh_val(&iface->idents, iter),
-                                  UCS_ERR_CONNECTION_RESET,
-                                  "its queue pair number belongs to another "
-                                  "interface now", uct_srd_rejoin_look);
+            uct_srd_peer_superseded(kh_val(&iface->idents, iter),
+                                    uct_srd_rejoin_moved, uct_srd_rejoin_look);
             --i; /* it is out of the table now: again */
             continue;
         }
@@ -351,6 +350,7 @@ int uct_srd_peer_lose(uct_srd_peer_t *peer, unsigned vendor_err)
         peer->lost.since  = now;
         peer->lost.silent = !silent; /* sets the deadline below */
         peer->win->lost   = 1;
+        uct_srd_peer_tx_update(peer); /* a success must be noticed */
         UCT_SRD_COUNT(iface, peers_lost);
         ucs_diag("srd: %s: %s; trying again for %.1f s",
                  uct_srd_addr_str(peer->ident.gid, peer->ident.qpn, remote,
@@ -397,7 +397,8 @@ void uct_srd_peer_lost_timer(uct_srd_timer_t *timer)
     }
 
     /* What waits to be sent again asks as well. */
-    if (uct_srd_peer_is_quiet(peer)) {
+    if (uct_srd_peer_is_quiet(peer) &&
+        (uct_srd_peer_ah_get(peer) == UCS_OK)) {
         uct_srd_ctl_send(peer, UCT_SRD_OP_PING, 0);
         if (peer->state >= UCT_SRD_PEER_FAILED) {
             return; /* the post was refused */

@@ -173,17 +173,6 @@ ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     return UCS_OK;
 }
 
-/* The remote has given up its address handle for us: a new handshake makes it
- * have one. Until then messages say who we are, too. */
-static void uct_srd_rma_rejoin(uct_srd_peer_t *peer)
-{
-    if ((peer->state == UCT_SRD_PEER_JOINED) ||
-        (peer->state == UCT_SRD_PEER_NEW)) {
-        uct_srd_ctl_join(peer);
-        uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
-    }
-}
-
 static void
 uct_srd_rma_op_failed(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                       const uct_efa_status_desc_t *desc)
@@ -236,7 +225,7 @@ void uct_srd_rma_held_post(uct_srd_peer_t *peer)
 
     if ((peer->state == UCT_SRD_PEER_NEW) &&
         (uct_srd_peer_ah_get(peer) == UCS_OK)) {
-        uct_srd_rma_rejoin(peer); /* it asked for headers meanwhile: EXT_REQ */
+        uct_srd_ctl_join_again(peer); /* it asked for headers: EXT_REQ */
     }
 
     if (peer->state != UCT_SRD_PEER_JOINED) {
@@ -331,8 +320,10 @@ static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     switch (action) {
     case UCT_SRD_RMA_REJOIN:
         UCT_SRD_COUNT(iface, rdma_rejoin);
+        /* It gave up its address handle for us: a new handshake makes it have
+         * one. Until then messages say who we are, too. */
         uct_srd_rma_hold(peer, slot);
-        uct_srd_rma_rejoin(peer);
+        uct_srd_ctl_join_again(peer);
         return;
     case UCT_SRD_RMA_RETRY:
         if (uct_srd_peer_lose(peer, vendor_err) ||

@@ -367,6 +367,11 @@ void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
         }
     }
 
+    if ((peer->state == UCT_SRD_PEER_NEW) &&
+        !ucs_queue_is_empty(&peer->tx.held)) {
+        uct_srd_ctl_join_again(peer); /* it asked for headers: EXT_REQ */
+    }
+
     if (!nested) {
         uct_srd_tx_batch_end(iface);
     }
@@ -430,6 +435,7 @@ void uct_srd_tx_timer(uct_srd_timer_t *timer)
     uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, tx.timer);
 
     uct_srd_tx_queue_post(peer, &peer->tx.resend);
+    uct_srd_tx_queue_post(peer, &peer->tx.held); /* for want of an AH */
     uct_srd_rma_held_post(peer);
     uct_srd_peer_tx_progress(peer);
 }
