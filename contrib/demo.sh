@@ -61,7 +61,7 @@ counted()
 
     for file in "$XDG_RUNTIME_DIR"/ucx-efa.*; do
         [ -e "$file" ] || fail "no process left its counters"
-        value=$("$build/src/tools/srdtool" stat --all --file "$file" |
+        value=$("$build/src/tools/srdtool" -d --file "$file" stat show iface |
             awk -v name="$1" '$1 == name { sum += $2 } END { printf "%d", sum }')
         total=$((total + value))
     done

@@ -1,364 +1,401 @@
 /*
- * srdtool: looks into programs that run on the srd transport.
+ * srdtool [OPTIONS] OBJECT [COMMAND ...]
  *
- *   srdtool stat    the counters of interfaces and peers, from the windows of
- *                   this user's processes, or from one window
- *
- * It only reads files; it does not touch, slow down or stop a process.
+ *   options, anywhere -> words -> object, by name or the beginning of one ->
+ *   its run(), see srdtool.h. What follows doctor and selftest is theirs.
  */
+#include "srdtool.h"
 #include "srdtool_doctor.h"
-#include "window_reader.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
-#include <stdio.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #ifndef EFA_WINDOW_LIBRARY_VERSION
 #  define EFA_WINDOW_LIBRARY_VERSION "0.1"
 #endif
 
+#define WORDS_MAX 64
+
 enum {
-    EXIT_USAGE = 2
+    OPTION_PID = 256,
+    OPTION_DEAD,
+    OPTION_FILE
 };
 
 typedef struct {
-    bool     json;
-    bool     search;   /* files were looked for, not named                   */
-    bool     all;      /* print counters that are 0, too                     */
-    unsigned printed;  /* windows                                            */
-    unsigned failed;   /* files that could not be read                       */
-} stat_t;
+    const char *batch;
+    bool       force;
+    bool       help;
+    bool       version;
+    int        num_words;
+    char       *words[WORDS_MAX + 1];
+    int        rest;       /* of argv, for doctor and selftest; 0: none */
+} line_t;
+
+static int run_doctor(srdtool_t *tool, int num_words, char **words)
+{
+    return srdtool_doctor(num_words, words, &tool->out);
+}
+
+static int run_selftest(srdtool_t *tool, int num_words, char **words)
+{
+    return srdtool_selftest(num_words, words, &tool->out);
+}
+
+/* Both have options and a usage of their own, and get their name, too */
+static const srdtool_object_t object_doctor   = {
+    "doctor", "will srd work on this machine? checks before the run",
+    "       srdtool doctor [DEVICE | echo ...]\n", run_doctor
+};
+static const srdtool_object_t object_selftest = {
+    "selftest", "does the device do its work? tries it, leaves no trace",
+    "       srdtool selftest [DEVICE]\n", run_selftest
+};
+
+static const srdtool_object_t *const objects[] = {
+    &srdtool_dev, &srdtool_link, &srdtool_res, &srdtool_stat, &srdtool_event,
+    &srdtool_top, &object_doctor, &object_selftest
+};
+
+#define NUM_OBJECTS (sizeof(objects) / sizeof(objects[0]))
+
+static const char options_text[] =
+    "Options, anywhere on the line:\n"
+    "  -j, --json         JSON, one document\n"
+    "  -p, --pretty       with -j: with line breaks\n"
+    "  -d, --details      more of everything\n"
+    "      --pid N        only process N\n"
+    "      --dead         processes that are gone and left their window,\n"
+    "                     instead of running ones\n"
+    "      --file F       the window F, whoever's and of whenever\n"
+    "  -n, --count N      top: refresh N times; event monitor: N events\n"
+    "  -i, --interval S   top, event monitor, stat show nic: seconds between\n"
+    "                     two looks (1, 0.2, 0.1)\n"
+    "  -b, --batch F      run the lines of F (-: standard input)\n"
+    "  -f, --force        with -b: go on after a line that failed\n"
+    "  -V, --version\n"
+    "  -h, --help         also: srdtool OBJECT help\n";
 
 static void print_usage(FILE *out)
 {
-    fprintf(out,
-            "usage: srdtool stat [--pid N | --file F] [-a] [-j]\n"
-            "       srdtool --version | --help\n"
-            "\n"
-            "Shows what the interfaces and peers of programs that run on the\n"
-            "srd transport have counted since they were made.\n"
-            "\n"
-            "  -p, --pid N    only the process N (default: all of this user)\n"
-            "  -f, --file F   the window F, also of a dead process; it stays\n"
-            "                 behind if that ran with UCX_EFA_WINDOW=keep\n"
-            "  -a, --all      also counters that are zero\n"
-            "  -j, --json     as JSON\n"
-            "\n"
+    size_t i;
+
+    fprintf(out, "usage: srdtool [OPTIONS] OBJECT [COMMAND ...]\n"
+            "       srdtool [-f] -b FILE\n\n"
+            "Looks into programs that run on the srd transport, by the files\n"
+            "in which they show what they do; needs no privilege and does not\n"
+            "disturb them.\n\nObjects:\n");
+    for (i = 0; i < NUM_OBJECTS; ++i) {
+        fprintf(out, "  %-10s %s\n", objects[i]->name, objects[i]->text);
+    }
+    fprintf(out, "\n%s\n"
+            "Names of objects, commands and filters may be shortened.\n"
             "Windows lie in $XDG_RUNTIME_DIR or /dev/shm, ucx-efa.<pid>.<n>.\n"
-            "Exit status: 0 something was shown, 1 there was nothing or a\n"
-            "file could not be read, 2 wrong usage.\n");
+            "Exit status: 0 something was shown, 1 there was nothing or\n"
+            "something failed, 2 wrong usage.\n", options_text);
 }
 
-static const char *gid_string(const uint8_t *gid, char *buffer, size_t max)
+static void print_object_usage(FILE *out, const srdtool_object_t *object)
 {
-    return inet_ntop(AF_INET6, gid, buffer, (socklen_t)max);
+    /* the first line's indent makes room for the word */
+    fprintf(out, "usage: %s", object->usage + strlen("usage: "));
 }
 
-/* -------------------------------------------------------------------- text */
-
-static void print_peers(const window_t *window, uint32_t iface_index)
+int srdtool_wrong(const srdtool_object_t *object, const char *format, ...)
 {
-    static const unsigned column_width = 10;
-    bool title                         = true;
-    char gid[INET6_ADDRSTRLEN], remote[64];
-    window_entry_t peer;
-    size_t pos = 0;
-    unsigned i;
+    va_list args;
 
-    while (window_next(window, EFA_WINDOW_PEER, &pos, &peer)) {
-        if (peer.index != iface_index) {
-            continue;
-        }
+    va_start(args, format);
+    fprintf(stderr, "srdtool: ");
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "\n");
+    va_end(args);
 
-        if (title) {
-            printf("    %-38s %-8s", "peer", "state");
-            for (i = 0; i < EFA_WINDOW_PEER_NUM; ++i) {
-                printf(" %*s", column_width, window_peer_counter_name(i));
-            }
-            printf("\n");
-            title = false;
-        }
-
-        if (peer.overflow) {
-            snprintf(remote, sizeof(remote), "(all others)");
-        } else {
-            snprintf(remote, sizeof(remote), "%s/%" PRIu32,
-                     gid_string(peer.gid, gid, sizeof(gid)), peer.qpn);
-        }
-        printf("    %-38s %-8s", remote, peer.overflow ? "-" : peer.state);
-        for (i = 0; i < peer.num_counters; ++i) {
-            printf(" %*" PRIu64, column_width, peer.counters[i]);
-        }
-        printf("\n");
-    }
-}
-
-static void print_text(const window_t *window, bool all)
-{
-    time_t since = (time_t)(window->header.create_time / 1000000000u);
-    char since_str[32], gid[INET6_ADDRSTRLEN];
-    window_entry_t iface;
-    struct tm tm;
-    size_t pos = 0;
-    unsigned i;
-
-    if (localtime_r(&since, &tm) == NULL ||
-        strftime(since_str, sizeof(since_str), "%F %T", &tm) == 0) {
-        snprintf(since_str, sizeof(since_str), "?");
-    }
-
-    printf("pid %" PRIu32 "  %s  %s  since %s  UCX %u.%u\n", window->header.pid,
-           window->header.command, window->alive ? "running" : "gone",
-           since_str, window->header.ucx_version >> 16,
-           window->header.ucx_version & 0xffff);
-
-    while (window_next(window, EFA_WINDOW_IFACE, &pos, &iface)) {
-        printf("  interface %" PRIu32 "  %s  %s/%" PRIu32 "\n", iface.index,
-               iface.name, gid_string(iface.gid, gid, sizeof(gid)), iface.qpn);
-        for (i = 0; i < iface.num_counters; ++i) {
-            if (all || iface.counters[i] != 0) {
-                printf("    %-12s %14" PRIu64 "  %s\n",
-                       window_iface_counter_name(i), iface.counters[i],
-                       window_iface_counter_text(i));
-            }
-        }
-        print_peers(window, iface.index);
-    }
-
-    if (window->header.hidden != 0) {
-        printf("  %" PRIu32 " interfaces or peers found no room here\n",
-               window->header.hidden);
-    }
-}
-
-/* -------------------------------------------------------------------- JSON */
-
-static void json_string(const char *string)
-{
-    putchar('"');
-    for (; *string != '\0'; ++string) {
-        if (*string == '"' || *string == '\\') {
-            putchar('\\');
-            putchar(*string);
-        } else if ((unsigned char)*string < ' ') {
-            printf("\\u%04x", (unsigned char)*string);
-        } else {
-            putchar(*string);
-        }
-    }
-    putchar('"');
-}
-
-static void json_counters(const window_entry_t *entry,
-                          const char *(*name)(unsigned index))
-{
-    unsigned i;
-
-    printf("{");
-    for (i = 0; i < entry->num_counters; ++i) {
-        printf("%s\"%s\": %" PRIu64, (i == 0) ? "" : ", ", name(i),
-               entry->counters[i]);
-    }
-    printf("}");
-}
-
-static void json_peers(const window_t *window, uint32_t iface_index)
-{
-    const char *separator = "";
-    char gid[INET6_ADDRSTRLEN];
-    window_entry_t peer;
-    size_t pos = 0;
-
-    while (window_next(window, EFA_WINDOW_PEER, &pos, &peer)) {
-        if (peer.index != iface_index) {
-            continue;
-        }
-
-        printf("%s\n      {\"gid\": \"%s\", \"qpn\": %" PRIu32
-               ", \"state\": \"%s\", \"epoch\": %" PRIu32
-               ", \"remote_epoch\": %" PRIu32 ", \"overflow\": %s,\n"
-               "       \"counters\": ",
-               separator, gid_string(peer.gid, gid, sizeof(gid)), peer.qpn,
-               peer.state, peer.epoch, peer.remote_epoch,
-               peer.overflow ? "true" : "false");
-        json_counters(&peer, window_peer_counter_name);
-        printf("}");
-        separator = ",";
-    }
-}
-
-static void print_json(const window_t *window)
-{
-    const char *separator = "";
-    char gid[INET6_ADDRSTRLEN];
-    window_entry_t iface;
-    size_t pos = 0;
-
-    printf("{\"path\": ");
-    json_string(window->path);
-    printf(", \"pid\": %" PRIu32 ", \"command\": ", window->header.pid);
-    json_string(window->header.command);
-    printf(", \"running\": %s, \"ucx\": \"%u.%u\", \"library\": ",
-           window->alive ? "true" : "false", window->header.ucx_version >> 16,
-           window->header.ucx_version & 0xffff);
-    json_string(window->header.library);
-    printf(", \"created_ns\": %" PRIu64 ", \"hidden\": %" PRIu32
-           ",\n  \"interfaces\": [",
-           window->header.create_time, window->header.hidden);
-
-    while (window_next(window, EFA_WINDOW_IFACE, &pos, &iface)) {
-        printf("%s\n    {\"index\": %" PRIu32 ", \"name\": ", separator,
-               iface.index);
-        json_string(iface.name);
-        printf(", \"gid\": \"%s\", \"qpn\": %" PRIu32 ",\n     \"counters\": ",
-               gid_string(iface.gid, gid, sizeof(gid)), iface.qpn);
-        json_counters(&iface, window_iface_counter_name);
-        printf(",\n     \"peers\": [");
-        json_peers(window, iface.index);
-        printf("]}");
-        separator = ",";
-    }
-
-    printf("]}");
-}
-
-/* ----------------------------------------------------------------- command */
-
-static void stat_one(const char *path, void *arg)
-{
-    stat_t *stat = arg;
-    char error[PATH_MAX + 128];
-    window_t window;
-
-    if (window_read(path, &window, error, sizeof(error)) != 0) {
-        if (errno == ENOENT && stat->search) {
-            return; /* its process ended just now */
-        }
-        fprintf(stderr, "srdtool: %s\n", error);
-        ++stat->failed;
-        return;
-    }
-
-    if (stat->json) {
-        printf("%s\n", (stat->printed == 0) ? "" : ",");
-        print_json(&window);
+    if (object != NULL) {
+        print_object_usage(stderr, object);
     } else {
-        printf("%s", (stat->printed == 0) ? "" : "\n");
-        print_text(&window, stat->all);
+        fprintf(stderr, "try: srdtool --help\n");
     }
-    ++stat->printed;
-    window_free(&window);
+    return SRDTOOL_USAGE;
 }
 
-static int cmd_stat(int argc, char **argv)
+int srdtool_find_word(const char *word, const char *const *names)
+{
+    int found = -1;
+    int i;
+
+    for (i = 0; names[i] != NULL; ++i) {
+        if (strcmp(names[i], word) == 0) {
+            return i;
+        }
+        if (*word != '\0' && strncmp(names[i], word, strlen(word)) == 0) {
+            found = (found == -1) ? i : -2;
+        }
+    }
+    return found;
+}
+
+/* " a b c", of those that begin with word */
+static void list_names(const char *word, const char *const *names, char *out,
+                       size_t max)
+{
+    size_t length = 0;
+
+    out[0] = '\0';
+    for (; *names != NULL && length < max; ++names) {
+        if (strncmp(*names, word, strlen(word)) == 0) {
+            length += (size_t)snprintf(out + length, max - length, " %s",
+                                       *names);
+        }
+    }
+}
+
+int srdtool_find_command(const srdtool_object_t *object, const char *word,
+                         const char *const *names)
+{
+    int found = srdtool_find_word(word, names);
+    char list[256];
+
+    if (found == -2) {
+        list_names(word, names, list, sizeof(list));
+        srdtool_wrong(object, "'%s' may be%s", word, list);
+    } else if (found == -1) {
+        srdtool_wrong(object, "unknown %s '%s'",
+                      (object == NULL) ? "object" : "command", word);
+    }
+    return (found < 0) ? -1 : found;
+}
+
+static const srdtool_object_t *find_object(const char *word, bool quiet)
+{
+    const char *names[NUM_OBJECTS + 2];
+    size_t i;
+    int found;
+
+    for (i = 0; i < NUM_OBJECTS; ++i) {
+        names[i] = objects[i]->name;
+    }
+    names[i]     = "help";
+    names[i + 1] = NULL;
+
+    found = quiet ? srdtool_find_word(word, names) :
+                    srdtool_find_command(NULL, word, names);
+    return (found < 0 || found == NUM_OBJECTS) ? NULL : objects[found];
+}
+
+/* ----------------------------------------------------------------- options */
+
+/* A number in [min, max] or -1 after saying what is wrong */
+static long parse_number(const char *option, const char *text, long min,
+                         long max)
+{
+    char *end;
+    long value;
+
+    errno = 0;
+    value = strtol(text, &end, 10);
+    if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' ||
+        value < min || value > max) {
+        srdtool_wrong(NULL, "%s %s: not a number from %ld to %ld", option,
+                      text, min, max);
+        return -1;
+    }
+    return value;
+}
+
+static int parse_interval(const char *text, unsigned *ms)
+{
+    char *end;
+    double seconds;
+
+    errno   = 0;
+    seconds = strtod(text, &end);
+    if (errno != 0 || end == text || *end != '\0' ||
+        !(seconds >= 0.01 && seconds <= 86400)) {
+        srdtool_wrong(NULL, "--interval %s: not a number of seconds from 0.01 "
+                      "to 86400", text);
+        return -1;
+    }
+    *ms = (unsigned)(seconds * 1000 + 0.5);
+    return 0;
+}
+
+/* Takes the options out of the line; returns 0 or SRDTOOL_USAGE. */
+static int parse_line(srdtool_t *tool, int argc, char **argv, line_t *line)
 {
     static const struct option options[] = {
-        {"pid", required_argument, NULL, 'p'},
-        {"file", required_argument, NULL, 'f'},
-        {"all", no_argument, NULL, 'a'},
         {"json", no_argument, NULL, 'j'},
+        {"pretty", no_argument, NULL, 'p'},
+        {"details", no_argument, NULL, 'd'},
+        {"batch", required_argument, NULL, 'b'},
+        {"force", no_argument, NULL, 'f'},
+        {"count", required_argument, NULL, 'n'},
+        {"interval", required_argument, NULL, 'i'},
+        {"version", no_argument, NULL, 'V'},
         {"help", no_argument, NULL, 'h'},
+        {"pid", required_argument, NULL, OPTION_PID},
+        {"dead", no_argument, NULL, OPTION_DEAD},
+        {"file", required_argument, NULL, OPTION_FILE},
         {NULL, 0, NULL, 0}
     };
-    stat_t stat      = {0};
-    const char *file = NULL;
-    uint32_t pid     = 0;
-    unsigned long value;
-    char *end;
+    const srdtool_object_t *object;
+    long value;
     int c;
 
-    while ((c = getopt_long(argc, argv, "p:f:ajh", options, NULL)) != -1) {
+    memset(line, 0, sizeof(*line));
+    optind = 0; /* from the start, also on the second line of a batch */
+    /* '-': words come in their place, as 1 */
+    while ((c = getopt_long(argc, argv, "-:jpdb:fn:i:Vh", options, NULL)) !=
+           -1) {
         switch (c) {
-        case 'p':
-            errno = 0;
-            value = strtoul(optarg, &end, 10);
-            if (errno != 0 || *optarg < '0' || *optarg > '9' || *end != '\0' ||
-                value == 0 || value > INT32_MAX) {
-                fprintf(stderr, "srdtool: --pid %s: not a process id\n",
-                        optarg);
-                return EXIT_USAGE;
+        case 1:
+            if (line->num_words == WORDS_MAX) {
+                return srdtool_wrong(NULL, "more than %d words", WORDS_MAX);
             }
-            pid = (uint32_t)value;
-            break;
-        case 'f':
-            file = optarg;
-            break;
-        case 'a':
-            stat.all = true;
+            line->words[line->num_words++] = optarg;
+            object = (line->num_words == 1) ? find_object(optarg, true) : NULL;
+            if (object == &object_doctor || object == &object_selftest) {
+                line->rest = optind;
+                return 0;
+            }
             break;
         case 'j':
-            stat.json = true;
+            tool->out.json = true;
+            break;
+        case 'p':
+            tool->out.pretty = true;
+            break;
+        case 'd':
+            tool->out.details = true;
+            break;
+        case 'b':
+            line->batch = optarg;
+            break;
+        case 'f':
+            line->force = true;
+            break;
+        case 'n':
+            value = parse_number("--count", optarg, 1, 1000000000);
+            if (value < 0) {
+                return SRDTOOL_USAGE;
+            }
+            tool->count = (unsigned)value;
+            break;
+        case 'i':
+            if (parse_interval(optarg, &tool->interval_ms) != 0) {
+                return SRDTOOL_USAGE;
+            }
+            break;
+        case OPTION_PID:
+            value = parse_number("--pid", optarg, 1, INT32_MAX);
+            if (value < 0) {
+                return SRDTOOL_USAGE;
+            }
+            tool->pid = (uint32_t)value;
+            break;
+        case OPTION_DEAD:
+            tool->dead = true;
+            break;
+        case OPTION_FILE:
+            tool->file = optarg;
+            break;
+        case 'V':
+            line->version = true;
             break;
         case 'h':
-            print_usage(stdout);
-            return EXIT_SUCCESS;
+            line->help = true;
+            break;
+        case ':':
+            return srdtool_wrong(NULL, "%s needs a value", argv[optind - 1]);
         default:
-            print_usage(stderr);
-            return EXIT_USAGE;
+            return srdtool_wrong(NULL, "unknown option '%s'",
+                                 (optopt > 0 && optopt < 256) ?
+                                 (char[]){'-', (char)optopt, '\0'} :
+                                 argv[optind - 1]);
         }
     }
 
-    if (optind != argc || (file != NULL && pid != 0)) {
-        print_usage(stderr);
-        return EXIT_USAGE;
+    /* behind "--" */
+    while (optind < argc) {
+        if (line->num_words == WORDS_MAX) {
+            return srdtool_wrong(NULL, "more than %d words", WORDS_MAX);
+        }
+        line->words[line->num_words++] = argv[optind++];
     }
-
-    if (stat.json) {
-        printf("{\"windows\": [");
+    if (tool->file != NULL && (tool->pid != 0 || tool->dead)) {
+        return srdtool_wrong(NULL, "--file names the window: not with --pid "
+                             "or --dead");
     }
-    if (file != NULL) {
-        stat_one(file, &stat);
-    } else {
-        stat.search = true;
-        window_find(pid, stat_one, &stat);
-    }
-    if (stat.json) {
-        printf("]}\n");
-    }
-
-    if (stat.printed == 0 && stat.failed == 0) {
-        fprintf(stderr,
-                "srdtool: no window found: no process of this user runs on the "
-                "srd transport now, or UCX_EFA_WINDOW=n is set\n");
-    }
-
-    return (stat.printed > 0 && stat.failed == 0) ? EXIT_SUCCESS : EXIT_FAILURE;
+    return 0;
 }
 
-int main(int argc, char **argv)
+static bool is_help(const char *word)
 {
-    const srdtool_output_t out = {0};
+    return strlen(word) > 1 && strncmp("help", word, strlen(word)) == 0;
+}
 
-    if (argc < 2) {
-        print_usage(stderr);
-        return EXIT_USAGE;
+int srdtool_run(const srdtool_t *defaults, int argc, char **argv,
+                bool in_batch)
+{
+    srdtool_t tool = *defaults;
+    const srdtool_object_t *object;
+    line_t line;
+    int status;
+
+    status = parse_line(&tool, argc, argv, &line);
+    if (status != 0) {
+        return status;
     }
 
-    if (strcmp(argv[1], "doctor") == 0) {
-        return srdtool_doctor(argc - 1, argv + 1, &out);
-    }
-    if (strcmp(argv[1], "selftest") == 0) {
-        return srdtool_selftest(argc - 1, argv + 1, &out);
-    }
-    if (strcmp(argv[1], "stat") == 0) {
-        return cmd_stat(argc - 1, argv + 1);
-    }
-    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+    if (line.version) {
         printf("srdtool " EFA_WINDOW_LIBRARY_VERSION
                ", window format %d\n", EFA_WINDOW_VERSION);
-        return EXIT_SUCCESS;
+        return SRDTOOL_SHOWN;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        print_usage(stdout);
-        return EXIT_SUCCESS;
+    if (line.batch != NULL || line.force) {
+        if (in_batch || line.batch == NULL || line.num_words > 0) {
+            return srdtool_wrong(NULL, in_batch ? "a batch within a batch" :
+                                 line.batch == NULL ? "--force without --batch" :
+                                 "a command beside --batch");
+        }
+        return srdtool_batch(&tool, line.batch, line.force);
+    }
+    if (line.num_words == 0 || is_help(line.words[0])) {
+        print_usage((line.help || line.num_words > 0) ? stdout : stderr);
+        return (line.help || line.num_words > 0) ? SRDTOOL_SHOWN :
+                                                   SRDTOOL_USAGE;
     }
 
-    fprintf(stderr, "srdtool: unknown command %s\n", argv[1]);
-    print_usage(stderr);
-    return EXIT_USAGE;
+    object = find_object(line.words[0], false);
+    if (object == NULL) {
+        return SRDTOOL_USAGE;
+    }
+    if (line.rest > 0) {
+        argv[line.rest - 1] = (char*)object->name;
+        return object->run(&tool, argc - line.rest + 1, argv + line.rest - 1);
+    }
+    if (line.help || (line.num_words > 1 && is_help(line.words[1]))) {
+        print_object_usage(stdout, object);
+        return SRDTOOL_SHOWN;
+    }
+    return object->run(&tool, line.num_words - 1, line.words + 1);
 }
+
+#ifndef SRDTOOL_NO_MAIN
+int main(int argc, char **argv)
+{
+    static const srdtool_t defaults;
+    int status;
+
+    status = srdtool_run(&defaults, argc, argv, false);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == SRDTOOL_SHOWN) {
+        fprintf(stderr, "srdtool: cannot write what there is: %s\n",
+                strerror(errno));
+        return SRDTOOL_NOTHING;
+    }
+    return status;
+}
+#endif

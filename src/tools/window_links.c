@@ -7,6 +7,7 @@
 #include "window_reader.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int peer_compare(const void *key, const void *element)
 {
@@ -26,29 +27,43 @@ window_ep_peer(const window_t *window, const efa_window_ep_t *ep)
                    sizeof(*window->peers), peer_compare);
 }
 
-const efa_window_iface_t *window_iface(const window_t *window, uint32_t index)
+/* Where `index` lies in records of an interface or a device; both are sorted by
+ * it when they are read */
+static const void *find_index(const void *list, unsigned num, size_t size,
+                              size_t offset, uint32_t index)
 {
-    unsigned i;
+    const char *record;
+    unsigned low = 0, middle;
+    uint32_t found;
 
-    for (i = 0; i < window->num_ifaces; ++i) {
-        if (window->ifaces[i].index == index) {
-            return &window->ifaces[i];
+    while (low < num) {
+        middle = low + (num - low) / 2;
+        record = (const char*)list + middle * size;
+        memcpy(&found, record + offset, sizeof(found));
+        if (found == index) {
+            return record;
+        } else if (found < index) {
+            low = middle + 1;
+        } else {
+            num = middle;
         }
     }
     return NULL;
 }
 
+const efa_window_iface_t *window_iface(const window_t *window, uint32_t index)
+{
+    return find_index(window->ifaces, window->num_ifaces,
+                      sizeof(*window->ifaces),
+                      offsetof(efa_window_iface_t, index), index);
+}
+
 const efa_window_device_t *
 window_device(const window_t *window, uint32_t index)
 {
-    unsigned i;
-
-    for (i = 0; i < window->num_devices; ++i) {
-        if (window->devices[i].index == index) {
-            return &window->devices[i];
-        }
-    }
-    return NULL;
+    return find_index(window->devices, window->num_devices,
+                      sizeof(*window->devices),
+                      offsetof(efa_window_device_t, index), index);
 }
 
 uint64_t window_age(const window_t *window, uint64_t time)

@@ -204,6 +204,35 @@ static bool get_type(unsigned index, const efa_window_header_t *header,
     return true;
 }
 
+static int compare_ifaces(const void *a, const void *b)
+{
+    uint32_t x = ((const efa_window_iface_t*)a)->index;
+    uint32_t y = ((const efa_window_iface_t*)b)->index;
+
+    return (x > y) - (x < y);
+}
+
+static int compare_devices(const void *a, const void *b)
+{
+    uint32_t x = ((const efa_window_device_t*)a)->index;
+    uint32_t y = ((const efa_window_device_t*)b)->index;
+
+    return (x > y) - (x < y);
+}
+
+/* So that links are found soon, however many somebody wrote */
+static void sort_by_index(window_t *window)
+{
+    if (window->num_ifaces > 0) {
+        qsort(window->ifaces, window->num_ifaces, sizeof(*window->ifaces),
+              compare_ifaces);
+    }
+    if (window->num_devices > 0) {
+        qsort(window->devices, window->num_devices, sizeof(*window->devices),
+              compare_devices);
+    }
+}
+
 /* One ring; *num grows by the events that were whole and stayed what they were.
  * Counts if list is NULL. */
 static void get_ring(const uint8_t *first, const uint8_t *second,
@@ -309,6 +338,7 @@ const char *window_parse(const void *first, const void *second, size_t size,
         goto err_nomem;
     }
 
+    sort_by_index(window);
     clean_string(window->header.command, sizeof(window->header.command));
     clean_string(window->header.library, sizeof(window->header.library));
     return NULL;

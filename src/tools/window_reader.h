@@ -40,8 +40,8 @@ typedef struct {
                                             stopped; 0: not known            */
     uint64_t                 now;        /* CLOCK_MONOTONIC, ns: when it was
                                             read; dead: newest time in it    */
-    efa_window_device_t      *devices;
-    efa_window_iface_t       *ifaces;
+    efa_window_device_t      *devices;   /* by index, ascending              */
+    efa_window_iface_t       *ifaces;    /* by index, ascending              */
     efa_window_peer_t        *peers;     /* by place, ascending              */
     efa_window_ep_t          *eps;
     efa_window_object_t      *objects;

@@ -19,6 +19,6 @@ counted()
 
     for file in "$XDG_RUNTIME_DIR"/ucx-efa.*; do
         [ ! -e "$file" ] ||
-            "$BUILD/src/tools/srdtool" stat --all --file "$file"
+            "$BUILD/src/tools/srdtool" -d --file "$file" stat show iface
     done | awk -v name="$1" '$1 == name { sum += $2 } END { printf "%d", sum }'
 }

@@ -33,7 +33,7 @@ typedef efa_window_peer_t  uct_efa_window_peer_t;
 typedef enum {
     UCT_EFA_WINDOW_NO,   /* private memory only                              */
     UCT_EFA_WINDOW_YES,  /* removed at exit                                  */
-    UCT_EFA_WINDOW_KEEP, /* stays behind for `srdtool stat --file`           */
+    UCT_EFA_WINDOW_KEEP, /* stays behind for `srdtool --file`                */
     UCT_EFA_WINDOW_LAST
 } uct_efa_window_mode_t;
 

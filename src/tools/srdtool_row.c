@@ -1,0 +1,109 @@
+/*
+ * Rows: one thing that is shown, as a JSON object. See srdtool.h.
+ */
+#include "srdtool.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+/* json-c may lack memory: what is then missing is null */
+static void row_add(struct json_object *row, const char *key,
+                    struct json_object *value)
+{
+    if (row == NULL || json_object_object_add(row, key, value) != 0) {
+        json_object_put(value);
+    }
+}
+
+struct json_object *srdtool_row_new(const window_t *window)
+{
+    struct json_object *row = json_object_new_object();
+
+    if (window != NULL) {
+        srdtool_row_uint(row, "pid", window->header.pid);
+        srdtool_row_string(row, "comm", window->header.command);
+        srdtool_row_bool(row, "running", window->alive);
+        srdtool_row_bool(row, "gone", !window->alive);
+        srdtool_row_bool(row, "stopped", window->proc_state == 'T');
+    }
+    return row;
+}
+
+void srdtool_row_uint(struct json_object *row, const char *key, uint64_t value)
+{
+    row_add(row, key, json_object_new_uint64(value));
+}
+
+void srdtool_row_string(struct json_object *row, const char *key,
+                        const char *value)
+{
+    row_add(row, key, (value != NULL) ? json_object_new_string(value) : NULL);
+}
+
+void srdtool_row_bool(struct json_object *row, const char *key, bool value)
+{
+    row_add(row, key, json_object_new_boolean(value));
+}
+
+void srdtool_row_gid(struct json_object *row, const uint8_t *gid)
+{
+    char buffer[INET6_ADDRSTRLEN];
+
+    srdtool_row_string(row, "gid",
+                       inet_ntop(AF_INET6, gid, buffer, sizeof(buffer)));
+}
+
+void srdtool_row_share(struct json_object *row, const char *key, uint64_t held,
+                       uint64_t max)
+{
+    struct json_object *share = json_object_new_object();
+
+    srdtool_row_uint(share, "held", held);
+    srdtool_row_uint(share, "max", max);
+    row_add(row, key, share);
+}
+
+void srdtool_row_status(struct json_object *row, int32_t status)
+{
+    const char *name = window_status_name(status);
+    char number[32];
+
+    if (name == NULL) {
+        snprintf(number, sizeof(number), "%d", status);
+        name = number;
+    }
+    srdtool_row_string(row, "status", (status == 0) ? NULL : name);
+}
+
+void srdtool_row_age(struct json_object *row, const char *key,
+                     const window_t *window, uint64_t time)
+{
+    if (time == 0) {
+        row_add(row, key, NULL);
+    } else {
+        srdtool_row_uint(row, key, window_age(window, time));
+    }
+}
+
+void srdtool_row_why(struct json_object *row, const why_input_t *in)
+{
+    uint64_t since;
+    why_t why = why_get(in, &since);
+
+    srdtool_row_string(row, "why", why_name(why));
+    srdtool_row_age(row, "why_ns", in->window, since);
+}
+
+void srdtool_row_link(struct json_object *row, const window_t *window,
+                      uint32_t index)
+{
+    const efa_window_iface_t *iface = window_iface(window, index);
+
+    srdtool_row_string(row, "link", (iface != NULL) ? iface->name : NULL);
+    if (index == EFA_WINDOW_NONE) {
+        row_add(row, "iface", NULL);
+    } else {
+        srdtool_row_uint(row, "iface", index);
+    }
+}
