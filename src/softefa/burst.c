@@ -8,6 +8,7 @@
  * way, which decides what happens to it.
  */
 #define _GNU_SOURCE
+#include "counters.h"
 #include "deliver.h"
 
 typedef struct {
@@ -80,6 +81,7 @@ static unsigned burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                            SOFTEFA_STATUS_OK, burst->lengths[i]);
         }
         softefa_unlock(&cq->lock);
+        softefa_count_send(qp, dest->qp, count, burst->length);
         return count;
     default:
         return 0;

@@ -24,6 +24,7 @@
  * between leaves the descriptor in the RQ.
  */
 #define _GNU_SOURCE
+#include "counters.h"
 #include "deliver.h"
 #include "fault.h"
 
@@ -398,8 +399,12 @@ static int send_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     case 0:
         softefa_fault_point(SOFTEFA_POINT_DELIVER);
         SOFTEFA_POINT("copied");
-        return softefa_rx_complete(qp, wqe, dest, &rx, SOFTEFA_STATUS_OK,
-                                   local->length + prefix);
+        status = softefa_rx_complete(qp, wqe, dest, &rx, SOFTEFA_STATUS_OK,
+                                     local->length + prefix);
+        if (softefa_likely(status == SOFTEFA_STATUS_OK)) {
+            softefa_count_send(qp, dest->qp, 1, local->length);
+        }
+        return status;
     case ESRCH:
         *died = true;
         return SOFTEFA_STATUS_REMOTE_NO_QP;
@@ -467,5 +472,12 @@ int softefa_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     status = softefa_unlikely(qp->planned) ?
              softefa_fault_deliver(qp, wqe, &local) :
              softefa_deliver_sgl(qp, wqe, &local);
-    return (qp->type == SOFTEFA_QP_SRD) ? status : SOFTEFA_STATUS_OK;
+    if (softefa_likely(qp->type == SOFTEFA_QP_SRD)) {
+        return status;
+    }
+
+    if (status != SOFTEFA_STATUS_OK) {
+        softefa_count_ud_lost(qp, wqe, local.length);
+    }
+    return SOFTEFA_STATUS_OK;
 }

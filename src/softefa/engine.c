@@ -10,6 +10,7 @@
  *                   '---------'---------------- held --'
  */
 #define _GNU_SOURCE
+#include "counters.h"
 #include "fault.h"
 #include "log.h"
 #include "object.h"
@@ -36,10 +37,15 @@ bool softefa_engine_write(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                           int status)
 {
     softefa_io_cqe_t cqe;
+    bool written;
 
     softefa_fault_point(SOFTEFA_POINT_COMPLETE);
     engine_cqe(qp, wqe, status, &cqe);
-    return softefa_cq_write(qp->send_cq->shm, qp->send_sub_cq, &cqe);
+    written = softefa_cq_write(qp->send_cq->shm, qp->send_sub_cq, &cqe);
+    if (softefa_unlikely(status != SOFTEFA_STATUS_OK) && written) {
+        softefa_count_error(qp, wqe, status);
+    }
+    return written;
 }
 
 static void engine_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,

@@ -42,7 +42,7 @@
 #include <sys/types.h>
 
 enum {
-    SOFTEFA_LAYOUT_VERSION = 2,
+    SOFTEFA_LAYOUT_VERSION = 3,
     SOFTEFA_MAX_PROCS      = 1024,
     SOFTEFA_MAX_CHANNELS   = 4096,
     SOFTEFA_MAX_SUB_CQS    = 4,
@@ -155,6 +155,35 @@ typedef struct {
     uint64_t          writer;                /* QP of the last receive, offset */
 } __attribute__((aligned(SOFTEFA_CACHE_LINE))) softefa_shm_cq_t;
 
+/* See counters.h. */
+typedef struct {
+    uint64_t wrs;
+    uint64_t bytes;
+} softefa_traffic_t;
+
+typedef enum {
+    SOFTEFA_COUNT_RX_DROPS,
+    SOFTEFA_COUNT_READ_ERR,
+    SOFTEFA_COUNT_WRITE_ERR,
+    SOFTEFA_COUNT_READ_RESP_BYTES,
+    SOFTEFA_COUNT_WRITE_RECV_BYTES,
+    SOFTEFA_COUNT_RDMA_TX_PKTS,
+    SOFTEFA_COUNT_RDMA_RX_PKTS,
+    SOFTEFA_COUNT_RETRANS_BYTES,
+    SOFTEFA_COUNT_RETRANS_PKTS,
+    SOFTEFA_COUNT_UNRESPONSIVE,
+    SOFTEFA_COUNT_CMDS,
+    SOFTEFA_COUNT_CMDS_ERR,
+    SOFTEFA_COUNT_NO_COMPLETION,
+    SOFTEFA_COUNT_ALLOC_PD_ERR,
+    SOFTEFA_COUNT_CREATE_QP_ERR,
+    SOFTEFA_COUNT_CREATE_CQ_ERR,
+    SOFTEFA_COUNT_REG_MR_ERR,
+    SOFTEFA_COUNT_ALLOC_UCONTEXT_ERR,
+    SOFTEFA_COUNT_CREATE_AH_ERR,
+    SOFTEFA_NUM_COUNTS
+} softefa_count_t;
+
 typedef struct {
     /* Read by senders. */
     softefa_shm_obj_t obj;
@@ -188,13 +217,17 @@ typedef struct {
     _Atomic uint32_t  rdma_target __attribute__((aligned(SOFTEFA_CACHE_LINE)));
     uint16_t          send_cq;
     uint16_t          events;                /* asynchronous ones, raised */
+    softefa_traffic_t sent, read, written;   /* by its process */
+
+    softefa_traffic_t received               /* under the lock */
+        __attribute__((aligned(SOFTEFA_CACHE_LINE)));
     softefa_extent_t  extent;
 } __attribute__((aligned(SOFTEFA_CACHE_LINE))) softefa_shm_qp_t;
 
 static_assert(sizeof(softefa_shm_pd_t) == 64, "one cache line");
 static_assert(sizeof(softefa_shm_ah_t) == 64, "one cache line");
 static_assert(sizeof(softefa_shm_mr_t) == 64, "one cache line");
-static_assert(sizeof(softefa_shm_qp_t) == 192, "three cache lines");
+static_assert(sizeof(softefa_shm_qp_t) == 256, "four cache lines");
 
 typedef struct {
     uint32_t limit;                          /* of the profile */
@@ -220,6 +253,8 @@ typedef struct {
     uint64_t          random;                /* state of the key generator */
     /* AHs of this device for each device, over all PDs. */
     _Atomic uint32_t  ah_for[SOFTEFA_MAX_DEVICES];
+    _Atomic uint64_t  count[SOFTEFA_NUM_COUNTS]
+        __attribute__((aligned(SOFTEFA_CACHE_LINE)));
     softefa_table_t   table[SOFTEFA_NUM_KINDS];
     uint64_t          pd_map[SOFTEFA_TABLE_PD / 64];
     uint64_t          ah_map[SOFTEFA_TABLE_AH / 64];

@@ -3,6 +3,7 @@
  * the sender's memory holds is never changed.
  */
 #define _GNU_SOURCE
+#include "counters.h"
 #include "deliver.h"
 #include "fault.h"
 
@@ -76,8 +77,9 @@ int softefa_fault_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 
     /* If the receiver has no second request, the network lost the duplicate. */
     if ((wqe->fault & SOFTEFA_WQE_DUPLICATE) &&
-        (status == SOFTEFA_STATUS_OK)) {
-        (void)softefa_deliver_sgl(qp, wqe, local);
+        (status == SOFTEFA_STATUS_OK) &&
+        (softefa_deliver_sgl(qp, wqe, local) == SOFTEFA_STATUS_OK)) {
+        softefa_count_again(qp, wqe, local->length);
     }
     return status;
 }

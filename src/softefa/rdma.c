@@ -3,6 +3,7 @@
  * write with immediate data the receive request and its completion.
  */
 #define _GNU_SOURCE
+#include "counters.h"
 #include "deliver.h"
 
 #include <errno.h>
@@ -133,5 +134,9 @@ int softefa_deliver_rdma(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     }
 
     /* AGAIN here repeats the copy: at least once is all that a write says. */
-    return rdma_notify_locked(qp, wqe, dest, false);
+    status = rdma_notify_locked(qp, wqe, dest, false);
+    if (status == SOFTEFA_STATUS_OK) {
+        softefa_count_rdma(qp, wqe, dest->dev);
+    }
+    return status;
 }

@@ -16,6 +16,8 @@
  */
 #define _GNU_SOURCE
 #include "sysfs.h"
+#include "counters.h"
+#include "counters_file.h"
 #include "fabric.h"
 #include "fault.h"
 #include "log.h"
@@ -173,6 +175,20 @@ static const char *words(const uint8_t *bytes, int num_words)
     return buf;
 }
 
+/* Their values are written when they are asked for (counters_file.c). */
+static void build_counters(builder_t *builder, softefa_counters_t which,
+                           const char *ib, const char *port)
+{
+    const char *name;
+    unsigned i;
+
+    build_dir(builder, "%s%s/hw_counters", ib, port);
+    build_file(builder, "10", "%s%s/hw_counters/lifespan", ib, port);
+    for (i = 0; (name = softefa_counter_name(which, i)) != NULL; ++i) {
+        build_file(builder, "0", "%s%s/hw_counters/%s", ib, port, name);
+    }
+}
+
 static void build_device(builder_t *builder, const softefa_profile_t *profile,
                          unsigned i)
 {
@@ -241,8 +257,8 @@ static void build_device(builder_t *builder, const softefa_profile_t *profile,
                    port_files[f].name);
     }
 
-    /* TODO: hw_counters, of the device and of ports/1, belong here; they
-     * change, so reads of them must be answered, not files written */
+    build_counters(builder, SOFTEFA_COUNTERS_DEVICE, ib, "");
+    build_counters(builder, SOFTEFA_COUNTERS_PORT, ib, "/ports/1");
 
     build_link(builder, text("../../../%s", pci), "bus/pci/devices/%s", slot);
     build_file(builder, "", "cdev/uverbs%u", i);
@@ -555,6 +571,9 @@ const char *softefa_path_rewrite(const char *path, char buf[PATH_MAX])
     root = (tree_error == 0) ? tree_get(softefa_options()) : NULL;
     if (root != NULL) {
         length = snprintf(buf, PATH_MAX, "%s/%s%s", root, dir, rest);
+        if (length < PATH_MAX) {
+            softefa_counters_refresh(buf, root);
+        }
     } else {
         tree_error = (tree_error == 0) ? errno : tree_error;
         errno      = tree_error;

@@ -14,6 +14,7 @@
  */
 #define _GNU_SOURCE
 #include "uverbs.h"
+#include "counters.h"
 #include "fault.h"
 
 #include <errno.h>
@@ -183,6 +184,35 @@ static softefa_fault_cmd_t fault_cmd(const softefa_cmd_t *cmd, uint16_t object,
     }
 }
 
+/* Counts what the driver would have sent to the device's admin queue. */
+static void count_command(const softefa_cmd_t *cmd, uint16_t object,
+                          uint16_t method, int ret)
+{
+    static const softefa_count_t failed[] = {
+        [SOFTEFA_CMD_ALLOC_PD]  = SOFTEFA_COUNT_ALLOC_PD_ERR,
+        [SOFTEFA_CMD_CREATE_AH] = SOFTEFA_COUNT_CREATE_AH_ERR,
+        [SOFTEFA_CMD_REG_MR]    = SOFTEFA_COUNT_REG_MR_ERR,
+        [SOFTEFA_CMD_CREATE_CQ] = SOFTEFA_COUNT_CREATE_CQ_ERR,
+        [SOFTEFA_CMD_CREATE_QP] = SOFTEFA_COUNT_CREATE_QP_ERR,
+        [SOFTEFA_CMD_MODIFY_QP] = SOFTEFA_NUM_COUNTS,
+        [SOFTEFA_CMD_QUERY_QP]  = SOFTEFA_NUM_COUNTS,
+        [SOFTEFA_CMD_DESTROY]   = SOFTEFA_NUM_COUNTS
+    };
+    softefa_fault_cmd_t name;
+
+    if ((object == UVERBS_OBJECT_DEVICE) &&
+        (method == UVERBS_METHOD_GET_CONTEXT)) {
+        softefa_count_command(cmd->file->index,
+                              SOFTEFA_COUNT_ALLOC_UCONTEXT_ERR, ret);
+        return;
+    }
+
+    name = fault_cmd(cmd, object, method);
+    if (name != SOFTEFA_CMD_ANY) {
+        softefa_count_command(cmd->file->index, failed[name], ret);
+    }
+}
+
 int softefa_uverbs_ioctl(softefa_file_t *file, int fd, void *arg)
 {
     struct ib_uverbs_ioctl_hdr *hdr = arg;
@@ -230,6 +260,9 @@ int softefa_uverbs_ioctl(softefa_file_t *file, int fd, void *arg)
                                     fault_cmd(&cmd, hdr->object_id,
                                               hdr->method_id)) : 0;
         ret = (ret != 0) ? ret : method->handler(&cmd);
+        if (softefa_dev_valid(file->dev)) {
+            count_command(&cmd, hdr->object_id, hdr->method_id, ret);
+        }
     }
     pthread_mutex_unlock(&file->lock);
     return ret;
