@@ -1,39 +1,137 @@
 /*
- * srdtool doctor: will srd work on this machine? One verdict a check.
+ * srdtool doctor: will srd work on this machine? Every check runs, whatever the
+ * one before it found.
  */
-#include "doctor_report.h"
-#include "hw_counters.h"
+#include "doctor.h"
 #include "srdtool_doctor.h"
 
+#include <dlfcn.h>
+#include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(_array) (sizeof(_array) / sizeof((_array)[0]))
 
 enum {
     EXIT_USAGE = 2
 };
 
-int srdtool_doctor(int argc, char **argv, const srdtool_output_t *out)
+static const char doctor_usage[] =
+    "usage: srdtool doctor [DEVICE]\n"
+    "       srdtool doctor echo --server [-P PORT] [-t SECONDS] [DEVICE]\n"
+    "       srdtool doctor echo [-P PORT] [-t SECONDS] [-i DEVICE] HOST\n"
+    "\n"
+    "Looks whether programs can run on the srd transport here and now, in this\n"
+    "environment: device and permissions, provider, UCX and module, settings of\n"
+    "UCX and MPI, limits, directories. One line a check: ok, warn, FAIL or skip,\n"
+    "what was found, and what to do next.\n"
+    "\n"
+    "echo: messages between two hosts (srdtool doctor echo --help).\n"
+    "Below efarun --soft it looks at Soft-EFA.\n"
+    "Options of srdtool: -j JSON, -p pretty JSON.\n"
+    "Exit status: 0 nothing failed, 1 something did, 2 wrong usage.\n";
+
+static void (*const doctor_checks[])(doctor_t *doctor) = {
+    doctor_check_device, doctor_check_provider, doctor_check_abilities,
+    doctor_check_counters, doctor_check_ucx, doctor_check_module,
+    doctor_check_selection, doctor_check_openmpi, doctor_check_mpich,
+    doctor_check_memlock, doctor_check_hugepages, doctor_check_gpu,
+    doctor_check_fork, doctor_check_process_vm, doctor_check_window,
+    doctor_check_leftovers
+};
+
+bool doctor_read_line(const char *path, char *line, size_t max)
 {
-    hw_counters_t counters;
-    report_t report;
-    int ret;
+    FILE *file = fopen(path, "re");
+    bool done;
 
-    if (argc > 2) {
-        fprintf(stderr, "srdtool: usage: srdtool doctor [DEVICE]\n");
-        return EXIT_USAGE;
-    }
-    if (report_init(&report, out) != 0) {
-        return EXIT_USAGE;
+    if (file == NULL) {
+        return false;
     }
 
-    ret = hw_counters_read((argc == 2) ? argv[1] : "efa_0", 1, &counters);
-    if (ret == 0) {
-        report_fact_int(&report, "count", counters.count);
-        report_add(&report, REPORT_OK, "counters", NULL,
-                   "%u of the device can be read", counters.count);
-        hw_counters_free(&counters);
-    } else {
-        report_add(&report, REPORT_SKIP, "counters", NULL, "%s", strerror(ret));
+    done = fgets(line, max, file) != NULL;
+    if (done) {
+        line[strcspn(line, "\n")] = '\0';
     }
-    return report_finish(&report);
+    fclose(file);
+    return done;
+}
+
+static void doctor_init(doctor_t *doctor, const char *device)
+{
+    ssize_t length;
+
+    doctor->device = device;
+    doctor->soft   = dlsym(RTLD_DEFAULT, "softefa_inject") != NULL;
+    length         = readlink("/proc/self/exe", doctor->self_dir,
+                              sizeof(doctor->self_dir) - 1);
+    if (length > 0) {
+        doctor->self_dir[length]        = '\0';
+        *strrchr(doctor->self_dir, '/') = '\0';
+    }
+}
+
+int srdtool_doctor(int argc, char **argv, const srdtool_output_t *given)
+{
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'},
+        {"pretty", no_argument, NULL, 'p'},
+        {"details", no_argument, NULL, 'd'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0}
+    };
+    srdtool_output_t out = *given;
+    doctor_t doctor      = {0};
+    const char *short_options;
+    size_t i;
+    int c;
+
+    /* "+": the options behind echo are its own */
+    optind = 0;
+    short_options = ((argc > 1) && !strcmp(argv[1], "echo")) ? "+jpdh" : "jpdh";
+    while ((c = getopt_long(argc, argv, short_options, options, NULL)) != -1) {
+        switch (c) {
+        case 'j':
+            out.json = true;
+            break;
+        case 'p':
+            out.pretty = true;
+            break;
+        case 'd':
+            out.details = true;
+            break;
+        case 'h':
+            fputs(doctor_usage, stdout);
+            return EXIT_SUCCESS;
+        default:
+            fputs(doctor_usage, stderr);
+            return EXIT_USAGE;
+        }
+    }
+
+    argc -= optind;
+    argv += optind;
+    if ((argc > 0) && !strcmp(argv[0], "echo")) {
+        return doctor_echo(argc, argv, &out);
+    }
+    if ((argc == 1) && !strcmp(argv[0], "probe-ucx")) {
+        return doctor_probe_ucx(); /* of doctor_check_module() */
+    }
+    if (argc > 1) {
+        fputs(doctor_usage, stderr);
+        return EXIT_USAGE;
+    }
+
+    if (report_init(&doctor.report, &out) != 0) {
+        fprintf(stderr, "srdtool: no memory\n");
+        return EXIT_FAILURE;
+    }
+
+    doctor_init(&doctor, (argc == 1) ? argv[0] : NULL);
+    for (i = 0; i < ARRAY_SIZE(doctor_checks); ++i) {
+        doctor_checks[i](&doctor);
+    }
+    return report_finish(&doctor.report);
 }
