@@ -56,7 +56,7 @@ static void describe(const efa_window_event_entry_t *event, char *out,
         break;
     case EFA_WINDOW_EVENT_CTL_TX:
     case EFA_WINDOW_EVENT_CTL_RX:
-        snprintf(out, max, "message %" PRIu32 "%s", event->a,
+        snprintf(out, max, "%s%s", window_control_name(event->a),
                  (event->event == EFA_WINDOW_EVENT_CTL_TX && event->b != 0) ?
                          " again" : "");
         break;

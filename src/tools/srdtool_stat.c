@@ -133,14 +133,16 @@ static int run(srdtool_t *tool, int num_words, char **words)
         if (srdtool_find_command(&srdtool_stat, words[0], commands) < 0) {
             return SRDTOOL_USAGE;
         }
-        if (num_words > 1) {
-            type = srdtool_find_command(&srdtool_stat, words[1], types);
-            if (type < 0) {
-                return SRDTOOL_USAGE;
-            }
+        --num_words;
+        ++words;
+    }
+    if (num_words > 0) {
+        /* else a filter of all */
+        type = srdtool_find_word(words[0], types);
+        if (type >= 0) {
+            --num_words;
+            ++words;
         }
-        words     += (num_words > 1) ? 2 : 1;
-        num_words -= (num_words > 1) ? 2 : 1;
     }
     if (type == (int)NUM_KINDS) {
         return srdtool_nic_show(tool, num_words, words);
@@ -180,7 +182,7 @@ const srdtool_object_t srdtool_stat = {
     .name  = "stat",
     .text  = "counters of interfaces, peers and devices, and of the NIC",
     .usage =
-        "       srdtool stat [show]\n"
+        "       srdtool stat [show [FILTER ...]]\n"
         "       srdtool stat show { iface | peer | device } [FILTER ...]\n"
         "       srdtool stat show nic [dev LIST]\n"
         "\n"

@@ -54,6 +54,12 @@ static const char *const statuses[] = {
     "unsupported", "rejected", "not-connected", "connection-reset"
 };
 
+/* Control messages, as in docs/srd-wire.md section 5 */
+static const char *const controls[] = {
+    "data", "hello", "hello-ack", "ext-req", "ext-ack", "bye", "bye-ack",
+    "ping", "reject", "rejoin", "rejoin-ack", "key-req", "key-ack"
+};
+
 enum {
     STATUS_ENDPOINT_TIMEOUT = -80
 };
@@ -114,6 +120,11 @@ const char *window_iface_state_name(uint32_t state)
 const char *window_kind_name(uint32_t kind)
 {
     return GET(kinds, kind, "?");
+}
+
+const char *window_control_name(uint32_t control)
+{
+    return GET(controls, control, "?");
 }
 
 const char *window_status_name(int32_t status)

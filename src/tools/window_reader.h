@@ -113,6 +113,7 @@ const char *window_event_text(unsigned event);
 const char *window_peer_state_name(uint32_t state);
 const char *window_iface_state_name(uint32_t state);
 const char *window_kind_name(uint32_t kind);
+const char *window_control_name(uint32_t control);
 
 /* Of a ucs_status_t: "endpoint-timeout"; NULL for one without a name. */
 const char *window_status_name(int32_t status);
