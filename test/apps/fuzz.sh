@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Hostile neighbours: what somebody has planted in place of Soft-EFA's directory.
-# Hostile peers: the inputs of test/fuzz/corpus, then FUZZ_SECONDS of fuzzing, if
-# that is set (test/fuzz/README.md).
+# Hostile peers: the inputs of test/fuzz/corpus; hostile windows: those of
+# test/fuzz/corpus-window; then FUZZ_SECONDS of fuzzing each, if that is set
+# (test/fuzz/README.md).
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -38,34 +39,41 @@ fi
 # A search finds what it finds, when it finds it: not in a run that must tell
 # whether a change is good. FUZZ_SECONDS=600 test/run.sh --build DIR fuzz
 seconds=${FUZZ_SECONDS:-0}
-program=$BUILD/test/fuzz/fuzz_srd
-corpus=$TOP/test/fuzz/corpus
-
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export LSAN_OPTIONS=suppressions=$TOP/test/lsan.supp:print_suppressions=0
 
-if ! check build make -C "$BUILD/test/fuzz" -j2 fuzz_srd; then
+if ! check build make -C "$BUILD/test/fuzz" -j2 fuzz_srd fuzz_window; then
     finish
 fi
 
 # In a directory of its own, where what fails is left
 found=$BUILD/test-logs/fuzz-found
-mkdir -p "$found" "$TMPDIR/new"
+mkdir -p "$found"
 cd "$found" || exit 1
 
-if nm "$program" | grep LLVMFuzzerRunDriver > /dev/null; then
-    check corpus timeout 300 "$program" -runs=0 "$corpus"
-    [ "$seconds" = 0 ] ||
-        check fuzzing timeout $((seconds + 300)) "$program" -max_len=600 \
-            -max_total_time="$seconds" -rss_limit_mb=3000 "$TMPDIR/new" \
-            "$corpus"
-else
-    check corpus timeout 300 "$program" "$corpus"
-    [ "$seconds" = 0 ] ||
-        check fuzzing timeout $((seconds + 300)) "$program" \
-            --mutate "$seconds" "$corpus"
-fi
+# fuzz PROGRAM CORPUS MAX_LEN
+fuzz()
+{
+    local program=$BUILD/test/fuzz/$1 corpus=$TOP/test/fuzz/$2
+    local new=$TMPDIR/new-$1
+
+    mkdir -p "$new"
+    if nm "$program" | grep LLVMFuzzerRunDriver > /dev/null; then
+        check "$1 corpus" timeout 300 "$program" -runs=0 "$corpus"
+        [ "$seconds" = 0 ] ||
+            check "$1 fuzzing" timeout $((seconds + 300)) "$program" \
+                -max_len="$3" -max_total_time="$seconds" -rss_limit_mb=3000 \
+                "$new" "$corpus"
+    else
+        check "$1 corpus" timeout 300 "$program" "$corpus"
+        [ "$seconds" = 0 ] ||
+            check "$1 fuzzing" timeout $((seconds + 300)) "$program" \
+                --mutate "$seconds" "$corpus"
+    fi
+}
+fuzz fuzz_srd corpus 600
+fuzz fuzz_window corpus-window 4096
 rmdir "$found" 2> /dev/null || echo "    inputs that fail: $found"
 
 finish

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define MAX_INPUTS 4096
-#define MAX_LENGTH 2048
+#define MAX_LENGTH 4096
 
 typedef struct {
     uint8_t data[MAX_LENGTH];
