@@ -100,7 +100,8 @@ static int device_uverbs(const char *device)
     return number;
 }
 
-static void device_permission(doctor_t *doctor, const char *device)
+/* Returns 0, or an errno with a line in the report. */
+static int device_permission(doctor_t *doctor, const char *device)
 {
     int number = device_uverbs(device);
     char path[64];
@@ -110,7 +111,7 @@ static void device_permission(doctor_t *doctor, const char *device)
         report_add(&doctor->report, REPORT_FAIL, "permission",
                    "modprobe ib_uverbs",
                    "%s has no entry in /sys/class/infiniband_verbs", device);
-        return;
+        return ENOENT;
     }
 
     snprintf(path, sizeof(path), "/dev/infiniband/uverbs%d", number);
@@ -118,21 +119,42 @@ static void device_permission(doctor_t *doctor, const char *device)
     error = errno;
     if (fd >= 0) {
         close(fd);
-        report_add(&doctor->report, REPORT_OK, "permission", NULL,
-                   "%s can be opened", path);
-    } else if (error == ENOENT) {
+        return 0;
+    }
+
+    if (error == ENOENT) {
         report_add(&doctor->report, REPORT_FAIL, "permission",
                    "modprobe ib_uverbs; in a container: give it the device "
                    "(docker run --device /dev/infiniband/..., EFA's device "
-                   "plugin of Kubernetes)", "%s does not exist", path);
+                   "plugin of Kubernetes)", "%s (%s) does not exist", path,
+                   device);
     } else {
         report_add(&doctor->report, REPORT_FAIL, "permission",
                    (error == EACCES) || (error == EPERM) ?
                    "chmod 0666 on it, as rdma-core's udev rules do; in a "
                    "container: its cgroup must allow the device" :
                    "look at the kernel log (dmesg)",
-                   "%s cannot be opened: %s", path, strerror(error));
+                   "%s (%s) cannot be opened: %s", path, device,
+                   strerror(error));
     }
+    return error;
+}
+
+/* Of the device that was asked for, or of all up to the first that cannot. */
+static void device_permissions(doctor_t *doctor, bool all)
+{
+    unsigned i;
+
+    for (i = 0; i < doctor->num_devices; ++i) {
+        if ((all || !strcmp(doctor->devices[i], doctor->device)) &&
+            (device_permission(doctor, doctor->devices[i]) != 0)) {
+            return;
+        }
+    }
+
+    report_add(&doctor->report, REPORT_OK, "permission", NULL,
+               "%s can be opened", all ? "every /dev/infiniband/uverbs of them" :
+                                         "its /dev/infiniband/uverbs");
 }
 
 void doctor_check_device(doctor_t *doctor)
@@ -140,6 +162,7 @@ void doctor_check_device(doctor_t *doctor)
     char list[VERBS_EP_DEVICES * 65] = "";
     unsigned id = 0, other;
     bool found  = false;
+    bool all;
     unsigned i;
 
     doctor->num_devices = verbs_ep_list(doctor->devices);
@@ -158,7 +181,8 @@ void doctor_check_device(doctor_t *doctor)
         return;
     }
 
-    if (doctor->device == NULL) {
+    all = (doctor->device == NULL);
+    if (all) {
         doctor->device = doctor->devices[0];
     }
     report_fact_string(&doctor->report, "devices", list);
@@ -167,7 +191,7 @@ void doctor_check_device(doctor_t *doctor)
                "%u EFA%s: %s (PCI 1d0f:%04x)%s", doctor->num_devices,
                (doctor->num_devices == 1) ? "" : "s", list, id,
                doctor->soft ? ", Soft-EFA" : "");
-    device_permission(doctor, doctor->device);
+    device_permissions(doctor, all);
 }
 
 /* "44.0" of ".../libibverbs.so.1.14.44.0", where the library lies. */

@@ -2,6 +2,9 @@
  * srdtool doctor: what is set that would keep srd from being chosen, with the
  * line that changes it (docs/running.md).
  */
+#ifdef HAVE_CONFIG_H
+#  include "ucx_efa_config.h"
+#endif
 #include "doctor.h"
 
 #include <stdio.h>
@@ -37,6 +40,19 @@ static bool list_allows(const char *list, const char *word, bool prefix)
     return list_has(list, word, prefix) || list_has(list, "all", false);
 }
 
+/* From UCX 1.20 on "ib" means srd, too. */
+static bool selection_has_srd(const char *tls)
+{
+    bool ib_is_srd = (UCX_EFA_UCX_MAJOR > 1) || (UCX_EFA_UCX_MINOR >= 20);
+
+    if ((tls != NULL) && (*tls == '^')) {
+        return list_allows(tls, "srd", false) &&
+               (!ib_is_srd || list_allows(tls, "ib", false));
+    }
+    return list_allows(tls, "srd", false) ||
+           (ib_is_srd && list_allows(tls, "ib", false));
+}
+
 void doctor_check_selection(doctor_t *doctor)
 {
     const char *tls     = getenv("UCX_TLS");
@@ -46,7 +62,7 @@ void doctor_check_selection(doctor_t *doctor)
     char next[192];
     unsigned i;
 
-    if (!list_allows(tls, "srd", false)) {
+    if (!selection_has_srd(tls)) {
         snprintf(next, sizeof(next), (*tls == '^') ? "unset UCX_TLS" :
                  "export UCX_TLS=%.128s,srd", tls);
         report_add(&doctor->report, REPORT_FAIL, "selection", next,

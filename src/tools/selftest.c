@@ -226,8 +226,9 @@ static int selftest_ah(selftest_t *test, uint64_t *ns, char *text, size_t max)
 
     ah = verbs_ep_ah(&test->ep, &test->ep.gid);
     if (ah == NULL) {
+        ret = (errno != 0) ? errno : EIO;
         snprintf(text, max, "%s", test->ep.failed);
-        return EIO;
+        return ret;
     }
 
     *ns = verbs_ep_now() - start;

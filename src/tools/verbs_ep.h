@@ -18,7 +18,7 @@
 enum {
     VERBS_EP_DEPTH  = 16,            /* of SQ and RQ                */
     VERBS_EP_BUFFER = 65536,         /* bytes, page aligned         */
-    VERBS_EP_DEVICES = 16            /* most of a list of devices   */
+    VERBS_EP_DEVICES = 64            /* of a machine; p5 has 32     */
 };
 
 typedef enum {

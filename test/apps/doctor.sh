@@ -133,7 +133,7 @@ expect doctor-settings-for-srd allowed
 permission()
 {
     SOFTEFA_FAULTS='fail cmd=open errno=EPERM count=99' soft 1 "$tool" doctor &&
-        says FAIL permission 'uverbs0 cannot be opened: Operation not' chmod
+        says FAIL permission 'uverbs0 .efa_0. cannot be opened: Operation not' chmod
 }
 expect doctor-permission permission
 
