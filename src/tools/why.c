@@ -8,7 +8,8 @@
  *                      the peer waits for that (blocked)          peer.wait
  *   peer-unresponsive  it does not answer (lost)                  peer.wait
  *                      it has failed                              peer.state
- *   waits-handshake    it is new or joining and something waits   ep/peer.wait
+ *   waits-handshake    it is joining: its answer is missing       ep/peer.wait,
+ *                      it is new and something waits              if none: state
  *   rnr-backoff        it pauses after RNR                        peer.wait
  *   waits-fence        a fence waits                              peer.wait
  *   waits-window       something waits and the window is full     ep/peer.wait
@@ -74,9 +75,9 @@ static why_t why_peer(const efa_window_peer_t *peer, const efa_window_ep_t *ep,
         *since = peer->state_time;
         return WHY_PEER_UNRESPONSIVE;
     }
-    if (pending > 0 && (peer->state == EFA_WINDOW_PEER_NEW ||
-                        peer->state == EFA_WINDOW_PEER_JOINING)) {
-        *since = wait_time;
+    if (peer->state == EFA_WINDOW_PEER_JOINING ||
+        (peer->state == EFA_WINDOW_PEER_NEW && pending > 0)) {
+        *since = (pending > 0) ? wait_time : peer->state_time;
         return WHY_WAITS_HANDSHAKE;
     }
     if (peer->backoff) {

@@ -95,9 +95,9 @@ static void on_sent(void *request, ucs_status_t status, void *arg)
 static void on_fetched(void *request, ucs_status_t status, size_t length,
                        void *arg)
 {
-    (void)status;
-    (void)length;
     (void)arg;
+    printf("%s: %zu bytes: %s\n", self, length, ucs_status_string(status));
+    fflush(stdout);
     ucp_request_free(request);
 }
 
@@ -278,14 +278,14 @@ int main(int argc, char **argv)
     }
 
     while (!ended) {
+        while (ucp_worker_progress(worker) != 0) {
+        }
         for (i = 0; i < num_peers; ++i) {
             post(&peers[i]);
         }
         /* What computes does not sleep, but that is the same to UCX. */
         while (computes && !go_on) {
             nap();
-        }
-        while (ucp_worker_progress(worker) != 0) {
         }
         nap();
     }

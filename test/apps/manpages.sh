@@ -62,6 +62,26 @@ has_all softefa.7 "profiles" \
 has_all softefa.7 "limits" \
     < <(sed '1,/^Limits:/d' "$TMPDIR/efarun" | tr -s ' ' '\n' | grep .)
 
+srdtool=$BUILD/src/tools/srdtool
+"$srdtool" --help > "$TMPDIR/srdtool"
+has_all srdtool.1 "options" < <(options "$TMPDIR/srdtool")
+has_no_more srdtool.1 '--[a-z][a-z-]+' < <(options "$TMPDIR/srdtool")
+sed '1,/^Objects:/d; /^$/,$d' "$TMPDIR/srdtool" | awk '{ print $1 }' \
+    > "$TMPDIR/objects"
+has_all srdtool.1 "objects" < "$TMPDIR/objects"
+# usage:, and lines that continue it: objects, commands, what can be shown
+while read -r object; do
+    "$srdtool" "$object" help < /dev/null 2> /dev/null
+done < <(grep -vE 'doctor|selftest' "$TMPDIR/objects") > "$TMPDIR/usage"
+has_all srdtool.1 "commands" \
+    < <(sed -n 's/^.*srdtool //p' "$TMPDIR/usage" | grep -oE '[a-z]+' | sort -u)
+has_all srdtool.1 "why" \
+    < <("$srdtool" res help | sed -nE 's/^  ([a-z-]+)  .*/\1/p')
+has_all srdtool.1 "events" \
+    < <(sed -n '/define EFA_WINDOW_EVENTS_LIST/,/^$/p' \
+            "$TOP/src/uct/ib/efa/base/efa_window_format.h" |
+        sed -nE 's/^ *X\([A-Z_]+, *"([a-z-]+)".*/\1/p')
+
 # Only where both are asked for does UCX list them all
 "$EFARUN" --soft --quiet -- ucx_info -caf 2> /dev/null |
     grep -oE '^UCX_(SRD|EFA)_[A-Z_]+' | sort -u > "$TMPDIR/variables"
