@@ -113,13 +113,16 @@ TEST_F(test_why, peer_unresponsive)
 
 TEST_F(test_why, waits_handshake)
 {
-    for (auto state : {EFA_WINDOW_PEER_NEW, EFA_WINDOW_PEER_JOINING}) {
-        pending(0);
-        m_peer.state = state;
-        expect(WHY_READY, 0); /* nobody waits for it */
-        pending(1);
-        expect(WHY_WAITS_HANDSHAKE, 6);
-    }
+    m_peer.state = EFA_WINDOW_PEER_NEW;
+    expect(WHY_READY, 0); /* nobody waits for it */
+    pending(1);
+    expect(WHY_WAITS_HANDSHAKE, 6);
+
+    /* What waits for the answer may wait in UCP, where it is not seen */
+    m_peer.state = EFA_WINDOW_PEER_JOINING;
+    expect(WHY_WAITS_HANDSHAKE, 6);
+    pending(0);
+    expect(WHY_WAITS_HANDSHAKE, 4);
 }
 
 TEST_F(test_why, rnr_backoff)
