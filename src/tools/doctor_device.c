@@ -56,6 +56,11 @@ static void device_missing(doctor_t *doctor)
                    "%s is no EFA device of this machine (%u %s)",
                    doctor->device, doctor->num_devices,
                    (doctor->num_devices == 1) ? "is" : "are");
+    } else if (doctor->soft) {
+        report_add(&doctor->report, REPORT_FAIL, "device",
+                   "what its line on stderr says; the settings are the "
+                   "SOFTEFA_* in the environment (efarun --help)",
+                   "Soft-EFA is preloaded, but has no device");
     } else if (device_on_pci()) {
         report_add(&doctor->report, REPORT_FAIL, "device",
                    "modprobe efa; in a container: give it /dev/infiniband "

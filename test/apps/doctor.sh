@@ -137,6 +137,14 @@ permission()
 }
 expect doctor-permission permission
 
+no_soft_device()
+{
+    SOFTEFA_MTU=1 run 1 env "LD_PRELOAD=$BUILD/src/softefa/.libs/libsoftefa.so" \
+        "$tool" doctor && says FAIL device 'Soft-EFA .* no device' SOFTEFA_ &&
+        grep -q SOFTEFA_MTU "$TMPDIR/err"
+}
+expect doctor-no-soft-device no_soft_device
+
 unknown_device()
 {
     soft 1 "$tool" doctor efa_7 && says FAIL device efa_7 'name one'
@@ -248,6 +256,12 @@ expect selftest-wrong-data faulty 'corrupt what=payload op=send count=1' send \
     'wrong data: byte [0-9]+ is 0x[0-9a-f]{2}, not'
 expect selftest-wrong-read faulty 'corrupt what=payload op=read count=1' \
     rdma-read 'wrong data: byte'
+if soft 0 "$tool" selftest && says ok rdma-write us; then
+    expect selftest-wrong-write faulty 'corrupt what=payload op=write count=1' \
+        rdma-write 'wrong data: byte'
+else
+    skip selftest-wrong-write "this rdma-core has no RDMA write"
+fi
 expect selftest-register faulty 'fail cmd=reg_mr errno=ENOMEM after=1' register \
     'ibv_reg_mr: Cannot allocate'
 expect selftest-ah faulty 'fail cmd=create_ah errno=ENOMEM after=1' ah \
