@@ -4,7 +4,7 @@
  *
  *   softefa_shm_qp_t   sent, read, written     its process, under its own lock
  *                      received                who sends to it, under the RQ's
- *   softefa_shm_dev_t  count[]                 anybody, atomically: what is rare
+ *   softefa_shm_dev_t  count[]                 anybody, atomically: the rest
  *
  * A message costs four additions to lines that its sender has anyway. The
  * numbers of a QP outlive it, and go on with the next QP of that table entry:
@@ -56,7 +56,7 @@ static inline void softefa_count_add(softefa_shm_dev_t *dev,
     atomic_fetch_add_explicit(&dev->count[what], value, memory_order_relaxed);
 }
 
-/* `wrs` SENDs of `bytes` together went from qp into dest, whose lock is held. */
+/* `wrs` SENDs of `bytes` together went from qp to dest, whose lock is held. */
 static inline void softefa_count_send(softefa_qp_t *qp, softefa_shm_qp_t *dest,
                                       unsigned wrs, uint64_t bytes)
 {

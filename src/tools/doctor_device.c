@@ -158,8 +158,9 @@ static void device_permissions(doctor_t *doctor, bool all)
     }
 
     report_add(&doctor->report, REPORT_OK, "permission", NULL,
-               "%s can be opened", all ? "every /dev/infiniband/uverbs of them" :
-                                         "its /dev/infiniband/uverbs");
+               "%s can be opened",
+               all ? "every /dev/infiniband/uverbs of them" :
+                     "its /dev/infiniband/uverbs");
 }
 
 void doctor_check_device(doctor_t *doctor)
@@ -218,7 +219,7 @@ static void provider_version(void *library, char *dir, size_t max,
     name  = strrchr(path, '/');
     *name = '\0';
     snprintf(dir, max, "%s", path);
-    if ((sscanf(name + 1, "libibverbs.so.%u.%u.%n%u", &a, &b, &skip, &c) == 3)) {
+    if (sscanf(name + 1, "libibverbs.so.%u.%u.%n%u", &a, &b, &skip, &c) == 3) {
         snprintf(version, version_max, "%s", name + 1 + skip);
     }
 }

@@ -353,8 +353,9 @@ void doctor_check_window(doctor_t *doctor)
                (avail < HOST_SHM_FAIR) ?
                "make it larger (docker run --shm-size 1g), or remove files" :
                NULL, "%s can be written%s", dir,
-               (avail < HOST_SHM_FAIR) ? "; /dev/shm has less than 64 MiB left, "
-               "which MPI's shared memory and Soft-EFA need" : "");
+               (avail < HOST_SHM_FAIR) ?
+               "; /dev/shm has less than 64 MiB left, which MPI's shared "
+               "memory and Soft-EFA need" : "");
 }
 
 /* ucx-efa.<pid>.<n> of a process that is gone. */

@@ -3,8 +3,8 @@
  *
  *   doctor  -- dlopen(libucp), ucp_get_version()      is it the one built for?
  *     '---- fork, exec itself: LD_PRELOAD=libucx_efa_loader.so
- *             '-- dlopen(libuct), uct_query_components()   is `efa` there, and
- *                                                          with how many devices?
+ *             '-- dlopen(libuct), uct_query_components()   is `efa` there, with
+ *                                                          how many devices?
  *
  * The second is what every program does, so what hinders it hinders all; what
  * the loader prints is the reason.

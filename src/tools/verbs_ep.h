@@ -42,8 +42,8 @@ typedef struct {
     char                    failed[160]; /* what failed, with its reason */
 } verbs_ep_t;
 
-/* ep->context is open, the rest is made. Returns 0; or an errno, with ep->failed
- * and nothing to close but the context. */
+/* ep->context is open, the rest is made. Returns 0; or an errno, with
+ * ep->failed and nothing to close but the context. */
 int verbs_ep_create(verbs_ep_t *ep, const verbs_dl_t *dl);
 
 /* Destroys it all, but the context; the first error, or 0. */
