@@ -9,10 +9,12 @@
  *   nic-only    the NIC moved and what we count did not: other programs, or
  *               the device sends again
  *   ours-only   we count what the NIC does not see
- *   ours-more   we counted more than the NIC ever did
+ *   ours-more   what we had counted at the first look is more than what the NIC
+ *               has at the second
  *
  * Totals of ours are less than the NIC's as soon as a program has ended, so only
- * the opposite is a flag.
+ * the opposite is a flag; and what is with the device at the moment is ours and
+ * not yet the NIC's.
  */
 #include "hw_counters.h"
 #include "srdtool.h"
@@ -32,10 +34,13 @@
 static uint64_t get_ours(const efa_window_iface_t *iface, const char *name)
 {
     if (strcmp(name, "send_wrs") == 0) {
-        return iface->tx_msgs + iface->resend + iface->tx_ctl;
+        return iface->tx_msgs + iface->tx_ctl; /* the NIC's: that arrived */
     }
     if (strcmp(name, "recv_wrs") == 0) {
-        return iface->rx_msgs + iface->rx_ctl + iface->dup;
+        return iface->rx_msgs + iface->rx_ctl + iface->dup + iface->drop_imm +
+               iface->drop_header + iface->drop_version + iface->drop_forged +
+               iface->drop_epoch + iface->drop_unknown + iface->drop_failed +
+               iface->drop_nomem;
     }
     if (strcmp(name, "rdma_read_wrs") == 0) {
         return iface->rdma_read_ops;
@@ -109,9 +114,9 @@ static int look(const srdtool_t *tool, const char *device, look_t *look)
     int of_device, of_port;
 
     memset(look, 0, sizeof(*look));
+    srdtool_windows_read(tool, &look->windows);
     of_device = hw_counters_read(device, 0, &look->device);
     of_port   = hw_counters_read(device, 1, &look->port);
-    srdtool_windows_read(tool, &look->windows);
     return (of_device != 0 && of_port != 0) ? of_port : 0;
 }
 
@@ -136,22 +141,24 @@ static void add_counter(srdtool_list_t *list, const srdtool_filter_t *filter,
                                         counter->value - first->value : 0;
     struct json_object *row   = srdtool_row_new(NULL);
     const char *flag          = NULL;
-    uint64_t ours, ours_moved;
+    uint64_t ours, ours_before;
 
     srdtool_row_string(row, "dev", device);
     srdtool_row_string(row, "counter", counter->name);
     srdtool_row_uint(row, "nic", counter->value);
     srdtool_row_uint(row, "nic_moved", moved);
     if (has_ours(counter->name)) {
-        ours       = sum_ours(&now->windows, device, counter->name);
-        ours_moved = ours - sum_ours(&before->windows, device, counter->name);
+        ours        = sum_ours(&now->windows, device, counter->name);
+        ours_before = sum_ours(&before->windows, device, counter->name);
         srdtool_row_uint(row, "ours", ours);
-        srdtool_row_uint(row, "ours_moved", ours_moved);
-        if (ours > counter->value) {
+        /* less: a program has ended meanwhile */
+        srdtool_row_uint(row, "ours_moved",
+                         (ours > ours_before) ? ours - ours_before : 0);
+        if (ours >= ours_before && ours_before > counter->value) {
             flag = "ours-more";
-        } else if (moved > 0 && ours_moved == 0) {
+        } else if (moved > 0 && ours == ours_before) {
             flag = "nic-only";
-        } else if (moved == 0 && ours_moved > 0) {
+        } else if (moved == 0 && ours > ours_before) {
             flag = "ours-only";
         }
     }
@@ -159,15 +166,22 @@ static void add_counter(srdtool_list_t *list, const srdtool_filter_t *filter,
         flag = "error";
     }
     srdtool_row_string(row, "flag", flag);
-    srdtool_list_add(list, filter, keys, row);
+    if (list->out->json || list->out->details || flag != NULL ||
+        counter->value > 0) {
+        srdtool_list_add(list, filter, keys, row);
+    } else {
+        json_object_put(row);
+    }
 }
 
-static void add_device(const srdtool_t *tool, const char *device,
+/* False: it shows no counters */
+static bool add_device(const srdtool_t *tool, const char *device,
                        const srdtool_filter_t *filter, srdtool_list_t *list)
 {
     unsigned ms           = (tool->interval_ms > 0) ? tool->interval_ms :
                                                       INTERVAL_MS;
     struct timespec pause = {ms / 1000, (long)(ms % 1000) * 1000000};
+    bool found            = false;
     look_t before, now;
     unsigned i;
 
@@ -175,6 +189,7 @@ static void add_device(const srdtool_t *tool, const char *device,
         while (nanosleep(&pause, &pause) != 0 && errno == EINTR) {
         }
         if (look(tool, device, &now) == 0) {
+            found = true;
             for (i = 0; i < now.device.count; ++i) {
                 add_counter(list, filter, device, &now.device.list[i],
                             &before.device, &before, &now);
@@ -187,11 +202,13 @@ static void add_device(const srdtool_t *tool, const char *device,
         look_away(&now);
     }
     look_away(&before);
+    return found;
 }
 
 int srdtool_nic_show(srdtool_t *tool, int num_words, char **words)
 {
     struct dirent **entries = NULL;
+    bool found              = false;
     srdtool_filter_t filter;
     srdtool_list_t list;
     int i, num;
@@ -205,7 +222,7 @@ int srdtool_nic_show(srdtool_t *tool, int num_words, char **words)
     num = scandir(SYSFS_DIR, &entries, NULL, alphasort);
     for (i = 0; i < num; ++i) {
         if (entries[i]->d_name[0] != '.') {
-            add_device(tool, entries[i]->d_name, &filter, &list);
+            found |= add_device(tool, entries[i]->d_name, &filter, &list);
         }
         free(entries[i]);
     }
@@ -214,7 +231,10 @@ int srdtool_nic_show(srdtool_t *tool, int num_words, char **words)
     if (srdtool_list_finish(&list) > 0) {
         return SRDTOOL_SHOWN;
     }
-    if (filter.num == 0) {
+    if (found) {
+        fprintf(stderr, "srdtool: no counter like that that is not 0 (all: "
+                "-d)\n");
+    } else {
         fprintf(stderr, "srdtool: no device with counters in " SYSFS_DIR
                 ": look at srdtool doctor (Soft-EFA's are seen below efarun "
                 "--soft)\n");

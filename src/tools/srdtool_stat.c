@@ -190,6 +190,10 @@ const srdtool_object_t srdtool_stat = {
         "What has been counted since each was made; text leaves out what is\n"
         "0, unless with -d.\n"
         "nic: the device's own counters, of all programs together, beside\n"
-        "the sum of ours, and where they differ, in the time of --interval.\n",
+        "the sum of ours, and what moved in the time of --interval. flag:\n"
+        "  error      the NIC has counted trouble: drops, timeouts, refusals\n"
+        "  nic-only   the NIC moves, what we count does not\n"
+        "  ours-only  what we count moves, the NIC does not\n"
+        "  ours-more  we had counted more than the NIC has by now\n",
     .run   = run
 };

@@ -286,6 +286,14 @@ real()
     client=$!
     jobs+=("$client")
     until_true run 0 --pid "$client" res show peer state joined || return 1
+    # the device's own counters, seen in its fabric
+    timeout 60 "$EFARUN" --soft --quiet -- "$SRDTOOL" -j stat show nic \
+        counter recv_wrs > "$out" 2> "$err"
+    json 'd[0]["dev"] == "efa_0" and d[0]["nic"] > 0 and d[0]["ours"] > 0 and
+          d[0]["flag"] != "ours-more"' || return 1
+
+    # two that poll are in the way of all that follows
+    kill -STOP "$client" "$server"
 
     run 0 link show pid "$server,$client" && lines 2 &&
         says "pid $server " "pid $client " &&
@@ -315,14 +323,15 @@ nothing()
     run 1 --pid $$ res && says 'does not run on the srd.*UCX_EFA_WINDOW=n' &&
         run 1 --pid $$ -j res && json 'd == []' || return 1
 
-    # the program is asked to show nothing
-    UCX_EFA_WINDOW=n "$EFARUN" --soft --quiet -- \
-        ucx_perftest -p "$(free_port)" > /dev/null 2>&1 &
-    jobs+=("$!")
-    run 1 --pid "$!" res && says 'UCX_EFA_WINDOW=n'
-    kill -9 "$!"
-    wait "$!" 2> /dev/null
-    [ -z "$why" ]
+    # a program that ends leaves its window only if it is asked to
+    UCX_EFA_WINDOW=keep timeout 60 "$EFARUN" --soft --quiet -- ucx_info -d \
+        > /dev/null 2>&1
+    ls "$windows"/ucx-efa.* > /dev/null 2>&1 ||
+        { why="keep left nothing"; return 1; }
+    rm -f "$windows"/ucx-efa.*
+    UCX_EFA_WINDOW=n timeout 60 "$EFARUN" --soft --quiet -- bash -c '
+        ucx_info -d > /dev/null 2>&1; ls "$XDG_RUNTIME_DIR"' > "$out"
+    [ ! -s "$out" ] || { why="n left $(cat "$out")"; return 1; }
 }
 test_that "nothing there" nothing
 

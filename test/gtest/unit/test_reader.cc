@@ -1,0 +1,298 @@
+/*
+ * The tool's reader on windows of every type of record, in memory: what changes
+ * between the two looks, rings, links, times. The file around it, and what the
+ * transport writes, is in test_window.cc.
+ */
+#include "tools/window_reader.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+class test_reader : public ::testing::Test {
+protected:
+    void SetUp() override
+    {
+        efa_window_header_t header = {};
+
+        header.magic      = EFA_WINDOW_MAGIC;
+        header.version    = EFA_WINDOW_VERSION;
+        header.header_len = sizeof(header);
+        m_bytes.assign(reinterpret_cast<char*>(&header),
+                       reinterpret_cast<char*>(&header + 1));
+    }
+
+    void TearDown() override
+    {
+        window_free(&m_window);
+    }
+
+    template<typename T>
+    static T record(efa_window_type_t type)
+    {
+        T rec          = {};
+        rec.rec.type   = type;
+        rec.rec.length = sizeof(T);
+        return rec;
+    }
+
+    /* Returns its place */
+    template<typename T>
+    uint32_t add(const T &rec)
+    {
+        size_t at = m_bytes.size();
+
+        m_bytes.resize(at + rec.rec.length);
+        memcpy(&m_bytes[at], &rec,
+               std::min<size_t>(rec.rec.length, sizeof(rec)));
+        return uint32_t(at / EFA_WINDOW_ALIGN);
+    }
+
+    uint32_t add_peer(uint32_t qpn)
+    {
+        efa_window_peer_t peer = record<efa_window_peer_t>(EFA_WINDOW_PEER);
+
+        peer.qpn          = qpn;
+        peer.num_counters = EFA_WINDOW_PEER_NUM;
+        peer.counters_off = EFA_WINDOW_PEER_OFF;
+        return add(peer);
+    }
+
+    /* num entries, the events [first, next) in their places */
+    uint32_t add_ring(uint32_t num, uint64_t first, uint64_t next)
+    {
+        efa_window_events_t ring = record<efa_window_events_t>(
+                EFA_WINDOW_EVENTS);
+
+        ring.num         = num;
+        ring.entries_off = sizeof(ring);
+        ring.next        = next;
+        ring.rec.length += num * sizeof(efa_window_event_entry_t);
+        uint32_t place   = add(ring);
+        for (uint64_t n = first; n < next; ++n) {
+            efa_window_event_entry_t entry = {};
+
+            entry.seq  = n + 1;
+            entry.time = 100 + n;
+            memcpy(&m_bytes[event_at(place, n % num)], &entry, sizeof(entry));
+        }
+        return place;
+    }
+
+    static size_t event_at(uint32_t place, uint64_t index)
+    {
+        return place * EFA_WINDOW_ALIGN + sizeof(efa_window_events_t) +
+               index * sizeof(efa_window_event_entry_t);
+    }
+
+    template<typename T>
+    static void poke(std::vector<char> &bytes, size_t at, T value)
+    {
+        ASSERT_LE(at + sizeof(value), bytes.size());
+        memcpy(&bytes[at], &value, sizeof(value));
+    }
+
+    void complete()
+    {
+        poke<uint64_t>(m_bytes, offsetof(efa_window_header_t, used),
+                       m_bytes.size());
+    }
+
+    /* second: the file at the second look */
+    void parse(const std::vector<char> &second)
+    {
+        window_free(&m_window);
+        EXPECT_STREQ(nullptr, window_parse(m_bytes.data(), second.data(),
+                                           m_bytes.size(), &m_window));
+    }
+
+    void parse()
+    {
+        complete();
+        parse(m_bytes);
+    }
+
+    std::vector<uint64_t> events()
+    {
+        std::vector<uint64_t> numbers;
+
+        for (unsigned i = 0; i < m_window.num_events; ++i) {
+            numbers.push_back(m_window.events[i].seq - 1);
+        }
+        return numbers;
+    }
+
+    std::vector<char> m_bytes;
+    window_t          m_window = {};
+};
+
+typedef std::vector<uint64_t> numbers;
+
+} // namespace
+
+TEST_F(test_reader, events_in_order)
+{
+    uint32_t place = add_ring(4, 0, 3);
+    parse();
+    EXPECT_EQ(numbers({0, 1, 2}), events());
+
+    m_bytes.resize(place * EFA_WINDOW_ALIGN);
+    place = add_ring(4, 6, 10); /* overwritten from the front */
+    parse();
+    EXPECT_EQ(numbers({6, 7, 8, 9}), events());
+
+    /* One that was being written, one that was written between the looks */
+    poke<uint64_t>(m_bytes, event_at(place, 6 % 4), 0);
+    std::vector<char> later = m_bytes;
+    poke<uint64_t>(later, event_at(place, 7 % 4), 12);
+    parse(later);
+    EXPECT_EQ(numbers({8, 9}), events());
+}
+
+TEST_F(test_reader, events_of_a_ring_that_lies)
+{
+    uint32_t place = add_ring(4, 0, 4);
+    size_t num     = place * EFA_WINDOW_ALIGN +
+                 offsetof(efa_window_events_t, num);
+    size_t off     = place * EFA_WINDOW_ALIGN +
+                 offsetof(efa_window_events_t, entries_off);
+    size_t next    = place * EFA_WINDOW_ALIGN +
+                  offsetof(efa_window_events_t, next);
+    complete();
+    const std::vector<char> good = m_bytes;
+
+    for (uint32_t value : {0u, 5u, 0x04000001u, ~0u}) {
+        m_bytes = good;
+        poke<uint32_t>(m_bytes, num, value);
+        parse();
+        EXPECT_EQ(0u, m_window.num_events) << value;
+    }
+    for (uint32_t value : {0u, 8u, 129u, 1u << 20, ~0u}) {
+        m_bytes = good;
+        poke<uint32_t>(m_bytes, off, value);
+        parse();
+        EXPECT_EQ(0u, m_window.num_events) << value;
+    }
+    for (uint64_t value : {uint64_t(0), ~uint64_t(0), uint64_t(1) << 63}) {
+        m_bytes = good;
+        poke<uint64_t>(m_bytes, next, value);
+        parse();
+        EXPECT_EQ(0u, m_window.num_events) << value;
+    }
+}
+
+TEST_F(test_reader, what_changes_its_identity_is_left_out)
+{
+    uint32_t first = add_peer(1), second = add_peer(2), third = add_peer(3);
+    complete();
+
+    std::vector<char> later = m_bytes;
+    size_t gen              = offsetof(efa_window_record_t, gen);
+    poke<uint32_t>(m_bytes, first * EFA_WINDOW_ALIGN + gen, 1);
+    poke<uint32_t>(later, first * EFA_WINDOW_ALIGN + gen, 1);
+    poke<uint32_t>(later, third * EFA_WINDOW_ALIGN + gen, 2);
+    parse(later);
+    ASSERT_EQ(1u, m_window.num_peers);
+    EXPECT_EQ(2u, m_window.peers[0].qpn);
+    EXPECT_EQ(second, m_window.peers[0].rec.reserved);
+}
+
+TEST_F(test_reader, links)
+{
+    efa_window_device_t device = record<efa_window_device_t>(
+            EFA_WINDOW_DEVICE);
+    efa_window_iface_t iface = record<efa_window_iface_t>(EFA_WINDOW_IFACE);
+    efa_window_ep_t ep       = record<efa_window_ep_t>(EFA_WINDOW_EP);
+
+    for (uint32_t index : {7, 2, 9}) { /* in no order */
+        device.index = index;
+        iface.index  = 10 + index;
+        iface.device = index;
+        snprintf(device.name, sizeof(device.name), "efa_%u", index);
+        add(device);
+        add(iface);
+    }
+    add_peer(1);
+    ep.peer = add_peer(2);
+    add_peer(3);
+    add(ep);
+    ep.peer += 1; /* inside of a record */
+    add(ep);
+    ep.peer = 1u << 30;
+    add(ep);
+    ep.peer = 0;
+    add(ep);
+    parse();
+
+    ASSERT_EQ(4u, m_window.num_eps);
+    ASSERT_NE(nullptr, window_ep_peer(&m_window, &m_window.eps[0]));
+    EXPECT_EQ(2u, window_ep_peer(&m_window, &m_window.eps[0])->qpn);
+    for (unsigned i = 1; i < 4; ++i) {
+        EXPECT_EQ(nullptr, window_ep_peer(&m_window, &m_window.eps[i])) << i;
+    }
+
+    for (uint32_t index : {2, 7, 9}) {
+        const efa_window_iface_t *found = window_iface(&m_window, 10 + index);
+        ASSERT_NE(nullptr, found);
+        ASSERT_EQ(index, found->device);
+        EXPECT_EQ("efa_" + std::to_string(index),
+                  window_device(&m_window, found->device)->name);
+    }
+    for (uint32_t index : {0u, 1u, 8u, 10u, EFA_WINDOW_NONE}) {
+        EXPECT_EQ(nullptr, window_device(&m_window, index));
+    }
+}
+
+TEST_F(test_reader, shorter_records_have_zeroes)
+{
+    efa_window_object_t object = record<efa_window_object_t>(
+            EFA_WINDOW_OBJECT);
+
+    memset(&object.kind, 0x55, sizeof(object) - sizeof(object.rec));
+    object.rec.length = 64; /* up to size2 */
+    add(object);
+    parse();
+    ASSERT_EQ(1u, m_window.num_objects);
+    EXPECT_EQ(0x55555555u, m_window.objects[0].number);
+    EXPECT_EQ(0x5555555555555555u, m_window.objects[0].size2);
+    EXPECT_EQ(0x55, m_window.objects[0].gid[0]);
+    EXPECT_EQ(0, m_window.objects[0].gid[15]);
+    EXPECT_STREQ("", m_window.objects[0].site);
+
+    /* An interface without its names and counters is none */
+    efa_window_iface_t iface = record<efa_window_iface_t>(EFA_WINDOW_IFACE);
+    iface.rec.length         = 64;
+    add(iface);
+    parse();
+    EXPECT_EQ(0u, m_window.num_ifaces);
+}
+
+TEST_F(test_reader, times)
+{
+    poke<uint64_t>(m_bytes, offsetof(efa_window_header_t, create_time),
+                   5000000);
+    poke<uint64_t>(m_bytes, offsetof(efa_window_header_t, open_time), 1000);
+    add_peer(1);
+    size_t peer = sizeof(efa_window_header_t);
+    add_ring(2, 0, 2);
+    parse();
+    EXPECT_EQ(1000u, window_newest(&m_window));
+
+    poke<uint64_t>(m_bytes, peer + offsetof(efa_window_peer_t, rx_time), 3000);
+    parse();
+    EXPECT_EQ(3000u, window_newest(&m_window));
+
+    m_window.now = 3000;
+    EXPECT_EQ(0u, window_age(&m_window, 0)) << "never";
+    EXPECT_EQ(0u, window_age(&m_window, 3001)) << "later than now";
+    EXPECT_EQ(2999u, window_age(&m_window, 1));
+    EXPECT_EQ(0u, window_wall_clock(&m_window, 0));
+    EXPECT_EQ(5001000u, window_wall_clock(&m_window, 2000));
+    EXPECT_EQ(4999900u, window_wall_clock(&m_window, 900)) << "before it";
+}
