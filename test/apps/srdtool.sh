@@ -329,6 +329,7 @@ nothing()
     ls "$windows"/ucx-efa.* > /dev/null 2>&1 ||
         { why="keep left nothing"; return 1; }
     rm -f "$windows"/ucx-efa.*
+    # shellcheck disable=SC2016 # not this shell's
     UCX_EFA_WINDOW=n timeout 60 "$EFARUN" --soft --quiet -- bash -c '
         ucx_info -d > /dev/null 2>&1; ls "$XDG_RUNTIME_DIR"' > "$out"
     [ ! -s "$out" ] || { why="n left $(cat "$out")"; return 1; }
