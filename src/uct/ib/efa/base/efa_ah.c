@@ -51,6 +51,7 @@ typedef struct {
 
 struct uct_efa_ah_cache {
     struct ibv_pd       *pd;
+    uct_efa_window_device_t *win;    /* NULL: not shown */
     pthread_mutex_t     lock;
     khash_t(uct_efa_ah) hash;
     ucs_list_link_t     idle;
@@ -82,9 +83,18 @@ ucs_status_t uct_efa_ah_cache_create(struct ibv_pd *pd,
     return UCS_OK;
 }
 
-static void uct_efa_ah_destroy(uct_efa_ah_t *ah)
+void uct_efa_ah_cache_show(uct_efa_ah_cache_t *cache,
+                           uct_efa_window_device_t *win)
 {
-    int ret = ibv_destroy_ah(ah->ibv_ah);
+    cache->win = win;
+}
+
+static void uct_efa_ah_destroy(uct_efa_ah_cache_t *cache, uct_efa_ah_t *ah)
+{
+    int ret;
+
+    uct_efa_window_object_put(cache->win, ah->win, EFA_WINDOW_AH, 0);
+    ret = ibv_destroy_ah(ah->ibv_ah);
 
     if ((ret != 0) && !uct_efa_err_is_gone(ret)) {
         ucs_diag("ibv_destroy_ah(ahn=%u) failed: %s; the device keeps it until "
@@ -104,7 +114,7 @@ void uct_efa_ah_cache_destroy(uct_efa_ah_cache_t *cache)
         ucs_diag("%u address handles are still in use", cache->stats.used);
     }
 
-    kh_foreach_value(&cache->hash, ah, { uct_efa_ah_destroy(ah); });
+    kh_foreach_value(&cache->hash, ah, { uct_efa_ah_destroy(cache, ah); });
 
     ucs_list_for_each_safe(owner, tmp, &cache->owners, list) {
         ucs_list_del(&owner->list);
@@ -167,7 +177,9 @@ static int uct_efa_ah_evict_one(uct_efa_ah_cache_t *cache)
     kh_del(uct_efa_ah, &cache->hash, iter);
     --cache->stats.idle;
     ++cache->stats.evicts;
-    uct_efa_ah_destroy(ah);
+    uct_efa_window_event(EFA_WINDOW_EVENT_AH_EVICT, NULL, &ah->gid, 0, 0,
+                         ah->ahn, 0);
+    uct_efa_ah_destroy(cache, ah);
     return 1;
 }
 
@@ -234,6 +246,11 @@ static ucs_status_t uct_efa_ah_create(uct_efa_ah_cache_t *cache,
 {
     struct ibv_ah *ibv_ah = NULL;
     uint16_t ahn          = UCT_EFA_AHN_UNKNOWN;
+    uct_efa_window_object_params_t params = {
+        .kind = EFA_WINDOW_AH,
+        .gid  = gid,
+        .site = "uct_efa_ah_get"
+    };
     uct_efa_ah_t *ah;
     khiter_t iter;
     int ret;
@@ -256,6 +273,9 @@ static ucs_status_t uct_efa_ah_create(uct_efa_ah_cache_t *cache,
 
     if (ret != 0) {
         ucs_free(ah);
+        if (!uct_efa_err_is_gone(ret)) {
+            uct_efa_window_device_refused(cache->win, EFA_WINDOW_AH, ret);
+        }
         if (ret == ENOMEM) {
             return UCS_ERR_NO_RESOURCE;
         } else if (uct_efa_err_is_gone(ret)) {
@@ -265,15 +285,17 @@ static ucs_status_t uct_efa_ah_create(uct_efa_ah_cache_t *cache,
         return UCS_ERR_UNREACHABLE;
     }
 
-    ah->ibv_ah = ibv_ah;
-    ah->ahn    = ahn;
-    ah->gid    = *gid;
+    ah->ibv_ah    = ibv_ah;
+    ah->ahn       = ahn;
+    ah->gid       = *gid;
+    params.number = ahn;
+    ah->win    = uct_efa_window_object_get(cache->win, &params);
     ++cache->stats.creates;
 
     /* After the evictions, which change the hash */
     iter = kh_put(uct_efa_ah, &cache->hash, *gid, &ret);
     if (ret == UCS_KH_PUT_FAILED) {
-        uct_efa_ah_destroy(ah);
+        uct_efa_ah_destroy(cache, ah);
         ucs_error("cannot extend the address handle cache");
         return UCS_ERR_NO_MEMORY;
     }
@@ -351,6 +373,7 @@ static ucs_status_t uct_efa_ah_get_common(uct_efa_ah_cache_t *cache,
     if (ah->refs++ == 0) {
         ++cache->stats.used;
     }
+    uct_efa_window_object_resize(ah->win, ah->refs);
     pthread_mutex_unlock(&cache->lock);
 
     *ah_p = ah;
@@ -386,6 +409,7 @@ void uct_efa_ah_put(uct_efa_ah_cache_t *cache, uct_efa_ah_t *ah)
         --cache->stats.used;
         ++cache->stats.idle;
     }
+    uct_efa_window_object_resize(ah->win, ah->refs);
     pthread_mutex_unlock(&cache->lock);
 }
 

@@ -16,6 +16,8 @@
 #ifndef UCT_EFA_AH_H
 #define UCT_EFA_AH_H
 
+#include "efa_window.h"
+
 #include <infiniband/verbs.h>
 #include <ucs/datastruct/list.h>
 #include <ucs/type/status.h>
@@ -36,6 +38,7 @@ typedef struct uct_efa_ah {
     unsigned        refs;
     union ibv_gid   gid;
     ucs_list_link_t lru;              /* in the idle list when refs == 0     */
+    uct_efa_window_object_t *win;
 } uct_efa_ah_t;
 
 /* Called when the device has no AH left, without the cache's lock, in the
@@ -45,6 +48,11 @@ typedef unsigned (*uct_efa_ah_reclaim_func_t)(void *arg, unsigned wanted);
 
 ucs_status_t uct_efa_ah_cache_create(struct ibv_pd *pd,
                                      uct_efa_ah_cache_t **cache_p);
+
+/* Shows those that will be made in the window. */
+void uct_efa_ah_cache_show(uct_efa_ah_cache_t *cache,
+                           uct_efa_window_device_t *win);
+
 /* All references must have been put; what is left is destroyed all the same. */
 void uct_efa_ah_cache_destroy(uct_efa_ah_cache_t *cache);
 

@@ -110,12 +110,26 @@ err:
     return NULL;
 }
 
+void uct_efa_context_show(uct_efa_context_t *context,
+                          uct_efa_window_device_t *win)
+{
+    uct_efa_window_object_params_t params = {
+        .kind = EFA_WINDOW_PD,
+        .site = "uct_efa_context_open"
+    };
+
+    context->win    = win;
+    context->pd_win = uct_efa_window_object_get(win, &params);
+    uct_efa_ah_cache_show(context->ahs, win);
+}
+
 static void uct_efa_context_close(uct_efa_context_t *context)
 {
     int ret;
 
     uct_efa_ah_cache_destroy(context->ahs);
 
+    uct_efa_window_object_put(context->win, context->pd_win, EFA_WINDOW_PD, 0);
     ret = ibv_dealloc_pd(context->pd);
     if ((ret != 0) && !uct_efa_context_is_gone(context, ret)) {
         ucs_diag("%s: cannot free the protection domain: %s; something made "
@@ -160,6 +174,23 @@ int uct_efa_context_is_gone(const uct_efa_context_t *context, int err)
            __atomic_load_n(&context->dead, __ATOMIC_RELAXED);
 }
 
+/* What an event is about: the number of a QP or port, or 0 */
+static unsigned uct_efa_async_element(const struct ibv_async_event *event)
+{
+    switch (event->event_type) {
+    case IBV_EVENT_QP_FATAL:
+    case IBV_EVENT_QP_REQ_ERR:
+    case IBV_EVENT_QP_ACCESS_ERR:
+    case IBV_EVENT_QP_LAST_WQE_REACHED:
+        return event->element.qp->qp_num;
+    case IBV_EVENT_PORT_ACTIVE:
+    case IBV_EVENT_PORT_ERR:
+        return event->element.port_num;
+    default:
+        return 0;
+    }
+}
+
 int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context)
 {
     struct ibv_async_event event;
@@ -169,6 +200,8 @@ int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context)
     }
 
     while (ibv_get_async_event(context->ctx, &event) == 0) {
+        uct_efa_window_event(EFA_WINDOW_EVENT_ASYNC, NULL, NULL, 0, 0,
+                             event.event_type, uct_efa_async_element(&event));
         switch (event.event_type) {
         case IBV_EVENT_DEVICE_FATAL:
             __atomic_store_n(&context->dead, 1, __ATOMIC_RELAXED);
@@ -201,6 +234,8 @@ ucs_status_t uct_efa_context_replace(uct_efa_md_t *md, uct_efa_context_t *dead)
         if (context == NULL) {
             status = UCS_ERR_NO_DEVICE;
         } else {
+            uct_efa_context_show(context, md->win);
+            ++md->win->generation;
             uct_efa_mems_move(md, context);
             old         = md->context;
             md->context = context;

@@ -17,6 +17,7 @@
 #define UCT_EFA_CONTEXT_H
 
 #include "efa_ah.h"
+#include "efa_window.h"
 
 #include <errno.h>
 #include <infiniband/verbs.h>
@@ -34,12 +35,18 @@ typedef struct {
     unsigned           refs;           /* under md->lock                     */
     unsigned           generation;
     int                dead;           /* set once, by any thread            */
+    uct_efa_window_device_t *win;      /* NULL: not shown (yet)              */
+    uct_efa_window_object_t *pd_win;
 } uct_efa_context_t;
 
 /* Opens the device called name. Logs the cause unless `quiet`. NULL: errno
  * says why; ENODEV: it is not there. One reference. */
 uct_efa_context_t *uct_efa_context_open(const char *name, unsigned generation,
                                         int quiet);
+
+/* Shows it and what will be made of it in the window. */
+void uct_efa_context_show(uct_efa_context_t *context,
+                          uct_efa_window_device_t *win);
 
 /* A reference to the memory domain's present context. */
 uct_efa_context_t *uct_efa_context_get(uct_efa_md_t *md);

@@ -121,6 +121,7 @@ void uct_efa_mems_move(uct_efa_md_t *md, uct_efa_context_t *context)
         mem->lkey       = (mr == NULL) ? 0 : mr->lkey;
         mem->rkey       = (mr == NULL) ? 0 : mr->rkey;
         mem->generation = context->generation;
+        uct_efa_mem_show_again(md, mem);
     }
 }
 

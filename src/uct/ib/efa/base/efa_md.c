@@ -257,6 +257,22 @@ static ucs_status_t uct_efa_md_init_gpu_direct(uct_efa_md_t *md,
     return UCS_OK;
 }
 
+/* The device in the window, with its limits: docs/device-facts.md */
+static void uct_efa_md_show(uct_efa_md_t *md)
+{
+    const struct ibv_device_attr *attr       = &md->dev.attr;
+    const uint64_t max[EFA_WINDOW_KIND_LAST] = {
+        [EFA_WINDOW_PD] = ucs_max(attr->max_pd, 0),
+        [EFA_WINDOW_CQ] = ucs_max(attr->max_cq, 0),
+        [EFA_WINDOW_QP] = ucs_max(attr->max_qp, 0),
+        [EFA_WINDOW_MR] = ucs_max(attr->max_mr, 0),
+        [EFA_WINDOW_AH] = ucs_max(attr->max_ah, 0)
+    };
+
+    md->win = uct_efa_window_device_get(md->name, max);
+    uct_efa_context_show(md->context, md->win);
+}
+
 ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
                              const uct_md_config_t *md_config, uct_md_h *md_p)
 {
@@ -291,14 +307,17 @@ ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
         goto err_close;
     }
 
+    uct_efa_window_open((uct_efa_window_mode_t)config->window);
+    uct_efa_md_show(md);
+
     status = uct_efa_md_init_gpu_direct(md, config->gpu_direct);
     if (status != UCS_OK) {
-        goto err_close;
+        goto err_window;
     }
 
     status = uct_efa_rcache_init(md, config->rcache_mode, &config->rcache);
     if (status != UCS_OK) {
-        goto err_close;
+        goto err_window;
     }
 
     if (md->rcache != NULL) {
@@ -309,11 +328,14 @@ ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
                                             UCT_EFA_REG_COST_PER_BYTE);
     }
 
-    uct_efa_window_open((uct_efa_window_mode_t)config->window);
-
     *md_p = &md->super;
     return UCS_OK;
 
+err_window:
+    uct_efa_context_put(md, md->context);
+    uct_efa_window_device_put(md->win);
+    uct_efa_window_close();
+    goto err_free;
 err_close:
     uct_efa_context_put(md, md->context);
 err_free:
@@ -326,9 +348,10 @@ void uct_efa_md_close(uct_md_h uct_md)
 {
     uct_efa_md_t *md = ucs_derived_of(uct_md, uct_efa_md_t);
 
-    uct_efa_window_close();
     uct_efa_rcache_cleanup(md);
     uct_efa_context_put(md, md->context);
+    uct_efa_window_device_put(md->win);
+    uct_efa_window_close();
     pthread_mutex_destroy(&md->lock);
     ucs_free(md);
 }

@@ -65,6 +65,7 @@ struct uct_efa_md {
     uct_efa_device_t     dev;
     pthread_mutex_t      lock;             /* context, mems                  */
     uct_efa_context_t    *context;         /* the present one                */
+    uct_efa_window_device_t *win;          /* what is held, and its limits   */
     ucs_list_link_t      mems;             /* uct_efa_mem_t, registered      */
     uint32_t             num_promised;     /* keys of memory that waits      */
     ucs_linear_func_t    reg_cost;         /* seconds, seconds per byte     */

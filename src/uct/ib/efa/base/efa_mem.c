@@ -13,6 +13,7 @@
  * for it with RDMAV_FORK_SAFE=1.
  */
 #include "ucx_compat.h"
+#include "efa_caller.h"
 #include "efa_md.h"
 
 #include <errno.h>
@@ -208,11 +209,35 @@ static struct ibv_mr *uct_efa_mem_reg_mr(struct ibv_pd *pd, void *address,
     return mr;
 }
 
+static void
+uct_efa_mem_show(uct_efa_md_t *md, uct_efa_mem_t *mem, const char *site)
+{
+    uct_efa_window_object_params_t params = {
+        .kind  = EFA_WINDOW_MR,
+        .size  = mem->length,
+        .size2 = (uintptr_t)mem->address,
+        .site  = site
+    };
+
+    mem->create_time = uct_efa_window_now();
+    mem->win         = uct_efa_window_object_get(md->win, &params);
+}
+
+void uct_efa_mem_show_again(uct_efa_md_t *md, uct_efa_mem_t *mem)
+{
+    char site[EFA_WINDOW_SITE_MAX];
+
+    ucs_strncpy_zero(site, mem->win->site, sizeof(site));
+    uct_efa_window_object_put(md->win, mem->win, EFA_WINDOW_MR, mem->length);
+    uct_efa_mem_show(md, mem, site);
+}
+
 ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
                               unsigned access,
                               const uct_efa_reg_params_t *params,
                               uct_efa_mem_t *mem)
 {
+    char site[EFA_WINDOW_SITE_MAX];
     uct_efa_context_t *context;
     unsigned granted;
     int err, noted;
@@ -220,6 +245,8 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
     mem->address   = address;
     mem->length    = length;
     mem->is_dmabuf = (params->dmabuf_fd != UCT_DMABUF_FD_INVALID);
+    mem->caller    = uct_efa_caller();
+    uct_efa_caller_name(mem->caller, site, sizeof(site));
 
     do {
         context = uct_efa_context_get(md);
@@ -231,15 +258,22 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
             if (!uct_efa_context_is_gone(context, err) || mem->is_dmabuf ||
                 !uct_efa_context_check(md, context)) {
                 uct_efa_context_put(md, context);
+                if (!(params->flags & UCT_MD_MEM_FLAG_HIDE_ERRORS)) {
+                    uct_efa_window_device_refused(md->win, EFA_WINDOW_MR, err);
+                }
                 uct_efa_mem_log_error(md, address, length, access, params, err);
                 return (err == ENOMEM) ? UCS_ERR_NO_MEMORY : UCS_ERR_IO_ERROR;
             }
         }
 
         mem->access = (uint16_t)granted;
-        noted       = uct_efa_mem_note(md, context, mem);
-        if (!noted && (mem->mr != NULL)) {
-            ibv_dereg_mr(mem->mr); /* from before a reset */
+        uct_efa_mem_show(md, mem, site);
+        noted = uct_efa_mem_note(md, context, mem);
+        if (!noted) { /* from before a reset */
+            uct_efa_window_object_put(md->win, mem->win, EFA_WINDOW_MR, length);
+            if (mem->mr != NULL) {
+                ibv_dereg_mr(mem->mr);
+            }
         }
         uct_efa_context_put(md, context);
     } while (!noted);
@@ -257,6 +291,7 @@ ucs_status_t uct_efa_mem_cleanup(uct_efa_md_t *md, uct_efa_mem_t *mem)
     int ret;
 
     uct_efa_mem_unnote(md, mem);
+    uct_efa_window_object_put(md->win, mem->win, EFA_WINDOW_MR, mem->length);
     if (mem->mr == NULL) {
         return UCS_OK;
     }

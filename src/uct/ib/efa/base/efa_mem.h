@@ -21,6 +21,7 @@
 #define UCT_EFA_MEM_H
 
 #include "ucx_compat.h"
+#include "efa_window.h"
 
 #include <infiniband/verbs.h>
 #include <ucs/datastruct/list.h>
@@ -40,6 +41,9 @@ typedef struct {
     size_t            length;          /* bytes                              */
     ucs_list_link_t   list;            /* in md->mems                        */
     uct_efa_old_key_t *old;            /* what peers may still have          */
+    const void        *caller;         /* who asked for it, efa_caller.h     */
+    uint64_t          create_time;     /* of the window                      */
+    uct_efa_window_object_t *win;
 } uct_efa_mem_t;
 
 /* The key for a local SGE of memory registered with this MD. */
@@ -67,6 +71,9 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
                               unsigned access,
                               const uct_efa_reg_params_t *params,
                               uct_efa_mem_t *mem);
+
+/* The same memory with a new device: it is a new object in the window. */
+void uct_efa_mem_show_again(uct_efa_md_t *md, uct_efa_mem_t *mem);
 
 /* After this no device reads or writes the memory by its keys. */
 ucs_status_t uct_efa_mem_cleanup(uct_efa_md_t *md, uct_efa_mem_t *mem);

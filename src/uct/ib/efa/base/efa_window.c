@@ -1,5 +1,6 @@
 /*
- * The blocks of the window: what interfaces and peers count in.
+ * The window: open, close; its records (efa_window_record.h), and those that
+ * interfaces and peers count in.
  *
  *   get: a record given back earlier -> one behind the last -> no room:
  *        an interface: private memory      a peer: its interface's overflow
@@ -12,40 +13,23 @@
  * private ones; its puts leave the file alone.
  */
 #include "ucx_compat.h"
-#include "efa_window.h"
-#include "efa_window_file.h"
+#include "efa_window_record.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* An interface always comes with the block for peers that find no room: two
- * records, one behind the other. The second is shown when it is first used. */
-typedef struct {
-    uct_efa_window_iface_t iface;
-    uct_efa_window_peer_t  overflow;
-} uct_efa_window_slot_t;
-
 static_assert(sizeof(uct_efa_window_slot_t) ==
-              sizeof(uct_efa_window_iface_t) + sizeof(uct_efa_window_peer_t),
+              sizeof(uct_efa_window_iface_t) + sizeof(uct_efa_window_peer_t) +
+              sizeof(uct_efa_window_ep_t),
               "records lie back to back");
 
 /* A free record, as the owner links them. Lies in the body of the record. */
-typedef struct uct_efa_window_free {
-    efa_window_record_t        rec;
-    struct uct_efa_window_free *next;
-} uct_efa_window_free_t;
+struct uct_efa_window_free {
+    efa_window_record_t   rec;
+    uct_efa_window_free_t *next;
+};
 
-typedef struct {
-    pthread_mutex_t       lock;
-    unsigned              refs;
-    uct_efa_window_mode_t mode;
-    unsigned              iface_count;
-    uct_efa_window_file_t file;
-    uct_efa_window_free_t *free[EFA_WINDOW_PEER + 1];
-} uct_efa_window_t;
-
-static uct_efa_window_t uct_efa_window = {
+uct_efa_window_t uct_efa_window = {
     .lock = PTHREAD_MUTEX_INITIALIZER
 };
 
@@ -61,6 +45,7 @@ void uct_efa_window_open(uct_efa_window_mode_t mode)
         if (mode != UCT_EFA_WINDOW_NO) {
             uct_efa_window_file_create(&uct_efa_window.file,
                                        mode == UCT_EFA_WINDOW_KEEP);
+            uct_efa_window_events_init();
         }
     }
     pthread_mutex_unlock(&uct_efa_window.lock);
@@ -71,6 +56,7 @@ void uct_efa_window_close(void)
     pthread_mutex_lock(&uct_efa_window.lock);
     ucs_assert(uct_efa_window.refs > 0);
     if (--uct_efa_window.refs == 0) {
+        uct_efa_window.events = NULL;
         uct_efa_window_file_destroy(&uct_efa_window.file);
         memset(uct_efa_window.free, 0, sizeof(uct_efa_window.free));
     }
@@ -89,11 +75,9 @@ static void __attribute__((destructor)) uct_efa_window_at_exit(void)
     uct_efa_window_file_unlink(&uct_efa_window.file);
 }
 
-/* -------------------------------------------------------------- the blocks */
+/* ------------------------------------------------------------- the records */
 
-/* Makes fresh (zero) memory a hidden record */
-static void uct_efa_window_record_init(efa_window_record_t *rec,
-                                       uint32_t length)
+void uct_efa_window_record_init(efa_window_record_t *rec, uint32_t length)
 {
     rec->length = length;
     rec->gen    = 1;
@@ -107,13 +91,12 @@ static void uct_efa_window_record_reset(efa_window_record_t *rec)
     memset(rec + 1, 0, rec->length - sizeof(*rec));
 }
 
-/* Shows a record to readers, after everything else in it was set. */
-static void uct_efa_window_record_show(efa_window_record_t *rec)
+void uct_efa_window_record_show(efa_window_record_t *rec)
 {
     __atomic_store_n(&rec->gen, rec->gen + 1, __ATOMIC_RELEASE);
 }
 
-static void uct_efa_window_record_hide(efa_window_record_t *rec)
+void uct_efa_window_record_hide(efa_window_record_t *rec)
 {
     /* An exchange: what is written afterwards stays behind it */
     if ((rec->gen % 2) == 0) {
@@ -121,7 +104,7 @@ static void uct_efa_window_record_hide(efa_window_record_t *rec)
     }
 }
 
-static void *uct_efa_window_private_get(size_t length, void *last_resort)
+void *uct_efa_window_private_get(size_t length, void *last_resort)
 {
     void *block;
 
@@ -133,21 +116,32 @@ static void *uct_efa_window_private_get(size_t length, void *last_resort)
     return block;
 }
 
-/* Takes a record of this type off its free list; NULL: none. Lock held. */
-static void *uct_efa_window_reuse(efa_window_type_t type)
+void *uct_efa_window_record_get(efa_window_type_t type, size_t length)
 {
     uct_efa_window_free_t *entry = uct_efa_window.free[type];
+    void *block;
+
+    if (!uct_efa_window_file_is_mine(&uct_efa_window.file)) {
+        return NULL;
+    }
 
     if (entry != NULL) {
         uct_efa_window.free[type] = entry->next;
         uct_efa_window_record_reset(&entry->rec);
+        return entry;
     }
 
-    return entry;
+    block = uct_efa_window_file_extend(&uct_efa_window.file, length);
+    if (block == NULL) {
+        ++uct_efa_window_file_header(&uct_efa_window.file)->hidden;
+        return NULL;
+    }
+
+    uct_efa_window_record_init(block, length);
+    return block;
 }
 
-/* Lock held */
-static void uct_efa_window_give_back(void *block, efa_window_type_t type)
+void uct_efa_window_record_put(void *block, efa_window_type_t type)
 {
     uct_efa_window_free_t *entry = block;
 
@@ -156,6 +150,8 @@ static void uct_efa_window_give_back(void *block, efa_window_type_t type)
     entry->next               = uct_efa_window.free[type];
     uct_efa_window.free[type] = entry;
 }
+
+/* --------------------------------------------------- interfaces and peers */
 
 /* Fills a hidden record and shows it */
 static void uct_efa_window_peer_set(uct_efa_window_peer_t *peer,
@@ -173,6 +169,7 @@ static void uct_efa_window_peer_set(uct_efa_window_peer_t *peer,
     peer->counters_off = EFA_WINDOW_PEER_OFF;
     peer->iface        = iface->index;
     peer->state        = EFA_WINDOW_PEER_NEW;
+    peer->state_time   = uct_efa_window_now();
     uct_efa_window_record_show(&peer->rec);
 }
 
@@ -181,24 +178,20 @@ static uct_efa_window_slot_t *uct_efa_window_slot_get(void)
 {
     uct_efa_window_slot_t *slot;
 
-    if (!uct_efa_window_file_is_mine(&uct_efa_window.file)) {
+    slot = uct_efa_window_record_get(EFA_WINDOW_IFACE, sizeof(*slot));
+    if (slot == NULL) {
         return NULL;
     }
 
-    slot = uct_efa_window_reuse(EFA_WINDOW_IFACE);
-    if (slot != NULL) {
+    if (slot->overflow.rec.length != 0) {
         uct_efa_window_record_reset(&slot->overflow.rec);
+        uct_efa_window_record_reset(&slot->no_ep.rec);
         return slot;
     }
 
-    slot = uct_efa_window_file_extend(&uct_efa_window.file, sizeof(*slot));
-    if (slot == NULL) {
-        ++uct_efa_window_file_header(&uct_efa_window.file)->hidden;
-        return NULL;
-    }
-
-    uct_efa_window_record_init(&slot->iface.rec, sizeof(slot->iface));
+    slot->iface.rec.length = sizeof(slot->iface);
     uct_efa_window_record_init(&slot->overflow.rec, sizeof(slot->overflow));
+    uct_efa_window_record_init(&slot->no_ep.rec, sizeof(slot->no_ep));
     uct_efa_window_file_publish(&uct_efa_window.file);
     return slot;
 }
@@ -220,10 +213,13 @@ uct_efa_window_iface_t *uct_efa_window_iface_get(const char *name,
     memcpy(iface->gid, gid, sizeof(iface->gid));
     ucs_strncpy_zero(iface->name, name, sizeof(iface->name));
     iface->rec.type     = EFA_WINDOW_IFACE;
+    iface->device       = EFA_WINDOW_NONE;
+    iface->create_time  = uct_efa_window_now();
+    iface->state_time   = iface->create_time;
     iface->qpn          = qpn;
     iface->num_counters = EFA_WINDOW_IFACE_NUM;
     iface->counters_off = EFA_WINDOW_IFACE_OFF;
-    iface->index        = uct_efa_window.iface_count++;
+    iface->index        = uct_efa_window.num_ifaces++;
     uct_efa_window_record_show(&iface->rec);
     pthread_mutex_unlock(&uct_efa_window.lock);
     return iface;
@@ -242,7 +238,7 @@ void uct_efa_window_iface_put(uct_efa_window_iface_t *iface)
     } else if (uct_efa_window_file_is_mine(&uct_efa_window.file) &&
                (uct_efa_window.mode != UCT_EFA_WINDOW_KEEP)) {
         uct_efa_window_record_hide(&slot->overflow.rec);
-        uct_efa_window_give_back(slot, EFA_WINDOW_IFACE);
+        uct_efa_window_record_put(slot, EFA_WINDOW_IFACE);
     }
     pthread_mutex_unlock(&uct_efa_window.lock);
 }
@@ -261,21 +257,13 @@ uct_efa_window_peer_get_in_file(uct_efa_window_iface_t *iface, const void *gid,
         return NULL;
     }
 
-    peer = uct_efa_window_reuse(EFA_WINDOW_PEER);
-    if (peer == NULL) {
-        peer = uct_efa_window_file_extend(&uct_efa_window.file, sizeof(*peer));
-        if (peer != NULL) {
-            uct_efa_window_record_init(&peer->rec, sizeof(*peer));
-            uct_efa_window_file_publish(&uct_efa_window.file);
-        }
-    }
-
+    peer = uct_efa_window_record_get(EFA_WINDOW_PEER, sizeof(*peer));
     if (peer != NULL) {
         uct_efa_window_peer_set(peer, iface, gid, qpn, 0);
+        uct_efa_window_file_publish(&uct_efa_window.file);
         return peer;
     }
 
-    ++uct_efa_window_file_header(&uct_efa_window.file)->hidden;
     slot = ucs_container_of(iface, uct_efa_window_slot_t, iface);
     if (slot->overflow.rec.type != EFA_WINDOW_PEER) {
         uct_efa_window_peer_set(&slot->overflow, iface, NULL, 0,
@@ -311,7 +299,7 @@ void uct_efa_window_peer_put(uct_efa_window_iface_t *iface,
         }
     } else if (uct_efa_window_file_is_mine(&uct_efa_window.file) &&
                !(peer->rec.flags & EFA_WINDOW_RECORD_OVERFLOW)) {
-        uct_efa_window_give_back(peer, EFA_WINDOW_PEER);
+        uct_efa_window_record_put(peer, EFA_WINDOW_PEER);
     }
     pthread_mutex_unlock(&uct_efa_window.lock);
 }

@@ -2,6 +2,7 @@
  * The file of a window: see efa_window_file.h.
  */
 #include "ucx_compat.h"
+#include "efa_window.h"
 #include "efa_window_file.h"
 
 #include <dirent.h>
@@ -21,8 +22,8 @@
 #  define EFA_WINDOW_LIBRARY_VERSION "0.1"
 #endif
 
-/* Room for 20 interfaces and some 21 000 peers; holes cost nothing. */
-#define UCT_EFA_WINDOW_SIZE (4u << 20)
+/* Room for some 18 000 peers with an endpoint each; holes cost nothing. */
+#define UCT_EFA_WINDOW_SIZE EFA_WINDOW_MAX_SIZE
 
 /* Pages are asked for in steps of this size */
 #define UCT_EFA_WINDOW_STEP (64u << 10)
@@ -163,6 +164,7 @@ static void uct_efa_window_fill_header(uct_efa_window_file_t *file)
     header->uid         = geteuid();
     header->start_time  = uct_efa_window_start_time();
     header->create_time = (now.tv_sec * 1000000000ull) + now.tv_nsec;
+    header->open_time   = uct_efa_window_now();
     header->ucx_version = (UCT_VERNO_MAJOR << 16) | UCT_VERNO_MINOR;
 
     ucs_strncpy_zero(header->command, program_invocation_short_name,

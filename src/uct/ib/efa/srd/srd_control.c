@@ -100,6 +100,8 @@ uct_srd_ctl_send_ext(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
         return status;
     }
 
+    uct_srd_peer_event(peer, EFA_WINDOW_EVENT_CTL_TX, UCS_OK, op,
+                       peer->repeats);
     UCT_SRD_COUNT(iface, tx_ctl);
     UCT_SRD_COUNT_ADD(iface, hello, op == UCT_SRD_OP_HELLO);
     return UCS_OK;
@@ -146,6 +148,8 @@ void uct_srd_ctl_answer(uct_srd_iface_t *iface, const uct_srd_ext_t *to,
         return;
     }
 
+    uct_efa_window_event(EFA_WINDOW_EVENT_CTL_TX, iface->win, to->gid, to->qpn,
+                         UCS_OK, op, 0);
     UCT_SRD_COUNT(iface, tx_ctl);
 }
 
@@ -178,6 +182,7 @@ void uct_srd_ctl_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         }
         break;
     default:
+        uct_srd_tx_note_error(peer, vendor_err, peer->ctl_retries);
         if (peer->blocked || uct_srd_peer_lose(peer, vendor_err)) {
             break; /* REJOIN has its own deadline */
         }
@@ -186,6 +191,7 @@ void uct_srd_ctl_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
             break;
         }
         if (!iface->closing) {
+            peer->cause = vendor_err;
             uct_srd_peer_fail_log(peer, desc->status, desc->text,
                                   desc->advice);
         }
@@ -238,6 +244,7 @@ void uct_srd_ctl_timer(uct_srd_timer_t *timer)
 {
     uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, timer);
 
+    peer->repeats = 1;
     if (peer->ext_req) {
         uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_REQ, 0);
     }
@@ -268,6 +275,7 @@ void uct_srd_ctl_timer(uct_srd_timer_t *timer)
         uct_srd_peer_wake(peer); /* for want of an AH */
         break;
     }
+    peer->repeats = 0;
 }
 
 /* ------------------------------------------------------------ transitions */

@@ -7,11 +7,14 @@
  */
 #include "srd_rma.h"
 
+#include "../base/efa_caller.h"
+
 static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
 {
     uct_srd_iface_t *iface = ucs_derived_of(params->iface, uct_srd_iface_t);
     uct_srd_iface_addr_t addr;
     uct_srd_ident_t ident;
+    char site[EFA_WINDOW_SITE_MAX];
     uct_srd_peer_t *peer;
     char str[64];
 
@@ -48,6 +51,12 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
     ucs_arbiter_group_init(&self->pending);
     ucs_queue_head_init(&self->cancels);
     uct_srd_peer_ep_add(peer, self);
+
+    self->num_pending = 0;
+    self->caller      = uct_efa_caller();
+    self->create_time = uct_efa_window_now();
+    uct_efa_caller_name(self->caller, site, sizeof(site));
+    self->win         = uct_efa_window_ep_get(iface->win, peer->win, site);
     return UCS_OK;
 }
 
@@ -56,7 +65,9 @@ void uct_srd_ep_fail(uct_srd_ep_t *ep, ucs_status_t status)
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
 
     if (ep->status == UCS_OK) {
-        ep->status = status;
+        ep->status      = status;
+        ep->win->status = status;
+        uct_srd_peer_event(ep->peer, EFA_WINDOW_EVENT_EP_FAILED, status, 0, 0);
         ucs_list_add_tail(&iface->failed_eps, &ep->failed);
         ++ep->peer->num_failed;
         uct_srd_peer_tx_update(ep->peer);
@@ -65,11 +76,13 @@ void uct_srd_ep_fail(uct_srd_ep_t *ep, ucs_status_t status)
 
 static ucs_arbiter_cb_result_t
 uct_srd_ep_purge_cb(UCS_V_UNUSED ucs_arbiter_t *arbiter,
-                    UCS_V_UNUSED ucs_arbiter_group_t *group,
+                    ucs_arbiter_group_t *group,
                     ucs_arbiter_elem_t *elem, void *arg)
 {
+    uct_srd_ep_t *ep          = ucs_container_of(group, uct_srd_ep_t, pending);
     uct_purge_cb_args_t *args = arg;
 
+    uct_srd_ep_show_pending(ep, -1);
     if (args->cb != NULL) {
         args->cb(ucs_container_of(elem, uct_pending_req_t, priv), args->arg);
     }
@@ -157,6 +170,7 @@ static UCS_CLASS_CLEANUP_FUNC(uct_srd_ep_t)
     }
 
     uct_srd_ep_cancels_end(&self->cancels);
+    uct_efa_window_ep_put(iface->win, self->win);
     if (self->status != UCS_OK) {
         ucs_list_del(&self->failed);
         --peer->num_failed;
@@ -187,6 +201,7 @@ ucs_status_t uct_srd_ep_pending_add(uct_ep_h tl_ep, uct_pending_req_t *req,
         ucs_arbiter_group_schedule(&iface->tx.arbiter, &ep->pending);
     }
 
+    uct_srd_ep_show_pending(ep, 1);
     UCT_TL_EP_STAT_PEND(&ep->super);
     return UCS_OK;
 }
@@ -216,6 +231,7 @@ uct_srd_ep_pending_cb(UCS_V_UNUSED ucs_arbiter_t *arbiter,
     iface->tx.pending_ep = NULL;
 
     if (status == UCS_OK) {
+        uct_srd_ep_show_pending(ep, -1);
         return UCS_ARBITER_CB_RESULT_REMOVE_ELEM;
     } else if (status == UCS_INPROGRESS) {
         return UCS_ARBITER_CB_RESULT_NEXT_GROUP;

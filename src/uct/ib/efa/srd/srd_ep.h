@@ -19,6 +19,10 @@ struct uct_srd_ep {
     ucs_status_t        status;    /* of its own failure, see uct_srd_ep_fail */
     ucs_list_link_t     failed;    /* in iface->failed_eps, if status        */
     uint8_t             told;      /* of the peer's failure                  */
+    unsigned            num_pending; /* requests in pending                  */
+    const void          *caller;   /* who made it, efa_caller.h              */
+    uint64_t            create_time; /* of the window                        */
+    uct_efa_window_ep_t *win;
 };
 
 #define UCT_SRD_EP_IFACE(_ep) \
@@ -57,6 +61,9 @@ ucs_status_t uct_srd_iface_fence(uct_iface_h tl_iface, unsigned flags);
 /* The last zero-copy slot of a cancelled endpoint has completed. cancels: those
  * of the endpoint, but not in it any more: the callbacks may close it. */
 void uct_srd_ep_cancels_end(ucs_queue_head_t *cancels);
+
+/* srd_show.c: so many more or fewer pending requests */
+void uct_srd_ep_show_pending(uct_srd_ep_t *ep, int change);
 
 /* Runs pending requests that may succeed now. */
 void uct_srd_iface_pending_progress(uct_srd_iface_t *iface);

@@ -140,6 +140,18 @@ static ucs_status_t uct_srd_event_arm_timer(uct_srd_iface_t *iface)
     return UCS_OK;
 }
 
+/* What wakes us is armed, but for the timer */
+static ucs_status_t uct_srd_event_sleep(uct_srd_iface_t *iface)
+{
+    ucs_status_t status = uct_srd_event_arm_timer(iface);
+
+    if (status == UCS_OK) {
+        uct_srd_iface_show_asleep(iface);
+    }
+
+    return status;
+}
+
 ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,
                                      UCS_V_UNUSED unsigned events)
 {
@@ -162,7 +174,7 @@ ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,
     iface->recover.looked = 0;
     uct_srd_recover_look(iface);
     if (iface->recover.is) {
-        return uct_srd_event_arm_timer(iface); /* nothing else will come */
+        return uct_srd_event_sleep(iface); /* nothing else will come */
     }
 
     while (ibv_get_cq_event(iface->event.channel, &cq, &context) == 0) {
@@ -191,5 +203,5 @@ ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,
         return UCS_ERR_IO_ERROR;
     }
 
-    return uct_srd_event_arm_timer(iface);
+    return uct_srd_event_sleep(iface);
 }

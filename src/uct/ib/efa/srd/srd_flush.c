@@ -159,6 +159,7 @@ void uct_srd_peer_fence(uct_srd_peer_t *peer)
 
     if (uct_srd_peer_rma_outstanding(peer) > 0) {
         peer->rma.fence = 1;
+        uct_srd_peer_show_wait(peer);
         uct_srd_peer_tx_update(peer);
     }
 }

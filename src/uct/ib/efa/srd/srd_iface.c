@@ -312,6 +312,9 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
 
     self->win = uct_efa_window_iface_get(uct_efa_md_device_name(md),
                                          self->self.gid, self->self.qpn);
+    self->win->device   = md->win->index;
+    self->win->tx_queue = self->config.tx_queue_len;
+    uct_srd_iface_show_queues(self);
 
     uct_srd_rx_refill(self);
     if (self->rx.missing > 0) {
@@ -336,6 +339,7 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
     return UCS_OK;
 
 err_qp:
+    uct_srd_iface_hide_queues(self, self->shown.cq, self->shown.qp);
     uct_efa_window_iface_put(self->win);
     uct_srd_qp_destroy(self);
 err_cq:
@@ -357,12 +361,14 @@ static UCS_CLASS_CLEANUP_FUNC(uct_srd_iface_t)
 
     uct_base_iface_progress_disable(&self->super.super,
                                     UCT_PROGRESS_SEND | UCT_PROGRESS_RECV);
+    uct_srd_iface_show_state(self, EFA_WINDOW_IFACE_CLOSING);
     uct_srd_iface_drain(self);
     uct_efa_ah_cache_remove_owner(self->context->ahs, self);
     uct_srd_qp_destroy(self);
     uct_srd_iface_forget_peers(self);
     uct_srd_cq_destroy(self);
     uct_srd_event_cleanup(self);
+    uct_srd_iface_hide_queues(self, self->shown.cq, self->shown.qp);
     uct_efa_window_iface_put(self->win);
     uct_srd_rx_cleanup(self);
     uct_srd_tx_cleanup(self);

@@ -15,6 +15,7 @@
  *   srd_control.c  control messages out               srd_receive.c and in
  *   srd_recover.c  a new device and queue pair after a reset
  *   srd_rejoin.c   peers, after our reset or theirs   srd_rekey.c  their keys
+ *   srd_show.c     what is, at present, in the window
  *
  * Everything here belongs to the interface's worker thread.
  */
@@ -272,8 +273,7 @@ struct uct_srd_iface {
         uct_srd_peer_t      *current; /* being delivered; NULL when freed    */
         struct ibv_recv_wr  *chain;   /* descriptors to post again           */
         unsigned            chain_len;
-        unsigned            effort;   /* since the last look around          */
-        unsigned            looks;    /* since the house was kept            */
+        uint64_t            look_at;  /* win->polls of the next look around  */
         unsigned            missing;  /* kept by users and not yet replaced  */
         unsigned            depth;    /* buffers for today's peers           */
         unsigned            talkers;  /* peers that were ever heard from     */
@@ -313,6 +313,7 @@ struct uct_srd_iface {
         uint8_t             failed;   /* for too long: peers were failed     */
         int                 qp_dead;  /* set by any thread                   */
         ucs_time_t          looked;   /* at the device's events              */
+        ucs_time_t          began;
         ucs_time_t          deadline;
         uct_srd_timer_t     timer;    /* next try                            */
     } recover;
@@ -326,6 +327,17 @@ struct uct_srd_iface {
 
     struct ibv_cq_ex        *cq_ex;
     struct efadv_cq         *cq_efa;  /* NULL: no source GIDs                */
+
+    struct {                          /* srd_show.c: objects in the window   */
+        uct_efa_window_object_t *cq;
+        uct_efa_window_object_t *qp;
+        uint64_t            now;      /* of the window, at                   */
+        ucs_time_t          ticks;
+        ucs_time_t          fresh;    /* and for how long                    */
+        uint64_t            time;     /* all peers were brought up to date,  */
+        uint64_t            polls;    /* at which of win->polls,             */
+        unsigned            num;      /* and how many                        */
+    } shown;
 
     struct {
         size_t              max_msg;  /* bytes                               */
@@ -391,6 +403,31 @@ void         uct_srd_cq_destroy(uct_srd_iface_t *iface);
 ucs_status_t uct_srd_qp_create(uct_srd_iface_t *iface);
 ucs_status_t uct_srd_qp_activate(uct_srd_iface_t *iface);
 void         uct_srd_qp_destroy(uct_srd_iface_t *iface);
+
+/* srd_show.c: what the window shows of an interface beyond its counters. */
+
+/* The window's time, up to 1 ms old; cheap. */
+uint64_t uct_srd_iface_now(uct_srd_iface_t *iface);
+
+/* An event that is no peer's */
+void uct_srd_iface_event(const uct_srd_iface_t *iface,
+                         efa_window_event_t event, ucs_status_t status,
+                         uint32_t a, uint64_t b);
+
+/* The queues have their window objects, or new ones. */
+void uct_srd_iface_show_queues(uct_srd_iface_t *iface);
+void uct_srd_iface_hide_queues(const uct_srd_iface_t *iface,
+                               uct_efa_window_object_t *cq,
+                               uct_efa_window_object_t *qp);
+
+void uct_srd_iface_show_state(uct_srd_iface_t *iface,
+                              efa_window_iface_state_t state);
+
+/* A progress call was here; brings peers up to date, if it is time to. */
+void uct_srd_iface_show_progress(uct_srd_iface_t *iface);
+
+/* The process may sleep now, for as long as it likes. */
+void uct_srd_iface_show_asleep(uct_srd_iface_t *iface);
 
 /* srd_event.c */
 ucs_status_t uct_srd_event_init(uct_srd_iface_t *iface, int wanted);

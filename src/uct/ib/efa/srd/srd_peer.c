@@ -24,31 +24,6 @@ uct_srd_addr_str(const void *gid, uint32_t qpn, char *buf, size_t max)
     return buf;
 }
 
-void uct_srd_peer_show(uct_srd_peer_t *peer)
-{
-    peer->win->tx_msgs  += (uint16_t)(peer->tx.psn - peer->shown_tx);
-    peer->win->tx_bytes += peer->tx.bytes;
-    peer->win->rx_bytes += peer->rx.bytes;
-    peer->win->psn_next  = peer->tx.psn;
-    peer->win->psn_una   = peer->tx.una.una;
-    peer->shown_tx       = peer->tx.psn;
-    peer->tx.bytes       = 0;
-    peer->rx.bytes       = 0;
-    if (peer->rx.started) {
-        peer->win->rx_msgs += (uint16_t)(peer->rx.ring.next - peer->shown_rx);
-        peer->win->psn_rx   = peer->rx.ring.next;
-        peer->shown_rx      = peer->rx.ring.next;
-    }
-}
-
-void uct_srd_peer_set_state(uct_srd_peer_t *peer, uct_srd_peer_state_t state)
-{
-    peer->state = state;
-    if (state <= UCT_SRD_PEER_FAILED) {
-        peer->win->state = state;
-    }
-}
-
 uct_srd_peer_t *
 uct_srd_peer_find(uct_srd_iface_t *iface, const uct_srd_ident_t *ident)
 {
@@ -132,6 +107,7 @@ void uct_srd_peer_tx_update(uct_srd_peer_t *peer)
 
     if (peer->rma.fence && (operations == 0)) {
         peer->rma.fence = 0;
+        uct_srd_peer_show_wait(peer);
     }
 
     if ((peer->state != UCT_SRD_PEER_JOINED) || (peer->ah == NULL) ||
@@ -248,13 +224,23 @@ static void uct_srd_peer_unlink(uct_srd_peer_t *peer)
 void uct_srd_peer_fail(uct_srd_peer_t *peer, ucs_status_t status)
 {
     uct_srd_iface_t *iface = peer->iface;
+    char remote[64];
 
     if (peer->state >= UCT_SRD_PEER_FAILED) {
         return;
     }
 
-    peer->status = status;
+    peer->status      = status;
+    peer->win->status = status;
     uct_srd_peer_set_state(peer, UCT_SRD_PEER_FAILED);
+    uct_srd_peer_event(peer, EFA_WINDOW_EVENT_PEER_FAILED, status,
+                       peer->cause, 0);
+    if (peer->num_eps > 0) {
+        uct_efa_window_events_log(peer->ident.gid, peer->ident.qpn,
+                                  uct_srd_addr_str(peer->ident.gid,
+                                                   peer->ident.qpn, remote,
+                                                   sizeof(remote)));
+    }
     uct_srd_peer_unlink(peer);
     if (peer->rx.acked || peer->contacted) {
         /* It may be alive, and would go on sending into the void. */

@@ -112,6 +112,7 @@ struct uct_srd_peer {
     struct {                         /* srd_rejoin.c: does not answer        */
         uint8_t          is;
         uint8_t          silent;     /* its device, not only its queue pair  */
+        uint8_t          code;       /* device's status                      */
         uint16_t         done;       /* completions when it began            */
         ucs_time_t       since;
         ucs_time_t       deadline;
@@ -146,10 +147,14 @@ struct uct_srd_peer {
     uint8_t              confirmed;  /* HELLO_ACK came, in this association  */
     uint8_t              in_failed;  /* in the interface's failed list       */
     uint8_t              ctl_retries;
+    uint8_t              repeats;    /* what is sent now was sent before     */
+    uint8_t              cause;      /* device's status that failed it, or 0 */
     uint16_t             sweep_psn;  /* sum of una when last looked at for
                                         reclaim                              */
     uint16_t             shown_tx;   /* tx.psn, rx.ring.next when the window */
-    uint16_t             shown_rx;   /* was last brought up to date          */
+    uint16_t             shown_rx;   /* was last brought up to date;         */
+    uint16_t             shown_done; /* uct_srd_peer_done_count(),           */
+    uint16_t             shown_seen; /* received, kept ones too              */
     uct_efa_ah_t         *ah;
     uct_efa_window_peer_t *win;
     uct_srd_timer_t      timer;      /* by state: HELLO, BYE, EXT_REQ, AH    */
@@ -157,6 +162,7 @@ struct uct_srd_peer {
     ucs_list_link_t      list;       /* in iface->peers, failed or told      */
     ucs_list_link_t      eps;
     unsigned             num_eps;
+    unsigned             num_pending; /* requests that wait in them          */
     unsigned             num_failed; /* endpoints that failed by themselves:
                                         all sends look closer                */
     uint64_t             una_bits[];
@@ -277,9 +283,18 @@ unsigned uct_srd_peers_tell(uct_srd_iface_t *iface);
 void uct_srd_peer_ep_add(uct_srd_peer_t *peer, uct_srd_ep_t *ep);
 void uct_srd_peer_ep_del(uct_srd_peer_t *peer, uct_srd_ep_t *ep);
 
-/* Brings the peer's counters in the window up to date: to be called before 64K
- * messages have gone in one direction. */
+/* srd_show.c. Brings what the window shows of the peer up to date: to be called
+ * before 64K messages have gone in one direction. */
 void uct_srd_peer_show(uct_srd_peer_t *peer);
+
+/* Only what it waits for, and since when */
+void uct_srd_peer_show_wait(uct_srd_peer_t *peer);
+
+/* The message awaited next is another one, or the first came that is early. */
+void uct_srd_peer_show_gap(uct_srd_peer_t *peer);
+
+void uct_srd_peer_event(const uct_srd_peer_t *peer, efa_window_event_t event,
+                        ucs_status_t status, uint32_t a, uint64_t b);
 
 /* Schedules the pending requests of all its endpoints. */
 void uct_srd_peer_wake(uct_srd_peer_t *peer);

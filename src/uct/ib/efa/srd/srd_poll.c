@@ -263,20 +263,10 @@ static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
 static UCS_F_NOINLINE void uct_srd_iface_keep_house(uct_srd_iface_t *iface)
 {
     uint64_t wanted = uct_efa_ah_cache_wanted(iface->context->ahs);
-    uct_srd_peer_t *peer;
 
-    iface->rx.effort = 0;
+    iface->rx.look_at = iface->win->polls + UCT_SRD_EFFORT;
+    uct_srd_iface_show_progress(iface);
     uct_srd_recover_look(iface);
-
-    if (++iface->rx.looks < UCT_SRD_LOOKS) {
-        return;
-    }
-
-    /* Before PSNs can have wrapped */
-    iface->rx.looks = 0;
-    ucs_list_for_each(peer, &iface->peers, list) {
-        uct_srd_peer_show(peer);
-    }
 
     /* Another interface of this device goes short of address handles */
     if (ucs_unlikely(wanted != iface->ahs_wanted)) {
@@ -303,8 +293,8 @@ unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
         uct_srd_rx_refill(iface);
     }
 
-    iface->rx.effort += count + 1;
-    if (ucs_unlikely(iface->rx.effort > UCT_SRD_EFFORT)) {
+    UCT_SRD_COUNT_ADD(iface, polls, count + 1);
+    if (ucs_unlikely(iface->win->polls > iface->rx.look_at)) {
         uct_srd_iface_keep_house(iface);
     }
 

@@ -3,7 +3,7 @@
  * well formed, is it its sender's, which association does it belong to, and
  * what follows.
  */
-#include "srd_tx.h"
+#include "srd_rx.h"
 
 #define UCT_SRD_ACK_MIN 1e-3   /* seconds between two HELLO_ACKs to DATA      */
 
@@ -57,6 +57,8 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
             peer = NULL;
         } else if (age < 0) {
             UCT_SRD_COUNT(iface, drop_epoch);
+            uct_srd_peer_event(peer, EFA_WINDOW_EVENT_RX_DROP, UCS_OK,
+                               UCT_SRD_DROP(drop_epoch), 0);
             return NULL;
         } else if ((age > 0) && (peer->num_eps > 0) &&
                    (peer->bye_sent || !peer->confirmed)) {
@@ -83,12 +85,18 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
          * HELLO again. */
         if (claimed && (iface->rx.claimed >= iface->config.max_claimed)) {
             UCT_SRD_COUNT(iface, drop_nomem);
+            uct_efa_window_event(EFA_WINDOW_EVENT_RX_DROP, iface->win,
+                                 ident->gid, ident->qpn, UCS_OK,
+                                 UCT_SRD_DROP(drop_nomem), 0);
             return NULL;
         }
 
         peer = uct_srd_peer_create(iface, ident);
         if (peer == NULL) {
             UCT_SRD_COUNT(iface, drop_nomem);
+            uct_efa_window_event(EFA_WINDOW_EVENT_RX_DROP, iface->win,
+                                 ident->gid, ident->qpn, UCS_OK,
+                                 UCT_SRD_DROP(drop_nomem), 0);
             uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,
                                UCT_SRD_REJECT_RESOURCES);
             return NULL;
@@ -201,13 +209,14 @@ static void uct_srd_ctl_reject(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
 
 /* Speaks another version: say so, once for each sender while it is the last */
 static void uct_srd_ctl_bad_version(uct_srd_iface_t *iface,
+                                    const uct_srd_rx_wc_t *rx,
                                     const uct_srd_ident_t *ident,
                                     const uct_srd_ext_t *ext)
 {
     uct_srd_peer_t *peer;
     char cause[96];
 
-    UCT_SRD_COUNT(iface, drop_version);
+    uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_version));
     peer = uct_srd_peer_find(iface, ident);
     if ((peer != NULL) && (ext->op == UCT_SRD_OP_REJECT)) {
         snprintf(cause, sizeof(cause),
@@ -269,13 +278,13 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
     case UCT_SRD_EXT_BAD_VERSION:
         uct_srd_ext_ident(&ext, &ident);
         if (uct_srd_ctl_identity(iface, rx, &ext) == UCT_SRD_IDENTITY_FORGED) {
-            UCT_SRD_COUNT(iface, drop_forged);
+            uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_forged));
         } else {
-            uct_srd_ctl_bad_version(iface, &ident, &ext);
+            uct_srd_ctl_bad_version(iface, rx, &ident, &ext);
         }
         return NULL;
     default:
-        UCT_SRD_COUNT(iface, drop_header);
+        uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_header));
         return NULL;
     }
 
@@ -288,7 +297,7 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
     if ((identity == UCT_SRD_IDENTITY_FORGED) ||
         ((identity == UCT_SRD_IDENTITY_CLAIMED) && (peer != NULL) &&
          peer->rx.known && (peer->ah != NULL) && !peer->rx.stranger)) {
-        UCT_SRD_COUNT(iface, drop_forged);
+        uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_forged));
         return NULL;
     }
 
@@ -296,6 +305,8 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
         UCT_SRD_COUNT(iface, rx_ext);
     } else {
         UCT_SRD_COUNT(iface, rx_ctl);
+        uct_efa_window_event(EFA_WINDOW_EVENT_CTL_RX, iface->win, ident.gid,
+                             ident.qpn, UCS_OK, ext.op, 0);
     }
 
     if (ext.op == UCT_SRD_OP_REJOIN) {

@@ -37,6 +37,8 @@ typedef struct {
     struct ibv_comp_channel *channel;
     unsigned                unacked;
     uct_srd_ext_t           self;
+    uct_efa_window_object_t *cq_win;
+    uct_efa_window_object_t *qp_win;
 } uct_srd_queues_t;
 
 static void uct_srd_queues_save(const uct_srd_iface_t *iface,
@@ -51,6 +53,8 @@ static void uct_srd_queues_save(const uct_srd_iface_t *iface,
     queues->channel = iface->event.channel;
     queues->unacked = iface->event.unacked;
     queues->self    = iface->self;
+    queues->cq_win  = iface->shown.cq;
+    queues->qp_win  = iface->shown.qp;
 }
 
 static void uct_srd_queues_restore(uct_srd_iface_t *iface,
@@ -138,11 +142,11 @@ static void uct_srd_recover_stop_peers(uct_srd_iface_t *iface)
         peer->blocked = 1;
         peer->ext_req = 0;
         peer->lost.is = 0;
-        peer->win->lost = 0;
         uct_srd_timer_clear(&iface->timers, &peer->timer);
         uct_srd_timer_clear(&iface->timers, &peer->tx.timer);
         uct_srd_timer_clear(&iface->timers, &peer->lost.timer);
         uct_srd_peer_tx_update(peer);
+        uct_srd_peer_show(peer);
     }
 }
 
@@ -173,8 +177,12 @@ static void uct_srd_recover_begin(uct_srd_iface_t *iface)
     char local[64];
 
     UCT_SRD_COUNT(iface, resets);
+    uct_srd_iface_event(iface, EFA_WINDOW_EVENT_RESET, UCS_OK,
+                        iface->context->generation, 0);
+    uct_srd_iface_show_state(iface, EFA_WINDOW_IFACE_RECOVERING);
     iface->recover.is       = 1;
-    iface->recover.deadline = ucs_get_time() +
+    iface->recover.began    = ucs_get_time();
+    iface->recover.deadline = iface->recover.began +
                               ucs_time_from_sec(iface->config.recovery_timeout);
     ucs_warn("srd: %s: %s; its peers wait, up to %.1f s "
              "(UCX_SRD_RECOVERY_TIMEOUT)",
@@ -226,7 +234,7 @@ void uct_srd_recover_qp_dead(uct_srd_iface_t *iface)
 {
     __atomic_store_n(&iface->recover.qp_dead, 1, __ATOMIC_RELAXED);
     iface->recover.looked = 0;
-    iface->rx.effort      = UCT_SRD_EFFORT; /* look at the end of this poll */
+    iface->rx.look_at     = 0; /* look at the end of this poll */
 }
 
 /* --------------------------------------------------------------------- end */
@@ -335,6 +343,8 @@ static ucs_status_t uct_srd_recover_queues(uct_srd_iface_t *iface)
         uct_efa_ah_cache_remove_owner(old.context->ahs, iface);
     }
 
+    uct_srd_iface_show_queues(iface);
+    uct_srd_iface_hide_queues(iface, old.cq_win, old.qp_win);
     uct_srd_queues_destroy(iface, &old);
     uct_efa_context_put(md, old.context);
     return UCS_OK;
@@ -364,6 +374,10 @@ static void uct_srd_recover_end(uct_srd_iface_t *iface,
     UCT_SRD_COUNT(iface, recovered);
     iface->win->qpn       = iface->self.qpn;
     memcpy(iface->win->gid, iface->self.gid, sizeof(iface->win->gid));
+    uct_srd_iface_event(iface, EFA_WINDOW_EVENT_RECOVERED, UCS_OK,
+                        ucs_time_to_usec(ucs_get_time() -
+                                         iface->recover.began), 0);
+    uct_srd_iface_show_state(iface, EFA_WINDOW_IFACE_READY);
     ucs_diag("srd: %s goes on as %s",
              uct_srd_addr_str(old->gid, old->qpn, before, sizeof(before)),
              uct_srd_addr_str(iface->self.gid, iface->self.qpn, now,
@@ -386,6 +400,9 @@ static void uct_srd_recover_give_up(uct_srd_iface_t *iface)
                   uct_srd_addr_str(iface->self.gid, iface->self.qpn, local,
                                    sizeof(local)),
                   iface->config.recovery_timeout);
+        uct_srd_iface_event(iface, EFA_WINDOW_EVENT_GIVEN_UP, UCS_ERR_IO_ERROR,
+                            0, 0);
+        uct_srd_iface_show_state(iface, EFA_WINDOW_IFACE_DOWN);
     }
 
     iface->recover.failed = 1;

@@ -17,6 +17,7 @@
  * device that this one was delivered, it is lost, and the association fails.
  */
 #include "srd_rma.h"
+#include "srd_rx.h"
 
 #define UCT_SRD_REJOIN_MIN 10e-3  /* seconds, doubling with each try          */
 #define UCT_SRD_LOST_PING  100e-3
@@ -139,6 +140,7 @@ void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
 
     if (!peer->contacted && !peer->rx.known) {
         peer->blocked = 0; /* it knows nothing of us */
+        uct_srd_peer_show(peer);
         uct_srd_peer_tx_update(peer);
         uct_srd_peer_wake(peer);
         return;
@@ -192,6 +194,8 @@ void uct_srd_rejoin_done(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     uct_srd_ctl_timer_stop(peer);
     peer->blocked   = 0;
     peer->rejoining = 0;
+    uct_srd_peer_event(peer, EFA_WINDOW_EVENT_REJOINED, UCS_OK, 0, 0);
+    uct_srd_peer_show(peer);
     UCT_SRD_COUNT(peer->iface, rejoined);
     if (!peer->contacted) {
         uct_srd_peer_set_state(peer, UCT_SRD_PEER_NEW);
@@ -254,6 +258,8 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
     if ((int32_t)(ext->epoch - peer->rx.epoch) < 0) {
         UCT_SRD_COUNT(iface, drop_epoch);
+        uct_srd_peer_event(peer, EFA_WINDOW_EVENT_RX_DROP, UCS_OK,
+                           UCT_SRD_DROP(drop_epoch), 0);
         return 1;
     }
 
@@ -291,6 +297,7 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     if (peer->rx.started) {
         peer->rx.imm_base = uct_srd_imm_pack(ext->epoch, 0, 0, 0);
     }
+    uct_srd_peer_event(peer, EFA_WINDOW_EVENT_FOLLOWED, UCS_OK, 0, 0);
     UCT_SRD_COUNT(iface, followed);
 
     uct_srd_rejoin_ack(peer);
@@ -349,8 +356,10 @@ int uct_srd_peer_lose(uct_srd_peer_t *peer, unsigned vendor_err)
         peer->lost.is     = 1;
         peer->lost.since  = now;
         peer->lost.silent = !silent; /* sets the deadline below */
-        peer->win->lost   = 1;
         uct_srd_peer_tx_update(peer); /* a success must be noticed */
+        uct_srd_peer_event(peer, EFA_WINDOW_EVENT_PEER_LOST, UCS_OK, vendor_err,
+                           0);
+        uct_srd_peer_show(peer);
         UCT_SRD_COUNT(iface, peers_lost);
         ucs_diag("srd: %s: %s; trying again for %.1f s",
                  uct_srd_addr_str(peer->ident.gid, peer->ident.qpn, remote,
@@ -362,6 +371,7 @@ int uct_srd_peer_lose(uct_srd_peer_t *peer, unsigned vendor_err)
 
     peer->lost.done = uct_srd_peer_done_count(peer);
     peer->lost.desc = uct_efa_status_desc(vendor_err);
+    peer->lost.code = vendor_err;
     if (peer->lost.silent != silent) {
         /* A device that answers again has been back for a moment only. */
         peer->lost.silent   = silent;
@@ -377,8 +387,9 @@ int uct_srd_peer_lose(uct_srd_peer_t *peer, unsigned vendor_err)
 
 void uct_srd_peer_found(uct_srd_peer_t *peer)
 {
-    peer->lost.is   = 0;
-    peer->win->lost = 0;
+    peer->lost.is = 0;
+    uct_srd_peer_event(peer, EFA_WINDOW_EVENT_PEER_FOUND, UCS_OK, 0, 0);
+    uct_srd_peer_show(peer);
     uct_srd_timer_clear(&peer->iface->timers, &peer->lost.timer);
     UCT_SRD_COUNT(peer->iface, peers_found);
     uct_srd_rejoin_resume(peer);
@@ -391,6 +402,7 @@ void uct_srd_peer_lost_timer(uct_srd_timer_t *timer)
     ucs_time_t next      = now + ucs_time_from_sec(UCT_SRD_LOST_PING);
 
     if (now >= peer->lost.deadline) {
+        peer->cause = peer->lost.code;
         uct_srd_peer_fail_log(peer, peer->lost.desc->status,
                               peer->lost.desc->text, peer->lost.desc->advice);
         return;

@@ -123,12 +123,13 @@ void uct_srd_rma_hold(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
     ucs_queue_push(&peer->rma.held, &slot->queue);
 }
 
-static void uct_srd_rma_again(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
+static void uct_srd_rma_again(uct_srd_peer_t *peer, uct_srd_slot_t *slot,
+                              unsigned vendor_err)
 {
     UCT_SRD_COUNT(peer->iface, resend);
     ++peer->win->resend;
     uct_srd_rma_hold(peer, slot);
-    uct_srd_tx_timer_start(peer);
+    uct_srd_tx_timer_start(peer, vendor_err);
 }
 
 ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
@@ -146,7 +147,7 @@ ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         if (ucs_unlikely((status == UCS_INPROGRESS) ||
                          (status == UCS_ERR_NO_ELEM))) {
             uct_srd_rma_hold(peer, slot);
-            uct_srd_tx_timer_start(peer);
+            uct_srd_tx_timer_start(peer, UCT_EFA_STATUS_OK);
         } else if (ucs_unlikely(status != UCS_OK)) {
             slot->flags |= UCT_SRD_SLOT_SILENT;
             uct_srd_rma_slot_put(iface, slot, status);
@@ -264,7 +265,7 @@ void uct_srd_rma_held_post(uct_srd_peer_t *peer)
 
     if ((peer->state < UCT_SRD_PEER_FAILED) &&
         !ucs_queue_is_empty(&peer->rma.held)) {
-        uct_srd_tx_timer_start(peer);
+        uct_srd_tx_timer_start(peer, UCT_EFA_STATUS_OK);
     }
 }
 
@@ -311,6 +312,7 @@ static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         return;
     }
 
+    uct_srd_tx_note_error(peer, vendor_err, slot->retries);
     if (((slot->flags & UCT_SRD_SLOT_CANCEL) || (slot->rma.ep == NULL)) &&
         ((action == UCT_SRD_RMA_REJOIN) || (action == UCT_SRD_RMA_RETRY))) {
         uct_srd_rma_finish(iface, slot, UCS_ERR_CANCELED);
@@ -328,7 +330,7 @@ static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     case UCT_SRD_RMA_RETRY:
         if (uct_srd_peer_lose(peer, vendor_err) ||
             (slot->retries++ < iface->config.retry_count)) {
-            uct_srd_rma_again(peer, slot);
+            uct_srd_rma_again(peer, slot, vendor_err);
             return;
         }
         break;
@@ -343,13 +345,14 @@ static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                 return;
             }
         } else if (uct_srd_peer_lose(peer, vendor_err)) {
-            uct_srd_rma_again(peer, slot);
+            uct_srd_rma_again(peer, slot, vendor_err);
             return;
         }
         break;
     }
 
     UCT_SRD_COUNT(iface, tx_errors);
+    peer->cause = vendor_err;
     uct_srd_peer_fail_log(peer, desc->status, desc->text, desc->advice);
     uct_srd_rma_finish(iface, slot, peer->status);
 }

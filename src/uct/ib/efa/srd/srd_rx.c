@@ -113,6 +113,10 @@ void uct_srd_rx_drain(uct_srd_iface_t *iface, uct_srd_peer_t *peer)
         uct_srd_rx_deliver(iface, desc, data, desc->length, desc->am_id,
                            uct_srd_rx_flags(iface, data, desc->offset), 1);
     }
+
+    if (iface->rx.current == peer) {
+        uct_srd_peer_show_gap(peer);
+    }
 }
 
 void uct_srd_rx_ring_purge(uct_srd_peer_t *peer)
@@ -180,6 +184,20 @@ static void uct_srd_rx_violation(uct_srd_peer_t *peer, uint16_t psn)
                           "a fault of the remote side: please report it");
 }
 
+void uct_srd_rx_dropped(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
+                        unsigned counter)
+{
+    const void *gid = rx->has_gid ? rx->gid.raw : NULL;
+
+    ++(&iface->win->tx_msgs)[counter];
+    if ((gid == NULL) && (rx->wc.wc_flags & IBV_WC_WITH_IMM) &&
+        (rx->wc.slid != UCT_EFA_AHN_UNKNOWN)) {
+        gid = uct_srd_iface_ahn_gid(iface, rx->wc.slid);
+    }
+    uct_efa_window_event(EFA_WINDOW_EVENT_RX_DROP, iface->win, gid,
+                         rx->wc.src_qp, UCS_OK, counter, 0);
+}
+
 /* Everything that is not the fast path */
 void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 {
@@ -193,6 +211,12 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 
     if (rx->wc.status != IBV_WC_SUCCESS) {
         UCT_SRD_COUNT(iface, rx_errors);
+        if (!iface->closing &&
+            !__atomic_load_n(&iface->recover.qp_dead, __ATOMIC_RELAXED)) {
+            /* Of a queue pair that dies the first one says it all. */
+            uct_srd_iface_event(iface, EFA_WINDOW_EVENT_RX_ERROR, UCS_OK,
+                                rx->wc.vendor_err, 0);
+        }
         if ((rx->wc.vendor_err == UCT_EFA_STATUS_FLUSHED) && !iface->closing) {
             uct_srd_recover_qp_dead(iface);
         }
@@ -201,7 +225,7 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 
     imm = be32toh(rx->wc.imm_data);
     if (!(rx->wc.wc_flags & IBV_WC_WITH_IMM) || (imm & UCT_SRD_IMM_MBZ)) {
-        UCT_SRD_COUNT(iface, drop_imm);
+        uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_imm));
         goto repost;
     }
 
@@ -211,17 +235,17 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
             goto repost;
         }
     } else if (imm & UCT_SRD_IMM_CTL) {
-        UCT_SRD_COUNT(iface, drop_header);
+        uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_header));
         goto repost;
     } else {
         peer = uct_srd_rx_find(iface, rx);
         if (peer == NULL) {
-            UCT_SRD_COUNT(iface, drop_unknown);
+            uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_unknown));
             goto repost;
         }
         if (!peer->rx.started ||
             ((imm ^ peer->rx.imm_base) & UCT_SRD_IMM_EPOCH_MASK)) {
-            UCT_SRD_COUNT(iface, drop_epoch);
+            uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_epoch));
             goto repost;
         }
     }
@@ -238,7 +262,9 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
         message           = UCS_PTR_BYTE_OFFSET(message, offset);
         uct_srd_rx_deliver(iface, desc, message, desc->length, desc->am_id,
                            uct_srd_rx_flags(iface, message, offset), 0);
-        uct_srd_rx_drain(iface, peer);
+        if ((iface->rx.current == peer) && (peer->rx.ring.held > 0)) {
+            uct_srd_rx_drain(iface, peer);
+        }
         return;
     }
 
@@ -252,6 +278,10 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
     case UCT_SRD_RING_EARLY:
         UCT_SRD_COUNT(iface, early);
         ++peer->win->early;
+        peer->win->depth = peer->rx.ring.held;
+        if (peer->rx.ring.held == 1) {
+            uct_srd_peer_show_gap(peer);
+        }
         break;
     case UCT_SRD_RING_NO_MEMORY:
         uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY,

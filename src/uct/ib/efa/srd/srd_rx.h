@@ -8,11 +8,21 @@
 
 #define UCT_SRD_RX_CHAIN_MAX 64
 #define UCT_SRD_EFFORT       1024u /* polls and completions between two ...   */
-#define UCT_SRD_LOOKS        31u   /* looks at the device; then at all peers  */
+#define UCT_SRD_LOOKS        31u   /* looks around; then at all peers, in any
+                                      case                                    */
 #define UCT_SRD_RECLAIM      16u    /* AHs given up for others at once        */
 
 static_assert((UCT_SRD_EFFORT + UCT_SRD_POLL_BATCH) * UCT_SRD_LOOKS < 65536,
               "a PSN does not wrap unseen");
+
+/* The place of a counter among those of the interface */
+#define UCT_SRD_DROP(_name) \
+    ((offsetof(uct_efa_window_iface_t, _name) - EFA_WINDOW_IFACE_OFF) / \
+     sizeof(uint64_t))
+
+/* Counts a message that is dropped, and records who sent it. */
+void uct_srd_rx_dropped(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
+                        unsigned counter);
 
 /* Replaces descriptors that users or rings keep; posts full chains. */
 void uct_srd_rx_refill(uct_srd_iface_t *iface);

@@ -341,7 +341,7 @@ void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
     }
 
     if (uct_srd_peer_ah_get(peer) != UCS_OK) {
-        uct_srd_tx_timer_start(peer);
+        uct_srd_tx_timer_start(peer, UCT_EFA_STATUS_OK);
         return;
     }
 
@@ -377,7 +377,7 @@ void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
     }
 }
 
-void uct_srd_tx_timer_start(uct_srd_peer_t *peer)
+void uct_srd_tx_timer_start(uct_srd_peer_t *peer, unsigned vendor_err)
 {
     /* Of both sequences: any success changes it */
     uint16_t una = peer->tx.una.una + peer->rma.una.una;
@@ -404,6 +404,12 @@ void uct_srd_tx_timer_start(uct_srd_peer_t *peer)
         UCS_OK) {
         uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a timer",
                               "free memory");
+        return;
+    }
+
+    uct_srd_peer_show_wait(peer);
+    if (vendor_err == UCT_EFA_STATUS_RNR) {
+        uct_srd_peer_event(peer, EFA_WINDOW_EVENT_RNR, UCS_OK, delay * 1e6, 0);
     }
 }
 
@@ -417,14 +423,26 @@ void uct_srd_tx_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
     ucs_queue_push(&slot->peer->tx.resend, &slot->queue);
 }
 
-static void uct_srd_tx_resend_later(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
+void uct_srd_tx_note_error(uct_srd_peer_t *peer, unsigned vendor_err,
+                           unsigned retries)
+{
+    if ((uct_efa_status_desc(vendor_err)->action !=
+         UCT_EFA_STATUS_ACTION_RESEND) && !peer->lost.is &&
+        (peer->state < UCT_SRD_PEER_FAILED)) {
+        uct_srd_peer_event(peer, EFA_WINDOW_EVENT_TX_ERROR, UCS_OK, vendor_err,
+                           retries);
+    }
+}
+
+static void uct_srd_tx_resend_later(uct_srd_peer_t *peer, uct_srd_slot_t *slot,
+                                    unsigned vendor_err)
 {
     uct_srd_iface_t *iface = peer->iface;
 
     uct_srd_tx_keep(iface, slot);
     UCT_SRD_COUNT(iface, resend);
     ++peer->win->resend;
-    uct_srd_tx_timer_start(peer);
+    uct_srd_tx_timer_start(peer, vendor_err);
     if (peer->state < UCT_SRD_PEER_FAILED) {
         uct_srd_peer_tx_update(peer);
     }
@@ -437,6 +455,7 @@ void uct_srd_tx_timer(uct_srd_timer_t *timer)
     uct_srd_tx_queue_post(peer, &peer->tx.resend);
     uct_srd_tx_queue_post(peer, &peer->tx.held); /* for want of an AH */
     uct_srd_rma_held_post(peer);
+    uct_srd_peer_show(peer);
     uct_srd_peer_tx_progress(peer);
 }
 
@@ -455,11 +474,12 @@ void uct_srd_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     }
 
     if (peer->state != UCT_SRD_PEER_FAILED) {
+        uct_srd_tx_note_error(peer, vendor_err, slot->retries);
         switch (desc->action) {
         case UCT_EFA_STATUS_ACTION_RESEND:
             UCT_SRD_COUNT(iface, rnr);
             ++peer->win->rnr;
-            uct_srd_tx_resend_later(peer, slot);
+            uct_srd_tx_resend_later(peer, slot, vendor_err);
             return;
         case UCT_EFA_STATUS_ACTION_FAIL_IFACE:
             if (!iface->closing) {
@@ -472,13 +492,14 @@ void uct_srd_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
             if (uct_srd_peer_lose(peer, vendor_err) ||
                 ((desc->action == UCT_EFA_STATUS_ACTION_RETRY) &&
                  (slot->retries++ < iface->config.retry_count))) {
-                uct_srd_tx_resend_later(peer, slot);
+                uct_srd_tx_resend_later(peer, slot, vendor_err);
                 return;
             }
             break;
         }
 
         UCT_SRD_COUNT(iface, tx_errors);
+        peer->cause = vendor_err;
         uct_srd_peer_fail_log(peer, desc->status, desc->text, desc->advice);
     }
 

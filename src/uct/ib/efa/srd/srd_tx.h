@@ -68,6 +68,11 @@ void uct_srd_tx_done_slow(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
 void uct_srd_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                       unsigned vendor_err);
 
+/* For the flight recorder; not of those that are sent again anyway, and of a
+ * peer that is lost the first only. */
+void uct_srd_tx_note_error(uct_srd_peer_t *peer, unsigned vendor_err,
+                           unsigned retries);
+
 /* All slots of a queue have ended with status (failed peer). */
 void uct_srd_tx_purge(uct_srd_peer_t *peer, ucs_queue_head_t *queue,
                       ucs_status_t status);
@@ -82,8 +87,9 @@ ucs_status_t uct_srd_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
 /* What the device did not take, or may not have: to be sent again. */
 void uct_srd_tx_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
 
-/* Starts the pause before what has failed is sent again, unless it runs. */
-void uct_srd_tx_timer_start(uct_srd_peer_t *peer);
+/* Starts the pause before what has failed is sent again, unless it runs.
+ * vendor_err: why, or UCT_EFA_STATUS_OK. */
+void uct_srd_tx_timer_start(uct_srd_peer_t *peer, unsigned vendor_err);
 void uct_srd_tx_timer(uct_srd_timer_t *timer);
 
 /* A bcopy buffer, NULL: none (tx.bufs_short is set) */

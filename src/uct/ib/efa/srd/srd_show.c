@@ -1,0 +1,277 @@
+/*
+ * What the window shows of an interface and its peers besides counters: what
+ * is, at present (efa_window_format.h).
+ *
+ *   at once          states; what peers wait for (pending requests, a pause, a
+ *                    fence, our reset, no answer), and missing messages
+ *   now and then     the rest: messages and bytes of a peer, PSNs, when it was
+ *                    last heard of. In the first progress call after
+ *                    UCT_SRD_SHOW_MIN, or UCT_SRD_SHOW_PEER for each peer if
+ *                    that is more, but the calls are counted, not timed: every
+ *                    1024th looks. And before the process may sleep.
+ *
+ * Times of what happens at once are those of a clock that is read again when it
+ * is older than UCT_SRD_SHOW_FRESH.
+ */
+#include "srd_tx.h"
+#include "srd_rx.h"
+
+#include "../base/efa_caller.h"
+
+#define UCT_SRD_SHOW_MIN   10000000u  /* ns                                   */
+#define UCT_SRD_SHOW_PEER  10000u     /* ns: 1 % of a processor               */
+#define UCT_SRD_SHOW_FRESH 1e-3       /* seconds                              */
+#define UCT_SRD_SHOW_FEW   64u        /* peers, shown whenever we may sleep   */
+
+/* ----------------------------------------------------------------- the time */
+
+uint64_t uct_srd_iface_now(uct_srd_iface_t *iface)
+{
+    ucs_time_t ticks = ucs_get_time();
+
+    if (ucs_unlikely(ticks - iface->shown.ticks > iface->shown.fresh)) {
+        iface->shown.ticks = ticks;
+        iface->shown.now   = uct_efa_window_now();
+        iface->shown.fresh = ucs_time_from_sec(UCT_SRD_SHOW_FRESH);
+    }
+
+    return iface->shown.now;
+}
+
+/* -------------------------------------------------------------------- peers */
+
+/* Pauses, or has paused and nothing went through since? */
+static int uct_srd_peer_is_backing_off(const uct_srd_peer_t *peer)
+{
+    uint16_t una = peer->tx.una.una + peer->rma.una.una;
+
+    return uct_srd_timer_is_set(&peer->tx.timer) ||
+           ((peer->tx.backoff > 0) && (peer->tx.backoff_una == una) &&
+            (uct_srd_peer_outstanding(peer) > 0));
+}
+
+/* As uct_srd_tx_admit() sees it */
+static int uct_srd_peer_is_fenced(const uct_srd_peer_t *peer)
+{
+    uint16_t messages = peer->tx.psn - peer->tx.una.una;
+    uint16_t since    = peer->tx.psn - peer->rma.fence_psn;
+
+    return peer->rma.fence || (peer->rma.fence_am && (since < messages));
+}
+
+void uct_srd_peer_show_wait(uct_srd_peer_t *peer)
+{
+    uct_efa_window_peer_t *win = peer->win;
+
+    win->lost    = peer->lost.is;
+    win->pending = peer->num_pending;
+    win->backoff = uct_srd_peer_is_backing_off(peer);
+    win->fence   = uct_srd_peer_is_fenced(peer);
+    win->blocked = peer->blocked;
+
+    if (!(win->lost | win->pending | win->backoff | win->fence |
+          win->blocked)) {
+        win->wait_time = 0;
+    } else if (win->wait_time == 0) {
+        win->wait_time = uct_srd_iface_now(peer->iface);
+    }
+}
+
+void uct_srd_peer_show_gap(uct_srd_peer_t *peer)
+{
+    peer->win->depth    = peer->rx.ring.held;
+    peer->win->gap_time = (peer->rx.ring.held > 0) ?
+                          uct_srd_iface_now(peer->iface) : 0;
+}
+
+static void uct_srd_peer_show_rx(uct_srd_peer_t *peer, uint64_t now)
+{
+    uct_efa_window_peer_t *win = peer->win;
+    uint16_t seen              = peer->rx.ring.next + peer->rx.ring.held;
+
+    if (!peer->rx.started) {
+        return;
+    }
+
+    win->rx_msgs += (uint16_t)(peer->rx.ring.next - peer->shown_rx);
+    win->psn_rx   = peer->rx.ring.next;
+    if ((peer->rx.ring.next != peer->shown_rx) || (seen != peer->shown_seen)) {
+        win->rx_time = now;
+    }
+    peer->shown_rx   = peer->rx.ring.next;
+    peer->shown_seen = seen;
+}
+
+void uct_srd_peer_show(uct_srd_peer_t *peer)
+{
+    uct_efa_window_peer_t *win = peer->win;
+    uint16_t done              = uct_srd_peer_done_count(peer);
+    uint64_t now               = uct_srd_iface_now(peer->iface);
+    uct_srd_ep_t *ep;
+
+    win->tx_msgs  += (uint16_t)(peer->tx.psn - peer->shown_tx);
+    win->tx_bytes += peer->tx.bytes;
+    win->rx_bytes += peer->rx.bytes;
+    win->psn_next  = peer->tx.psn;
+    win->psn_una   = peer->tx.una.una;
+    win->window    = peer->tx.window;
+    win->rma       = uct_srd_peer_rma_outstanding(peer);
+    win->depth     = peer->rx.ring.held;
+    win->resending = ucs_queue_length(&peer->tx.resend);
+    if (peer->state == UCT_SRD_PEER_JOINED) {
+        win->resending += ucs_queue_length(&peer->rma.held);
+    }
+    if (done != peer->shown_done) {
+        win->done_time = now;
+    }
+
+    peer->shown_tx   = peer->tx.psn;
+    peer->shown_done = done;
+    peer->tx.bytes   = 0;
+    peer->rx.bytes   = 0;
+    uct_srd_peer_show_rx(peer, now);
+    uct_srd_peer_show_wait(peer);
+
+    ucs_list_for_each(ep, &peer->eps, list) {
+        ep->win->zcopy = ep->zcopy;
+        ep->win->rma   = ep->rma;
+    }
+}
+
+void uct_srd_peer_set_state(uct_srd_peer_t *peer, uct_srd_peer_state_t state)
+{
+    if (peer->state != state) {
+        uct_srd_peer_event(peer, EFA_WINDOW_EVENT_PEER_STATE, UCS_OK,
+                           peer->state, state);
+        peer->win->state_time = uct_srd_iface_now(peer->iface);
+    }
+
+    peer->state = state;
+    if (state <= UCT_SRD_PEER_FAILED) {
+        peer->win->state = state;
+    }
+}
+
+void uct_srd_peer_event(const uct_srd_peer_t *peer, efa_window_event_t event,
+                        ucs_status_t status, uint32_t a, uint64_t b)
+{
+    uct_efa_window_event(event, peer->iface->win, peer->ident.gid,
+                         peer->ident.qpn, status, a, b);
+}
+
+/* ---------------------------------------------------------------- endpoints */
+
+void uct_srd_ep_show_pending(uct_srd_ep_t *ep, int change)
+{
+    uct_srd_peer_t *peer = ep->peer;
+    unsigned before      = peer->num_pending;
+
+    ep->num_pending   += change;
+    peer->num_pending += change;
+
+    ep->win->pending = ep->num_pending;
+    if (ep->num_pending == 0) {
+        ep->win->wait_time = 0;
+    } else if (ep->win->wait_time == 0) {
+        ep->win->wait_time = uct_srd_iface_now(peer->iface);
+    }
+
+    peer->win->pending = peer->num_pending;
+    if ((before == 0) || (peer->num_pending == 0)) {
+        uct_srd_peer_show_wait(peer);
+    }
+}
+
+/* ---------------------------------------------------------------- interface */
+
+void uct_srd_iface_event(const uct_srd_iface_t *iface,
+                         efa_window_event_t event, ucs_status_t status,
+                         uint32_t a, uint64_t b)
+{
+    uct_efa_window_event(event, iface->win, NULL, 0, status, a, b);
+}
+
+void uct_srd_iface_show_state(uct_srd_iface_t *iface,
+                              efa_window_iface_state_t state)
+{
+    iface->win->state_time = uct_efa_window_now();
+    iface->win->state      = state;
+}
+
+void uct_srd_iface_show_queues(uct_srd_iface_t *iface)
+{
+    uct_efa_window_device_t *device = uct_srd_iface_md(iface)->win;
+    char site[EFA_WINDOW_SITE_MAX];
+    uct_efa_window_object_params_t cq = {
+        .kind  = EFA_WINDOW_CQ,
+        .iface = iface->win,
+        .size  = iface->cq->cqe,
+        .site  = site
+    };
+    uct_efa_window_object_params_t qp = {
+        .kind   = EFA_WINDOW_QP,
+        .iface  = iface->win,
+        .number = iface->qp->qp_num,
+        .size   = iface->tx.num_slots,
+        .size2  = iface->config.rx_queue_len,
+        .site   = site
+    };
+
+    uct_efa_caller_name(uct_efa_caller(), site, sizeof(site));
+    iface->shown.cq = uct_efa_window_object_get(device, &cq);
+    iface->shown.qp = uct_efa_window_object_get(device, &qp);
+}
+
+void uct_srd_iface_hide_queues(const uct_srd_iface_t *iface,
+                               uct_efa_window_object_t *cq,
+                               uct_efa_window_object_t *qp)
+{
+    uct_efa_window_device_t *device = uct_srd_iface_md(iface)->win;
+
+    uct_efa_window_object_put(device, cq, EFA_WINDOW_CQ, 0);
+    uct_efa_window_object_put(device, qp, EFA_WINDOW_QP, 0);
+}
+
+static void uct_srd_iface_show_peers(uct_srd_iface_t *iface)
+{
+    uct_srd_peer_t *peer;
+
+    iface->shown.time  = iface->shown.now;
+    iface->shown.polls = iface->win->polls;
+    iface->shown.num   = 0;
+    ucs_list_for_each(peer, &iface->peers, list) {
+        uct_srd_peer_show(peer);
+        ++iface->shown.num;
+    }
+}
+
+void uct_srd_iface_show_progress(uct_srd_iface_t *iface)
+{
+    uint64_t interval = ucs_max((uint64_t)UCT_SRD_SHOW_MIN,
+                                (uint64_t)iface->shown.num * UCT_SRD_SHOW_PEER);
+    uint64_t now      = uct_srd_iface_now(iface);
+
+    iface->win->progress_time = now;
+    if (iface->win->asleep) {
+        iface->win->asleep = 0;
+    }
+
+    /* In any case before PSNs can have wrapped */
+    if ((now - iface->shown.time >= interval) ||
+        (iface->win->polls - iface->shown.polls >
+         (UCT_SRD_LOOKS - 1) * UCT_SRD_EFFORT)) {
+        uct_srd_iface_show_peers(iface);
+    }
+}
+
+void uct_srd_iface_show_asleep(uct_srd_iface_t *iface)
+{
+    uct_srd_iface_show_progress(iface);
+    if ((iface->shown.num <= UCT_SRD_SHOW_FEW) &&
+        (iface->win->polls != iface->shown.polls)) {
+        uct_srd_iface_show_peers(iface);
+    }
+
+    iface->win->asleep = 1;
+    iface->rx.look_at  = 0; /* the next progress call says that it was here */
+}
