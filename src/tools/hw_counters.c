@@ -3,6 +3,7 @@
  */
 #include "hw_counters.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -95,6 +96,25 @@ int hw_counters_read(const char *device, unsigned port,
 
     qsort(counters->list, counters->count, sizeof(*counters->list), compare);
     return 0;
+}
+
+int hw_counters_gid(const char *device, uint8_t gid[16])
+{
+    char path[PATH_MAX], line[INET6_ADDRSTRLEN + 1] = "";
+    FILE *file;
+    int found;
+
+    snprintf(path, sizeof(path),
+             "/sys/class/infiniband/%.255s/ports/1/gids/0", device);
+    file = fopen(path, "re");
+    if (file == NULL) {
+        return errno;
+    }
+
+    found = (fscanf(file, "%46s", line) == 1) &&
+            (inet_pton(AF_INET6, line, gid) == 1);
+    fclose(file);
+    return found ? 0 : EINVAL;
 }
 
 void hw_counters_free(hw_counters_t *counters)

@@ -34,6 +34,10 @@ typedef struct {
 int hw_counters_read(const char *device, unsigned port,
                      hw_counters_t *counters);
 
+/* The device's GID, by which to tell it from one of the same name elsewhere (in
+ * another Soft-EFA fabric). Returns 0 or an errno. */
+int hw_counters_gid(const char *device, uint8_t gid[16]);
+
 void hw_counters_free(hw_counters_t *counters);
 
 /* NULL: there is none of that name. */

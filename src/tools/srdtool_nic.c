@@ -81,10 +81,20 @@ static bool is_trouble(const char *name)
            strstr(name, "impaired") != NULL || strstr(name, "retrans") != NULL;
 }
 
-/* Of interfaces on this device, "efa_0" in "efa_0:1" */
-static uint64_t sum_ours(const srdtool_windows_t *windows, const char *device,
+typedef struct {
+    hw_counters_t     device;   /* of the device, then of its port */
+    hw_counters_t     port;
+    srdtool_windows_t windows;
+    uint8_t           gid[16];
+    bool              has_gid;
+} look_t;
+
+/* Of interfaces on this device: "efa_0" in "efa_0:1", and its GID, as another
+ * Soft-EFA fabric has an efa_0, too */
+static uint64_t sum_ours(const look_t *look, const char *device,
                          const char *name)
 {
+    const srdtool_windows_t *windows = &look->windows;
     const efa_window_iface_t *iface;
     size_t length = strlen(device);
     uint64_t sum  = 0;
@@ -94,19 +104,15 @@ static uint64_t sum_ours(const srdtool_windows_t *windows, const char *device,
         for (k = 0; k < windows->list[i].window.num_ifaces; ++k) {
             iface = &windows->list[i].window.ifaces[k];
             if (strncmp(iface->name, device, length) == 0 &&
-                iface->name[length] == ':') {
+                iface->name[length] == ':' &&
+                (!look->has_gid ||
+                 memcmp(iface->gid, look->gid, sizeof(look->gid)) == 0)) {
                 sum += get_ours(iface, name);
             }
         }
     }
     return sum;
 }
-
-typedef struct {
-    hw_counters_t     device;   /* of the device, then of its port */
-    hw_counters_t     port;
-    srdtool_windows_t windows;
-} look_t;
 
 /* An errno, if the device shows no counters at all */
 static int look(const srdtool_t *tool, const char *device, look_t *look)
@@ -115,8 +121,9 @@ static int look(const srdtool_t *tool, const char *device, look_t *look)
 
     memset(look, 0, sizeof(*look));
     srdtool_windows_read(tool, &look->windows);
-    of_device = hw_counters_read(device, 0, &look->device);
-    of_port   = hw_counters_read(device, 1, &look->port);
+    look->has_gid = (hw_counters_gid(device, look->gid) == 0);
+    of_device     = hw_counters_read(device, 0, &look->device);
+    of_port       = hw_counters_read(device, 1, &look->port);
     return (of_device != 0 && of_port != 0) ? of_port : 0;
 }
 
@@ -148,8 +155,8 @@ static void add_counter(srdtool_list_t *list, const srdtool_filter_t *filter,
     srdtool_row_uint(row, "nic", counter->value);
     srdtool_row_uint(row, "nic_moved", moved);
     if (has_ours(counter->name)) {
-        ours        = sum_ours(&now->windows, device, counter->name);
-        ours_before = sum_ours(&before->windows, device, counter->name);
+        ours        = sum_ours(now, device, counter->name);
+        ours_before = sum_ours(before, device, counter->name);
         srdtool_row_uint(row, "ours", ours);
         /* less: a program has ended meanwhile */
         srdtool_row_uint(row, "ours_moved",
