@@ -2,8 +2,9 @@
  * The NIC's counters: names and sums. Names are those of the EFA driver of
  * Linux 7.3. What is counted when is chosen here, as nothing is published:
  *
- *   send_*, recv_*    SENDs with payload as delivered; a UD message that is
- *                     dropped is sent, and counts as rx_drops over there
+ *   send_*            SENDs that left, whatever became of them: all but those
+ *                     that the own device refused (2 to 6) or flushed (1)
+ *   recv_*            those that were delivered
  *   rdma_read_*, rdma_write_*   done ones; _wr_err: those with an error status;
  *                     resp_bytes, recv_bytes: at the other side
  *   tx_*, rx_*        all of that by direction: payload without headers; a SEND
@@ -174,6 +175,21 @@ static softefa_shm_dev_t *dest_device(const softefa_qp_t *qp,
            &softefa_fabric.shm->dev[index] : NULL;
 }
 
+static void count_sent(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
+{
+    unsigned i;
+
+    qp->shm->sent.wrs += 1;
+    if (wqe->ctrl1 & SOFTEFA_CTRL1_INLINE) {
+        qp->shm->sent.bytes += wqe->length;
+        return;
+    }
+
+    for (i = 0; (i < wqe->length) && (i < SOFTEFA_WQE_SEND_SGE); ++i) {
+        qp->shm->sent.bytes += wqe->sge[i].length;
+    }
+}
+
 void softefa_count_error(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                          int status)
 {
@@ -187,6 +203,9 @@ void softefa_count_error(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         softefa_count_add(qp->dev->shm, SOFTEFA_COUNT_WRITE_ERR, 1);
         break;
     default:
+        if (status >= SOFTEFA_STATUS_REMOTE_ADDRESS) {
+            count_sent(qp, wqe);
+        }
         break;
     }
 
@@ -209,13 +228,11 @@ void softefa_count_error(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     }
 }
 
-void softefa_count_ud_lost(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                           uint64_t length)
+void softefa_count_ud_lost(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
 {
     softefa_shm_dev_t *dest = dest_device(qp, wqe);
 
-    qp->shm->sent.wrs   += 1;
-    qp->shm->sent.bytes += length;
+    count_sent(qp, wqe);
     if (dest != NULL) {
         softefa_count_add(dest, SOFTEFA_COUNT_RX_DROPS, 1);
     }

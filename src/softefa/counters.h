@@ -32,15 +32,15 @@ const char *softefa_counter_name(softefa_counters_t which, unsigned i);
 uint64_t softefa_counter_value(softefa_counters_t which, unsigned index,
                                unsigned i);
 
-/* A request that completed with a status other than OK. */
+/* A request that completed with a status other than OK. All of these are called
+ * under qp->lock. */
 void softefa_count_error(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                          int status);
 
-/* An RDMA that was done; and, as part of that, a UD message that was lost. */
+/* An RDMA that was done; a UD message that was lost. */
 void softefa_count_rdma(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                         softefa_shm_dev_t *dest);
-void softefa_count_ud_lost(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                           uint64_t length);
+void softefa_count_ud_lost(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
 
 /* A message that a fault delivered twice: the second time. */
 void softefa_count_again(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,

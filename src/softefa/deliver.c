@@ -477,7 +477,7 @@ int softefa_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     }
 
     if (status != SOFTEFA_STATUS_OK) {
-        softefa_count_ud_lost(qp, wqe, local.length);
+        softefa_count_ud_lost(qp, wqe);
     }
     return SOFTEFA_STATUS_OK;
 }

@@ -183,7 +183,8 @@ TEST_F(counters, refused)
     nowhere.qpn ^= 0x40;
     a.send(nowhere, 1, 0, 64);
     EXPECT_EQ((uint32_t)STATUS_REM_BAD_QPN, a.wait()[0].vendor_err);
-    EXPECT_EQ((values{}), since(0));
+    EXPECT_EQ((values{{"send_wrs", 1}, {"send_bytes", 64}, {"tx_pkts", 1},
+                      {"tx_bytes", 64}}), since(0));
     EXPECT_EQ((values{{"rx_drops", 1}}), since(1));
 
     config cfg = make_config(0);
@@ -208,7 +209,22 @@ TEST_F(counters, unreachable)
     look();
     a.send(nowhere, 1, 0, 64);
     EXPECT_EQ((uint32_t)STATUS_UNREACH, a.wait()[0].vendor_err);
-    EXPECT_EQ((values{{"unresponsive_remote_events", 1}}), since(0));
+    EXPECT_EQ((values{{"unresponsive_remote_events", 1}, {"send_wrs", 1},
+                      {"send_bytes", 64}, {"tx_pkts", 1}, {"tx_bytes", 64}}),
+              since(0));
+}
+
+/* What the own device refuses never leaves it. */
+TEST_F(counters, refused_here)
+{
+    send_args args;
+
+    args.sgl = {a.sge(0, 64)};
+    args.sgl[0].lkey ^= 1;
+    a.send(b.addr(), args);
+    EXPECT_EQ((uint32_t)STATUS_BAD_LKEY, a.wait()[0].vendor_err);
+    EXPECT_EQ((values{}), since(0));
+    EXPECT_EQ((values{}), since(1));
 }
 
 TEST_F(counters, commands)
