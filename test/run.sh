@@ -143,7 +143,7 @@ suite_command()
 run_suite()
 {
     local name=$1 log=$logs/$1-$variant.log
-    local argv=() status=0 start=$SECONDS p f s job why=
+    local argv=() status=0 start=$SECONDS p f s job leaks why=
     shift
 
     # a name that is in no other's name; it may have 31 letters
@@ -157,6 +157,7 @@ run_suite()
     # shellcheck disable=SC2064 # this job
     trap "kill $job 2> /dev/null; wait; exit 130" INT TERM
     { wait $job || status=$?; } 2> /dev/null
+    leaks=$(grep -r -a -h 'WARN.*not given back when' "$log" "$TMPDIR")
     rm -rf "$TMPDIR"
 
     # GoogleTest writes a failed test twice: count where it ran
@@ -171,6 +172,8 @@ run_suite()
         why="ended with status $status"
     elif [ $((p + f + s)) = 0 ]; then
         why="ran no test"
+    elif [ -n "$leaks" ]; then
+        why="closed something in use: ${leaks%%$'\n'*}"
     fi
     [ -z "$why" ] || f=$((f + 1))
 

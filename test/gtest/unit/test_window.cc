@@ -19,6 +19,7 @@
 #include <iterator>
 #include <random>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -159,11 +160,11 @@ protected:
         }
 
         std::ifstream file(uct_efa_window_path(), std::ios::binary);
-        std::vector<char> bytes((std::istreambuf_iterator<char>(file)),
-                                std::istreambuf_iterator<char>());
         efa_window_header_t header;
-        memcpy(&header, bytes.data(), sizeof(header));
-        bytes.resize(header.used);
+        file.read(reinterpret_cast<char*>(&header), sizeof(header));
+        std::vector<char> bytes(header.used);
+        file.seekg(0);
+        file.read(bytes.data(), bytes.size());
 
         for (unsigned i = 0; i < 3; ++i) {
             uct_efa_window_peer_put((i < 2) ? one : two, peers[i]);
@@ -172,6 +173,21 @@ protected:
         uct_efa_window_iface_put(two);
         uct_efa_window_close();
         return bytes;
+    }
+
+    /* Where the first interface is in a sample */
+    static size_t first_iface(const std::vector<char> &bytes)
+    {
+        efa_window_record_t rec;
+
+        for (size_t pos = sizeof(efa_window_header_t); pos < bytes.size();
+             pos += rec.length) {
+            memcpy(&rec, &bytes.at(pos), sizeof(rec));
+            if (rec.type == EFA_WINDOW_IFACE) {
+                return pos;
+            }
+        }
+        throw std::runtime_error("no interface");
     }
 
     template<typename T>
@@ -644,8 +660,7 @@ TEST_F(test_window, reader_cleans_names)
 {
     std::vector<char> bytes = sample();
     size_t command = offsetof(efa_window_header_t, command);
-    size_t name    = sizeof(efa_window_header_t) +
-                  offsetof(efa_window_iface_t, name);
+    size_t name    = first_iface(bytes) + offsetof(efa_window_iface_t, name);
 
     /* No end, and what a terminal would obey */
     std::fill_n(bytes.begin() + command, 64, '\033');
@@ -663,7 +678,7 @@ TEST_F(test_window, reader_cleans_names)
 TEST_F(test_window, reader_of_longer_and_shorter_records)
 {
     std::vector<char> bytes = sample();
-    size_t first            = sizeof(efa_window_header_t);
+    size_t first            = first_iface(bytes);
     size_t num = first + offsetof(efa_window_iface_t, num_counters);
     size_t off = first + offsetof(efa_window_iface_t, counters_off);
     window_t window;
@@ -738,4 +753,215 @@ TEST_F(test_window, reader_of_noise)
         window_free(&window);
     }
     EXPECT_GT(accepted, 100u);
+}
+
+/* --------------------------------------- devices, objects, endpoints, events */
+
+TEST_F(test_window, what_is_held_is_shown)
+{
+    const uint64_t max[EFA_WINDOW_KIND_LAST] = {1, 2, 3, 4, 0};
+
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    uct_efa_window_device_t *device = uct_efa_window_device_get("efa_0", max);
+    uct_efa_window_iface_t *iface   = uct_efa_window_iface_get("efa_0:1",
+                                                               own_gid, 5);
+    uct_efa_window_peer_t *peer     = uct_efa_window_peer_get(iface, remote_gid,
+                                                              6);
+    uct_efa_window_ep_t *ep         = uct_efa_window_ep_get(iface, peer,
+                                                            "app(main+0x1)");
+    uct_efa_window_object_params_t mr = {};
+    mr.kind  = EFA_WINDOW_MR;
+    mr.size  = 4096;
+    mr.size2 = 0x1000;
+    mr.site  = "app+0x2";
+    uct_efa_window_object_params_t ah = {};
+    ah.kind   = EFA_WINDOW_AH;
+    ah.iface  = iface;
+    ah.number = 77;
+    ah.gid    = remote_gid;
+    uct_efa_window_object_t *first  = uct_efa_window_object_get(device, &mr);
+    uct_efa_window_object_t *second = uct_efa_window_object_get(device, &mr);
+    uct_efa_window_object_t *third  = uct_efa_window_object_get(device, &ah);
+    uct_efa_window_object_resize(third, 9);
+    uct_efa_window_device_refused(device, EFA_WINDOW_QP, ENOMEM);
+    uct_efa_window_device_leaked(device, 3);
+
+    window_t window;
+    read(&window);
+    ASSERT_EQ(1u, window.num_devices);
+    EXPECT_STREQ("efa_0", window.devices[0].name);
+    EXPECT_EQ(4u, window.devices[0].mr_max);
+    EXPECT_EQ(2u, window.devices[0].mr);
+    EXPECT_EQ(1u, window.devices[0].ah);
+    EXPECT_EQ(0u, window.devices[0].qp);
+    EXPECT_EQ(8192u, window.devices[0].mr_bytes);
+    EXPECT_EQ(1u, window.devices[0].refused);
+    EXPECT_EQ(3u, window.devices[0].leaked);
+    ASSERT_EQ(3u, window.num_objects);
+    EXPECT_EQ(unsigned(EFA_WINDOW_MR), window.objects[0].kind);
+    EXPECT_NE(window.objects[0].number, window.objects[1].number);
+    EXPECT_EQ(4096u, window.objects[0].size);
+    EXPECT_EQ(0x1000u, window.objects[0].size2);
+    EXPECT_EQ(EFA_WINDOW_NONE, window.objects[0].iface);
+    EXPECT_NE(0u, window.objects[0].create_time);
+    EXPECT_STREQ("app+0x2", window.objects[0].site);
+    EXPECT_EQ(77u, window.objects[2].number);
+    EXPECT_EQ(9u, window.objects[2].size);
+    EXPECT_EQ(iface->index, window.objects[2].iface);
+    EXPECT_EQ(0, memcmp(remote_gid, window.objects[2].gid, 16));
+    ASSERT_EQ(1u, window.num_eps);
+    ASSERT_EQ(1u, window.num_peers);
+    EXPECT_EQ(&window.peers[0], window_ep_peer(&window, &window.eps[0]));
+    EXPECT_STREQ("app(main+0x1)", window.eps[0].site);
+    ASSERT_EQ(1u, window.num_events);
+    EXPECT_EQ(EFA_WINDOW_EVENT_REFUSED, window.events[0].event);
+    EXPECT_EQ(unsigned(EFA_WINDOW_QP), window.events[0].a);
+    EXPECT_EQ(unsigned(ENOMEM), window.events[0].b);
+    window_free(&window);
+
+    /* Not a child's: what it gives back its parent still has */
+    EXPECT_EQ(0, in_child([&]() {
+                  uct_efa_window_object_put(device, first, EFA_WINDOW_MR, 4096);
+                  uct_efa_window_event(EFA_WINDOW_EVENT_RESET, iface, nullptr,
+                                       0, 0, 0, 0);
+                  uct_efa_window_ep_put(iface, ep);
+                  return 0;
+              }));
+    uct_efa_window_object_put(device, second, EFA_WINDOW_MR, 4096);
+    read(&window);
+    EXPECT_EQ(1u, window.devices[0].mr);
+    EXPECT_EQ(4096u, window.devices[0].mr_bytes);
+    EXPECT_EQ(2u, window.num_objects);
+    EXPECT_EQ(1u, window.num_eps);
+    EXPECT_EQ(1u, window.num_events);
+    window_free(&window);
+
+    uct_efa_window_object_put(device, first, EFA_WINDOW_MR, 4096);
+    uct_efa_window_object_put(device, third, EFA_WINDOW_AH, 0);
+    uct_efa_window_ep_put(iface, ep);
+    uct_efa_window_peer_put(iface, peer);
+    uct_efa_window_iface_put(iface);
+    uct_efa_window_device_put(device);
+    read(&window);
+    EXPECT_EQ(0u, window.num_devices + window.num_objects + window.num_eps);
+    window_free(&window);
+    uct_efa_window_close();
+}
+
+/* Objects that find no room cost no memory, and are counted all the same */
+TEST_F(test_window, more_objects_than_room)
+{
+    const uint64_t max[EFA_WINDOW_KIND_LAST] = {};
+    const unsigned count                     = 80000;
+    std::vector<uct_efa_window_object_t*> objects;
+    std::set<uct_efa_window_object_t*> different;
+    uct_efa_window_object_params_t params = {};
+
+    params.kind = EFA_WINDOW_MR;
+    params.size = 2;
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    uct_efa_window_device_t *device = uct_efa_window_device_get("efa_0", max);
+    uct_efa_window_iface_t *iface   = uct_efa_window_iface_get("efa_0:1",
+                                                               own_gid, 5);
+    for (unsigned i = 0; i < count; ++i) {
+        objects.push_back(uct_efa_window_object_get(device, &params));
+        different.insert(objects.back());
+        uct_efa_window_object_resize(objects.back(), 3);
+    }
+    uct_efa_window_peer_t *peer = uct_efa_window_peer_get(iface, remote_gid, 1);
+    uct_efa_window_ep_t *eps[2];
+    for (auto &ep : eps) {
+        ep          = uct_efa_window_ep_get(iface, peer, "?");
+        ep->pending = 1;
+    }
+    EXPECT_EQ(eps[0], eps[1]);
+    EXPECT_EQ(count, device->mr);
+    EXPECT_EQ(2u * count, device->mr_bytes);
+
+    window_t window;
+    read(&window);
+    EXPECT_GT(window.num_objects, 10000u);
+    EXPECT_EQ(different.size() - 1, window.num_objects);
+    EXPECT_EQ(count - window.num_objects + 3, window.header.hidden);
+    EXPECT_EQ(0u, window.num_eps);
+    window_free(&window);
+
+    for (auto ep : eps) {
+        uct_efa_window_ep_put(iface, ep);
+    }
+    uct_efa_window_peer_put(iface, peer);
+    for (auto object : objects) {
+        uct_efa_window_object_put(device, object, EFA_WINDOW_MR, 2);
+    }
+    EXPECT_EQ(0u, device->mr);
+    EXPECT_EQ(0u, device->mr_bytes);
+    uct_efa_window_iface_put(iface);
+    uct_efa_window_device_put(device);
+    uct_efa_window_close();
+}
+
+TEST_F(test_window, last_events_are_kept)
+{
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
+    const unsigned count          = 3 * EFA_WINDOW_EVENTS_NUM + 5;
+
+    for (unsigned i = 0; i < count; ++i) {
+        uct_efa_window_event(EFA_WINDOW_EVENT_CTL_TX, iface, remote_gid, 9, -3,
+                             i, 2ull * i);
+    }
+
+    window_t window;
+    read(&window);
+    ASSERT_EQ(EFA_WINDOW_EVENTS_NUM, window.num_events);
+    for (unsigned i = 0; i < EFA_WINDOW_EVENTS_NUM; ++i) {
+        const efa_window_event_entry_t &event = window.events[i];
+        unsigned number = count - EFA_WINDOW_EVENTS_NUM + i;
+
+        ASSERT_EQ(number + 1, event.seq);
+        ASSERT_EQ(number, event.a);
+        ASSERT_EQ(2ull * number, event.b);
+        ASSERT_EQ(-3, event.status);
+        ASSERT_EQ(9u, event.qpn);
+        ASSERT_EQ(iface->index, event.iface);
+        ASSERT_EQ(0, memcmp(remote_gid, event.gid, 16));
+    }
+    window_free(&window);
+    uct_efa_window_iface_put(iface);
+    uct_efa_window_close();
+
+    /* Nowhere to go */
+    uct_efa_window_event(EFA_WINDOW_EVENT_RESET, nullptr, nullptr, 0, 0, 0, 0);
+}
+
+/* Every event that a reader sees is one that somebody wrote */
+TEST_F(test_window, events_of_many_threads)
+{
+    const unsigned num = 4, each = EFA_WINDOW_EVENTS_NUM / num;
+    std::vector<std::thread> threads;
+
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    for (unsigned t = 0; t < num; ++t) {
+        threads.emplace_back([t, each]() {
+            for (unsigned i = 0; i < each; ++i) {
+                uct_efa_window_event(EFA_WINDOW_EVENT_RNR, nullptr, nullptr, t,
+                                     t, i, (uint64_t(t) << 32) | i);
+            }
+        });
+    }
+    for (auto &thread : threads) {
+        thread.join();
+    }
+
+    window_t window;
+    read(&window);
+    ASSERT_EQ(EFA_WINDOW_EVENTS_NUM, window.num_events);
+    EXPECT_EQ(num * each, window.events[EFA_WINDOW_EVENTS_NUM - 1].seq);
+    for (unsigned i = 0; i < window.num_events; ++i) {
+        const efa_window_event_entry_t &event = window.events[i];
+        EXPECT_EQ((uint64_t(event.qpn) << 32) | event.a, event.b);
+        EXPECT_EQ(int(event.qpn), event.status);
+    }
+    window_free(&window);
+    uct_efa_window_close();
 }

@@ -344,11 +344,35 @@ err_free:
     return status;
 }
 
+/* What is left of registrations is their users': nobody can use it any more. */
+static void uct_efa_md_free_mems(uct_efa_md_t *md, uct_efa_leak_t *leak)
+{
+    uct_efa_mem_t *mem, *tmp;
+
+    ucs_list_for_each_safe(mem, tmp, &md->mems, list) {
+        uct_efa_mem_leaked(mem, leak);
+        if (!mem->is_cached && (uct_efa_mem_cleanup(md, mem) == UCS_OK)) {
+            ucs_free(mem);
+        }
+    }
+}
+
 void uct_efa_md_close(uct_md_h uct_md)
 {
     uct_efa_md_t *md = ucs_derived_of(uct_md, uct_efa_md_t);
+    char where[UCT_DEVICE_NAME_MAX + 16];
+    uct_efa_leak_t leak = {
+        .device = md->win,
+        .where  = where
+    };
 
+    ucs_snprintf_zero(where, sizeof(where), "%s was closed", md->name);
+    if (md->rcache != NULL) {
+        uct_efa_rcache_leaks(md, &leak);
+    }
     uct_efa_rcache_cleanup(md);
+    uct_efa_md_free_mems(md, &leak);
+    uct_efa_leak_end(&leak);
     uct_efa_context_put(md, md->context);
     uct_efa_window_device_put(md->win);
     uct_efa_window_close();

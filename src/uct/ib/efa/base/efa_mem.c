@@ -232,6 +232,15 @@ void uct_efa_mem_show_again(uct_efa_md_t *md, uct_efa_mem_t *mem)
     uct_efa_mem_show(md, mem, site);
 }
 
+void uct_efa_mem_leaked(const uct_efa_mem_t *mem, uct_efa_leak_t *leak)
+{
+    char what[64];
+
+    snprintf(what, sizeof(what), "memory %p of %zu bytes", mem->address,
+             mem->length);
+    uct_efa_leak_add(leak, EFA_WINDOW_MR, what, mem->caller, mem->create_time);
+}
+
 ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
                               unsigned access,
                               const uct_efa_reg_params_t *params,

@@ -21,6 +21,7 @@
 #define UCT_EFA_MEM_H
 
 #include "ucx_compat.h"
+#include "efa_leak.h"
 #include "efa_window.h"
 
 #include <infiniband/verbs.h>
@@ -71,6 +72,9 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
                               unsigned access,
                               const uct_efa_reg_params_t *params,
                               uct_efa_mem_t *mem);
+
+/* Names it as what was not given back. */
+void uct_efa_mem_leaked(const uct_efa_mem_t *mem, uct_efa_leak_t *leak);
 
 /* The same memory with a new device: it is a new object in the window. */
 void uct_efa_mem_show_again(uct_efa_md_t *md, uct_efa_mem_t *mem);

@@ -171,6 +171,40 @@ void uct_efa_rcache_cleanup(uct_efa_md_t *md)
     pthread_mutex_destroy(&md->regions_lock);
 }
 
+/* References of users. The cache has one, too, to what can be found in it. */
+static unsigned uct_efa_rcache_num_users(const uct_efa_rcache_region_t *region)
+{
+    return region->super.refcount -
+           !!(region->super.flags & UCS_RCACHE_REGION_FLAG_PGTABLE);
+}
+
+static uct_efa_rcache_region_t *uct_efa_rcache_find_used(uct_efa_md_t *md)
+{
+    uct_efa_rcache_region_t *region;
+
+    ucs_list_for_each(region, &md->regions, list) {
+        if (uct_efa_rcache_num_users(region) > 0) {
+            return region;
+        }
+    }
+
+    return NULL;
+}
+
+void uct_efa_rcache_leaks(uct_efa_md_t *md, uct_efa_leak_t *leak)
+{
+    uct_efa_rcache_region_t *region;
+    unsigned num;
+
+    /* Their last reference may free them: from the start each time */
+    while ((region = uct_efa_rcache_find_used(md)) != NULL) {
+        uct_efa_mem_leaked(&region->mem, leak);
+        for (num = uct_efa_rcache_num_users(region); num > 0; --num) {
+            ucs_rcache_region_put(md->rcache, &region->super);
+        }
+    }
+}
+
 /* Takes the region out of the cache; its users keep it until they put it. */
 static void uct_efa_rcache_retire(uct_efa_md_t *md,
                                   uct_efa_rcache_region_t *region,

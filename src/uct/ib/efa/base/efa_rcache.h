@@ -33,6 +33,7 @@
 #ifndef UCT_EFA_RCACHE_H
 #define UCT_EFA_RCACHE_H
 
+#include "efa_leak.h"
 #include "efa_mem.h"
 
 typedef struct {
@@ -47,6 +48,10 @@ typedef struct {
 ucs_status_t uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode,
                                  const uct_efa_rcache_config_t *config);
 void uct_efa_rcache_cleanup(uct_efa_md_t *md);
+
+/* Names the regions that somebody has not put, and puts them: ucs_rcache aborts
+ * when it is destroyed with one in use. The last calls before cleanup. */
+void uct_efa_rcache_leaks(uct_efa_md_t *md, uct_efa_leak_t *leak);
 
 /* A reference to a region that covers the memory and has been asked for at
  * least `access`. UCS_ERR_NO_ELEM, not logged: what is cached is read-only for

@@ -251,7 +251,7 @@ typedef enum {
     X(CTL_TX,      "ctl-tx",      "control message a sent, again if b") \
     X(CTL_RX,      "ctl-rx",      "control message a received") \
     X(RX_DROP,     "rx-drop",     "message dropped; a: index of the counter") \
-    X(RNR,         "rnr",         "receiver without buffers, pause of a us") \
+    X(RNR,         "rnr",         "no buffers there, pause of a us; b: so far") \
     X(TX_ERROR,    "tx-error",    "completion with device status a, b: retries") \
     X(RX_ERROR,    "rx-error",    "receive completion with status a") \
     X(REFUSED,     "refused",     "object of kind a not made, b: errno") \
@@ -262,7 +262,7 @@ typedef enum {
     X(REJOINED,    "rejoined",    "the peer went on after our reset") \
     X(FOLLOWED,    "followed",    "we followed the peer after its reset") \
     X(ASYNC,       "async",       "event a of the device, b: its QP or port") \
-    X(LEAK,        "leak",        "object of kind a was still held, b: age in us") \
+    X(LEAK,        "leak",        "object of kind a (5: endpoint) held, age b us") \
     X(EP_FAILED,   "ep-failed",   "endpoint alone failed, with status")
 
 #define EFA_WINDOW_FIELD(_name, _text) uint64_t _name;

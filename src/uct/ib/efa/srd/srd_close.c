@@ -1,6 +1,6 @@
 /*
- * Closing an interface: goodbye, what is under way arrives, the rest is given
- * back.
+ * Closing an interface: endpoints that their users forgot are named, goodbye is
+ * said, what is under way arrives, the rest is given back.
  */
 #include "srd_rx.h"
 
@@ -51,6 +51,62 @@ void uct_srd_iface_drain(uct_srd_iface_t *iface)
     iface->closing = 1;
 }
 
+static void uct_srd_peer_close_eps(uct_srd_peer_t *peer, uct_efa_leak_t *leak)
+{
+    char remote[64], what[80];
+    uct_srd_ep_t *ep;
+
+    ++peer->tx.ctl; /* the peer stays until all is said */
+    while (!ucs_list_is_empty(&peer->eps)) {
+        ep = ucs_list_head(&peer->eps, uct_srd_ep_t, list);
+        snprintf(what, sizeof(what), "endpoint to %s",
+                 uct_srd_addr_str(peer->ident.gid, peer->ident.qpn, remote,
+                                  sizeof(remote)));
+        uct_efa_leak_add(leak, EFA_WINDOW_KIND_LAST, what, ep->caller,
+                         ep->create_time);
+        uct_ep_destroy(&ep->super.super);
+    }
+    --peer->tx.ctl;
+    uct_srd_peer_tx_progress(peer);
+}
+
+static uct_srd_peer_t *uct_srd_iface_find_ep(uct_srd_iface_t *iface)
+{
+    ucs_list_link_t *lists[] = {&iface->peers, &iface->failed, &iface->told};
+    uct_srd_peer_t *peer;
+    unsigned i;
+
+    for (i = 0; i < ucs_static_array_size(lists); ++i) {
+        ucs_list_for_each(peer, lists[i], list) {
+            if (peer->num_eps > 0) {
+                return peer;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+void uct_srd_iface_close_eps(uct_srd_iface_t *iface)
+{
+    char local[64], where[96];
+    uct_efa_leak_t leak = {
+        .device = uct_srd_iface_md(iface)->win,
+        .where  = where
+    };
+    uct_srd_peer_t *peer;
+
+    snprintf(where, sizeof(where), "interface %s was closed",
+             uct_srd_addr_str(iface->self.gid, iface->self.qpn, local,
+                              sizeof(local)));
+    /* From the start each time: completions may close others */
+    while ((peer = uct_srd_iface_find_ep(iface)) != NULL) {
+        uct_srd_peer_close_eps(peer, &leak);
+    }
+
+    uct_efa_leak_end(&leak);
+}
+
 /* The device has forgotten all work requests; so do we. */
 void uct_srd_iface_forget_peers(uct_srd_iface_t *iface)
 {
@@ -80,11 +136,6 @@ void uct_srd_iface_forget_peers(uct_srd_iface_t *iface)
 
     while (!ucs_list_is_empty(&iface->peers)) {
         peer = ucs_list_head(&iface->peers, uct_srd_peer_t, list);
-        if (peer->num_eps > 0) {
-            ucs_warn("srd: interface closed with %u endpoints open",
-                     peer->num_eps);
-        }
-        peer->num_eps       = 0;
         peer->tx.ctl        = 0;
         peer->tx.una.una    = peer->tx.psn;
         peer->tx.una.ahead  = 0;

@@ -362,6 +362,7 @@ static UCS_CLASS_CLEANUP_FUNC(uct_srd_iface_t)
     uct_base_iface_progress_disable(&self->super.super,
                                     UCT_PROGRESS_SEND | UCT_PROGRESS_RECV);
     uct_srd_iface_show_state(self, EFA_WINDOW_IFACE_CLOSING);
+    uct_srd_iface_close_eps(self);
     uct_srd_iface_drain(self);
     uct_efa_ah_cache_remove_owner(self->context->ahs, self);
     uct_srd_qp_destroy(self);

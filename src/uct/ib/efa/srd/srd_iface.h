@@ -393,7 +393,9 @@ void uct_srd_recover_qp_dead(uct_srd_iface_t *iface);
 /* The timer's function */
 void uct_srd_recover_try(uct_srd_timer_t *timer);
 
-/* srd_close.c, in this order; the QP is destroyed between them. */
+/* srd_close.c, in this order; the QP is destroyed between the last two. The
+ * first names and closes endpoints that are still open: later nobody can. */
+void uct_srd_iface_close_eps(uct_srd_iface_t *iface);
 void uct_srd_iface_drain(uct_srd_iface_t *iface);
 void uct_srd_iface_forget_peers(uct_srd_iface_t *iface);
 
