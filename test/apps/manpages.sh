@@ -64,8 +64,14 @@ has_all softefa.7 "limits" \
 
 srdtool=$BUILD/src/tools/srdtool
 "$srdtool" --help > "$TMPDIR/srdtool"
-has_all srdtool.1 "options" < <(options "$TMPDIR/srdtool")
-has_no_more srdtool.1 '--[a-z][a-z-]+' < <(options "$TMPDIR/srdtool")
+{
+    cat "$TMPDIR/srdtool"
+    "$srdtool" doctor --help | grep -v efarun
+    "$srdtool" doctor echo --help
+    "$srdtool" selftest --help
+} > "$TMPDIR/srdtool.all"
+has_all srdtool.1 "options" < <(options "$TMPDIR/srdtool.all")
+has_no_more srdtool.1 '--[a-z][a-z-]+' < <(options "$TMPDIR/srdtool.all")
 sed '1,/^Objects:/d; /^$/,$d' "$TMPDIR/srdtool" | awk '{ print $1 }' \
     > "$TMPDIR/objects"
 has_all srdtool.1 "objects" < "$TMPDIR/objects"
