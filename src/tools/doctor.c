@@ -30,7 +30,7 @@ static const char doctor_usage[] =
     "\n"
     "echo: messages between two hosts (srdtool doctor echo --help).\n"
     "Below efarun --soft it looks at Soft-EFA.\n"
-    "Options of srdtool: -j JSON, -p pretty JSON.\n"
+    "Options of srdtool: -j JSON, -p pretty JSON, -d measured values.\n"
     "Exit status: 0 nothing failed, 1 something did, 2 wrong usage.\n";
 
 static void (*const doctor_checks[])(doctor_t *doctor) = {

@@ -312,9 +312,8 @@ void doctor_check_abilities(doctor_t *doctor)
                "RDMA read %s, RDMA write %s, %u sends and %u receives a queue",
                ep.has_read ? "yes" : "no",
                ep.has_write ? "yes" :
-               (ep.attr.device_caps & 8) ?
-               "no (the device has it, this rdma-core not: 46 and later)" :
-               "no", ep.attr.max_sq_wr, ep.attr.max_rq_wr);
+                              "no (older device, or rdma-core before 46)",
+               ep.attr.max_sq_wr, ep.attr.max_rq_wr);
     verbs_ep_close(&ep);
 }
 

@@ -55,7 +55,7 @@ static const char echo_usage[] =
     "  -t, --timeout SECONDS   how long to wait for each step (default: 5)\n"
     "  -h, --help              this text\n"
     "\n"
-    "Options of srdtool: -j JSON, -p pretty JSON.\n"
+    "Options of srdtool: -j JSON, -p pretty JSON, -d measured values.\n"
     "Exit status: 0 both directions work, 1 something failed, 2 wrong usage.\n";
 
 static volatile sig_atomic_t echo_stopped;

@@ -42,16 +42,28 @@ static void report_fact(report_t *report, const char *name,
 
 void report_fact_int(report_t *report, const char *name, int64_t value)
 {
-    if (report->checks != NULL) {
-        report_fact(report, name, json_object_new_int64(value));
-    }
+    report_fact(report, name, json_object_new_int64(value));
 }
 
 void report_fact_string(report_t *report, const char *name, const char *value)
 {
-    if (report->checks != NULL) {
-        report_fact(report, name, json_object_new_string(value));
+    report_fact(report, name, json_object_new_string(value));
+}
+
+/* "devices 1, path /usr/lib": in a line of its own, if there are any. */
+static void report_print_facts(const report_t *report)
+{
+    const char *separator = "      ";
+
+    if (report->facts == NULL) {
+        return;
     }
+
+    json_object_object_foreach(report->facts, name, value) {
+        printf("%s%s %s", separator, name, json_object_get_string(value));
+        separator = ", ";
+    }
+    printf("\n");
 }
 
 void report_add(report_t *report, report_verdict_t verdict, const char *name,
@@ -68,9 +80,14 @@ void report_add(report_t *report, report_verdict_t verdict, const char *name,
     ++report->count[verdict];
     if (report->checks == NULL) {
         printf("%-5s %-11s %s\n", report_verdicts[verdict].text, name, text);
+        if (report->out->details) {
+            report_print_facts(report);
+        }
         if (next != NULL) {
             printf("      next: %s\n", next);
         }
+        json_object_put(report->facts);
+        report->facts = NULL;
         return;
     }
 
@@ -115,7 +132,6 @@ int report_finish(report_t *report)
                                  JSON_C_TO_STRING_NOSLASHESCAPE :
                                  JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(root);
-    json_object_put(report->facts);
     report->checks = NULL;
     return status;
 }

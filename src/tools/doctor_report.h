@@ -30,14 +30,14 @@ typedef enum {
 typedef struct {
     const srdtool_output_t *out;
     struct json_object     *checks;       /* NULL unless JSON */
-    struct json_object     *facts;        /* of the next check */
+    struct json_object     *facts;        /* of the next check, or NULL */
     unsigned               count[REPORT_NUM];
 } report_t;
 
 /* Returns 0 or ENOMEM. */
 int report_init(report_t *report, const srdtool_output_t *out);
 
-/* Measured values of the check that is added next; JSON only. */
+/* Measured values of the check that is added next: in JSON, and with -d. */
 void report_fact_int(report_t *report, const char *name, int64_t value);
 void report_fact_string(report_t *report, const char *name, const char *value);
 

@@ -36,8 +36,8 @@ static const char selftest_usage[] =
     "  -t, --timeout SECONDS   how long to wait for a completion (default: 5)\n"
     "  -h, --help              this text\n"
     "\n"
-    "Times stand beside the usual ones, and are never a failure. Options of\n"
-    "srdtool: -j JSON, -p pretty JSON.\n"
+    "Times stand beside the usual ones, and are never a failure.\n"
+    "Options of srdtool: -j JSON, -p pretty JSON, -d measured values.\n"
     "Exit status: 0 all works, 1 something failed, 2 wrong usage.\n";
 
 /* Next step after an error of the device. */

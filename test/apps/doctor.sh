@@ -91,7 +91,8 @@ EOF
 doctor_json()
 {
     soft 0 "$tool" -j doctor && json && soft 0 "$tool" doctor -j -p efa_0 &&
-        json && grep -q '^  "checks"' "$TMPDIR/out"
+        json && grep -q '^  "checks"' "$TMPDIR/out" &&
+        soft 0 "$tool" -d doctor && grep -qE '^ *device_caps [0-9]+, ' "$TMPDIR/out"
 }
 expect doctor-json doctor_json
 
