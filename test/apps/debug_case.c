@@ -278,14 +278,14 @@ int main(int argc, char **argv)
     }
 
     while (!ended) {
-        while (ucp_worker_progress(worker) != 0) {
-        }
         for (i = 0; i < num_peers; ++i) {
             post(&peers[i]);
         }
         /* What computes does not sleep, but that is the same to UCX. */
         while (computes && !go_on) {
             nap();
+        }
+        while (ucp_worker_progress(worker) != 0) {
         }
         nap();
     }

@@ -91,7 +91,8 @@ is_gone()
 runs()
 {
     until_true counts "$@" ||
-        not_ok "$1 runs" "$2 $(counter "$1" "$2"): $(tail -n 1 "$TMPDIR/$1.out")"
+        not_ok "$1 runs" "$2 $(counter "$1" "$2"): $(
+            tail -n 1 "$TMPDIR/$1.out")"
 }
 
 # quit NAME...: in order, whatever was done to it; as a good program it ends
@@ -117,11 +118,11 @@ quit()
 # As it is compared: numbers, times, and columns are not the document's
 normal()
 {
-    sed -E -e 's/[0-9a-f]{1,4}:[0-9a-f]{1,4}\/[0-9]+/ADDRESS/g' \
+    sed -E -e 's/[0-9a-f:]*:[0-9a-f]{1,4}\/[0-9]+/ADDRESS/g' \
         -e 's/[0-9a-f:]*::[0-9a-f:]+(\/[0-9]+)?/ADDRESS/g' \
         -e 's/[0-9]+(d[0-9]+h|h[0-9]+m|m[0-9]+s)\b/N/g' \
         -e 's/[0-9]+([.:][0-9]+)*( ?(ns|us|ms|s|m|h|d)\b)?/N/g' \
-        -e 's/-{2,}/-/g' -e 's/[[:space:]]+/ /g' -e 's/^ | $//g'
+        -e 's/-{2,}/-/g' -e 's/[[:space:]]+/ /g' -e 's/ :/:/g' -e 's/^ | $//g'
 }
 
 # Processes by their number in the document, its directories by their names
@@ -135,20 +136,19 @@ presentable()
     sed -E -e "$script" -e 's/[[:space:]]+$//'
 }
 
-# Of lines that differ in numbers alone, the first and the last
+# Of many lines that differ in numbers alone, the first and the last
 shortened()
 {
-    awk 'function flush() {
-             if (n > 3) { print "..." }
-             if (n > 2) { print last }
-         }
-         { kind = $0
-           gsub(/[0-9]+/, "N", kind)
-           if (kind != before) { flush(); n = 0 }
-           before = kind
-           last   = $0
-           if (++n <= 2) { print } }
-         END { flush() }'
+    awk '{ line[NR] = kind[NR] = $0
+           gsub(/[0-9]+/, "N", kind[NR]) }
+         END { for (i = 1; i <= NR; ++i) {
+                   if ((NR <= 8) || (kind[i] != kind[i - 2]) ||
+                           (kind[i] != kind[i + 1])) {
+                       print line[i]
+                   } else if (kind[i] != kind[i - 3]) {
+                       print "..."
+                   }
+               } }'
 }
 
 # says NAME PATTERN COMMAND...: its output has such a line, now or soon
@@ -246,7 +246,7 @@ case_dead_peer()
     show dead-event 'peer-(lost|failed)' "$SRDTOOL" event show \
         event peer-lost,peer-failed pid "${pid[sender]}"
     show dead-post-mortem 'gone' \
-        "$SRDTOOL" --dead res show peer pid "${pid[receiver]}"
+        "$SRDTOOL" --dead --pid "${pid[receiver]}" res
     quit sender waiting
 }
 
@@ -268,7 +268,6 @@ case_handles()
         "$SRDTOOL" res show ep pid "${pid[second]}"
     show handles-event 'refused' \
         "$SRDTOOL" event show event refused pid "${pid[second]}"
-    show handles-dev ' ah 2/2 ' "$SRDTOOL" dev show dev efa_0
     show handles-res ' ah 2/2 ' "$SRDTOOL" res
 
     quit first
@@ -293,7 +292,8 @@ case_no_progress()
     show progress-worker 'no-progress-calls' \
         "$SRDTOOL" res show ep pid "${pid[worker]}"
     kill -USR1 "${pid[worker]}"
-    check "the message arrives" until_true grep -q '1000000 bytes: Success' "$TMPDIR/root.out"
+    check "the message arrives" \
+        until_true grep -q '1000000 bytes: Success' "$TMPDIR/root.out"
     quit worker root
 }
 

@@ -126,6 +126,16 @@ unsigned uct_srd_iface_progress(uct_iface_h tl_iface)
     return count;
 }
 
+/* From now on the user means to call progress. UCP arms the events of interfaces
+ * that nobody uses yet: if it does not call, that is no sleep any more. */
+static void uct_srd_iface_progress_enable(uct_iface_h tl_iface, unsigned flags)
+{
+    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
+
+    uct_base_iface_progress_enable(tl_iface, flags);
+    iface->win->asleep = 0;
+}
+
 static ucs_status_t
 uct_srd_iface_flush(uct_iface_h tl_iface, UCS_V_UNUSED unsigned flags,
                     uct_completion_t *comp)
@@ -406,7 +416,7 @@ static uct_iface_ops_t uct_srd_iface_ops = {
     .ep_destroy               = UCS_CLASS_DELETE_FUNC_NAME(uct_srd_ep_t),
     .iface_flush              = uct_srd_iface_flush,
     .iface_fence              = uct_srd_iface_fence,
-    .iface_progress_enable    = uct_base_iface_progress_enable,
+    .iface_progress_enable    = uct_srd_iface_progress_enable,
     .iface_progress_disable   = uct_base_iface_progress_disable,
     .iface_progress           = uct_srd_iface_progress,
     .iface_event_fd_get       = uct_srd_iface_event_fd_get,
