@@ -115,14 +115,15 @@ quit()
     done
 }
 
-# As it is compared: numbers, times, and columns are not the document's
+# As it is compared: hosts, numbers, times and columns are not the document's
 normal()
 {
-    sed -E -e 's/[0-9a-f:]*:[0-9a-f]{1,4}\/[0-9]+/ADDRESS/g' \
+    sed -E -e 's/\[[^] []+:[0-9]+ *:[0-9]+\]/[HOST]/g' \
+        -e 's/[0-9a-f:]*:[0-9a-f]{1,4}\/[0-9]+/ADDRESS/g' \
         -e 's/[0-9a-f:]*::[0-9a-f:]+(\/[0-9]+)?/ADDRESS/g' \
         -e 's/[0-9]+(d[0-9]+h|h[0-9]+m|m[0-9]+s)\b/N/g' \
         -e 's/[0-9]+([.:][0-9]+)*( ?(ns|us|ms|s|m|h|d)\b)?/N/g' \
-        -e 's/-{2,}/-/g' -e 's/[[:space:]]+/ /g' -e 's/ :/:/g' -e 's/^ | $//g'
+        -e 's/-{2,}/-/g' -e 's/[[:space:]]+/ /g' -e 's/^ | $//g'
 }
 
 # Processes by their number in the document, its directories by their names
