@@ -16,6 +16,9 @@
 
 #define MAX_STEPS 400u
 
+/* Failures that no message to the honest peer may exceed */
+#define MANY_RETRIES 200u
+
 /* The hostile ones: alone; with the honest one's QPN, elsewhere; on the honest
  * one's host; two more, one of them beside the first. */
 #define HOST(_n) {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x55, 0xc0, 0xff, 0xfe, \
@@ -295,6 +298,8 @@ static void complete(unsigned i, unsigned status, int arrives)
     fuzz_device_complete(i, status);
 }
 
+static unsigned honest_retries; /* of one input */
+
 static void step_complete(void)
 {
     static const uint8_t harmless[] = {0, 0, 0, 10, 13, 12, 10, 13};
@@ -316,7 +321,8 @@ static void step_complete(void)
         status = harmless[how % sizeof(harmless)];
         /* Too many of these are the end of the honest peer, rightly */
         if (((status == 12) || (status == 13)) &&
-            (fuzz_iface->config.retry_count < MAX_STEPS)) {
+            ((fuzz_iface->config.retry_count < MANY_RETRIES) ||
+             (honest_retries++ >= MANY_RETRIES))) {
             status = 10;
         }
         if (send->opcode != IBV_WR_SEND_WITH_IMM) {
@@ -521,12 +527,13 @@ static void configure(void)
     fuzz_device.has_rdma = !(a & 2);
     fuzz_device.ah_limit = ah_limits[a >> 2 & 3];
     config.queue_len     = (a & 16) ? 8 : 48;
-    config.retry_count   = (a & 32) ? 2 : 100000;
+    config.retry_count   = (a & 32) ? 2 : UCT_SRD_RETRY_MAX;
     config.window        = (a & 64) ? 16 : 64;
     config.rx_len        = (b & 1) ? 16 : 64;
     config.rx_batch      = (b & 2) ? 1 : 8;
     config.tx_bufs       = (b & 8) ? 40 : 2000;
     config.rx_max        = config.rx_len + ((b & 4) ? 4 : 300);
+    honest_retries       = 0;
     for (i = 0; i < FUZZ_WHO_NUM; ++i) {
         fuzz_who[i].sent_to_us = 0;
         fuzz_who[i].answers    = 0;

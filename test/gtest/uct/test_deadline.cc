@@ -79,6 +79,16 @@ TEST_F(deadline_test, hello)
     EXPECT_TRUE(a.failures.empty());
 }
 
+/* Status 12: as often as is said, and no value means for ever. */
+TEST_F(deadline_test, retry_count)
+{
+    said lines;
+
+    EXPECT_THROW(node(m_dom, {{"RETRY_COUNT", "255"}}), std::exception);
+    EXPECT_EQ("", lines.only({"UCX_SRD_RETRY_COUNT=255", "0 to 254"}));
+    node(m_dom, {{"RETRY_COUNT", "254"}});
+}
+
 /* BYE_ACK: who keeps its endpoint does not answer, and the record stays; it is
  * gone when the other side says goodbye as well. */
 TEST_F(deadline_test, bye)

@@ -30,8 +30,8 @@ ucs_config_field_t uct_srd_iface_config_table[] = {
      ucs_offsetof(uct_srd_iface_config_t, tx.rnr_retry), UCS_CONFIG_TYPE_UINT},
 
     {"RETRY_COUNT", "7",
-     "How often a message to a peer that does not respond any more is sent "
-     "again before the peer counts as failed.",
+     "How often a message that ends with an unexpected status is sent again "
+     "before the peer counts as failed, 0 to 254.",
      ucs_offsetof(uct_srd_iface_config_t, tx.retry_count),
      UCS_CONFIG_TYPE_UINT},
 
@@ -117,7 +117,8 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
          UCT_SRD_WINDOW_MAX, 1},
         {"RX_BATCH", config->rx.batch, 1, 64, 0},
         {"MAX_POLL", config->max_poll, 1, UCT_SRD_POLL_BATCH, 0},
-        {"RNR_RETRY", config->tx.rnr_retry, 0, 7, 0}
+        {"RNR_RETRY", config->tx.rnr_retry, 0, 7, 0},
+        {"RETRY_COUNT", config->tx.retry_count, 0, UCT_SRD_RETRY_MAX, 0}
     };
     unsigned i;
 

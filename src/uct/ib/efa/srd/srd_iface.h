@@ -37,6 +37,7 @@ typedef struct uct_srd_ep    uct_srd_ep_t;
 
 #define UCT_SRD_POLL_BATCH     16u    /* completions of one ibv_poll_cq()    */
 #define UCT_SRD_CTL_SLOTS      32u    /* kept for control messages           */
+#define UCT_SRD_RETRY_MAX      254u   /* are counted in 8 bits               */
 #define UCT_SRD_INLINE_AREA    192u   /* bytes of payload in a slot          */
 #define UCT_SRD_RX_PER_PEER    256u   /* receive buffers                     */
 #define UCT_SRD_MAX_IOV        1      /* the device has 2, one is the header */

@@ -104,7 +104,6 @@ void uct_srd_peer_set_blind(uct_srd_peer_t *peer)
     uint8_t blind = peer->rx.acked && (peer->ah == NULL) &&
                     (peer->state < UCT_SRD_PEER_FAILED);
 
-    peer->iface->rx.wary  |= peer->rx.blind && !blind;
     peer->iface->rx.blind += blind - peer->rx.blind;
     peer->rx.blind         = blind;
 }
@@ -195,11 +194,12 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
         return UCS_ERR_NO_RESOURCE;
     }
 
+    /* What it sent before comes without its number. */
     peer->tx.dest.ah = peer->ah->ibv_ah;
-    if (iface->cq_efa == NULL) {
-        /* What it sent before comes without its number, and nothing else
-         * proves it. */
-        uct_srd_peer_set_stranger(peer, 1);
+    if (iface->cq_efa != NULL) {
+        iface->rx.wary |= peer->rx.known;
+    } else {
+        uct_srd_peer_set_stranger(peer, 1); /* nothing else proves it */
     }
     uct_srd_peer_set_blind(peer);
     return UCS_OK;

@@ -293,10 +293,13 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
     identity = uct_srd_ctl_identity(iface, rx, &ext);
 
     /* The device names the AH that we own for whoever is behind it. Before it
-     * has done so once, messages may be from before the AH was made. */
+     * has done so once, or while completions are left that were written before
+     * (wary; of those that are polled now the GID is known), messages may be
+     * from before the AH was made. */
     if ((identity == UCT_SRD_IDENTITY_FORGED) ||
         ((identity == UCT_SRD_IDENTITY_CLAIMED) && (peer != NULL) &&
-         peer->rx.known && (peer->ah != NULL) && !peer->rx.stranger)) {
+         peer->rx.known && (peer->ah != NULL) && !peer->rx.stranger &&
+         !iface->rx.wary)) {
         uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_forged));
         return NULL;
     }
