@@ -1,7 +1,7 @@
 /*
  * What an interface waits for, and until when: a test per row of the table in
  * docs/srd-wire.md, section 8, as far as it is not in
- *   test_reset.cc     REJOIN_ACK, the interface's own device
+ *   test_reset.cc     REJOIN_ACK, KEY_ACK, the interface's own device
  *   test_exhaust.cc   address handles, EXT_ACK that comes
  *   test_many.cc      a receiver without buffers, peers that are dead
  *   test_matrix.cc    status 12

@@ -293,6 +293,47 @@ HARNESS_ROLE(reset_rma)
            target.red() + p.verdict();
 }
 
+/* What replaces a key is asked of somebody who does not progress: again and
+ * again, and the operation waits for the answer. */
+HARNESS_ROLE(reset_key_ack)
+{
+    const size_t length = 5000;
+    pair p;
+
+    (void)arguments;
+    if (!(p.n[0]->flags() & UCT_IFACE_FLAG_GET_ZCOPY)) {
+        return "ok";
+    }
+
+    region   target(p.dom[1], length);
+    rma_pool pool(p.dom[0], 1, length);
+    rkey     key(p.dom[0], target.key());
+
+    target.fill(5);
+    p.talk();
+    p.flush();
+    inject("fatal return=1ms dev=1");
+    p.wait([&]() { return counter("rejoined") == 1; }, "recovery");
+    p.talk();
+    p.flush();
+
+    rma_op *op      = pool.get();
+    uint64_t before = counter("tx_ctl");
+    check(op->issue(p.e[0]->ep(), GET_ZCOPY, length, 5,
+                    {target.addr(), key.get()}), "issue");
+    if (!wait_until([&]() { return counter("tx_ctl") >= before + 4; },
+                    [&]() { p.n[0]->progress(); })) {
+        return "not asked again";
+    }
+    if ((op->state != rma_op::BUSY) || (counter("rekeys") != 0)) {
+        return "nobody can have answered";
+    }
+    p.wait([&]() { return op->state == rma_op::DONE; }, "operation");
+    check(op->status, "operation");
+    return (counter("rekeys") == 1) ? op->verify() + p.verdict() :
+                                      "no key came";
+}
+
 /* No way back: told once each, with a status, and closing works. */
 HARNESS_ROLE(reset_for_good)
 {
@@ -409,6 +450,11 @@ TEST_F(reset_test, local_memory)
 TEST_F(reset_test, memory_registered_while_away)
 {
     EXPECT_EQ("ok", run("reset_rma", "1 away"));
+}
+
+TEST_F(reset_test, key_of_a_stuck_peer)
+{
+    EXPECT_EQ("ok", run("reset_key_ack", ""));
 }
 
 TEST_F(reset_test, closed_while_away)
