@@ -148,6 +148,7 @@ ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
                              const uct_srd_iface_config_t *config)
 {
     size_t max_msg = uct_srd_iface_md(iface)->dev.max_msg_sz;
+    size_t max_wcs = iface->tx.num_slots + iface->config.rx_queue_len;
     size_t align, align_offset;
     ucs_status_t status;
 
@@ -176,6 +177,15 @@ ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
         return status;
     }
 
+    /* Here, as nobody could be told when it is needed */
+    iface->rx.stash = ucs_malloc(max_wcs * sizeof(*iface->rx.stash),
+                                 "srd_stash");
+    if (iface->rx.stash == NULL) {
+        ucs_error("srd: no memory for %zu completions", max_wcs);
+        ucs_mpool_cleanup(&iface->rx.mp, 1);
+        return UCS_ERR_NO_MEMORY;
+    }
+
     iface->rx.depth   = ucs_min(UCT_SRD_RX_PER_PEER,
                                 iface->config.rx_queue_len);
     iface->rx.missing = iface->rx.depth;
@@ -191,6 +201,7 @@ void uct_srd_rx_cleanup(uct_srd_iface_t *iface)
         ucs_mpool_put(desc);
     }
 
+    ucs_free(iface->rx.stash);
     /* What was posted comes back with the pool's memory. */
     ucs_mpool_cleanup(&iface->rx.mp, 0);
 }

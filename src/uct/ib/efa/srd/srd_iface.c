@@ -384,7 +384,6 @@ static UCS_CLASS_CLEANUP_FUNC(uct_srd_iface_t)
     uct_srd_rx_cleanup(self);
     uct_srd_tx_cleanup(self);
     uct_efa_context_put(md, self->context);
-    ucs_free(self->rx.stash);
     uct_srd_timers_cleanup(&self->timers);
     kh_destroy_inplace(uct_srd_ahns, &self->ahns);
     kh_destroy_inplace(uct_srd_keys, &self->keys);

@@ -267,8 +267,7 @@ struct uct_srd_iface {
     struct {
         struct uct_srd_poll *poll;    /* rounds under way, innermost first   */
         uct_srd_rx_wc_t     *stash;   /* completions to be handled first     */
-        unsigned            stash_len;
-        unsigned            stash_max;
+        unsigned            stash_len;/* room: all that can be in the CQ     */
         uint32_t            last_key;
         uct_srd_peer_t      *last_peer;
         uct_srd_peer_t      *current; /* being delivered; NULL when freed    */

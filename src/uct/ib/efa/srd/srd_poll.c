@@ -110,25 +110,6 @@ uct_srd_poll_ex(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx, unsigned max)
     return count;
 }
 
-static uct_srd_rx_wc_t *uct_srd_stash_room(uct_srd_iface_t *iface)
-{
-    unsigned max = iface->rx.stash_len + UCT_SRD_POLL_BATCH;
-    uct_srd_rx_wc_t *stash;
-
-    if (max > iface->rx.stash_max) {
-        max   = ucs_max(2 * max, 256u);
-        stash = ucs_realloc(iface->rx.stash, max * sizeof(*stash), "srd_stash");
-        if (stash == NULL) {
-            ucs_error("srd: no memory for %u completions", max);
-            return NULL;
-        }
-        iface->rx.stash     = stash;
-        iface->rx.stash_max = max;
-    }
-
-    return &iface->rx.stash[iface->rx.stash_len];
-}
-
 /* Replaces the AH number by whom it means at this moment. */
 static void uct_srd_stash_resolve(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx)
 {
@@ -155,11 +136,10 @@ void uct_srd_rx_stash(void *arg)
     uct_srd_poll_t *poll;
     unsigned count, i;
 
+    /* There is room for one of each work request: what is here has not been
+     * handled, and is posted once. */
+    rx = &iface->rx.stash[iface->rx.stash_len];
     for (poll = iface->rx.poll; poll != NULL; poll = poll->outer) {
-        rx = uct_srd_stash_room(iface);
-        if (rx == NULL) {
-            return;
-        }
         for (; poll->next < poll->count; ++poll->next, ++rx) {
             if (poll->rx != NULL) {
                 *rx = poll->rx[poll->next];
@@ -173,13 +153,9 @@ void uct_srd_rx_stash(void *arg)
     }
 
     do {
-        rx = uct_srd_stash_room(iface);
-        if (rx == NULL) {
-            return;
-        }
         count = uct_srd_poll_ex(iface, rx, UCT_SRD_POLL_BATCH);
-        for (i = 0; i < count; ++i) {
-            uct_srd_stash_resolve(iface, &rx[i]);
+        for (i = 0; i < count; ++i, ++rx) {
+            uct_srd_stash_resolve(iface, rx);
         }
         iface->rx.stash_len += count;
     } while (count > 0);
