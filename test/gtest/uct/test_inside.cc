@@ -12,6 +12,11 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+extern "C" {
+#include <ucs/datastruct/string_buffer.h>
+#include <ucs/vfs/base/vfs_obj.h>
+}
+
 using namespace uct_test;
 
 namespace {
@@ -618,4 +623,42 @@ TEST_F(inside_test, memory_left_registered)
                             "made by test_uct"}));
     EXPECT_EQ(1u, inside().events(EFA_WINDOW_EVENT_LEAK, m_first,
                                   EFA_WINDOW_MR));
+}
+
+/* What ucx_vfs would show */
+TEST_F(inside_test, vfs)
+{
+    node &b = add_node();
+    end &e  = connect(*m_a, b);
+    stream s(1, length_plan::fixed(100));
+    checker chk(s);
+
+    b.check_am(AM_ID, &chk);
+    send(e, BCOPY, AM_ID, s, 0);
+    ASSERT_TRUE(wait([&]() {
+        return (chk.count() == 1) && (inside().peer(*m_a, b.addr()).state ==
+                                      EFA_WINDOW_PEER_JOINED);
+    }));
+
+    auto read = [](const std::string &path) {
+        ucs_string_buffer_t strb;
+        ucs_string_buffer_init(&strb);
+        ucs_status_t status = ucs_vfs_path_read_file(path.c_str(), &strb);
+        std::string text    = (status == UCS_OK) ?
+                              ucs_string_buffer_cstr(&strb) : "no file";
+        ucs_string_buffer_cleanup(&strb);
+        return text;
+    };
+
+    char dir[128];
+    snprintf(dir, sizeof(dir), "/uct/worker/%p/iface/%p", (void*)m_a->worker(),
+             (void*)m_a->iface());
+    ucs_vfs_path_list_dir(dir, [](const char*, void*) {}, nullptr);
+    std::string peers = read(dir + std::string("/peers"));
+    std::string sent  = read(dir + std::string("/counters/tx_msgs"));
+    EXPECT_NE(std::string::npos, peers.find(" joined ")) << peers;
+    EXPECT_NE(std::string::npos,
+              peers.find("/" + std::to_string(inside::qpn_of(b.addr()))));
+    EXPECT_EQ("1\n", sent);
+    flush(e);
 }

@@ -303,3 +303,25 @@ void uct_efa_window_peer_put(uct_efa_window_iface_t *iface,
     }
     pthread_mutex_unlock(&uct_efa_window.lock);
 }
+
+void uct_efa_window_peers_each(const uct_efa_window_iface_t *iface,
+                               void (*func)(const uct_efa_window_peer_t *peer,
+                                            void *arg),
+                               void *arg)
+{
+    const efa_window_record_t *rec;
+    size_t pos;
+
+    pthread_mutex_lock(&uct_efa_window.lock);
+    if (uct_efa_window_block_is_mine(iface)) {
+        for (pos = sizeof(efa_window_header_t);
+             pos < uct_efa_window.file.used; pos += rec->length) {
+            rec = (const efa_window_record_t*)(uct_efa_window.file.map + pos);
+            if ((rec->type == EFA_WINDOW_PEER) && ((rec->gen % 2) == 0) &&
+                (((const uct_efa_window_peer_t*)rec)->iface == iface->index)) {
+                func((const uct_efa_window_peer_t*)rec, arg);
+            }
+        }
+    }
+    pthread_mutex_unlock(&uct_efa_window.lock);
+}

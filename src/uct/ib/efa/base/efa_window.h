@@ -117,6 +117,13 @@ uct_efa_window_peer_t *uct_efa_window_peer_get(uct_efa_window_iface_t *iface,
 void uct_efa_window_peer_put(uct_efa_window_iface_t *iface,
                              uct_efa_window_peer_t *peer);
 
+/* Calls func for every peer of the interface that is in the file; others make
+ * and forget none meanwhile. Any thread. */
+void uct_efa_window_peers_each(const uct_efa_window_iface_t *iface,
+                               void (*func)(const uct_efa_window_peer_t *peer,
+                                            void *arg),
+                               void *arg);
+
 /* Is it the block of those that found no room? */
 static inline int
 uct_efa_window_peer_is_shared(const uct_efa_window_peer_t *peer)

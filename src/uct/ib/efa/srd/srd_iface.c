@@ -186,21 +186,6 @@ static ucs_status_t uct_srd_iface_self_init(uct_srd_iface_t *iface)
     return UCS_OK;
 }
 
-/* uct/iface/<iface>/: what can be asked of a running program */
-static void uct_srd_iface_vfs_refresh(uct_iface_h tl_iface)
-{
-    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
-
-    ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive,
-                            &iface->tx.num_free, UCS_VFS_TYPE_U32,
-                            "tx/free_slots");
-    ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive,
-                            &iface->rx.missing, UCS_VFS_TYPE_U32,
-                            "rx/kept_buffers");
-    ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive, &iface->self.qpn,
-                            UCS_VFS_TYPE_U16, "qpn");
-}
-
 UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(
         uct_srd_iface_internal_ops, uct_base_iface_estimate_perf,
         uct_srd_iface_vfs_refresh,

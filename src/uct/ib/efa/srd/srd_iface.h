@@ -16,6 +16,7 @@
  *   srd_recover.c  a new device and queue pair after a reset
  *   srd_rejoin.c   peers, after our reset or theirs   srd_rekey.c  their keys
  *   srd_show.c     what is, at present, in the window
+ *   srd_vfs.c      and in UCX's own view
  *
  * Everything here belongs to the interface's worker thread.
  */
@@ -405,6 +406,9 @@ void         uct_srd_cq_destroy(uct_srd_iface_t *iface);
 ucs_status_t uct_srd_qp_create(uct_srd_iface_t *iface);
 ucs_status_t uct_srd_qp_activate(uct_srd_iface_t *iface);
 void         uct_srd_qp_destroy(uct_srd_iface_t *iface);
+
+/* srd_vfs.c */
+void uct_srd_iface_vfs_refresh(uct_iface_h iface);
 
 /* srd_show.c: what the window shows of an interface beyond its counters. */
 
