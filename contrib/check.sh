@@ -116,6 +116,9 @@ run()
 {
     local run=("$top/test/run.sh" --build "$1" --variant "$2")
 
+    # Beside the others, with what these leave it
+    [ "$2" != plain ] || run+=(--beside soak)
+
     # A name that exists in no variant is an error in the plain one
     if [ "$2" != plain ] &&
            [ -z "$("${run[@]}" --list ${suites[@]+"${suites[@]}"})" ]; then
@@ -152,6 +155,7 @@ if ! setup_packages check; then
     finish
 fi
 
+export SOAK_SECONDS=${SOAK_SECONDS:-180}
 gcc=$top/build-gcc
 asan=$top/build-asan
 tsan=$top/build-tsan

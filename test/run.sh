@@ -2,7 +2,7 @@
 # Runs the suites of test/suites and adds up.
 #
 #   test/run.sh [--build DIR] [--variant plain|asan|tsan|valgrind] [--programs DIR]
-#               [--jobs N] [--counts FILE] [--list] [SUITE...]
+#               [--jobs N] [--beside SUITE] [--counts FILE] [--list] [SUITE...]
 #
 # A SUITE is a name of test/suites or the beginning of some. The output of each
 # goes to DIR/test-logs/ and is shown if it fails. The last line is
@@ -11,6 +11,8 @@
 # --jobs  GoogleTest programs run N at a time (default: one a processor, four at
 #         most), each in a fabric of its own. Scripts run alone: they time
 #         nothing, but processes that poll for each other need a processor each.
+# --beside  begins this suite first and runs the others beside it; it has what they
+#         leave of the processors
 # --programs  build tree of the test programs that DIR has not: those that get
 #         the product at run time, so that a second build needs none of them
 set -uo pipefail
@@ -20,6 +22,7 @@ build=$PWD
 variant=plain
 programs=
 jobs=
+beside=
 counts=
 list=n
 wanted=()
@@ -29,9 +32,10 @@ while [ $# -gt 0 ]; do
     --variant) variant=$2; shift ;;
     --programs) programs=$(cd "$2" && pwd) || exit 2; shift ;;
     --jobs)    jobs=$2; shift ;;
+    --beside)  beside=$2; shift ;;
     --counts)  counts=$2; shift ;;
     --list)    list=y ;;
-    -h|--help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "run.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     *)  wanted+=("$1") ;;
     esac
@@ -142,7 +146,7 @@ suite_command()
 # what is to be seen of it, ends with the line "=PASSED FAILED SKIPPED".
 run_suite()
 {
-    local name=$1 log=$logs/$1-$variant.log
+    local name=$1 log=$logs/$1-$variant.log lower=()
     local argv=() status=0 start=$SECONDS p f s job leaks why=
     shift
 
@@ -152,7 +156,8 @@ run_suite()
     export SOFTEFA_FABRIC TMPDIR
     mkdir -p "$TMPDIR"
     suite_command "$@"
-    timeout -k 10 "$limit" "${argv[@]}" > "$log" 2>&1 < /dev/null &
+    [ "$name" != "$beside" ] || lower=(nice -n 10)
+    ${lower[@]+"${lower[@]}"} timeout -k 10 "$limit" "${argv[@]}" > "$log" 2>&1 < /dev/null &
     job=$!
     # shellcheck disable=SC2064 # this job
     trap "kill $job 2> /dev/null; wait; exit 130" INT TERM
@@ -193,13 +198,19 @@ passed=0
 failed=0
 skipped=0
 declare -A running=()                   # process: file with what it prints
+besides=()                              # the process of --beside
 
-# Until fewer than N suites run; prints what the others have said
+# Until fewer than N suites run, that of --beside not counted, or with "all" none;
+# prints what the others have said
 wait_suites()
 {
     local limit=$1 pid p f s
 
-    while [ ${#running[@]} -ge "$limit" ] && [ ${#running[@]} -gt 0 ]; do
+    while [ ${#running[@]} -gt 0 ]; do
+        if [ "$limit" != all ] &&
+               [ $((${#running[@]} - ${#besides[@]})) -lt "$limit" ]; then
+            return
+        fi
         wait -n -p pid
         # a process that ended without its last line was killed
         read -r p f s < <(sed -n 's/^=//p' "${running[$pid]}" | grep . ||
@@ -209,30 +220,66 @@ wait_suites()
         failed=$((failed + f))
         skipped=$((skipped + s))
         unset "running[$pid]"
+        [ "$pid" != "${besides[*]}" ] || besides=()
     done
 }
 
 started=0
-while read -r name variants options command; do
-    case $name in ''|'#'*) continue ;; esac
-    is_wanted "$name" || continue
-    case ,$variants, in *,"$variant",*) ;; *) continue ;; esac
-    if [ "$list" = y ]; then
-        echo "$name"
-        continue
-    fi
-    case $command in
-    *.sh) alone=y; wait_suites 1 ;;
-    *)    alone=n; wait_suites "$jobs" ;;
-    esac
+
+# start NAME OPTIONS COMMAND...
+start()
+{
     started=$((started + 1))
-    # shellcheck disable=SC2086 # the command's words
-    run_suite "$name" "$options" $command > "$work/$started" &
+    run_suite "$@" > "$work/$started" &
     running[$!]=$work/$started
-    [ $alone = n ] || wait_suites 1
-done < "$top/test/suites"
-[ "$list" = n ] || exit 0
-wait_suites 1
+}
+
+# suites FUNCTION: calls it with name, options and command of each that is wanted
+suites()
+{
+    local name variants options command
+
+    while read -r name variants options command; do
+        case $name in ''|'#'*) continue ;; esac
+        case ,$variants, in *,"$variant",*) ;; *) continue ;; esac
+        # shellcheck disable=SC2086 # the command's words
+        ! is_wanted "$name" || "$1" "$name" "$options" $command
+    done < "$top/test/suites"
+}
+
+# shellcheck disable=SC2317 # called by suites
+start_beside()
+{
+    if [ "$1" = "$beside" ]; then
+        start "$@"
+        besides=($!)
+    fi
+}
+
+# shellcheck disable=SC2317 # called by suites
+start_other()
+{
+    case $1:$3 in
+    "$beside":*) ;;
+    *.sh)
+        wait_suites 1
+        start "$@"
+        wait_suites 1
+        ;;
+    *)
+        wait_suites "$jobs"
+        start "$@"
+        ;;
+    esac
+}
+
+if [ "$list" = y ]; then
+    suites echo | cut -d ' ' -f 1
+    exit 0
+fi
+suites start_beside
+suites start_other
+wait_suites all
 
 if [ $((passed + failed + skipped)) = 0 ]; then
     echo "run.sh: no such suite: ${wanted[*]:-}" >&2

@@ -3,14 +3,23 @@
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
+seconds=${SOAK_SECONDS:-20}
+every=3
+if [ "$seconds" -gt 20 ]; then
+    # Beside other suites and below them: who has no processor for some seconds
+    # is not gone
+    export UCX_SRD_GONE_TIMEOUT=10s UCX_SRD_RECOVERY_TIMEOUT=15s
+    every=6
+fi
+
 # shellcheck disable=SC2317 # called by check
 soak()
 {
-    "$TOP/contrib/soak.sh" --build "$BUILD" --seconds "${SOAK_SECONDS:-20}" "$@"
+    "$TOP/contrib/soak.sh" --build "$BUILD" --seconds "$seconds" "$@"
 }
 
 # Its counts, for whoever reads the log
-if check "soak" soak --reorder 16 --kill-every 3 --reset-every 3; then
+if check "soak" soak --reorder 16 --kill-every $every --reset-every $every; then
     sed 's/^/    /' "$TMPDIR/check.out"
 fi
 
