@@ -71,8 +71,9 @@ uct_srd_peer_move(uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
     /* Whoever has that name had it before */
     other = uct_srd_peer_find(iface, ident);
     if ((other != NULL) && (other != peer)) {
-        uct_srd_peer_superseded(other, uct_srd_rejoin_moved,
-                                uct_srd_rejoin_look);
+        /* REJECT reaches that very interface, which may keep a record of it */
+        uct_srd_peer_fail_log(other, UCS_ERR_CONNECTION_RESET,
+                              uct_srd_rejoin_moved, uct_srd_rejoin_look);
     }
 
     /* The last name stays, for endpoints that are made with it */
