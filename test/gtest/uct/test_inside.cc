@@ -573,6 +573,37 @@ TEST_F(inside_test, reset)
                                         "UCX_LOG_LEVEL=error"}));
 }
 
+/* A device that does not come back */
+HARNESS_ROLE(inside_down)
+{
+    typedef int (*inject_t)(const char*);
+    inject_t inject = (inject_t)dlsym(RTLD_DEFAULT, "softefa_inject");
+    std::shared_ptr<domain> dom(new domain());
+    node n(dom);
+    uint64_t first = inside().last_event();
+
+    (void)arguments;
+    if (inject("fatal dev=0") != 0) {
+        return "no fault";
+    }
+    bool down = wait_until([&]() {
+        return inside().iface(n).state == EFA_WINDOW_IFACE_DOWN;
+    }, [&]() {
+        for (unsigned i = 0; i < 500; ++i) {
+            n.progress();
+        }
+    });
+    return !down ? "never down" :
+           (inside().events(EFA_WINDOW_EVENT_GIVEN_UP, first) != 1) ?
+                   "not given up" : "down";
+}
+
+TEST_F(inside_test, given_up)
+{
+    EXPECT_EQ("down", run_role("inside_down", {"UCX_SRD_RECOVERY_TIMEOUT=100ms",
+                                               "UCX_LOG_LEVEL=fatal"}));
+}
+
 TEST_F(inside_test, endpoint_left_open)
 {
     std::unique_ptr<node> b(new node(m_dom));

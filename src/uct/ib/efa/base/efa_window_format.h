@@ -191,8 +191,23 @@ typedef enum {
     X(rekeys,           "keys of peers' memory replaced after their reset") \
     X(polls,            "progress calls, and completions met in them")
 
-/* Counters of a peer, X(name, text). Append only. psn_* are not counters but
- * the present value, 16 bits. */
+/*
+ * Counters of a peer, X(name, text). Append only. psn_* are not counters but
+ * the present value, 16 bits. How old a value may be:
+ *
+ *   state, lost, pending, fence, blocked, and that a pause begins; depth and
+ *   gap_time                     right; times that go with them up to 1 ms old
+ *   resend, rnr, early, dup, eps right
+ *   all others, and that a pause is over, as well as zcopy and rma of an
+ *   endpoint                     as of one of the last 1024 progress calls and
+ *                                completions, and not more than 10 ms before
+ *                                it, or 10 us for each peer of the interface
+ *                                where that is more
+ *
+ * Whoever sleeps (asleep) has shown all before, if its interface has at most 64
+ * peers. In a block of several peers (OVERFLOW) present values and times mean
+ * nothing.
+ */
 #define EFA_WINDOW_PEER_COUNTERS(X) \
     X(tx_msgs,  "messages sent, first sending only") \
     X(tx_bytes, "bytes of UCT payload in them") \

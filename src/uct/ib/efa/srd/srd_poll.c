@@ -254,6 +254,7 @@ static UCS_F_NOINLINE void uct_srd_iface_keep_house(uct_srd_iface_t *iface)
 unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
 {
     unsigned count;
+    uint64_t polls;
 
     if (ucs_unlikely(iface->rx.stash_len > 0)) {
         count = uct_srd_poll_stash(iface);
@@ -269,8 +270,9 @@ unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
         uct_srd_rx_refill(iface);
     }
 
-    UCT_SRD_COUNT_ADD(iface, polls, count + 1);
-    if (ucs_unlikely(iface->win->polls > iface->rx.look_at)) {
+    polls             = iface->win->polls + count + 1;
+    iface->win->polls = polls;
+    if (ucs_unlikely(polls > iface->rx.look_at)) {
         uct_srd_iface_keep_house(iface);
     }
 
