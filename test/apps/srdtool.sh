@@ -286,9 +286,10 @@ real()
     client=$!
     jobs+=("$client")
     until_true run 0 --pid "$client" res show peer state joined || return 1
-    # the device's own counters, seen in its fabric
-    timeout 60 "$EFARUN" --soft --quiet -- "$SRDTOOL" -j stat show nic \
-        counter recv_wrs > "$out" 2> "$err"
+
+    # the device's own counters, seen in its fabric; others' are in theirs
+    timeout 60 "$EFARUN" --soft --quiet -- "$SRDTOOL" --pid "$server" -j \
+        stat show nic counter recv_wrs > "$out" 2> "$err"
     json 'd[0]["dev"] == "efa_0" and d[0]["nic"] > 0 and d[0]["ours"] > 0 and
           d[0]["flag"] != "ours-more"' || return 1
 
