@@ -126,15 +126,15 @@ END
 endpoints()
 {
     run 0 --file "$dead" res show ep && lines 6 &&
-        says '^ep 0 .*why ready pending 0$' '^ep 1 .*why rnr-backoff [23]\.' \
-             '^ep 2 .*why waits-handshake 2\.' \
-             '^ep 3 .*peer-unresponsive 1\..*status endpoint-timeout' \
+        says '^ep 0 .*why ready pending 0$' '^ep 1 .*why rnr-backoff 3\.0s' \
+             '^ep 2 .*why waits-handshake 2\.0s' \
+             '^ep 3 .*peer-unresponsive 1\.0s .*status endpoint-timeout' \
              '^ep 4 .*why reorder-gap' '^ep 5 pid 7 comm app gone .*why ready' &&
         run 0 --file "$dead" -d res show ep && says 'site app\(main\+0x1f\)' &&
         run 0 -j --file "$dead" res show peer &&
         json '[p["why"] for p in d] == ["ready", "rnr-backoff",
               "waits-handshake", "peer-unresponsive", "reorder-gap"] and
-              2.9e9 < d[1]["why_ns"] < 3.1e9'
+              d[1]["why_ns"] == 3000000000'
 }
 test_that "why each endpoint and peer waits" endpoints
 
@@ -242,16 +242,18 @@ gone()
 
 progress()
 {
+    local age='[0-9.]+m?[0-9]*s'
+
     live 5001 live 0
-    run 0 --pid 5001 res show ep && says 'why no-progress-calls 4\.' &&
-        run 0 --pid 5001 link && says 'why no-progress-calls 4\.' &&
+    run 0 --pid 5001 res show ep && says "why no-progress-calls $age" &&
+        run 0 --pid 5001 link && says "why no-progress-calls $age" &&
         kill -STOP "$owner" && run 0 --pid 5001 res show ep &&
         says 'owner stopped' && gone || return 1
     live 5002 live 1
-    run 0 --pid 5002 res show ep && says 'why rnr-backoff 1\.' &&
+    run 0 --pid 5002 res show ep && says "why rnr-backoff $age" &&
         run 0 --pid 5002 link && says 'why ready asleep' && gone || return 1
     live 5003 progress 0
-    run 0 --pid 5003 res show ep && says 'why rnr-backoff 1\.' && gone
+    until_true run 0 --pid 5003 res show ep why rnr-backoff && gone
 }
 test_that "who does not call progress" progress
 

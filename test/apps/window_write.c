@@ -134,7 +134,7 @@ static void die(const char *what, const char *word)
 
 static uint64_t number(const char *text)
 {
-    struct timespec now;
+    static struct timespec now; /* one for all of the file */
     char *end;
     uint64_t value;
 
@@ -145,7 +145,9 @@ static uint64_t number(const char *text)
     if (*text != '@') {
         return value;
     }
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec == 0) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    }
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec -
            value * 1000000u;
 }
