@@ -357,8 +357,10 @@ int srdtool_run(const srdtool_t *defaults, int argc, char **argv,
     }
     if (line.batch != NULL || line.force) {
         if (in_batch || line.batch == NULL || line.num_words > 0) {
-            return srdtool_wrong(NULL, in_batch ? "a batch within a batch" :
-                                 line.batch == NULL ? "--force without --batch" :
+            return srdtool_wrong(NULL, "%s",
+                                 in_batch ? "a batch within a batch" :
+                                 (line.batch == NULL) ?
+                                 "--force without --batch" :
                                  "a command beside --batch");
         }
         return srdtool_batch(&tool, line.batch, line.force);

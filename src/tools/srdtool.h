@@ -12,9 +12,9 @@
  *      |-- srdtool_top.c     top            --'
  *      '-- doctor.c, selftest.c   (srdtool_doctor.h)
  *
- * Everything shown is a row: a JSON object of json-c, made in one place for text
- * and JSON alike, with keys in the order of a list of keys. What is not known
- * is null in JSON and left out of text. Keys that end in _ns are durations.
+ * Everything shown is a row: a JSON object of json-c, made in one place for
+ * text and JSON alike, with keys in the order of a list of keys. What is not
+ * known is null in JSON and left out of text. Keys that end in _ns are durations.
  *
  * It only reads files; it does not touch, slow down or stop a process.
  */
@@ -41,7 +41,6 @@ typedef struct {
     const char       *file;         /* --file, or NULL                      */
     unsigned         count;         /* -n; 0: no end                        */
     unsigned         interval_ms;   /* -i; 0: the object's own              */
-    bool             first_error;
 } srdtool_t;
 
 /* An object and what `run` is given: the words behind its name, options taken

@@ -22,8 +22,8 @@ static const char *const dev_keys[] = {
 
 static const char *const link_keys[] = {
     "link", "pid", "comm", "gone", "stopped", "iface", "+gid", "qpn", "state",
-    "state_ns", "why", "why_ns", "asleep", "eps", "peers", "+tx_queue", "+polls",
-    "+progress_ns", "+age_ns", NULL
+    "state_ns", "why", "why_ns", "asleep", "eps", "peers", "+tx_queue",
+    "+polls", "+progress_ns", "+age_ns", NULL
 };
 
 typedef struct {

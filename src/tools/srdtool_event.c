@@ -145,8 +145,8 @@ static uint64_t last_seq(const window_t *window)
            window->events[window->num_events - 1].seq;
 }
 
-/* One event, one line, also of JSON: whoever reads it does not wait for the end.
- * Returns whether it passed. */
+/* One event, one line, also of JSON: whoever reads it does not wait for the
+ * end. Returns whether it passed. */
 static bool print_event(const srdtool_t *tool, const srdtool_filter_t *filter,
                         const window_t *window,
                         const efa_window_event_entry_t *event)

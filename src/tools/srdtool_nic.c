@@ -12,9 +12,9 @@
  *   ours-more   what we had counted at the first look is more than what the NIC
  *               has at the second
  *
- * Totals of ours are less than the NIC's as soon as a program has ended, so only
- * the opposite is a flag; and what is with the device at the moment is ours and
- * not yet the NIC's.
+ * Totals of ours are less than the NIC's as soon as a program has ended, so
+ * only the opposite is a flag; and what is with the device at the moment is
+ * ours and not yet the NIC's.
  */
 #include "hw_counters.h"
 #include "srdtool.h"

@@ -2,13 +2,13 @@
  * srdtool top: what moves and what does not, again and again, in 80 columns.
  *
  *   srdtool top 13:55:01  2 processes, 3 links, 12 endpoints, 2 do not move
- *      PID COMM      LINK        STATE        TX/s   TXB/s    RX/s   RXB/s  EPS
+ *      PID COMM    LINK     STATE       TX/s  TXB/s   RX/s  RXB/s   EPS
  *   ...
- *      PID COMM      LINK           EP TO            WHY                 FOR PEND
+ *      PID COMM    LINK        EP TO             WHY                FOR PEND
  *   ...                     sorted: what does not move first, longest first
  *
- * On a terminal the screen is drawn over and ends at its last line; elsewhere it
- * is a block of text, or a JSON document, each time, and complete.
+ * On a terminal the screen is drawn over and ends at its last line; elsewhere
+ * it is a block of text, or a JSON document, each time, and complete.
  */
 #include "srdtool.h"
 
@@ -200,7 +200,8 @@ static unsigned get_screen(void)
 {
     struct winsize size;
 
-    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) {
+    if (!isatty(STDOUT_FILENO) ||
+        ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) {
         return 0;
     }
     return (size.ws_row < 10) ? 24 : size.ws_row;

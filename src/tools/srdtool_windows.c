@@ -112,7 +112,8 @@ void srdtool_windows_compare(const srdtool_windows_t *before,
         for (k = 0; w->idle != NULL && k < w->window.num_ifaces; ++k) {
             iface      = &w->window.ifaces[k];
             old        = window_iface(&same->window, iface->index);
-            w->idle[k] = old != NULL && old->create_time == iface->create_time &&
+            w->idle[k] = old != NULL &&
+                         old->create_time == iface->create_time &&
                          old->polls == iface->polls;
         }
     }

@@ -58,7 +58,7 @@ void window_free(window_t *window);
 
 /* The same from memory: a whole file of `size` bytes as it was seen first, and
  * as it was seen afterwards (the same pointer: it cannot have changed). Leaves
- * path, alive, proc_state and now to the caller. Returns NULL, or the reason. */
+ * path, alive, proc_state and now to the caller. Returns NULL, or why not. */
 const char *window_parse(const void *first, const void *second, size_t size,
                          window_t *window);
 
@@ -72,7 +72,7 @@ const efa_window_iface_t *window_iface(const window_t *window, uint32_t index);
 const efa_window_device_t *
 window_device(const window_t *window, uint32_t index);
 
-/* From `time` to the window's now in ns; 0 for times that are never or later. */
+/* From `time` to the window's now in ns; 0: never, or later. */
 uint64_t window_age(const window_t *window, uint64_t time);
 
 /* A time of the window in ns since the epoch, 0: never, or not known. */
