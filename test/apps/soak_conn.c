@@ -176,7 +176,7 @@ static void soak_conn_join(soak_conn_t *conn, uint64_t word)
     conn->callbacks = 0;
     conn->status    = UCS_OK;
     conn->hung      = false;
-    conn->flushing  = false;
+    soak_rma_flush_drop(conn);
     memset(conn->tx, 0, sizeof(conn->tx));
     soak_rma_open(conn);
     for (c = 0; c < NUM_CHANNELS; ++c) {
@@ -216,6 +216,7 @@ static void soak_conn_leave(soak_conn_t *conn, bool force)
     unsigned c;
 
     conn->state = CONN_LEAVING;
+    soak_rma_flush_drop(conn);
     if (conn->rkey != NULL) {
         ucp_rkey_destroy(conn->rkey);
         conn->rkey = NULL;
@@ -276,6 +277,9 @@ static void soak_conn_step_open(soak_conn_t *conn, uint64_t word)
         soak_conn_break(conn);
         soak_conn_leave(conn, true);
         return;
+    }
+    if (conn->flushed != NULL) {
+        soak_rma_flush_claim(conn);
     }
 
     switch (word_state(word)) {

@@ -212,21 +212,38 @@ void soak_rma_flush(soak_conn_t *conn, bool graceful)
     soak_op_posted(op, ucp_ep_flush_nbx(conn->ep, &param));
 }
 
-void soak_rma_flush_done(soak_op_t *op, ucs_status_t status)
+bool soak_rma_flush_done(soak_op_t *op, ucs_status_t status)
 {
     soak_conn_t *conn = op->conn;
+
+    if (status != UCS_OK) {
+        conn->flushing = false;
+        soak_error(conn, "flush", status);
+        return false;
+    }
+    /* UCP says so too of a flush that was ended by a forced close, and of one
+     * that waits for the remote side when the endpoint fails: the second is
+     * known when the progress call has returned, that is in the next turn. */
+    if (conn->state != CONN_OPEN) {
+        conn->flushing = false;
+        return false;
+    }
+    conn->flushed = op;
+    return true;
+}
+
+void soak_rma_flush_drop(soak_conn_t *conn)
+{
+    free(conn->flushed);
+    conn->flushed  = NULL;
+    conn->flushing = false;
+}
+
+void soak_rma_flush_claim(soak_conn_t *conn)
+{
+    soak_op_t *op = conn->flushed;
     soak_op_t *other;
     unsigned c, page;
-
-    conn->flushing = false;
-    if (status != UCS_OK) {
-        soak_error(conn, "flush", status);
-        return;
-    }
-    /* UCP says so too of a flush that was ended by a forced close */
-    if (conn->state != CONN_OPEN) {
-        return;
-    }
 
     ucs_list_for_each(other, &conn->ops, list) {
         if ((other->kind == KIND_GET) && (other->order < op->order)) {
@@ -252,6 +269,7 @@ void soak_rma_flush_done(soak_op_t *op, ucs_status_t status)
     if (op->graceful) {
         conn->mine->done = conn->gen;
     }
+    soak_rma_flush_drop(conn);
     /* What was claimed a moment ago must arrive all the same */
     if (me.proc->die == me.inc) {
         me.proc->killed = me.inc;

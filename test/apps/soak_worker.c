@@ -126,6 +126,7 @@ void soak_op_posted(soak_op_t *op, ucs_status_ptr_t request)
 void soak_op_done(soak_op_t *op, ucs_status_t status)
 {
     soak_conn_t *conn = op->conn;
+    bool kept         = false;
 
     ucs_list_del(&op->list);
     if (op->kind != KIND_RECV) {
@@ -147,7 +148,7 @@ void soak_op_done(soak_op_t *op, ucs_status_t status)
         }
         break;
     case KIND_FLUSH:
-        soak_rma_flush_done(op, status);
+        kept = soak_rma_flush_done(op, status);
         break;
     case KIND_CLOSE:
         soak_conn_closed(op, status);
@@ -155,7 +156,7 @@ void soak_op_done(soak_op_t *op, ucs_status_t status)
     }
     if ((op->kind == KIND_SEND) && (status != UCS_OK)) {
         ucs_list_add_tail(&conn->held, &op->list);
-    } else {
+    } else if (!kept) {
         free(op);
     }
 }

@@ -55,6 +55,7 @@ typedef struct soak_conn {
     ucp_rkey_h        rkey;
     unsigned          callbacks;
     bool              hung, flushing;
+    struct soak_op    *flushed;       /* a flush that UCP says is complete    */
     ucs_status_t      status;
     ucs_list_link_t   ops, held;
     unsigned          num_ops, num_sends;
@@ -74,7 +75,7 @@ typedef enum {
     KIND_SEND, KIND_RECV, KIND_PUT, KIND_GET, KIND_FLUSH, KIND_CLOSE
 } soak_kind_t;
 
-typedef struct {
+typedef struct soak_op {
     ucs_list_link_t list;
     soak_conn_t     *conn;
     soak_kind_t     kind;
@@ -159,7 +160,12 @@ void soak_rma_put(soak_conn_t *conn);
 void soak_rma_get(soak_conn_t *conn);
 void soak_rma_get_done(soak_op_t *op, ucs_status_t status);
 void soak_rma_flush(soak_conn_t *conn, bool graceful);
-void soak_rma_flush_done(soak_op_t *op, ucs_status_t status);
+
+/* True: keeps op, until it is claimed in the next turn, or the connection is
+ * gone. */
+bool soak_rma_flush_done(soak_op_t *op, ucs_status_t status);
+void soak_rma_flush_claim(soak_conn_t *conn);
+void soak_rma_flush_drop(soak_conn_t *conn);
 /* Of my memory: what the peer says it has flushed. */
 void soak_rma_check(soak_conn_t *conn);
 
