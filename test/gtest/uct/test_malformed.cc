@@ -485,16 +485,33 @@ TEST_F(malformed_test, invented_addresses)
             x.me.gid[k] = rng();
         }
         x.send_ext(uct_srd_imm_pack_ctl(x.me.epoch), nullptr, 0, []() {});
+        if (i == 2 * limit) {
+            /* In the same round: a message, which would be lost */
+            uct_srd_ext_t hello = x.me;
+            x.me                = honest;
+            x.me.op             = UCT_SRD_OP_DATA;
+            x.send_ext(uct_srd_imm_pack(x.me.epoch, AM_ID, UCT_SRD_IMM_EXT, 0),
+                       nullptr, 0, []() {});
+            x.me = hello;
+        }
     }
     ASSERT_TRUE(wait([&]() {
         return (counter("drop_nomem") - nomem) +
                (counter("drop_forged") - forged) +
-               (counter("peers") - peers) >= count;
+               (counter("peers") - peers) >= count + 1;
     }));
     EXPECT_GE(counter("drop_nomem"), nomem + 1);
     EXPECT_LE(counter("peers") - counter("peers_gone"), living + limit);
 
+    ASSERT_TRUE(wait([&]() {
+        x.poll();
+        return !x.answers.empty();
+    }));
+    EXPECT_EQ(UCT_SRD_OP_REJECT, x.answers[0].op);
+    EXPECT_EQ(UCT_SRD_REJECT_RESOURCES, x.answers[0].arg);
+
     /* Who says the truth is heard, once there is room. */
+    x.answers.clear();
     x.me    = honest;
     x.me.op = UCT_SRD_OP_HELLO;
     EXPECT_TRUE(wait([&]() {

@@ -138,6 +138,8 @@ int ibv_query_port(struct ibv_context *ctx, uint8_t port_num,
 {
     if (port_num != 1) {
         return EINVAL;
+    } else if (fake_verbs.query_errno != 0) {
+        return fake_verbs.query_errno;
     }
 
     memcpy(attr, &fake_of(ctx->device)->port, sizeof(struct ibv_port_attr));

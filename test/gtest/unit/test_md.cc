@@ -510,6 +510,31 @@ TEST_F(test_md, read_only_memory)
     md_probe_close(md);
 }
 
+/* EIO says that the device is gone if other commands fail with it, too; whether
+ * its event has come is not asked. What is registered then waits for it. */
+TEST_F(test_md, registration_while_the_device_goes)
+{
+    void *md, *memh = nullptr;
+    char buffer[64];
+    ucs_status_t status = UCS_OK;
+    auto reg = [&]() {
+        status = md_probe_reg(md, buffer, 64, MD_PROBE_REG_ALL, &memh);
+    };
+
+    add("efa_0", "0x1d0f");
+    ASSERT_EQ(UCS_OK, md_probe_open("efa_0", &md));
+
+    fake_verbs.reg_errno = EIO;
+    EXPECT_NE("", logged(reg)) << "it answers: a failure";
+    EXPECT_EQ(UCS_ERR_IO_ERROR, status);
+
+    fake_verbs.query_errno = EIO;
+    logged(reg);
+    EXPECT_EQ(UCS_OK, status);
+    EXPECT_EQ(UCS_OK, md_probe_dereg(md, memh));
+    md_probe_close(md);
+}
+
 TEST_F(test_md, registration_fails_with_advice)
 {
     void *md, *memh = nullptr;

@@ -191,6 +191,14 @@ static unsigned uct_efa_async_element(const struct ibv_async_event *event)
     }
 }
 
+static void uct_efa_context_set_dead(uct_efa_md_t *md,
+                                     uct_efa_context_t *context)
+{
+    __atomic_store_n(&context->dead, 1, __ATOMIC_RELAXED);
+    ucs_diag("%s: the device was reset or failed; waiting for it to come back "
+             "(see dmesg)", uct_efa_md_device_name(md));
+}
+
 int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context)
 {
     struct ibv_async_event event;
@@ -204,9 +212,7 @@ int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context)
                              event.event_type, uct_efa_async_element(&event));
         switch (event.event_type) {
         case IBV_EVENT_DEVICE_FATAL:
-            __atomic_store_n(&context->dead, 1, __ATOMIC_RELAXED);
-            ucs_diag("%s: the device was reset or failed; waiting for it to "
-                     "come back (see dmesg)", uct_efa_md_device_name(md));
+            uct_efa_context_set_dead(md, context);
             break;
         case IBV_EVENT_QP_FATAL:
             __atomic_store_n((int*)event.element.qp->qp_context, 1,
@@ -221,6 +227,26 @@ int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context)
     }
 
     return __atomic_load_n(&context->dead, __ATOMIC_RELAXED);
+}
+
+int uct_efa_context_probe(uct_efa_md_t *md, uct_efa_context_t *context)
+{
+    struct ibv_port_attr attr;
+
+    if (uct_efa_context_check(md, context)) {
+        return 1;
+    }
+
+    if (!uct_efa_err_is_gone(ibv_query_port(context->ctx, 1, &attr))) {
+        return 0;
+    }
+
+    /* Its event may have come meanwhile, and said so. */
+    if (!uct_efa_context_check(md, context)) {
+        uct_efa_context_set_dead(md, context);
+    }
+
+    return 1;
 }
 
 ucs_status_t uct_efa_context_replace(uct_efa_md_t *md, uct_efa_context_t *dead)

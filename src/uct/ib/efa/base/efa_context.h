@@ -59,6 +59,10 @@ void uct_efa_context_put(uct_efa_md_t *md, uct_efa_context_t *context);
  * Any thread. */
 int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context);
 
+/* The same after a command that failed like those to a device that is gone: the
+ * event may come later than that. If another command fails so, too, it is. */
+int uct_efa_context_probe(uct_efa_md_t *md, uct_efa_context_t *context);
+
 /* Makes sure that md's present context is not `dead`: UCS_OK. UCS_ERR_NO_DEVICE:
  * the device is not back yet, ask again. Memory that cannot be registered with
  * the new context is said in the log, and fails where it is used. */

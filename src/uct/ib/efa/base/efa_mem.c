@@ -265,7 +265,7 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
         if (mem->mr == NULL) {
             err = (errno != 0) ? errno : EIO;
             if (!uct_efa_context_is_gone(context, err) || mem->is_dmabuf ||
-                !uct_efa_context_check(md, context)) {
+                !uct_efa_context_probe(md, context)) {
                 uct_efa_context_put(md, context);
                 if (!(params->flags & UCT_MD_MEM_FLAG_HIDE_ERRORS)) {
                     uct_efa_window_device_refused(md->win, EFA_WINDOW_MR, err);

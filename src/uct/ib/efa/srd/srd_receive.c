@@ -44,6 +44,7 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                      const uct_srd_ident_t *ident, const uct_srd_ext_t *ext,
                      uint8_t claimed)
 {
+    int too_many;
     int32_t age;
 
     if (peer != NULL) {
@@ -81,24 +82,20 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     }
 
     if (peer == NULL) {
-        /* One sender could invent any number. No answer: an honest one says
-         * HELLO again. */
-        if (claimed && (iface->rx.claimed >= iface->config.max_claimed)) {
-            UCT_SRD_COUNT(iface, drop_nomem);
-            uct_efa_window_event(EFA_WINDOW_EVENT_RX_DROP, iface->win,
-                                 ident->gid, ident->qpn, UCS_OK,
-                                 UCT_SRD_DROP(drop_nomem), 0);
-            return NULL;
-        }
-
-        peer = uct_srd_peer_create(iface, ident);
+        /* Of claimed ones a single sender could invent any number. */
+        too_many = claimed &&
+                   (iface->rx.claimed >= iface->config.max_claimed);
+        peer     = too_many ? NULL : uct_srd_peer_create(iface, ident);
         if (peer == NULL) {
             UCT_SRD_COUNT(iface, drop_nomem);
             uct_efa_window_event(EFA_WINDOW_EVENT_RX_DROP, iface->win,
                                  ident->gid, ident->qpn, UCS_OK,
                                  UCT_SRD_DROP(drop_nomem), 0);
-            uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,
-                               UCT_SRD_REJECT_RESOURCES);
+            /* HELLO comes again, later perhaps in vain no more. */
+            if (!too_many || (ext->op == UCT_SRD_OP_DATA)) {
+                uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,
+                                   UCT_SRD_REJECT_RESOURCES);
+            }
             return NULL;
         }
 
