@@ -85,8 +85,9 @@ static int selftest_message(selftest_t *test, char *text, size_t max)
 {
     verbs_ep_t *ep = &test->ep;
     uint8_t seed   = ++test->seed;
-    uint64_t start, now;
+    uint64_t start = 0;
     struct ibv_wc wc;
+    uint64_t now;
     int ret, i;
 
     selftest_fill(test, SELFTEST_SOURCE, seed);

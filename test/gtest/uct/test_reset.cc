@@ -388,6 +388,28 @@ HARNESS_ROLE(reset_close)
     return again.verdict();
 }
 
+/* Who seldom calls progress notices a reset within few calls. */
+HARNESS_ROLE(reset_slow)
+{
+    (void)arguments;
+    pair p;
+
+    p.talk();
+    p.flush();
+    for (unsigned i = 0; i < 5000; ++i) {
+        p.progress(); /* it has not been seldom so far */
+    }
+    inject("fatal dev=1 return=1ms");
+    for (unsigned calls = 0; calls < 200; ++calls) {
+        usleep(11000);
+        p.n[1]->progress();
+        if (counter("resets") > 0) {
+            return "noticed";
+        }
+    }
+    return "not noticed";
+}
+
 class reset_test : public ::testing::Test {
 protected:
     void SetUp() override
@@ -423,6 +445,11 @@ TEST_F(reset_test, device)
 TEST_F(reset_test, device_by_turns)
 {
     EXPECT_EQ("ok", run("reset_talk", "10 2 fatal return=5ms"));
+}
+
+TEST_F(reset_test, seldom_progress)
+{
+    EXPECT_EQ("noticed", run("reset_slow", ""));
 }
 
 /* With completions that are lost: what was delivered is sent again. */

@@ -942,7 +942,7 @@ TEST_F(test_window, events_of_many_threads)
 
     uct_efa_window_open(UCT_EFA_WINDOW_YES);
     for (unsigned t = 0; t < num; ++t) {
-        threads.emplace_back([t, each]() {
+        threads.emplace_back([=]() {
             for (unsigned i = 0; i < each; ++i) {
                 uct_efa_window_event(EFA_WINDOW_EVENT_RNR, nullptr, nullptr, t,
                                      t, i, (uint64_t(t) << 32) | i);

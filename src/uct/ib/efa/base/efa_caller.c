@@ -102,22 +102,9 @@ typedef struct {
     unsigned               num_ranges;
     unsigned               depth;
     uintptr_t              pc;
-    const uintptr_t        *slot;    /* where the stack has pc, or NULL      */
 } uct_efa_caller_search_t;
 
-/* What the last search of this thread has found. Called again from the same
- * place, at the same height of the stack, while the stack has the same address
- * at the same place: that is the answer, without unwinding. */
-typedef struct {
-    const void             *frame;
-    const void             *from;
-    const uintptr_t        *slot;
-    uintptr_t              pc;
-} uct_efa_caller_last_t;
-
-static __thread uct_efa_caller_last_t uct_efa_caller_last;
-
-static _Unwind_Reason_Code __attribute__((no_sanitize_address))
+static _Unwind_Reason_Code
 uct_efa_caller_frame(struct _Unwind_Context *context, void *arg)
 {
     uct_efa_caller_search_t *search = arg;
@@ -135,29 +122,12 @@ uct_efa_caller_frame(struct _Unwind_Context *context, void *arg)
     }
 
     search->pc = pc;
-#ifdef __x86_64__
-    /* The call has pushed it */
-    search->slot = (const uintptr_t*)_Unwind_GetCFA(context) - 1;
-    if (*search->slot != pc) {
-        search->slot = NULL;
-    }
-#endif
     return _URC_END_OF_STACK;
 }
 
-/* AddressSanitizer: the stack above us is read as it lies. */
-__attribute__((noinline, no_sanitize_address))
 const void *uct_efa_caller(void)
 {
-    uct_efa_caller_last_t *last = &uct_efa_caller_last;
-    const void *frame           = __builtin_frame_address(0);
-    const void *from            = __builtin_return_address(0);
     uct_efa_caller_search_t search;
-
-    if ((last->frame == frame) && (last->from == from) &&
-        (*last->slot == last->pc)) {
-        return (const void*)last->pc;
-    }
 
     pthread_mutex_lock(&uct_efa_callers.lock);
     uct_efa_callers_update();
@@ -168,12 +138,7 @@ const void *uct_efa_caller(void)
 
     search.depth = 0;
     search.pc    = 0;
-    search.slot  = NULL;
     _Unwind_Backtrace(uct_efa_caller_frame, &search);
-    last->frame = (search.slot != NULL) ? frame : NULL;
-    last->from  = from;
-    last->slot  = search.slot;
-    last->pc    = search.pc;
     return (const void*)search.pc;
 }
 

@@ -69,8 +69,8 @@ void uct_efa_window_event(efa_window_event_t event,
 
     number = __atomic_fetch_add(&ring->head.next, 1, __ATOMIC_RELAXED);
     entry  = &ring->entries[number % EFA_WINDOW_EVENTS_NUM];
-    __atomic_store_n(&entry->seq, 0, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
+    /* An exchange: what is written afterwards stays behind it */
+    __atomic_exchange_n(&entry->seq, 0, __ATOMIC_ACQ_REL);
     entry->time   = uct_efa_window_now();
     entry->event  = event;
     entry->iface  = (iface == NULL) ? UINT16_MAX : (uint16_t)iface->index;

@@ -199,7 +199,7 @@ typedef enum {
  *   gap_time                     right; times that go with them up to 1 ms old
  *   resend, rnr, early, dup, eps right
  *   all others, and that a pause is over, as well as zcopy and rma of an
- *   endpoint                     as of one of the last 1024 progress calls and
+ *   endpoint                     as of one of the last 128 progress calls and
  *                                completions, and not more than 10 ms before
  *                                it, or 10 us for each peer of the interface
  *                                where that is more

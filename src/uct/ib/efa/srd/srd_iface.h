@@ -274,7 +274,9 @@ struct uct_srd_iface {
         uct_srd_peer_t      *current; /* being delivered; NULL when freed    */
         struct ibv_recv_wr  *chain;   /* descriptors to post again           */
         unsigned            chain_len;
-        uint64_t            look_at;  /* win->polls of the next look around  */
+        uint64_t            look_at;  /* win->polls of the next look around, */
+        unsigned            effort;   /* so many after the last one,         */
+        ucs_time_t          looked;   /* and when that was                   */
         unsigned            missing;  /* kept by users and not yet replaced  */
         unsigned            depth;    /* buffers for today's peers           */
         unsigned            talkers;  /* peers that were ever heard from     */

@@ -239,8 +239,17 @@ static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
 static UCS_F_NOINLINE void uct_srd_iface_keep_house(uct_srd_iface_t *iface)
 {
     uint64_t wanted = uct_efa_ah_cache_wanted(iface->context->ahs);
+    ucs_time_t now  = ucs_get_time();
 
-    iface->rx.look_at = iface->win->polls + UCT_SRD_EFFORT;
+    /* Who seldom calls progress must notice a reset all the same, before its
+     * peers give it up. */
+    if (now - iface->rx.looked > ucs_time_from_sec(UCT_SRD_LOOK_TIME)) {
+        iface->rx.effort /= 2;
+    } else if (iface->rx.effort < UCT_SRD_EFFORT) {
+        iface->rx.effort = (2 * iface->rx.effort) + 1;
+    }
+    iface->rx.looked  = now;
+    iface->rx.look_at = iface->win->polls + iface->rx.effort;
     uct_srd_iface_show_progress(iface);
     uct_srd_recover_look(iface);
 

@@ -7,9 +7,10 @@
 #include "srd_tx.h"
 
 #define UCT_SRD_RX_CHAIN_MAX 64
-#define UCT_SRD_EFFORT       1024u /* polls and completions between two ...   */
-#define UCT_SRD_LOOKS        31u   /* looks around; then at all peers, in any
+#define UCT_SRD_EFFORT       128u  /* polls and completions between two ...   */
+#define UCT_SRD_LOOKS        240u  /* looks around; then at all peers, in any
                                       case                                    */
+#define UCT_SRD_LOOK_TIME    10e-3 /* seconds: fewer polls, if they take more */
 #define UCT_SRD_RECLAIM      16u    /* AHs given up for others at once        */
 
 static_assert((UCT_SRD_EFFORT + UCT_SRD_POLL_BATCH) * UCT_SRD_LOOKS < 65536,

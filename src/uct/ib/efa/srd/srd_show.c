@@ -8,7 +8,8 @@
  *                    last heard of. In the first progress call after
  *                    UCT_SRD_SHOW_MIN, or UCT_SRD_SHOW_PEER for each peer if
  *                    that is more, but the calls are counted, not timed: every
- *                    1024th looks. And before the process may sleep.
+ *                    128th looks, more of them if they are seldom. And before
+ *                    the process may sleep.
  *
  * Times of what happens at once are those of a clock that is read again when it
  * is older than UCT_SRD_SHOW_FRESH.
