@@ -330,6 +330,7 @@ if [ "$instructions" = y ]; then
     echo "bench.sh: counting instructions" >&2
     instructions am_short short 8
     instructions am_bcopy bcopy 1024
+    UCX_EFA_WINDOW=n instructions am_short_no_window short 8
 fi
 [ -z "$csv" ] || { echo "name,size,unit,value"; cat "$tmp/results.csv"; } \
     > "$csv"
@@ -397,7 +398,10 @@ END {
         ratio("uct_put_zcopy_bw,1048576", "verbs_write_bw,1048576"), ">=", 0.95)
     efa = median("am_short:libefa-rdmav34,8")
     if (efa < 0) efa = median("am_short:libefa,8")
-    if (efa > 0)
-        bar("instructions, am_short 8 B, our library + libefa",
-            median("am_short:libuct_ib_efa,8") + efa, "<=", 450)
+    if (efa > 0) {
+        all  = median("am_short:libuct_ib_efa,8") + efa
+        bare = median("am_short_no_window:libuct_ib_efa,8") + efa
+        bar("instructions, am_short 8 B, our library + libefa", all, "<=", 450)
+        bar("the same / with UCX_EFA_WINDOW=n", all / bare, "<=", 1.02)
+    }
 }' "$tmp/results.csv"
