@@ -319,7 +319,13 @@ real()
     wait "$server" 2> /dev/null
     rm -f "$windows"/ucx-efa.*
 }
-test_that "a real program, alive and killed" real
+# One that was built with MPI (Debian 13) takes each process for an MPI job of
+# one, unless a terminal starts it, and is then another process than asked for
+if ldd "$(command -v ucx_perftest)" | grep -q libmpi; then
+    skip "a real program, alive and killed" "ucx_perftest was built with MPI"
+else
+    test_that "a real program, alive and killed" real
+fi
 
 nothing()
 {
