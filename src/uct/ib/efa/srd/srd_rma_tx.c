@@ -144,20 +144,26 @@ ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
     if (ucs_likely(peer->state == UCT_SRD_PEER_JOINED)) {
         status = uct_srd_rma_post(iface, slot);
-        if (ucs_unlikely((status == UCS_INPROGRESS) ||
-                         (status == UCS_ERR_NO_ELEM))) {
-            uct_srd_rma_hold(peer, slot);
-            uct_srd_tx_timer_start(peer, UCT_EFA_STATUS_OK);
-        } else if (ucs_unlikely(status != UCS_OK)) {
-            slot->flags |= UCT_SRD_SLOT_SILENT;
-            uct_srd_rma_slot_put(iface, slot, status);
-            return status;
-        }
     } else {
         if (ucs_queue_is_empty(&peer->rma.held)) {
             uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
         }
+        status = UCS_INPROGRESS;
+    }
+
+    if (ucs_unlikely(peer->state >= UCT_SRD_PEER_FAILED)) {
+        status = peer->status; /* a post was refused: nothing waits any more */
+    }
+    if (ucs_unlikely((status == UCS_INPROGRESS) ||
+                     (status == UCS_ERR_NO_ELEM))) {
         uct_srd_rma_hold(peer, slot);
+        if (peer->state == UCT_SRD_PEER_JOINED) {
+            uct_srd_tx_timer_start(peer, UCT_EFA_STATUS_OK);
+        }
+    } else if (ucs_unlikely(status != UCS_OK)) {
+        slot->flags |= UCT_SRD_SLOT_SILENT;
+        uct_srd_rma_slot_put(iface, slot, status);
+        return status;
     }
 
     if (slot->flags & UCT_SRD_SLOT_READ) {
