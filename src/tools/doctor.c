@@ -93,19 +93,13 @@ int srdtool_doctor(int argc, char **argv, const srdtool_output_t *given)
     short_options = ((argc > 1) && !strcmp(argv[1], "echo")) ? "+jpdh" : "jpdh";
     while ((c = getopt_long(argc, argv, short_options, options, NULL)) != -1) {
         switch (c) {
-        case 'j':
-            out.json = true;
-            break;
-        case 'p':
-            out.pretty = true;
-            break;
-        case 'd':
-            out.details = true;
-            break;
         case 'h':
             fputs(doctor_usage, stdout);
             return EXIT_SUCCESS;
         default:
+            if (srdtool_output_option(&out, c)) {
+                break;
+            }
             fputs(doctor_usage, stderr);
             return EXIT_USAGE;
         }
@@ -125,7 +119,6 @@ int srdtool_doctor(int argc, char **argv, const srdtool_output_t *given)
     }
 
     if (report_init(&doctor.report, &out) != 0) {
-        fprintf(stderr, "srdtool: no memory\n");
         return EXIT_FAILURE;
     }
 

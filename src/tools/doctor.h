@@ -12,6 +12,7 @@
 #define DOCTOR_H
 
 #include "doctor_report.h"
+#include "efa_sysfs.h"
 #include "verbs_ep.h"
 
 #include <limits.h>
@@ -21,7 +22,7 @@ typedef struct {
     const char *device;                      /* that is asked for, or NULL */
     bool       soft;                         /* Soft-EFA is preloaded      */
     unsigned   num_devices;
-    char       devices[VERBS_EP_DEVICES][64];
+    char       devices[EFA_SYSFS_MAX][EFA_SYSFS_NAME];
     char       self_dir[PATH_MAX];           /* of this program            */
     verbs_dl_t dl;
     bool       has_dl;

@@ -165,19 +165,19 @@ static void device_permissions(doctor_t *doctor, bool all)
 
 void doctor_check_device(doctor_t *doctor)
 {
-    char list[VERBS_EP_DEVICES * 65] = "";
+    char list[EFA_SYSFS_MAX * (EFA_SYSFS_NAME + 1)] = "";
     unsigned id = 0, other;
     bool found  = false;
     bool all;
     unsigned i;
 
-    doctor->num_devices = verbs_ep_list(doctor->devices);
+    doctor->num_devices = efa_sysfs_list(doctor->devices);
     for (i = 0; i < doctor->num_devices; ++i) {
         snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s",
                  (i == 0) ? "" : " ", doctor->devices[i]);
         if ((doctor->device == NULL) ||
             !strcmp(doctor->device, doctor->devices[i])) {
-            (void)verbs_ep_is_efa(doctor->devices[i], found ? &other : &id);
+            (void)efa_sysfs_is_efa(doctor->devices[i], found ? &other : &id);
             found = true;
         }
     }

@@ -307,19 +307,13 @@ static int echo_options(echo_t *echo, srdtool_output_t *out, int argc,
                 echo->timeout_ms = value * 1000;
             }
             break;
-        case 'j':
-            out->json = true;
-            break;
-        case 'p':
-            out->pretty = true;
-            break;
-        case 'd':
-            out->details = true;
-            break;
         case 'h':
             fputs(echo_usage, stdout);
             return -1;
         default:
+            if (srdtool_output_option(out, c)) {
+                break;
+            }
             fputs(echo_usage, stderr);
             return EXIT_USAGE;
         }
@@ -353,7 +347,6 @@ int doctor_echo(int argc, char **argv, const srdtool_output_t *given)
     }
 
     if (report_init(&echo.report, &out) != 0) {
-        fprintf(stderr, "srdtool: no memory\n");
         return EXIT_FAILURE;
     }
 

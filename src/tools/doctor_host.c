@@ -2,6 +2,8 @@
  * srdtool doctor: limits, memory and directories of the machine.
  */
 #include "doctor.h"
+#include "window_reader.h"
+#include "../uct/ib/efa/base/efa_window_dir.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -298,24 +300,10 @@ void doctor_check_process_vm(doctor_t *doctor)
                seccomp);
 }
 
-/* Where a window would be made, as efa_window_file.c chooses. */
-static const char *host_window_dir(void)
-{
-    const char *dir = getenv("XDG_RUNTIME_DIR");
-    struct stat st;
-
-    if ((dir != NULL) && (dir[0] == '/') && (stat(dir, &st) == 0) &&
-        S_ISDIR(st.st_mode) && (st.st_uid == geteuid()) &&
-        ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0)) {
-        return dir;
-    }
-    return "/dev/shm";
-}
-
 void doctor_check_window(doctor_t *doctor)
 {
     const char *setting = getenv("UCX_EFA_WINDOW");
-    const char *dir     = host_window_dir();
+    const char *dir     = efa_window_dir();
     char path[PATH_MAX];
     struct statvfs fs;
     uint64_t avail = UINT64_MAX;
@@ -358,44 +346,39 @@ void doctor_check_window(doctor_t *doctor)
                "memory and Soft-EFA need" : "");
 }
 
-/* ucx-efa.<pid>.<n> of a process that is gone. */
-static unsigned host_dead_windows(const char *dir)
+typedef struct {
+    const char *dir;
+    unsigned   count;
+} host_leftovers_t;
+
+/* A window of a process that is gone, in that directory */
+static void host_leftover(const char *path, void *arg)
 {
-    unsigned count = 0;
-    struct dirent *entry;
-    unsigned n;
-    int pid;
-    DIR *stream;
+    host_leftovers_t *left = arg;
+    size_t length          = strlen(left->dir);
+    char error[256];
+    window_t window;
 
-    stream = opendir(dir);
-    if (stream == NULL) {
-        return 0;
+    if (!strncmp(path, left->dir, length) && (path[length] == '/') &&
+        (window_read(path, &window, error, sizeof(error)) == 0)) {
+        left->count += !window.alive;
+        window_free(&window);
     }
-
-    while ((entry = readdir(stream)) != NULL) {
-        if ((sscanf(entry->d_name, "ucx-efa.%d.%u", &pid, &n) == 2) &&
-            (pid > 0) && (kill(pid, 0) != 0) && (errno == ESRCH)) {
-            ++count;
-        }
-    }
-
-    closedir(stream);
-    return count;
 }
 
 void doctor_check_leftovers(doctor_t *doctor)
 {
-    const char *dir = host_window_dir();
-    unsigned count  = host_dead_windows(dir);
+    host_leftovers_t left = {.dir = efa_window_dir()};
 
-    report_fact_int(&doctor->report, "windows", count);
-    if (count == 0) {
+    window_find(0, host_leftover, &left);
+    report_fact_int(&doctor->report, "windows", left.count);
+    if (left.count == 0) {
         report_add(&doctor->report, REPORT_OK, "leftovers", NULL, "none in %s",
-                   dir);
+                   left.dir);
     } else {
         report_add(&doctor->report, REPORT_OK, "leftovers", NULL,
                    "%u windows of processes that are gone in %s: srdtool "
                    "shows them; the next program removes those that were not "
-                   "kept on purpose", count, dir);
+                   "kept on purpose", left.count, left.dir);
     }
 }

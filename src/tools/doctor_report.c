@@ -23,7 +23,11 @@ int report_init(report_t *report, const srdtool_output_t *out)
     *report = (report_t){.out = out};
     if (out->json) {
         report->checks = json_object_new_array();
-        return (report->checks == NULL) ? ENOMEM : 0;
+        if (report->checks == NULL) {
+            fprintf(stderr, "srdtool: no memory\n");
+            return ENOMEM;
+        }
+        return 0;
     }
 
     /* Also into a pipe: who waits for a check sees which one it is. */

@@ -34,7 +34,7 @@ typedef struct {
     unsigned               count[REPORT_NUM];
 } report_t;
 
-/* Returns 0 or ENOMEM. */
+/* Returns 0; or ENOMEM, said. */
 int report_init(report_t *report, const srdtool_output_t *out);
 
 /* Measured values of the check that is added next: in JSON, and with -d. */

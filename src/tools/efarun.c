@@ -14,13 +14,12 @@
  * Its own failures end with 125, a command that cannot be run with 126, one
  * that is not found with 127, as env(1) does it.
  */
-#define _GNU_SOURCE
 #ifdef HAVE_CONFIG_H
 #  include "ucx_efa_config.h"
 #endif
+#include "efa_sysfs.h"
 #include "softefa/options.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <getopt.h>
@@ -93,52 +92,6 @@ static const char efarun_usage[] =
     "\n"
     "With Open MPI: mpirun -np 2 --mca pml ucx --mca opal_common_ucx_tls any\n"
     "               efarun ./app                          (docs/running.md)\n";
-
-/* One hexadecimal number from a sysfs file; 0 where there is none. */
-static unsigned efarun_read_hex(const char *root, const char *ibdev,
-                                const char *attribute)
-{
-    char path[PATH_MAX];
-    unsigned value = 0;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "%s/%s/device/%s", root, ibdev, attribute);
-    file = fopen(path, "re");
-    if (file != NULL) {
-        if (fscanf(file, "%x", &value) != 1) {
-            value = 0;
-        }
-        fclose(file);
-    }
-    return value;
-}
-
-/* Returns how many EFA devices there are, and the name of the first found. */
-static unsigned efarun_find_nic(char *name, size_t name_size)
-{
-    static const char root[] = "/sys/class/infiniband";
-    struct dirent *entry;
-    unsigned count = 0;
-    DIR *dir;
-
-    dir = opendir(root);
-    if (dir == NULL) {
-        return 0;
-    }
-
-    while ((entry = readdir(dir)) != NULL) {
-        if ((entry->d_name[0] != '.') &&
-            (efarun_read_hex(root, entry->d_name, "vendor") == 0x1d0f) &&
-            ((efarun_read_hex(root, entry->d_name, "device") & ~0xfu) ==
-             0xefa0) &&
-            (count++ == 0)) {
-            snprintf(name, name_size, "%s", entry->d_name);
-        }
-    }
-
-    closedir(dir);
-    return count;
-}
 
 /* Where a library lies: beside this program in the build tree, beside it in an
  * installation that may have been moved, or where configure said. */
@@ -281,7 +234,8 @@ static int efarun_inject(const char *spec)
 int main(int argc, char **argv)
 {
     int soft = 0, no_soft = 0, quiet = 0, opt, ret;
-    char path[PATH_MAX], nic[NAME_MAX + 1] = "";
+    char nics[EFA_SYSFS_MAX][EFA_SYSFS_NAME];
+    char path[PATH_MAX];
     const char *self;
     const char *inject = NULL;
     softefa_options_t options;
@@ -352,7 +306,7 @@ int main(int argc, char **argv)
         return efarun_wrong_option("--soft", "--no-soft", "one of the two");
     }
 
-    num_nics = soft ? 0 : efarun_find_nic(nic, sizeof(nic));
+    num_nics = soft ? 0 : efa_sysfs_list(nics);
     if (num_nics == 0) {
         if (no_soft) {
             fputs("efarun: no EFA device in /sys/class/infiniband: is the efa "
@@ -403,9 +357,9 @@ int main(int argc, char **argv)
             fprintf(stderr, "efarun: Soft-EFA, %u device%s\n", options.devices,
                     (options.devices == 1) ? "" : "s");
         } else if (num_nics == 1) {
-            fprintf(stderr, "efarun: EFA device %s\n", nic);
+            fprintf(stderr, "efarun: EFA device %s\n", nics[0]);
         } else {
-            fprintf(stderr, "efarun: EFA device %s and %u more\n", nic,
+            fprintf(stderr, "efarun: EFA device %s and %u more\n", nics[0],
                     num_nics - 1);
         }
     }

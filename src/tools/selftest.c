@@ -177,19 +177,13 @@ int srdtool_selftest(int argc, char **argv, const srdtool_output_t *given)
             }
             test.timeout_ms = value * 1000;
             break;
-        case 'j':
-            out.json = true;
-            break;
-        case 'p':
-            out.pretty = true;
-            break;
-        case 'd':
-            out.details = true;
-            break;
         case 'h':
             fputs(selftest_usage, stdout);
             return EXIT_SUCCESS;
         default:
+            if (srdtool_output_option(&out, c)) {
+                break;
+            }
             fputs(selftest_usage, stderr);
             return EXIT_USAGE;
         }
@@ -200,7 +194,6 @@ int srdtool_selftest(int argc, char **argv, const srdtool_output_t *given)
     }
 
     if (report_init(&test.report, &out) != 0) {
-        fprintf(stderr, "srdtool: no memory\n");
         return EXIT_FAILURE;
     }
 

@@ -262,15 +262,6 @@ static int parse_line(srdtool_t *tool, int argc, char **argv, line_t *line)
                 return 0;
             }
             break;
-        case 'j':
-            tool->out.json = true;
-            break;
-        case 'p':
-            tool->out.pretty = true;
-            break;
-        case 'd':
-            tool->out.details = true;
-            break;
         case 'b':
             line->batch = optarg;
             break;
@@ -311,6 +302,9 @@ static int parse_line(srdtool_t *tool, int argc, char **argv, line_t *line)
         case ':':
             return srdtool_wrong(NULL, "%s needs a value", argv[optind - 1]);
         default:
+            if (srdtool_output_option(&tool->out, c)) {
+                break;
+            }
             return srdtool_wrong(NULL, "unknown option '%s'",
                                  (optopt > 0 && optopt < 256) ?
                                  (char[]){'-', (char)optopt, '\0'} :

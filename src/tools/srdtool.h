@@ -139,8 +139,9 @@ void srdtool_row_string(struct json_object *row, const char *key,
                         const char *value);       /* NULL: not known */
 void srdtool_row_bool(struct json_object *row, const char *key, bool value);
 void srdtool_row_gid(struct json_object *row, const uint8_t *gid);
-void srdtool_row_share(struct json_object *row, const char *key, uint64_t held,
-                       uint64_t max);
+/* What is held of a device, and of which limits; what went wrong with it */
+void srdtool_row_device(struct json_object *row,
+                        const efa_window_device_t *device);
 /* A status of UCS; null if there is none */
 void srdtool_row_status(struct json_object *row, int32_t status);
 /* From `time` to now; null if it is 0. key ends in _ns */

@@ -5,15 +5,12 @@
  *          processes hold of its limits, together
  *   link   a row an interface of a process: its end of the traffic
  */
+#include "efa_sysfs.h"
 #include "srdtool.h"
 
-#include <dirent.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define SYSFS_DIR   "/sys/class/infiniband"
 #define DEVICES_MAX 64
-
 
 static const char *const dev_keys[] = {
     "dev", "processes", "links", "pd", "cq", "qp", "mr", "ah", "+mr_bytes",
@@ -58,42 +55,18 @@ static device_t *get_device(devices_t *devices, const char *name)
     return device;
 }
 
-/* Is it Amazon's? Other verbs devices are not for srd. */
-static bool is_efa(const char *name)
-{
-    char path[PATH_MAX], vendor[16] = "";
-    FILE *file;
-
-    snprintf(path, sizeof(path), "%s/%s/device/vendor", SYSFS_DIR, name);
-    file = fopen(path, "re");
-    if (file == NULL) {
-        return false;
-    }
-    if (fgets(vendor, sizeof(vendor), file) == NULL) {
-        vendor[0] = '\0';
-    }
-    fclose(file);
-    return strncmp(vendor, "0x1d0f", 6) == 0;
-}
-
 static void add_present(devices_t *devices)
 {
-    struct dirent **entries;
+    char names[EFA_SYSFS_MAX][EFA_SYSFS_NAME];
+    unsigned num = efa_sysfs_list(names);
     device_t *device;
-    int i, num;
+    unsigned i;
 
-    num = scandir(SYSFS_DIR, &entries, NULL, alphasort);
     for (i = 0; i < num; ++i) {
-        if (entries[i]->d_name[0] != '.' && is_efa(entries[i]->d_name)) {
-            device = get_device(devices, entries[i]->d_name);
-            if (device != NULL) {
-                device->present = true;
-            }
+        device = get_device(devices, names[i]);
+        if (device != NULL) {
+            device->present = true;
         }
-        free(entries[i]);
-    }
-    if (num >= 0) {
-        free(entries);
     }
 }
 
@@ -144,21 +117,13 @@ static void add_window(devices_t *devices, const window_t *window)
 
 static struct json_object *dev_row(const device_t *device)
 {
-    struct json_object *row       = srdtool_row_new(NULL);
-    const efa_window_device_t *sum = &device->sum;
+    struct json_object *row = srdtool_row_new(NULL);
 
     srdtool_row_string(row, "dev", device->name);
     srdtool_row_uint(row, "processes", device->processes);
     srdtool_row_uint(row, "links", device->links);
-    srdtool_row_share(row, "pd", sum->pd, sum->pd_max);
-    srdtool_row_share(row, "cq", sum->cq, sum->cq_max);
-    srdtool_row_share(row, "qp", sum->qp, sum->qp_max);
-    srdtool_row_share(row, "mr", sum->mr, sum->mr_max);
-    srdtool_row_share(row, "ah", sum->ah, sum->ah_max);
-    srdtool_row_uint(row, "mr_bytes", sum->mr_bytes);
-    srdtool_row_uint(row, "refused", sum->refused);
-    srdtool_row_uint(row, "leaked", sum->leaked);
-    srdtool_row_uint(row, "generation", sum->generation);
+    srdtool_row_device(row, &device->sum);
+    srdtool_row_uint(row, "generation", device->sum.generation);
     srdtool_row_bool(row, "present", device->present);
     return row;
 }

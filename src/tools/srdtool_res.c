@@ -153,16 +153,9 @@ summary_row(const window_t *window, const efa_window_device_t *device,
     struct json_object *row = srdtool_row_new(window);
 
     srdtool_row_string(row, "dev", device->name);
-    srdtool_row_share(row, "pd", device->pd, device->pd_max);
-    srdtool_row_share(row, "cq", device->cq, device->cq_max);
-    srdtool_row_share(row, "qp", device->qp, device->qp_max);
-    srdtool_row_share(row, "mr", device->mr, device->mr_max);
-    srdtool_row_share(row, "ah", device->ah, device->ah_max);
-    srdtool_row_uint(row, "mr_bytes", device->mr_bytes);
+    srdtool_row_device(row, device);
     srdtool_row_uint(row, "eps", users->eps);
     srdtool_row_uint(row, "peers", users->peers);
-    srdtool_row_uint(row, "refused", device->refused);
-    srdtool_row_uint(row, "leaked", device->leaked);
     srdtool_row_uint(row, "hidden", window->header.hidden);
     return row;
 }

@@ -54,14 +54,27 @@ void srdtool_row_gid(struct json_object *row, const uint8_t *gid)
                        inet_ntop(AF_INET6, gid, buffer, sizeof(buffer)));
 }
 
-void srdtool_row_share(struct json_object *row, const char *key, uint64_t held,
-                       uint64_t max)
+static void row_share(struct json_object *row, const char *key, uint64_t held,
+                      uint64_t max)
 {
     struct json_object *share = json_object_new_object();
 
     srdtool_row_uint(share, "held", held);
     srdtool_row_uint(share, "max", max);
     row_add(row, key, share);
+}
+
+void srdtool_row_device(struct json_object *row,
+                        const efa_window_device_t *device)
+{
+    row_share(row, "pd", device->pd, device->pd_max);
+    row_share(row, "cq", device->cq, device->cq_max);
+    row_share(row, "qp", device->qp, device->qp_max);
+    row_share(row, "mr", device->mr, device->mr_max);
+    row_share(row, "ah", device->ah, device->ah_max);
+    srdtool_row_uint(row, "mr_bytes", device->mr_bytes);
+    srdtool_row_uint(row, "refused", device->refused);
+    srdtool_row_uint(row, "leaked", device->leaked);
 }
 
 void srdtool_row_status(struct json_object *row, int32_t status)

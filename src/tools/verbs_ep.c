@@ -4,12 +4,11 @@
 #ifdef HAVE_CONFIG_H
 #  include "ucx_efa_config.h"
 #endif
+#include "efa_sysfs.h"
 #include "verbs_ep.h"
 #include "../uct/ib/efa/base/efa_status.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,60 +30,6 @@ uint64_t verbs_ep_now(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (now.tv_sec * 1000000000ull) + now.tv_nsec;
-}
-
-static unsigned ep_read_hex(const char *name, const char *attribute)
-{
-    char path[PATH_MAX];
-    unsigned value = 0;
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/sys/class/infiniband/%.64s/device/%s", name,
-             attribute);
-    file = fopen(path, "re");
-    if (file != NULL) {
-        if (fscanf(file, "%x", &value) != 1) {
-            value = 0;
-        }
-        fclose(file);
-    }
-    return value;
-}
-
-bool verbs_ep_is_efa(const char *name, unsigned *id)
-{
-    *id = ep_read_hex(name, "device");
-    return (ep_read_hex(name, "vendor") == 0x1d0f) &&
-           ((*id & ~0xfu) == 0xefa0);
-}
-
-static int ep_compare_names(const void *a, const void *b)
-{
-    return strverscmp(a, b);
-}
-
-unsigned verbs_ep_list(char names[VERBS_EP_DEVICES][64])
-{
-    unsigned count = 0;
-    struct dirent *entry;
-    unsigned id;
-    DIR *dir;
-
-    dir = opendir("/sys/class/infiniband");
-    if (dir == NULL) {
-        return 0;
-    }
-
-    while ((count < VERBS_EP_DEVICES) && ((entry = readdir(dir)) != NULL)) {
-        if ((entry->d_name[0] != '.') && (strlen(entry->d_name) < 64) &&
-            verbs_ep_is_efa(entry->d_name, &id)) {
-            strcpy(names[count++], entry->d_name);
-        }
-    }
-
-    closedir(dir);
-    qsort(names, count, sizeof(names[0]), ep_compare_names);
-    return count;
 }
 
 /* Says what failed and why; returns the errno. */
@@ -113,7 +58,7 @@ int verbs_ep_open(verbs_ep_t *ep, const verbs_dl_t *dl, const char *device)
     for (i = 0; (i < num) && (ep->context == NULL); ++i) {
         name = dl->get_device_name(list[i]);
         if ((device != NULL) ? !strcmp(name, device) :
-                               verbs_ep_is_efa(name, &id)) {
+                               efa_sysfs_is_efa(name, &id)) {
             errno       = 0;
             ep->context = dl->open_device(list[i]);
             ret         = (ep->context != NULL) ? 0 : errno;

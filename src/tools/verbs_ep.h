@@ -17,8 +17,7 @@
 
 enum {
     VERBS_EP_DEPTH  = 16,            /* of SQ and RQ                */
-    VERBS_EP_BUFFER = 65536,         /* bytes, page aligned         */
-    VERBS_EP_DEVICES = 64            /* of a machine; p5 has 32     */
+    VERBS_EP_BUFFER = 65536          /* bytes, page aligned         */
 };
 
 typedef enum {
@@ -70,12 +69,5 @@ uint64_t verbs_ep_now(void);
 
 /* "13, the remote side answered before..." of a completion that failed. */
 const char *verbs_ep_status(const struct ibv_wc *wc, char *buffer, size_t max);
-
-/* Whether the device `name` in /sys/class/infiniband is one, from its vendor
- * 0x1d0f and its id, which is stored. */
-bool verbs_ep_is_efa(const char *name, unsigned *id);
-
-/* Names of the EFA devices in sysfs, in order. Returns how many. */
-unsigned verbs_ep_list(char names[VERBS_EP_DEVICES][64]);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "ucx_compat.h"
 #include "efa_window.h"
+#include "efa_window_dir.h"
 #include "efa_window_file.h"
 
 #include <dirent.h>
@@ -35,21 +36,6 @@
 static_assert(UCT_EFA_WINDOW_SIZE <= EFA_WINDOW_MAX_SIZE, "readers refuse it");
 static_assert(UCT_EFA_WINDOW_SIZE % UCT_EFA_WINDOW_STEP == 0, "whole steps");
 static_assert(sizeof(efa_window_header_t) <= UCT_EFA_WINDOW_STEP, "one step");
-
-static const char *uct_efa_window_dir(void)
-{
-    const char *dir = getenv("XDG_RUNTIME_DIR");
-    struct stat st;
-
-    /* Like everybody who uses that directory: only if it is really ours */
-    if ((dir != NULL) && (dir[0] == '/') && (stat(dir, &st) == 0) &&
-        S_ISDIR(st.st_mode) && (st.st_uid == geteuid()) &&
-        ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0)) {
-        return dir;
-    }
-
-    return "/dev/shm";
-}
 
 /* Does the file belong to a process that is gone? Logs nothing. */
 static int uct_efa_window_is_leftover(int dir_fd, const char *name)
@@ -177,7 +163,7 @@ static void uct_efa_window_fill_header(uct_efa_window_file_t *file)
 
 void uct_efa_window_file_create(uct_efa_window_file_t *file, int keep)
 {
-    const char *dir = uct_efa_window_dir();
+    const char *dir = efa_window_dir();
     struct rlimit limit;
     void *map;
     int ret;

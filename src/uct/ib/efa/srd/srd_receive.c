@@ -57,9 +57,8 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                                     "restarted or closed its interface");
             peer = NULL;
         } else if (age < 0) {
-            UCT_SRD_COUNT(iface, drop_epoch);
-            uct_srd_peer_event(peer, EFA_WINDOW_EVENT_RX_DROP, UCS_OK,
-                               UCT_SRD_DROP(drop_epoch), 0);
+            uct_srd_dropped(iface, peer->ident.gid, peer->ident.qpn,
+                            UCT_SRD_DROP(drop_epoch));
             return NULL;
         } else if ((age > 0) && (peer->num_eps > 0) &&
                    (peer->bye_sent || !peer->confirmed)) {
@@ -87,10 +86,8 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                    (iface->rx.claimed >= iface->config.max_claimed);
         peer     = too_many ? NULL : uct_srd_peer_create(iface, ident);
         if (peer == NULL) {
-            UCT_SRD_COUNT(iface, drop_nomem);
-            uct_efa_window_event(EFA_WINDOW_EVENT_RX_DROP, iface->win,
-                                 ident->gid, ident->qpn, UCS_OK,
-                                 UCT_SRD_DROP(drop_nomem), 0);
+            uct_srd_dropped(iface, ident->gid, ident->qpn,
+                            UCT_SRD_DROP(drop_nomem));
             /* HELLO comes again, later perhaps in vain no more. */
             if (!too_many || (ext->op == UCT_SRD_OP_DATA)) {
                 uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,

@@ -258,9 +258,8 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     }
 
     if ((int32_t)(ext->epoch - peer->rx.epoch) < 0) {
-        UCT_SRD_COUNT(iface, drop_epoch);
-        uct_srd_peer_event(peer, EFA_WINDOW_EVENT_RX_DROP, UCS_OK,
-                           UCT_SRD_DROP(drop_epoch), 0);
+        uct_srd_dropped(iface, peer->ident.gid, peer->ident.qpn,
+                        UCT_SRD_DROP(drop_epoch));
         return 1;
     }
 

@@ -184,18 +184,24 @@ static void uct_srd_rx_violation(uct_srd_peer_t *peer, uint16_t psn)
                           "a fault of the remote side: please report it");
 }
 
+void uct_srd_dropped(uct_srd_iface_t *iface, const void *gid, uint32_t qpn,
+                     unsigned counter)
+{
+    ++(&iface->win->tx_msgs)[counter];
+    uct_efa_window_event(EFA_WINDOW_EVENT_RX_DROP, iface->win, gid, qpn, UCS_OK,
+                         counter, 0);
+}
+
 void uct_srd_rx_dropped(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
                         unsigned counter)
 {
     const void *gid = rx->has_gid ? rx->gid.raw : NULL;
 
-    ++(&iface->win->tx_msgs)[counter];
     if ((gid == NULL) && (rx->wc.wc_flags & IBV_WC_WITH_IMM) &&
         (rx->wc.slid != UCT_EFA_AHN_UNKNOWN)) {
         gid = uct_srd_iface_ahn_gid(iface, rx->wc.slid);
     }
-    uct_efa_window_event(EFA_WINDOW_EVENT_RX_DROP, iface->win, gid,
-                         rx->wc.src_qp, UCS_OK, counter, 0);
+    uct_srd_dropped(iface, gid, rx->wc.src_qp, counter);
 }
 
 /* Everything that is not the fast path */

@@ -21,7 +21,12 @@ static_assert((UCT_SRD_EFFORT + UCT_SRD_POLL_BATCH) * UCT_SRD_LOOKS < 65536,
     ((offsetof(uct_efa_window_iface_t, _name) - EFA_WINDOW_IFACE_OFF) / \
      sizeof(uint64_t))
 
-/* Counts a message that is dropped, and records who sent it. */
+/* Counts a message that is dropped, and records who sent it; gid NULL: not
+ * known. */
+void uct_srd_dropped(uct_srd_iface_t *iface, const void *gid, uint32_t qpn,
+                     unsigned counter);
+
+/* The same of one whose sender is known by its completion alone */
 void uct_srd_rx_dropped(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
                         unsigned counter);
 
