@@ -185,12 +185,17 @@ void fuzz_check_show(void)
            fuzz_iface->rx.stash_len);
     ucs_list_for_each(peer, &fuzz_iface->peers, list) {
         printf("peer of %d: %s, endpoints %u, next %u, held %u, AH %d, key "
-               "0x%x, acked %d\n",
+               "0x%x, acked %d; to send again %zu, later %zu, operations %zu, "
+               "timers %d %d\n",
                fuzz_who_find(peer->ident.gid, peer->ident.qpn),
                uct_srd_peer_state_names[peer->state], peer->num_eps,
                peer->rx.ring.next, peer->rx.ring.held,
                (peer->ah == NULL) ? -1 : peer->ah->ahn, peer->key,
-               peer->rx.acked);
+               peer->rx.acked, ucs_queue_length(&peer->tx.resend),
+               ucs_queue_length(&peer->tx.held),
+               ucs_queue_length(&peer->rma.held),
+               uct_srd_timer_is_set(&peer->timer),
+               uct_srd_timer_is_set(&peer->tx.timer));
     }
 }
 
@@ -258,6 +263,7 @@ void fuzz_check_quiet(void)
     unsigned bufs = 0;
     uct_srd_buf_t *buf;
 
+    fuzz_check_show();
     fuzz_check_step();
     check_descs();
     FUZZ_CHECK(fuzz_iface->tx.num_free == fuzz_iface->config.tx_queue_len,

@@ -295,8 +295,14 @@ void uct_srd_peer_try_free(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
 
-    if ((peer->state < UCT_SRD_PEER_FAILED) || (peer->num_eps > 0) ||
-        peer->in_failed || !uct_srd_peer_is_quiet(peer)) {
+    if ((peer->state < UCT_SRD_PEER_FAILED) || peer->in_failed ||
+        !uct_srd_peer_is_quiet(peer)) {
+        return;
+    }
+
+    /* Its user may keep the endpoint for long, others need an AH. */
+    uct_srd_peer_ah_drop(peer);
+    if (peer->num_eps > 0) {
         return;
     }
 
@@ -304,10 +310,6 @@ void uct_srd_peer_try_free(uct_srd_peer_t *peer)
     uct_srd_rx_ring_purge(peer);
     uct_srd_ring_cleanup(&peer->rx.ring);
     kh_destroy_inplace(uct_srd_rkeys, &peer->keys.map);
-    if (peer->ah != NULL) {
-        uct_efa_ah_put(iface->context->ahs, peer->ah);
-    }
-
     uct_srd_peer_show(peer);
     uct_efa_window_peer_put(iface->win, peer->win);
     UCT_SRD_COUNT(iface, peers_gone);
