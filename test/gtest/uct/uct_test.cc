@@ -25,6 +25,21 @@ void check(ucs_status_t status, const std::string &what)
     }
 }
 
+/* UCX 1.13 wants an option's name as it is, later ones with the prefix. */
+static ucs_status_t set_option(void *config, const std::string &prefix,
+                               const std::string &name,
+                               const std::string &value)
+{
+    ucs_status_t status = uct_config_modify(config, name.c_str(),
+                                            value.c_str());
+
+    if (status == UCS_ERR_NO_ELEM) {
+        status = uct_config_modify(config, (prefix + name).c_str(),
+                                   value.c_str());
+    }
+    return status;
+}
+
 /* ---- memory domain ---- */
 
 bool domain::try_component(uct_component_h component,
@@ -52,9 +67,10 @@ bool domain::try_component(uct_component_h component,
 
         check(uct_md_config_read(component, nullptr, nullptr, &config),
               "uct_md_config_read");
+        unsigned num_unknown = 0;
         for (const auto &kv : settings) {
-            /* Another component may not have it. */
-            uct_config_modify(config, kv.first.c_str(), kv.second.c_str());
+            num_unknown += set_option(config, "EFA_", kv.first, kv.second) !=
+                           UCS_OK;
         }
         ucs_status_t status = uct_md_open(component, res.md_name, config, &md);
         uct_config_release(config);
@@ -72,6 +88,7 @@ bool domain::try_component(uct_component_h component,
                 m_devices.push_back(tls[i].dev_name);
                 if ((m_md == nullptr) &&
                     (want.empty() || (want == tls[i].dev_name))) {
+                    EXPECT_EQ(0u, num_unknown) << "options of " << cattr.name;
                     m_device         = tls[i].dev_name;
                     m_component      = component;
                     m_component_name = cattr.name;
@@ -165,14 +182,8 @@ node::node(std::shared_ptr<domain> dom, const config_map &config,
     check(uct_md_iface_config_read(dom->md(), name.c_str(), nullptr, nullptr,
                                    &iface_config), "uct_md_iface_config_read");
     for (const auto &kv : config) {
-        /* UCX 1.13 wants the name as it is, later ones with the prefix */
-        ucs_status_t set = uct_config_modify(iface_config, kv.first.c_str(),
-                                             kv.second.c_str());
-        if (set == UCS_ERR_NO_ELEM) {
-            set = uct_config_modify(iface_config, ("SRD_" + kv.first).c_str(),
-                                    kv.second.c_str());
-        }
-        check(set, "setting " + kv.first + "=" + kv.second);
+        check(set_option(iface_config, "SRD_", kv.first, kv.second),
+              "setting " + kv.first + "=" + kv.second);
     }
 
     memset(&params, 0, sizeof(params));
