@@ -26,6 +26,8 @@ static const char uct_srd_rejoin_look[]  = "look at the output of the remote "
                                            "process";
 static const char uct_srd_rejoin_moved[] = "its queue pair number belongs to "
                                            "another interface now";
+static const char uct_srd_rejoin_lost[]  = "messages that its device had taken "
+                                           "were lost in a reset";
 
 /* ------------------------------------------------------------- our new pair */
 
@@ -169,13 +171,6 @@ static int uct_srd_rejoin_is_lost(const uct_srd_peer_t *peer,
            ((int16_t)(ext->next - peer->tx.una.una) < 0);
 }
 
-static void uct_srd_rejoin_fail_lost(uct_srd_peer_t *peer)
-{
-    uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
-                          "messages that its device had taken were lost in a "
-                          "reset", "connect anew");
-}
-
 /* Sends all that was kept. */
 static void uct_srd_rejoin_resume(uct_srd_peer_t *peer)
 {
@@ -188,7 +183,8 @@ static void uct_srd_rejoin_resume(uct_srd_peer_t *peer)
 void uct_srd_rejoin_done(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
 {
     if (uct_srd_rejoin_is_lost(peer, ext)) {
-        uct_srd_rejoin_fail_lost(peer);
+        uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
+                              uct_srd_rejoin_lost, "connect anew");
         return;
     }
 
@@ -247,6 +243,8 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                            const uct_srd_ident_t *ident,
                            const uct_srd_ext_t *ext)
 {
+    int begun_anew;
+
     peer = uct_srd_rejoin_find(iface, peer, ext->uid);
     if (peer == NULL) {
         if (ext->flags & UCT_SRD_TAIL_FRESH) {
@@ -270,18 +268,15 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         return 1;
     }
 
-    if ((int32_t)(peer->rx.epoch - ext->word) < 0) {
-        /* Between what we know and its reset it had begun anew. */
-        uct_srd_peer_fail_log(peer, UCS_ERR_CONNECTION_RESET,
-                              "the remote interface lost the association, then "
-                              "its device", uct_srd_rejoin_look);
-        uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,
-                           UCT_SRD_REJECT_FAILED);
-        return 1;
-    }
-
-    if (uct_srd_rejoin_is_lost(peer, ext)) {
-        uct_srd_rejoin_fail_lost(peer);
+    begun_anew = (int32_t)(peer->rx.epoch - ext->word) < 0;
+    if (begun_anew || uct_srd_rejoin_is_lost(peer, ext)) {
+        /* The answer goes to its new queue pair, and nothing to the old one. */
+        uct_srd_peer_superseded(peer,
+                                begun_anew ? "the remote interface lost the "
+                                             "association, then its device" :
+                                             uct_srd_rejoin_lost,
+                                begun_anew ? uct_srd_rejoin_look :
+                                             "connect anew");
         uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,
                            UCT_SRD_REJECT_FAILED);
         return 1;
