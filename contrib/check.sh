@@ -14,7 +14,7 @@
 #
 # Progress is printed as it goes. The last line is
 # "N passed, N failed[, N skipped]"; the status is 0 if nothing failed. Needs
-# ten minutes on two processors, packages included: while suites of build-gcc
+# some ten minutes on two processors, packages included: while suites of build-gcc
 # run, what is left of the processors builds the rest, make distcheck last.
 set -uo pipefail
 
