@@ -56,11 +56,19 @@ typedef struct {
 int window_read(const char *path, window_t *window, char *error, size_t max);
 void window_free(window_t *window);
 
+/* ---------------------------------------------------------- window_parse.c */
+
 /* The same from memory: a whole file of `size` bytes as it was seen first, and
  * as it was seen afterwards (the same pointer: it cannot have changed). Leaves
  * path, alive, proc_state and now to the caller. Returns NULL, or why not. */
 const char *window_parse(const void *first, const void *second, size_t size,
                          window_t *window);
+
+/* What is wrong with the header of a file of `size` bytes; NULL: nothing. */
+const char *
+window_check_header(const efa_window_header_t *header, size_t size);
+
+/* --------------------------------------------------------- window_links.c */
 
 /* Newest time in the window, 0: none. */
 uint64_t window_newest(const window_t *window);

@@ -7,7 +7,8 @@
  *   srd_ep.c       endpoints, pending requests
  *   srd_am.c       active messages                    srd_flush.c   flush, check
  *   srd_rma.c      put and get                        srd_rma_tx.c  their life
- *   srd_tx.c       windows, errors, sending again     srd_slot.c    its memory
+ *   srd_tx.c       windows, batches                   srd_slot.c    its memory
+ *   srd_resend.c   errors, sending again
  *   srd_poll.c     polling, the fast path of receiving
  *   srd_rx.c       order, dispatch                    srd_desc.c    its memory
  *   srd_peer.c     peers: states, failure, leaving

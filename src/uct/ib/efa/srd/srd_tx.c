@@ -1,19 +1,13 @@
 /*
- * The send side beyond the fast path (srd_tx.h): handshake headers, batches,
- * errors, sending again.
+ * The send side beyond the fast path (srd_tx.h): who may send, handshake
+ * headers, batches, what the device refuses, ends. Errors: srd_resend.c.
  *
- * What follows an error is said by the status table (efa_status.h):
- *   RESEND  to the resend queue, timer 50 us doubling to 10 ms, without end
- *   RETRY   likewise, RETRY_COUNT times, then the peer fails
- *   FAIL_PEER   the peer fails, unless it may only have been reset: srd_rejoin.c
- *   FAIL_IFACE  all is kept for a new queue pair: srd_recover.c
+ *   admit --> send --> post --> [batch] --> device --> finish
+ *               |                  |
+ *               v                  v
+ *             held               refused: the peer fails
  */
 #include "srd_rma.h"
-
-#define UCT_SRD_BACKOFF_MIN  50e-6
-#define UCT_SRD_BACKOFF_STEPS 8      /* 50 us << 8 = 12.8 ms, capped below    */
-#define UCT_SRD_BACKOFF_MAX  10e-3
-#define UCT_SRD_RNR_NOTE     100e-3  /* between two events of a peer          */
 
 ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep)
 {
@@ -98,7 +92,7 @@ static size_t uct_srd_slot_length(const uct_srd_slot_t *slot)
     return slot->sge[0].length;
 }
 
-static int uct_srd_slot_must_wait(const uct_srd_slot_t *slot)
+int uct_srd_slot_must_wait(const uct_srd_slot_t *slot)
 {
     return (slot->peer->state != UCT_SRD_PEER_JOINED) &&
            (uct_srd_slot_length(slot) + UCT_SRD_EXT_LEN >
@@ -287,9 +281,8 @@ ucs_status_t uct_srd_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     return UCS_OK;
 }
 
-/* The slot's message has come to its end. */
-static void uct_srd_tx_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                              ucs_status_t status)
+void uct_srd_tx_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                       ucs_status_t status)
 {
     uct_srd_peer_t *peer = slot->peer;
 
@@ -329,192 +322,4 @@ void uct_srd_tx_purge(uct_srd_peer_t *peer, ucs_queue_head_t *queue,
         uct_srd_una_done(&peer->tx.una, (uint16_t)slot->imm);
         uct_srd_slot_release(peer->iface, slot, status);
     }
-}
-
-void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
-{
-    uct_srd_iface_t *iface = peer->iface;
-    int nested             = iface->tx.batching;
-    uct_srd_slot_t *slot;
-
-    if (peer->blocked || ucs_queue_is_empty(queue)) {
-        return;
-    }
-
-    if (uct_srd_peer_ah_get(peer) != UCS_OK) {
-        uct_srd_tx_timer_start(peer, UCT_EFA_STATUS_OK);
-        return;
-    }
-
-    if (!nested) {
-        uct_srd_tx_batch_begin(iface);
-    }
-
-    while (!ucs_queue_is_empty(queue)) {
-        slot = ucs_queue_head_elem_non_empty(queue, uct_srd_slot_t, queue);
-        ucs_queue_pull_non_empty(queue);
-        if (uct_srd_slot_must_wait(slot)) {
-            if (queue == &peer->tx.held) {
-                ucs_queue_push_head(queue, &slot->queue);
-                break; /* so must all of these */
-            }
-            ucs_queue_push(&peer->tx.held, &slot->queue);
-            continue;
-        }
-
-        uct_srd_tx_post(iface, slot); /* in a batch: cannot fail here */
-        if ((peer->state == UCT_SRD_PEER_FAILED) || peer->lost.is) {
-            break; /* one is enough to see whether it answers */
-        }
-    }
-
-    if ((peer->state == UCT_SRD_PEER_NEW) &&
-        !ucs_queue_is_empty(&peer->tx.held)) {
-        uct_srd_ctl_join_again(peer); /* it asked for headers: EXT_REQ */
-    }
-
-    if (!nested) {
-        uct_srd_tx_batch_end(iface);
-    }
-}
-
-/* A receiver that is slow all the time would fill the flight recorder. */
-static void uct_srd_peer_note_rnr(uct_srd_peer_t *peer, double delay)
-{
-    ucs_time_t now = ucs_get_time();
-
-    if (now - peer->tx.rnr_noted > ucs_time_from_sec(UCT_SRD_RNR_NOTE)) {
-        peer->tx.rnr_noted = now;
-        uct_srd_peer_event(peer, EFA_WINDOW_EVENT_RNR, UCS_OK, delay * 1e6,
-                           peer->win->rnr);
-    }
-}
-
-void uct_srd_tx_timer_start(uct_srd_peer_t *peer, unsigned vendor_err)
-{
-    /* Of both sequences: any success changes it */
-    uint16_t una = peer->tx.una.una + peer->rma.una.una;
-    double delay;
-
-    if (uct_srd_timer_is_set(&peer->tx.timer)) {
-        return;
-    }
-
-    /* Something went through since: start with short pauses again */
-    if (peer->tx.backoff_una != una) {
-        peer->tx.backoff_una = una;
-        peer->tx.backoff     = 0;
-    }
-
-    delay = ucs_min(UCT_SRD_BACKOFF_MIN * (1u << peer->tx.backoff),
-                    UCT_SRD_BACKOFF_MAX);
-    if (peer->tx.backoff < UCT_SRD_BACKOFF_STEPS) {
-        ++peer->tx.backoff;
-    }
-
-    if (uct_srd_timer_set(&peer->iface->timers, &peer->tx.timer,
-                          ucs_get_time() + ucs_time_from_sec(delay)) !=
-        UCS_OK) {
-        uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a timer",
-                              "free memory");
-        return;
-    }
-
-    uct_srd_peer_show_wait(peer);
-    if (vendor_err == UCT_EFA_STATUS_RNR) {
-        uct_srd_peer_note_rnr(peer, delay);
-    }
-}
-
-void uct_srd_tx_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
-{
-    if (slot->flags & UCT_SRD_SLOT_CANCEL) {
-        (void)uct_srd_tx_detach(iface, slot);
-    }
-
-    slot->flags |= UCT_SRD_SLOT_QUEUED;
-    ucs_queue_push(&slot->peer->tx.resend, &slot->queue);
-}
-
-void uct_srd_tx_note_error(uct_srd_peer_t *peer, unsigned vendor_err,
-                           unsigned retries)
-{
-    if ((uct_efa_status_desc(vendor_err)->action !=
-         UCT_EFA_STATUS_ACTION_RESEND) && !peer->lost.is &&
-        (peer->state < UCT_SRD_PEER_FAILED)) {
-        uct_srd_peer_event(peer, EFA_WINDOW_EVENT_TX_ERROR, UCS_OK, vendor_err,
-                           retries);
-    }
-}
-
-static void uct_srd_tx_resend_later(uct_srd_peer_t *peer, uct_srd_slot_t *slot,
-                                    unsigned vendor_err)
-{
-    uct_srd_iface_t *iface = peer->iface;
-
-    uct_srd_tx_keep(iface, slot);
-    UCT_SRD_COUNT(iface, resend);
-    ++peer->win->resend;
-    uct_srd_tx_timer_start(peer, vendor_err);
-    if (peer->state < UCT_SRD_PEER_FAILED) {
-        uct_srd_peer_tx_update(peer);
-    }
-}
-
-void uct_srd_tx_timer(uct_srd_timer_t *timer)
-{
-    uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, tx.timer);
-
-    uct_srd_tx_queue_post(peer, &peer->tx.resend);
-    uct_srd_tx_queue_post(peer, &peer->tx.held); /* for want of an AH */
-    uct_srd_rma_held_post(peer);
-    uct_srd_peer_show(peer);
-    uct_srd_peer_tx_progress(peer);
-}
-
-void uct_srd_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                      unsigned vendor_err)
-{
-    const uct_efa_status_desc_t *desc = uct_efa_status_desc(vendor_err);
-    uct_srd_peer_t *peer              = slot->peer;
-
-    if (slot->flags & UCT_SRD_SLOT_RMA) {
-        uct_srd_rma_done(iface, slot, vendor_err);
-        return;
-    } else if (slot->flags & UCT_SRD_SLOT_CTL) {
-        uct_srd_ctl_done(iface, slot, vendor_err);
-        return;
-    }
-
-    if (peer->state != UCT_SRD_PEER_FAILED) {
-        uct_srd_tx_note_error(peer, vendor_err, slot->retries);
-        switch (desc->action) {
-        case UCT_EFA_STATUS_ACTION_RESEND:
-            UCT_SRD_COUNT(iface, rnr);
-            ++peer->win->rnr;
-            uct_srd_tx_resend_later(peer, slot, vendor_err);
-            return;
-        case UCT_EFA_STATUS_ACTION_FAIL_IFACE:
-            if (!iface->closing) {
-                uct_srd_recover_qp_dead(iface);
-                uct_srd_tx_keep(iface, slot);
-                return;
-            }
-            break;
-        default:
-            if (uct_srd_peer_lose(peer, vendor_err) ||
-                ((desc->action == UCT_EFA_STATUS_ACTION_RETRY) &&
-                 (slot->retries++ < iface->config.retry_count))) {
-                uct_srd_tx_resend_later(peer, slot, vendor_err);
-                return;
-            }
-            break;
-        }
-
-        UCT_SRD_COUNT(iface, tx_errors);
-        peer->cause = vendor_err;
-        uct_srd_peer_fail_log(peer, desc->status, desc->text, desc->advice);
-    }
-
-    uct_srd_tx_finish(iface, slot, peer->status);
 }

@@ -1,6 +1,6 @@
 /*
  * The send side: what the fast path of a send and of its completion needs.
- * The rest is in srd_tx.c; the life of a slot:
+ * The rest is in srd_tx.c, errors in srd_resend.c; the life of a slot:
  *
  *     free --> filled --> posted --> success: una moves, free
  *                 |         | ^
@@ -44,6 +44,9 @@ ucs_status_t uct_srd_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                              uct_srd_slot_t *slot, unsigned am_id,
                              size_t total);
 
+/* Is it too long as long as its peer needs the extended header? */
+int uct_srd_slot_must_wait(const uct_srd_slot_t *slot);
+
 /* Posts a slot, with the extended header if the peer needs it. */
 ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
 
@@ -65,6 +68,12 @@ void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 
 /* The device is done with a slot that needs more than the fast path. */
 void uct_srd_tx_done_slow(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
+
+/* The slot's message has come to its end. */
+void uct_srd_tx_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                       ucs_status_t status);
+
+/* A completion with an error, srd_resend.c. vendor_err: the device's status */
 void uct_srd_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                       unsigned vendor_err);
 
