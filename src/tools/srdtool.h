@@ -192,6 +192,9 @@ const char *srdtool_duration(uint64_t ns, char buffer[SRDTOOL_DURATION_MAX]);
 #define SRDTOOL_TIME_MAX 48
 const char *srdtool_wall_time(uint64_t ns, char buffer[SRDTOOL_TIME_MAX]);
 
+/* Between two outputs. False: nobody reads them any more, so end. */
+bool srdtool_pause(unsigned ms);
+
 /* stat show nic: srdtool_nic.c */
 int srdtool_nic_show(srdtool_t *tool, int num_words, char **words);
 

@@ -2,7 +2,8 @@
  * srdtool event: the flight recorder.
  *
  *   show      what the rings of the windows hold, oldest first in each process
- *   monitor   what is written from now on, until interrupted or --count
+ *   monitor   what is written from now on, until interrupted or --count; what
+ *             repeats an event that it has shown is not shown again
  *
  * Times of day come from the window's two clocks, times of a reboot ago never:
  * windows do not live that long. A ring holds the last few hundred; monitor
@@ -10,10 +11,8 @@
  */
 #include "srdtool.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #define INTERVAL_MS 200
 #define NO_IFACE    0xffffu
@@ -21,7 +20,7 @@
 
 static const char *const keys[] = {
     "time", "pid", "comm", "gone", "+stopped", "event", "link", "+iface", "gid",
-    "qpn", "what", "status", "+a", "+b", "+seq", NULL
+    "qpn", "what", "status", "repeats", "last", "+a", "+b", "+seq", NULL
 };
 
 /* What a and b say, in words */
@@ -109,6 +108,12 @@ event_row(const window_t *window, const efa_window_event_entry_t *event)
     describe(event, buffer, sizeof(buffer));
     srdtool_row_string(row, "what", (buffer[0] != '\0') ? buffer : NULL);
     srdtool_row_status(row, event->status);
+    if (event->repeats > 0) {
+        wall = window_wall_clock(window, window_event_last(event));
+        srdtool_row_uint(row, "repeats", event->repeats);
+        srdtool_row_string(row, "last", srdtool_wall_time(wall, buffer));
+        srdtool_row_uint(row, "last_epoch", wall);
+    }
     srdtool_row_uint(row, "a", event->a);
     srdtool_row_uint(row, "b", event->b);
     srdtool_row_uint(row, "seq", event->seq);
@@ -204,18 +209,13 @@ static int monitor(srdtool_t *tool, const srdtool_filter_t *filter)
     unsigned shown  = 0;
     bool enough     = false;
     srdtool_windows_t before, windows;
-    struct timespec pause;
 
     srdtool_windows_read(tool, &before);
     if (before.failed > 0) {
         srdtool_windows_free(&before);
         return SRDTOOL_NOTHING;
     }
-    while (!enough && ferror(stdout) == 0) {
-        pause.tv_sec  = ms / 1000;
-        pause.tv_nsec = (long)(ms % 1000) * 1000000;
-        while (nanosleep(&pause, &pause) != 0 && errno == EINTR) {
-        }
+    while (!enough && ferror(stdout) == 0 && srdtool_pause(ms)) {
         srdtool_windows_read(tool, &windows);
         enough = print_new(tool, filter, &before, &windows, &shown);
         fflush(stdout);

@@ -10,9 +10,11 @@
 #include "srdtool.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 const char *srdtool_duration(uint64_t ns, char buffer[SRDTOOL_DURATION_MAX])
 {
@@ -187,4 +189,11 @@ size_t srdtool_list_finish(srdtool_list_t *list)
         list->array = NULL;
     }
     return list->num;
+}
+
+bool srdtool_pause(unsigned ms)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO}; /* errors alone wake us */
+
+    return poll(&out, 1, (ms > INT_MAX) ? INT_MAX : (int)ms) <= 0;
 }

@@ -12,7 +12,6 @@
  */
 #include "srdtool.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,20 +270,13 @@ static void print_json(const srdtool_t *tool, const lines_t *lines)
 
 /* ----------------------------------------------------------------- command */
 
-static void wait_ms(unsigned ms)
-{
-    struct timespec pause = {ms / 1000, (long)(ms % 1000) * 1000000};
-
-    while (nanosleep(&pause, &pause) != 0 && errno == EINTR) {
-    }
-}
-
 static int run(srdtool_t *tool, int num_words, char **words)
 {
     unsigned interval = (tool->interval_ms > 0) ? tool->interval_ms :
                                                   INTERVAL_MS;
     unsigned round    = 0;
     int status        = SRDTOOL_SHOWN;
+    bool watched;
     srdtool_windows_t before, windows;
     srdtool_filter_t filter;
     lines_t lines;
@@ -302,8 +294,8 @@ static int run(srdtool_t *tool, int num_words, char **words)
     }
 
     /* A first look that need not be waited for long */
-    wait_ms((interval > 100) ? 100 : interval);
-    while (ferror(stdout) == 0) {
+    watched = srdtool_pause((interval > 100) ? 100 : interval);
+    while (watched && ferror(stdout) == 0) {
         srdtool_windows_read(tool, &windows);
         srdtool_windows_compare(&before, &windows);
         get_lines(&windows, &filter, &lines);
@@ -319,7 +311,7 @@ static int run(srdtool_t *tool, int num_words, char **words)
         if (tool->count > 0 && ++round == tool->count) {
             break;
         }
-        wait_ms(interval);
+        watched = srdtool_pause(interval);
     }
     srdtool_windows_free(&before);
     return status;

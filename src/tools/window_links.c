@@ -87,6 +87,11 @@ static void newest(uint64_t *max, uint64_t time)
     }
 }
 
+uint64_t window_event_last(const efa_window_event_entry_t *event)
+{
+    return event->time + (uint64_t)event->last * 1000000;
+}
+
 uint64_t window_newest(const window_t *window)
 {
     uint64_t max = window->header.open_time;
@@ -112,7 +117,7 @@ uint64_t window_newest(const window_t *window)
         newest(&max, window->objects[i].create_time);
     }
     for (i = 0; i < window->num_events; ++i) {
-        newest(&max, window->events[i].time);
+        newest(&max, window_event_last(&window->events[i]));
     }
     return max;
 }

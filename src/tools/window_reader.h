@@ -80,6 +80,9 @@ const efa_window_iface_t *window_iface(const window_t *window, uint32_t index);
 const efa_window_device_t *
 window_device(const window_t *window, uint32_t index);
 
+/* When an event and what repeated it was last */
+uint64_t window_event_last(const efa_window_event_entry_t *event);
+
 /* From `time` to the window's now in ns; 0: never, or later. */
 uint64_t window_age(const window_t *window, uint64_t time);
 

@@ -115,10 +115,12 @@ quit()
     done
 }
 
-# As it is compared: hosts, numbers, times and columns are not the document's
+# As it is compared: hosts, numbers, times and columns are not the document's,
+# nor whether an event came again before it was shown
 normal()
 {
     sed -E -e 's/\[[^] []+:[0-9]+ *:[0-9]+\]/[HOST]/g' \
+        -e 's/ repeats [0-9]+ last [0-9-]+ [0-9:.]+//' \
         -e 's/[0-9a-f:]*:[0-9a-f]{1,4}\/[0-9]+/ADDRESS/g' \
         -e 's/[0-9a-f:]*::[0-9a-f:]+(\/[0-9]+)?/ADDRESS/g' \
         -e 's/[0-9]+(d[0-9]+h|h[0-9]+m|m[0-9]+s)\b/N/g' \

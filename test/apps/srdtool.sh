@@ -118,7 +118,7 @@ dead=$TMPDIR/dead
 	object kind=3 number=5 size=8192 size2=0x7f0000001000
 	object kind=4 number=3 gid=9 size=2
 	event event=0 a=0 b=1 qpn=41 gid=9 time=@100
-	event event=4 a=1 qpn=41 gid=9 time=@90
+	event event=4 a=1 qpn=41 gid=9 time=@90 repeats=12 last=20
 	event event=2 a=10 qpn=42 gid=9 time=@80
 	event event=10 a=4 b=12 iface=0xffff time=@0
 END
@@ -176,15 +176,25 @@ test_that "what is held, of which limit" objects
 events()
 {
     run 0 --file "$dead" event && lines 4 &&
-        says 'event peer-state link efa_0:1 .*what new -> joining' \
-             'event ctl-tx .*qpn 41 what hello$' \
+        says 'event peer-state link efa_0:1 .*what new -> joining$' \
+             'event ctl-tx .*qpn 41 what hello repeats 12 last 20[-0-9]+ [0-9:.]+$' \
              'event peer-lost .*what device status 10' \
              'event refused what ah: Cannot allocate memory' &&
         run 0 -j --file "$dead" event show event refused,peer-lost &&
         json '[e["seq"] for e in d] == [3, 4] and "gid" not in d[1] and
+              "repeats" not in d[1] and
               abs(d[1]["time_epoch"] / 1e9 - __import__("time").time()) < 600'
 }
 test_that "the flight recorder" events
+
+repeats()
+{
+    run 0 -j --file "$dead" event show event ctl-tx &&
+        json 'd[0]["repeats"] == 12 and
+              d[0]["last_epoch"] - d[0]["time_epoch"] == 20000000' &&
+        run 0 --file "$dead" event show repeats 12 && lines 1
+}
+test_that "events that came again" repeats
 
 counters()
 {
@@ -326,6 +336,133 @@ if ldd "$(command -v ucx_perftest)" | grep -q libmpi; then
 else
     test_that "a real program, alive and killed" real
 fi
+
+# ---- what goes on ---------------------------------------------------------------
+
+# watch NAME ARGUMENTS...: srdtool in the background, pid in $watcher, what it
+# prints in $TMPDIR/NAME. As from a terminal: a background job ignores SIGINT.
+watch()
+{
+    local name=$1
+    shift
+
+    env --default-signal=INT,PIPE "$SRDTOOL" "$@" > "$TMPDIR/$name" 2> "$err" \
+        < /dev/null &
+    watcher=$!
+    jobs+=("$watcher")
+}
+
+# case_start NAME PEER...: debug_case (docs/debugging.md), pid in $program
+case_start()
+{
+    "$EFARUN" --soft --quiet -- "$APPS/debug_case" -n 1 "$TMPDIR" "$@" \
+        > "$TMPDIR/$1.out" 2>&1 < /dev/null &
+    program=$!
+    jobs+=("$program")
+}
+
+# greeted FILE PATTERN: that is in it; else one more sender greets the receiver
+greeted()
+{
+    local end=$((SECONDS + 2))
+
+    case_start sender receiver
+    until grep -qs "$2" "$1" || [ "$SECONDS" -ge "$end" ]; do
+        sleep 0.05
+    done
+    kill -9 "$program" && wait "$program" 2> /dev/null
+    grep -qs "$2" "$1"
+}
+
+# Before that it is this script, with its EXIT trap
+looks()
+{
+    [ "$(cat "/proc/$watcher/comm")" = srdtool ]
+}
+
+ended()
+{
+    ! kill -0 "$watcher" 2> /dev/null
+}
+
+# ends STATUS: the watcher does, with that status and without a word
+ends()
+{
+    local status=0
+
+    until_true ended || return 1
+    wait "$watcher" 2> /dev/null || status=$?
+    [ "$status" = "$1" ] && [ ! -s "$err" ] || {
+        why="status $status, not $1: $(cat "$err")"
+        return 1
+    }
+}
+
+monitor()
+{
+    local receiver fifo=$TMPDIR/fifo
+
+    case_start receiver
+    receiver=$program
+    until_true [ -s "$TMPDIR/receiver" ] || return 1
+
+    # what happens while it looks, of that process and kind alone, whole lines
+    watch events --pid "$receiver" -i 0.05 event monitor event ctl-tx
+    until_true greeted "$TMPDIR/events" 'what hello-ack' && kill -INT "$watcher" && ends 130 ||
+        return 1
+    cp "$TMPDIR/events" "$out"
+    says "^time .* pid $receiver comm debug_case .*what hello-ack$" ||
+        return 1
+    if grep -v -E "^time .* pid $receiver .*event ctl-tx " "$out" ||
+        [ "$(tail -c 1 "$out" | od -An -c | tr -d ' ')" != '\n' ]; then
+        why="more than that: $(cat "$out")"
+        return 1
+    fi
+
+    # --count, and a document a line; SIGTERM
+    watch one --pid "$receiver" -j -i 0.05 -n 1 event monitor event ctl-tx
+    until_true greeted "$TMPDIR/one" ctl-tx && ends 0 && cp "$TMPDIR/one" "$out" &&
+        lines 1 && json 'd["event"] == "ctl-tx" and d["gid"]' &&
+        watch none --pid "$receiver" event monitor event reset &&
+        until_true looks && kill -TERM "$watcher" && ends 143 &&
+        [ ! -s "$TMPDIR/none" ] ||
+        return 1
+
+    # nothing more happens, and its reader goes
+    mkfifo "$fifo"
+    watch fifo --pid "$receiver" event monitor event reset
+    exec {reader}< "$fifo"
+    exec {reader}<&-
+    ends 0 || return 1
+
+    kill -TERM "$receiver" && wait "$receiver"
+    rm -f "$windows"/ucx-efa.*
+}
+test_that "event monitor" monitor
+
+# without a terminal: blocks of text, until there is no reader
+top_goes_on()
+{
+    local fifo=$TMPDIR/fifo-top line count=0
+
+    mkfifo "$fifo"
+    watch fifo-top --file "$dead" -i 0.05 top
+    exec {reader}< "$fifo"
+    while [ "$count" -lt 3 ] && read -r -t 60 line <&"$reader"; do
+        [[ $line != "srdtool top "* ]] || count=$((count + 1))
+        [[ $line != *$'\033'* ]] || { why="an escape: $line"; return 1; }
+    done
+    exec {reader}<&-
+    [ "$count" = 3 ] || { why="$count blocks"; return 1; }
+    # at its next block by SIGPIPE, or before, when it sees that nobody reads
+    until_true ended || return 1
+    [ ! -s "$err" ] || { why=$(cat "$err"); return 1; }
+
+    watch blocks --file "$dead" -i 0.05 top
+    until_true [ -s "$TMPDIR/blocks" ] && kill -INT "$watcher" && ends 130 &&
+        tail -n 1 "$TMPDIR/blocks" | grep -q '^$' || return 1
+}
+test_that "top without a terminal goes on and ends" top_goes_on
 
 nothing()
 {

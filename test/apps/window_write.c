@@ -98,7 +98,8 @@ static const field_t ep_fields[]     = {
 static const field_t event_fields[]  = {
     EVENT_FIELD(seq), EVENT_FIELD(time), EVENT_FIELD(event),
     EVENT_FIELD(iface), EVENT_FIELD(status), EVENT_FIELD(gid),
-    EVENT_FIELD(qpn), EVENT_FIELD(a), EVENT_FIELD(b), {0}
+    EVENT_FIELD(qpn), EVENT_FIELD(a), EVENT_FIELD(b), EVENT_FIELD(repeats),
+    EVENT_FIELD(last), {0}
 };
 
 static const struct {

@@ -347,58 +347,112 @@ std::string small_shm()
     return run_role("exhaust shared_memory", {});
 }
 
+/* Interfaces that each have a device, and so handles, of their own */
+class hosts {
+public:
+    explicit hosts(unsigned num)
+    {
+        for (unsigned i = 0; i < num; ++i) {
+            setenv("TEST_DEV", ("efa_" + std::to_string(i) + ":1").c_str(), 1);
+            m_nodes.emplace_back(new node(std::make_shared<domain>()));
+            m_nodes.back()->on_am(AM_ID, [&](void*, size_t, unsigned) {
+                ++m_got;
+                return UCS_OK;
+            });
+        }
+    }
+
+    node &operator[](unsigned i) { return *m_nodes[i]; }
+
+    bool wait(const std::function<bool()> &done)
+    {
+        return wait_until(done, [&]() {
+            for (auto &n : m_nodes) {
+                n->progress();
+            }
+        });
+    }
+
+    /* A message that is taken */
+    ucs_status_t send(end &e, unsigned i)
+    {
+        ucs_status_t status = UCS_OK;
+
+        return wait([&]() {
+            status = e.send(BCOPY, AM_ID, stream(i), i);
+            return status != UCS_ERR_NO_RESOURCE;
+        }) ? status : UCS_ERR_TIMED_OUT;
+    }
+
+    /* ... and arrives; empty, or what is wrong */
+    std::string talk(end &e, unsigned i)
+    {
+        uint64_t before     = m_got;
+        ucs_status_t status = send(e, i);
+
+        return ((status == UCS_OK) && wait([&]() {
+            return (m_got > before) &&
+                   (uct_ep_flush(e.ep(), 0, nullptr) == UCS_OK);
+        })) ? "" : "number " + std::to_string(i) + ": " +
+                           ucs_status_string(status) + "; ";
+    }
+
+private:
+    std::vector<std::unique_ptr<node>> m_nodes;
+    uint64_t                           m_got = 0;
+};
+
 /* One interface talks to seven others in turn, more than it has handles for,
  * and closes each endpoint; theirs stay open. Then they talk to it. */
 std::string handles()
 {
     const unsigned leaves = 7;
-    std::vector<std::unique_ptr<node>> nodes;
+    hosts all(leaves + 1);
     std::vector<std::unique_ptr<end>> back;
     std::string text;
-    uint64_t got = 0;
-
-    for (unsigned i = 0; i <= leaves; ++i) {
-        setenv("TEST_DEV", ("efa_" + std::to_string(i) + ":1").c_str(), 1);
-        nodes.emplace_back(new node(std::make_shared<domain>()));
-        nodes.back()->on_am(AM_ID, [&](void*, size_t, unsigned) {
-            ++got;
-            return UCS_OK;
-        });
-    }
-
-    auto step = [&]() {
-        for (auto &n : nodes) {
-            n->progress();
-        }
-    };
-    auto talk = [&](end &e, unsigned i) {
-        uint64_t before     = got;
-        ucs_status_t status = UCS_OK;
-        if (!wait_until([&]() {
-                status = e.send(BCOPY, AM_ID, stream(i), i);
-                return status != UCS_ERR_NO_RESOURCE;
-            }, step) || (status != UCS_OK) ||
-            !wait_until([&]() {
-                return (got > before) &&
-                       (uct_ep_flush(e.ep(), 0, nullptr) == UCS_OK);
-            }, step)) {
-            text += "number " + std::to_string(i) + ": " +
-                    ucs_status_string(status) + "; ";
-        }
-    };
 
     for (unsigned i = 1; (i <= leaves) && text.empty(); ++i) {
-        back.emplace_back(new end(*nodes[i], nodes[0]->addr()));
-        talk(*back.back(), i);
-        end e(*nodes[0], nodes[i]->addr());
-        talk(e, i);
+        back.emplace_back(new end(all[i], all[0].addr()));
+        text += all.talk(*back.back(), i);
+        end e(all[0], all[i].addr());
+        text += all.talk(e, i);
     }
     for (unsigned i = 0; (i < leaves) && text.empty(); ++i) {
-        talk(*back[i], 10 + i);
-        end e(*nodes[0], nodes[i + 1]->addr());
-        talk(e, 20 + i);
+        text += all.talk(*back[i], 10 + i);
+        end e(all[0], all[i + 1].addr());
+        text += all.talk(e, 20 + i);
     }
     back.clear();
+    return text;
+}
+
+/* As many endpoints fail as there are handles, and stay open: the next peer
+ * gets one all the same. */
+std::string failed_handles()
+{
+    const unsigned max = 2;
+    hosts all(max + 2);
+    std::vector<std::unique_ptr<end>> kept;
+    std::string text;
+
+    for (unsigned i = 1; i <= max; ++i) {
+        kept.emplace_back(new end(all[0], all[i].addr().nobody(false)));
+        end &e = *kept.back();
+        if (all.send(e, i) != UCS_OK) {
+            return "nothing is sent to number " + std::to_string(i);
+        }
+        if (!all.wait([&]() { return all[0].failure_count(e.ep()) > 0; })) {
+            return "number " + std::to_string(i) + " does not fail";
+        }
+    }
+
+    end e(all[0], all[max + 1].addr());
+    text = all.talk(e, max + 1);
+    for (auto &failed : kept) {
+        if (!UCS_STATUS_IS_ERR(failed->send(BCOPY, AM_ID, stream(1), 1))) {
+            text += "a failed one sends; ";
+        }
+    }
     return text;
 }
 
@@ -424,6 +478,8 @@ HARNESS_ROLE(exhaust)
         return device_descriptors();
     } else if (what == "handles") {
         return handles();
+    } else if (what == "failed_handles") {
+        return failed_handles();
     } else if (what == "shared_memory") {
         return shared_memory();
     } else if (what == "small_shm") {
@@ -498,6 +554,14 @@ TEST_F(exhaust_test, address_handles)
     EXPECT_EQ("", run_role("exhaust handles",
                            {"SOFTEFA_DEVICES=8",
                             "SOFTEFA_LIMITS=max_ah=3,source_gid=0"}));
+}
+
+TEST_F(exhaust_test, address_handles_of_failed_endpoints)
+{
+    EXPECT_EQ("", run_role("exhaust failed_handles",
+                           {"SOFTEFA_DEVICES=4", "SOFTEFA_LIMITS=max_ah=2",
+                            "UCX_SRD_GONE_TIMEOUT=100ms",
+                            "UCX_LOG_LEVEL=error"}));
 }
 
 /* Fewer handles than hosts, and a device that does not tell who a message

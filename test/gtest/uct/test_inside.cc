@@ -3,6 +3,7 @@
  * event is brought about, and must be there when its cause is, not later.
  */
 #include "rma_test.h"
+#include "stranger.h"
 
 #include "common/said.h"
 #include "tools/window_reader.h"
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <climits>
 #include <dlfcn.h>
+#include <set>
 #include <unistd.h>
 
 extern "C" {
@@ -105,15 +107,31 @@ public:
     }
 
     /* Since event number `first`; a UINT32_MAX: any */
+    std::vector<efa_window_event_entry_t>
+    find(efa_window_event_t event, uint64_t first,
+         uint32_t a = UINT32_MAX) const
+    {
+        std::vector<efa_window_event_entry_t> found;
+
+        std::copy_if(m_window.events, m_window.events + m_window.num_events,
+                     std::back_inserter(found),
+                     [&](const efa_window_event_entry_t &e) {
+                         return (e.event == event) && (e.seq > first) &&
+                                ((a == UINT32_MAX) || (e.a == a));
+                     });
+        return found;
+    }
+
+    /* How often that was */
     unsigned events(efa_window_event_t event, uint64_t first,
                     uint32_t a = UINT32_MAX) const
     {
-        return std::count_if(m_window.events,
-                             m_window.events + m_window.num_events,
-                             [&](const efa_window_event_entry_t &e) {
-                                 return (e.event == event) && (e.seq > first) &&
-                                        ((a == UINT32_MAX) || (e.a == a));
-                             });
+        unsigned count = 0;
+
+        for (auto &entry : find(event, first, a)) {
+            count += 1 + entry.repeats;
+        }
+        return count;
     }
 
     uint64_t last_event() const
@@ -485,6 +503,194 @@ TEST_F(inside_test, lost_and_failed)
     EXPECT_EQ(1u, now.events(EFA_WINDOW_EVENT_PEER_FAILED, m_first));
     EXPECT_NE(0, now.peer(*m_a, to).status);
     ASSERT_TRUE(wait([&]() { return m_a->failure_count(e.ep()) == 1; }));
+}
+
+/* One endpoint fails, its peer does not */
+TEST_F(inside_test, endpoint_failed)
+{
+    node &b = add_node();
+    end &e  = connect(*m_a, b);
+
+    if (!rma_has(m_a->attr(), GET_ZCOPY)) {
+        GTEST_SKIP() << "the device has no RDMA";
+    }
+
+    region there(m_dom, 4096), here(m_dom, 4096);
+    rma_op op;
+    op.local = here.data();
+    op.memh  = here.memh();
+    m_b      = &b;
+    issue(e.ep(), op, GET_ZCOPY, 64, 3, remote_of(there).at(1ull << 40), false);
+    ASSERT_TRUE(wait([&]() { return m_a->failure_count(e.ep()) == 1; }));
+
+    inside now;
+    auto found = now.find(EFA_WINDOW_EVENT_EP_FAILED, m_first);
+    ASSERT_EQ(1u, found.size());
+    EXPECT_EQ(0u, found[0].repeats);
+    EXPECT_EQ(UCS_ERR_IO_ERROR, found[0].status);
+    EXPECT_EQ(inside::qpn_of(b.addr()), found[0].qpn);
+    EXPECT_EQ(0, memcmp(found[0].gid, b.addr().dev.data(), 16));
+    EXPECT_EQ(now.iface(*m_a).index, found[0].iface);
+    EXPECT_EQ(UCS_ERR_IO_ERROR, now.ep(*m_a, b.addr()).status);
+    EXPECT_EQ(0u, now.events(EFA_WINDOW_EVENT_PEER_FAILED, m_first));
+    e.destroy();
+}
+
+/* Somebody sends nonsense and greetings without end: each kind is recorded from
+ * the first on, and what was before is still there. */
+TEST_F(inside_test, flood)
+{
+    const unsigned count = 2 * EFA_WINDOW_EVENTS_NUM;
+    node &b              = add_node();
+    end &e               = connect(*m_a, b);
+    stream s(1, length_plan::fixed(64));
+    checker chk(s);
+
+    b.check_am(AM_ID, &chk);
+    send(e, BCOPY, AM_ID, s, 0);
+    ASSERT_TRUE(wait([&]() { return chk.count() == 1; }));
+    flush(e);
+
+    stranger x(m_a->dom()->device(), m_a->addr());
+    auto meanwhile = [this]() { progress(); };
+    auto counter   = [](const char *name) {
+        for (unsigned i = 0; i < EFA_WINDOW_IFACE_NUM; ++i) {
+            if (window_iface_counter_name(i) == std::string(name)) {
+                return i;
+            }
+        }
+        throw std::runtime_error("no such counter");
+    };
+    uint32_t unknown = counter("drop_unknown"), header = counter("drop_header");
+    auto dropped     = [&](uint32_t drop) {
+        inside now;
+        return (&now.iface(*m_a).tx_msgs)[drop];
+    };
+
+    x.send("unknown", 8, uct_srd_imm_pack(x.me.epoch, AM_ID, 0, 0), true,
+           meanwhile);
+    ASSERT_TRUE(wait([&]() { return dropped(unknown) > 0; }));
+    {
+        inside now;
+        auto found = now.find(EFA_WINDOW_EVENT_RX_DROP, m_first);
+        ASSERT_EQ(1u, found.size());
+        EXPECT_EQ(unknown, found[0].a);
+        EXPECT_EQ(x.me.qpn, found[0].qpn);
+        EXPECT_EQ(0, memcmp(x.me.gid, found[0].gid, 16));
+        EXPECT_EQ(now.iface(*m_a).index, found[0].iface);
+    }
+
+    x.me.op = UCT_SRD_OP_HELLO;
+    for (unsigned i = 0; i < count; ++i) {
+        x.send("no header", 9,
+               uct_srd_imm_pack(x.me.epoch, AM_ID, UCT_SRD_IMM_EXT, i), true,
+               meanwhile);
+        x.send_ext(uct_srd_imm_pack_ctl(x.me.epoch), nullptr, 0, meanwhile);
+    }
+    ASSERT_TRUE(wait([&]() {
+        x.poll();
+        inside now;
+        return (dropped(header) >= count) &&
+               (now.events(EFA_WINDOW_EVENT_CTL_RX, m_first,
+                           UCT_SRD_OP_HELLO) >= count);
+    }));
+
+    inside now;
+    EXPECT_EQ(count, dropped(header));
+    EXPECT_EQ(1u, now.events(EFA_WINDOW_EVENT_RX_DROP, m_first, unknown));
+    EXPECT_EQ(count, now.events(EFA_WINDOW_EVENT_RX_DROP, m_first, header));
+    auto states = now.find(EFA_WINDOW_EVENT_PEER_STATE, m_first,
+                           EFA_WINDOW_PEER_NEW);
+    ASSERT_FALSE(states.empty());
+    EXPECT_EQ(inside::qpn_of(b.addr()), states[0].qpn);
+}
+
+/* A queue pair falls: its receives come back. In a process of its own */
+HARNESS_ROLE(inside_rx_error)
+{
+    typedef int (*inject_t)(const char*);
+    inject_t inject = (inject_t)dlsym(RTLD_DEFAULT, "softefa_inject");
+    std::shared_ptr<domain> dom(new domain());
+    node n(dom);
+    uint64_t first = inside().last_event();
+    uint32_t qpn   = inside::qpn_of(n.addr());
+    uint32_t index = inside().iface(n).index;
+
+    (void)arguments;
+    if (inject(("qp_error dev=0 qp=" + std::to_string(qpn)).c_str()) != 0) {
+        return "no fault";
+    }
+    bool back = wait_until([&]() {
+        return inside().events(EFA_WINDOW_EVENT_RECOVERED, first) > 0;
+    }, [&]() { n.progress(); });
+
+    inside now;
+    auto found = now.find(EFA_WINDOW_EVENT_RX_ERROR, first);
+    if (!back || (inside::qpn_of(n.addr()) == qpn)) {
+        return "not recovered";
+    } else if ((found.size() != 1) || (found[0].repeats != 0)) {
+        return std::to_string(now.events(EFA_WINDOW_EVENT_RX_ERROR, first)) +
+               " events"; /* of some thousand receives the first alone */
+    }
+    return (found[0].a == 1) && (found[0].iface == index) ? "shown" :
+           "status " + std::to_string(found[0].a);
+}
+
+TEST_F(inside_test, receive_error)
+{
+    EXPECT_EQ("shown", run_role("inside_rx_error", {"UCX_LOG_LEVEL=error"}));
+}
+
+/* More hosts than address handles */
+HARNESS_ROLE(inside_evict)
+{
+    std::vector<std::unique_ptr<node>> nodes;
+    std::set<std::vector<uint8_t>> gids;
+    stream s(1, length_plan::fixed(64));
+    uint64_t got = 0;
+
+    (void)arguments;
+    for (unsigned i = 0; i < 4; ++i) {
+        setenv("TEST_DEV", ("efa_" + std::to_string(i) + ":1").c_str(), 1);
+        nodes.emplace_back(new node(std::make_shared<domain>()));
+        nodes.back()->on_am(AM_ID, [&](void*, size_t, unsigned) {
+            ++got;
+            return UCS_OK;
+        });
+    }
+    for (unsigned i = 1; i < nodes.size(); ++i) {
+        address to = nodes[i]->addr();
+        end e(*nodes[0], to);
+        bool sent  = false;
+        gids.insert(std::vector<uint8_t>(to.dev.begin(), to.dev.begin() + 16));
+        if (!wait_until([&]() {
+                sent = sent || (e.send(BCOPY, AM_ID, s, 0) == UCS_OK);
+                return (got == i) &&
+                       (uct_ep_flush(e.ep(), 0, nullptr) == UCS_OK);
+            }, [&]() {
+                for (auto &n : nodes) {
+                    n->progress();
+                }
+            })) {
+            return "nothing goes to number " + std::to_string(i);
+        }
+    }
+
+    inside now;
+    auto found = now.find(EFA_WINDOW_EVENT_AH_EVICT, 0);
+    for (auto &event : found) {
+        if (gids.count(std::vector<uint8_t>(event.gid, event.gid + 16)) == 0) {
+            return "of nobody";
+        }
+    }
+    return found.empty() ? "none" : "shown";
+}
+
+TEST_F(inside_test, handles_given_up)
+{
+    EXPECT_EQ("shown", run_role("inside_evict",
+                                {"SOFTEFA_DEVICES=4",
+                                 "SOFTEFA_LIMITS=max_ah=2"}));
 }
 
 /* Two devices, one of which is reset; in a process of its own */

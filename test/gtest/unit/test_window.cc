@@ -17,6 +17,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <random>
 #include <set>
 #include <stdexcept>
@@ -65,6 +66,29 @@ protected:
         }
         closedir(dir);
         return names;
+    }
+
+    efa_window_event_entry_t first_event(const efa_window_event_entry_t *set)
+    {
+        int fd    = open(uct_efa_window_path(), O_RDWR | O_CLOEXEC);
+        off_t pos = sizeof(efa_window_header_t);
+        efa_window_event_entry_t entry = {};
+        efa_window_events_t ring;
+
+        EXPECT_EQ(ssize_t(sizeof(ring)), pread(fd, &ring, sizeof(ring), pos));
+        while ((ring.rec.type != EFA_WINDOW_EVENTS) && (ring.rec.length > 0)) {
+            pos += ring.rec.length;
+            EXPECT_GT(pread(fd, &ring, sizeof(ring), pos), 0);
+        }
+        pos += ring.entries_off;
+        if (set != nullptr) {
+            EXPECT_EQ(ssize_t(sizeof(*set)),
+                      pwrite(fd, set, sizeof(*set), pos));
+        }
+        EXPECT_EQ(ssize_t(sizeof(entry)),
+                  pread(fd, &entry, sizeof(entry), pos));
+        close(fd);
+        return entry;
     }
 
     /* In another process that ends without any exit handler */
@@ -122,6 +146,17 @@ protected:
 
         ASSERT_EQ(0, window_read(path.c_str(), window, error, sizeof(error)))
                 << error;
+    }
+
+    /* Of the ring, in the file */
+    efa_window_event_entry_t window_first_event()
+    {
+        return first_event(nullptr);
+    }
+
+    void set_first_event(const efa_window_event_entry_t &entry)
+    {
+        first_event(&entry);
     }
 
     std::string read_error(const std::string &path)
@@ -962,6 +997,158 @@ TEST_F(test_window, events_of_many_threads)
         EXPECT_EQ((uint64_t(event.qpn) << 32) | event.a, event.b);
         EXPECT_EQ(int(event.qpn), event.status);
     }
+    window_free(&window);
+    uct_efa_window_close();
+}
+
+/* A peer that sends nonsense without end, and want of something that lasts */
+TEST_F(test_window, a_flood_leaves_what_was_before)
+{
+    const unsigned peers = 20, kinds = 8, rounds = 3 * EFA_WINDOW_EVENTS_NUM;
+
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
+    uct_efa_window_event(EFA_WINDOW_EVENT_RESET, iface, nullptr, 0, 0, 1, 0);
+    for (unsigned i = 0; i < rounds; ++i) {
+        for (unsigned peer = 0; peer < peers; ++peer) {
+            for (unsigned kind = 0; kind < kinds; ++kind) {
+                uct_efa_window_event((kind & 1) ? EFA_WINDOW_EVENT_CTL_RX :
+                                                  EFA_WINDOW_EVENT_RX_DROP,
+                                     iface, remote_gid, peer, 0, kind / 2, 0);
+            }
+        }
+    }
+
+    window_t window;
+    read(&window);
+    ASSERT_LT(window.num_events, EFA_WINDOW_EVENTS_NUM);
+    EXPECT_EQ(EFA_WINDOW_EVENT_RESET, window.events[0].event);
+    EXPECT_EQ(0u, window.events[0].repeats);
+    std::map<std::pair<unsigned, unsigned>, unsigned> counts;
+    for (unsigned i = 1; i < window.num_events; ++i) {
+        const efa_window_event_entry_t &event = window.events[i];
+        unsigned kind = 2 * event.a + (event.event == EFA_WINDOW_EVENT_CTL_RX);
+        counts[{event.qpn, kind}] += 1 + event.repeats;
+        EXPECT_LE(window_event_last(&event), uct_efa_window_now());
+    }
+    EXPECT_EQ(peers * kinds, counts.size());
+    for (auto &count : counts) {
+        EXPECT_EQ(rounds, count.second);
+    }
+    window_free(&window);
+    uct_efa_window_iface_put(iface);
+    uct_efa_window_close();
+}
+
+/* Each difference makes another event; so does a pause */
+TEST_F(test_window, what_repeats_an_event)
+{
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
+    auto add = [&](unsigned qpn) {
+        uct_efa_window_event(EFA_WINDOW_EVENT_RNR, iface, remote_gid, qpn, -3,
+                             6, 7);
+    };
+
+    for (unsigned i = 0; i < 2; ++i) {
+        add(5);
+        add(4);
+        uct_efa_window_event(EFA_WINDOW_EVENT_CTL_TX, iface, remote_gid, 5, -3,
+                             6, 7);
+        uct_efa_window_event(EFA_WINDOW_EVENT_RNR, nullptr, remote_gid, 5, -3,
+                             6, 7);
+        uct_efa_window_event(EFA_WINDOW_EVENT_RNR, iface, own_gid, 5, -3, 6, 7);
+        uct_efa_window_event(EFA_WINDOW_EVENT_RNR, iface, nullptr, 5, -3, 6, 7);
+        uct_efa_window_event(EFA_WINDOW_EVENT_RNR, iface, remote_gid, 5, -4, 6,
+                             7);
+        uct_efa_window_event(EFA_WINDOW_EVENT_RNR, iface, remote_gid, 5, -3, 5,
+                             7);
+        uct_efa_window_event(EFA_WINDOW_EVENT_RNR, iface, remote_gid, 5, -3, 6,
+                             1ull << 40);
+    }
+
+    window_t window;
+    read(&window);
+    ASSERT_EQ(9u, window.num_events);
+    for (unsigned i = 0; i < window.num_events; ++i) {
+        EXPECT_EQ(1u, window.events[i].repeats) << i;
+    }
+    window_free(&window);
+
+    /* The first, as if it had been that long ago */
+    auto ago = [&](uint64_t ns, uint32_t last, uint32_t repeats) {
+        efa_window_event_entry_t entry = window_first_event();
+        entry.time    = uct_efa_window_now() - ns;
+        entry.last    = last;
+        entry.repeats = repeats;
+        set_first_event(entry);
+        add(5);
+    };
+    ago(5000000000ull, 0, 3);
+    EXPECT_EQ(4u, window_first_event().repeats);
+    EXPECT_GE(window_first_event().last, 5000u);
+    ago(3600000000000ull, 3595000, 3);
+    EXPECT_EQ(4u, window_first_event().repeats);
+    EXPECT_GE(window_first_event().last, 3600000u);
+    ago(3600000000000ull, 3595000, UINT32_MAX);
+    EXPECT_EQ(UINT32_MAX, window_first_event().repeats);
+
+    ago(3600000000000ull, 3589000, 3);
+    EXPECT_EQ(3u, window_first_event().repeats);
+    add(5);
+    EXPECT_EQ(3u, window_first_event().repeats);
+    read(&window);
+    ASSERT_EQ(10u, window.num_events);
+    EXPECT_EQ(EFA_WINDOW_EVENT_RNR, window.events[9].event);
+    EXPECT_EQ(5u, window.events[9].qpn);
+    EXPECT_EQ(1u, window.events[9].repeats);
+    window_free(&window);
+
+    /* Overwritten by others: it is a new one, and what is new has no past */
+    for (unsigned i = 0; i < EFA_WINDOW_EVENTS_NUM; ++i) {
+        uct_efa_window_event(EFA_WINDOW_EVENT_LEAK, nullptr, nullptr, 0, 0, i,
+                             0);
+    }
+    add(5);
+    read(&window);
+    ASSERT_EQ(EFA_WINDOW_EVENTS_NUM, window.num_events);
+    for (unsigned i = 0; i < window.num_events; ++i) {
+        EXPECT_EQ(0u, window.events[i].repeats);
+    }
+    EXPECT_EQ(EFA_WINDOW_EVENT_RNR,
+              window.events[EFA_WINDOW_EVENTS_NUM - 1].event);
+    window_free(&window);
+    uct_efa_window_iface_put(iface);
+    uct_efa_window_close();
+}
+
+/* None is lost, none is counted twice, whoever else reports the same */
+TEST_F(test_window, repeats_of_many_threads)
+{
+    const unsigned num = 4, each = 20000;
+    std::vector<std::thread> threads;
+    uint64_t sum = 0;
+
+    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    for (unsigned t = 0; t < num; ++t) {
+        threads.emplace_back([=]() {
+            for (unsigned i = 0; i < each; ++i) {
+                uct_efa_window_event(EFA_WINDOW_EVENT_RNR, nullptr, nullptr, 0,
+                                     0, i % 8, 0);
+            }
+        });
+    }
+    for (auto &thread : threads) {
+        thread.join();
+    }
+
+    window_t window;
+    read(&window);
+    EXPECT_LT(window.num_events, EFA_WINDOW_EVENTS_NUM);
+    for (unsigned i = 0; i < window.num_events; ++i) {
+        sum += 1 + window.events[i].repeats;
+    }
+    EXPECT_EQ(num * each, sum);
     window_free(&window);
     uct_efa_window_close();
 }

@@ -137,8 +137,9 @@ uct_efa_window_ep_t *uct_efa_window_ep_get(uct_efa_window_iface_t *iface,
 void uct_efa_window_ep_put(uct_efa_window_iface_t *iface,
                            uct_efa_window_ep_t *ep);
 
-/* Adds to the flight recorder; lost if there is no file. iface, gid (16 bytes)
- * may be NULL; a, b, status: as the event's text says. Any thread. */
+/* Adds to the flight recorder; lost if there is no file. What goes on and on
+ * has one entry there, so nobody need limit what it reports. iface, gid (16
+ * bytes) may be NULL; a, b, status: as the event's text says. Any thread. */
 void uct_efa_window_event(efa_window_event_t event,
                           const uct_efa_window_iface_t *iface, const void *gid,
                           uint32_t qpn, int status, uint32_t a, uint64_t b);

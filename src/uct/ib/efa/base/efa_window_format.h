@@ -266,7 +266,7 @@ typedef enum {
     X(CTL_TX,      "ctl-tx",      "control message a sent, again if b") \
     X(CTL_RX,      "ctl-rx",      "control message a received") \
     X(RX_DROP,     "rx-drop",     "message dropped; a: index of the counter") \
-    X(RNR,         "rnr",         "no buffers there, pause of a us; b: so far") \
+    X(RNR,         "rnr",         "no buffers there, pause of a us") \
     X(TX_ERROR,    "tx-error",    "completion with device status a, b: retries") \
     X(RX_ERROR,    "rx-error",    "receive completion with status a") \
     X(REFUSED,     "refused",     "object of kind a not made, b: errno") \
@@ -360,11 +360,13 @@ typedef struct {
     uint64_t            reserved2;
 } __attribute__((aligned(64))) efa_window_ep_t;
 
-/* Written as a whole before seq; a reader drops what has another seq
- * afterwards, or not the one of its place. */
+/* Written as a whole before seq, but repeats and last; a reader drops what has
+ * another seq afterwards, or not the one of its place. The same event again, a,
+ * b and status included, less than 10 s after it was last counts here and has
+ * no entry of its own. */
 typedef struct {
     uint64_t            seq;          /* 1 + number of the event; 0: none    */
-    uint64_t            time;
+    uint64_t            time;         /* when it was first                   */
     uint16_t            event;        /* efa_window_event_t                  */
     uint16_t            iface;        /* index; 0xffff: none                 */
     int32_t             status;
@@ -372,7 +374,8 @@ typedef struct {
     uint32_t            qpn;
     uint32_t            a;
     uint64_t            b;
-    uint64_t            reserved;
+    uint32_t            repeats;      /* how often again; UINT32_MAX: or more */
+    uint32_t            last;         /* ms after time, when it was last     */
 } efa_window_event_entry_t;
 
 #define EFA_WINDOW_EVENTS_NUM 512u   /* entries of a ring that we make       */

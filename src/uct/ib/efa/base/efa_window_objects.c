@@ -19,10 +19,6 @@ static_assert(offsetof(efa_window_device_t, pd_max) -
               offsetof(efa_window_device_t, pd) ==
               EFA_WINDOW_KIND_LAST * sizeof(uint64_t), "one for each kind");
 
-/* Who waits for an object asks each millisecond: an event a second says so
- * without pushing all others out of the ring. ns */
-#define UCT_EFA_WINDOW_REFUSED_NOTE 1000000000ull
-
 /* For when even malloc fails; and for objects without a record. */
 static uct_efa_window_device_t uct_efa_window_last_device;
 static uct_efa_window_object_t uct_efa_window_no_object;
@@ -80,28 +76,15 @@ static int uct_efa_window_device_is_ours(const uct_efa_window_device_t *device)
 void uct_efa_window_device_refused(uct_efa_window_device_t *device,
                                    efa_window_kind_t kind, int err)
 {
-    static uint64_t noted[EFA_WINDOW_KIND_LAST];
-    uint64_t now;
-    int note;
-
     if (device == NULL) {
         return;
     }
 
     pthread_mutex_lock(&uct_efa_window.lock);
     device->refused += uct_efa_window_device_is_ours(device);
-    now              = uct_efa_window_now();
-    note             = (noted[kind] == 0) ||
-                       (now - noted[kind] > UCT_EFA_WINDOW_REFUSED_NOTE);
-    if (note) {
-        noted[kind] = now;
-    }
     pthread_mutex_unlock(&uct_efa_window.lock);
 
-    if (note) {
-        uct_efa_window_event(EFA_WINDOW_EVENT_REFUSED, NULL, NULL, 0, 0, kind,
-                             err);
-    }
+    uct_efa_window_event(EFA_WINDOW_EVENT_REFUSED, NULL, NULL, 0, 0, kind, err);
 }
 
 void uct_efa_window_device_leaked(uct_efa_window_device_t *device,

@@ -73,7 +73,6 @@ struct uct_srd_peer {
         unsigned         ctl;        /* control messages under way           */
         unsigned         byes;       /* BYEs among them                      */
         uct_srd_timer_t  timer;      /* RNR back-off                         */
-        ucs_time_t       rnr_noted;  /* by the flight recorder               */
     } tx;
 
     struct {

@@ -16,7 +16,6 @@
 #define UCT_SRD_BACKOFF_MIN  50e-6
 #define UCT_SRD_BACKOFF_STEPS 8      /* 50 us << 8 = 12.8 ms, capped below    */
 #define UCT_SRD_BACKOFF_MAX  10e-3
-#define UCT_SRD_RNR_NOTE     100e-3  /* between two events of a peer          */
 
 void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
 {
@@ -65,18 +64,6 @@ void uct_srd_tx_queue_post(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
     }
 }
 
-/* A receiver that is slow all the time would fill the flight recorder. */
-static void uct_srd_peer_note_rnr(uct_srd_peer_t *peer, double delay)
-{
-    ucs_time_t now = ucs_get_time();
-
-    if (now - peer->tx.rnr_noted > ucs_time_from_sec(UCT_SRD_RNR_NOTE)) {
-        peer->tx.rnr_noted = now;
-        uct_srd_peer_event(peer, EFA_WINDOW_EVENT_RNR, UCS_OK, delay * 1e6,
-                           peer->win->rnr);
-    }
-}
-
 void uct_srd_tx_timer_start(uct_srd_peer_t *peer, unsigned vendor_err)
 {
     /* Of both sequences: any success changes it */
@@ -109,7 +96,7 @@ void uct_srd_tx_timer_start(uct_srd_peer_t *peer, unsigned vendor_err)
 
     uct_srd_peer_show_wait(peer);
     if (vendor_err == UCT_EFA_STATUS_RNR) {
-        uct_srd_peer_note_rnr(peer, delay);
+        uct_srd_peer_event(peer, EFA_WINDOW_EVENT_RNR, UCS_OK, delay * 1e6, 0);
     }
 }
 
