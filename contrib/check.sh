@@ -14,8 +14,8 @@
 #
 # Progress is printed as it goes. The last line is
 # "N passed, N failed[, N skipped]"; the status is 0 if nothing failed. Needs
-# some ten minutes on two processors, packages included: while suites of build-gcc
-# run, what is left of the processors builds the rest, make distcheck last.
+# some ten minutes on two processors, packages included: while suites run, what
+# they leave of the processors makes the other builds, make distcheck last.
 set -uo pipefail
 
 # shellcheck source=contrib/common.sh
@@ -32,7 +32,7 @@ suites=()
 while [ $# -gt 0 ]; do
     case $1 in
     --only)    parts=${2:?--only needs a value}; shift ;;
-    -h|--help) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "check.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     *)  suites+=("$1") ;;
     esac
