@@ -44,7 +44,15 @@ contrib/install-deps.sh), or point --with-ucx=PREFIX at one.])])
     ucx_include=/usr/include
     AS_IF([test -n "$ucx_prefix"], [
         ucx_include=$ucx_prefix/include
-        UCX_LDFLAGS="-L$ucx_prefix/lib"
+        # Links to the libraries alone: libtool would follow the .la files
+        # beside them, which in a UCX that was moved (a Python wheel's) name
+        # directories of another machine.
+        $MKDIR_P ucx-config/lib
+        for ucx_lib in uct ucs ucm ucp; do
+            rm -f "ucx-config/lib/lib$ucx_lib.so"
+            $LN_S "$ucx_prefix/lib/lib$ucx_lib.so" ucx-config/lib/
+        done
+        UCX_LDFLAGS="-L`pwd`/ucx-config/lib"
         # For programs of the build tree; the module is loaded by libuct.
         UCX_RPATH="-Wl,-rpath,$ucx_prefix/lib"
         ucx_run="env LD_LIBRARY_PATH=$ucx_prefix/lib:$LD_LIBRARY_PATH $UCX_INFO"
@@ -185,9 +193,9 @@ ENABLE_STATS=$ucx_lib_stats: ucx_info and libucs belong to different builds of U
             [$ucx_efa_prefix/local/*], [],
             [$ucx_efa_prefix/*], [ucxmoduledir=$UCX_STOCK_MODULE_DIR])])
 
-    # From 1.21 on UCX loads whatever lies in its module directories, but no
+    # From 1.22 on UCX loads whatever lies in its module directories, but no
     # name with a `_`: there a second name without one is installed.
-    AM_CONDITIONAL([UCX_SCANS_MODULES], [test "$UCX_MINOR" -ge 21])
+    AM_CONDITIONAL([UCX_SCANS_MODULES], [test "$UCX_MINOR" -ge 22])
 
     AC_DEFINE_UNQUOTED([UCX_EFA_UCX_MAJOR], [$UCX_MAJOR],
         [Version of UCX that the transport is built for])

@@ -10,7 +10,7 @@
  *
  * The module is opened by its path instead of being added to the list: UCX
  * searches its own directory first, which may hold an older copy of ours, or
- * upstream's module of the same name, and from 1.21 on it ignores the list. By
+ * upstream's module of the same name, and from 1.22 on it ignores the list. By
  * opening it here the check below comes before any of its code runs, whatever
  * the version. UCX_MODULES is respected as if UCX had loaded it.
  *
@@ -276,6 +276,13 @@ static int loader_find_module(const char *libuct, char path[PATH_MAX])
            loader_try_path(path, uct_dir, "ucx");
 }
 
+/* Does a library use, or contain, the same libuct? */
+static int loader_is_beside(void *library, void *uct)
+{
+    return (library != NULL) && (dlsym(library, "uct_component_register") ==
+                                 dlsym(uct, "uct_component_register"));
+}
+
 /*
  * Is it the UCX that the module was built for? libucs and libuct do not tell
  * their version, libucp does. It lies beside them, and most programs have it
@@ -291,8 +298,7 @@ static int loader_check_ucx(const char *libuct, void *uct)
 
     /* What the module's dependency libuct.so.0 would be bound to */
     same    = loader_loaded("libuct.so.0");
-    is_same = (same != NULL) && (dlsym(same, "uct_component_register") ==
-                                 dlsym(uct, "uct_component_register"));
+    is_same = loader_is_beside(same, uct);
     if (same != NULL) {
         dlclose(same);
     }
@@ -306,7 +312,12 @@ static int loader_check_ucx(const char *libuct, void *uct)
     snprintf(path, sizeof(path) - strlen("/libucp.so.0"), "%s", libuct);
     loader_dirname(path);
     strcat(path, "/libucp.so.0");
-    ucp = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+    /* The one that is there first: in a wheel libucp.so and libucp.so.0 are two
+     * files, and two copies of libucp are two sets of settings. */
+    ucp = loader_loaded("libucp.so.0");
+    if (!loader_is_beside(ucp, uct)) {
+        ucp = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+    }
     if (ucp == NULL) {
         ucp = dlopen("libucp.so.0", RTLD_LAZY | RTLD_LOCAL);
     }
@@ -365,7 +376,7 @@ static void loader_load(void)
         return;
     }
 
-    /* UCX's directory scan (1.21) may have loaded it, under another name */
+    /* UCX's directory scan (1.22) may have loaded it, under another name */
     module = loader_loaded(path);
     if (module != NULL) {
         return;
