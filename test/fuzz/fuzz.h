@@ -13,6 +13,7 @@
  *        |   a peer that does   device of paper. Sends stay under way until a
  *        |   as docs/srd-wire   step ends them; what others send arrives when a
  *        |   .md says           step says so. Time is a variable, too.
+ *        |                      It may die and return: fuzz_life.c
  *        v
  *   endpoints, operations, handlers
  *
@@ -93,6 +94,22 @@ typedef struct {
     uint8_t               data[64];
 } fuzz_send_t;
 
+/* A queue pair and its completion queue. Two are there while one replaces the
+ * other. */
+typedef struct {
+    fuzz_send_t sends[FUZZ_MAX_SENDS];
+    unsigned    num_sends;
+    unsigned    num_lost;    /* sends that nobody will ever hear of          */
+    unsigned    num_recvs;   /* posted and not used                          */
+    unsigned    num_cqes;    /* not polled; of receives among them:          */
+    unsigned    num_recv_cqes;
+    uint32_t    qpn;
+    int         dead;        /* it, or its device                            */
+} fuzz_queues_t;
+
+/* The one that works, or will be replaced */
+extern fuzz_queues_t *fuzz_queues;
+
 typedef struct {
     /* set before the interface is opened */
     unsigned    ah_limit;
@@ -104,13 +121,13 @@ typedef struct {
     uint64_t    now;         /* nanoseconds                                  */
     uint64_t    idle_step;   /* by which a poll of an empty CQ lets it pass  */
     int         complete_all;/* sends succeed when the CQ is polled          */
+    unsigned    die_in;      /* commands until it dies, 0: it does not,      */
+    unsigned    die_how;     /* and how                                      */
 
     /* state */
-    fuzz_send_t sends[FUZZ_MAX_SENDS];
-    unsigned    num_sends;
-    unsigned    num_recvs;   /* posted and not used                          */
-    unsigned    num_cqes;    /* not polled; of receives among them:          */
-    unsigned    num_recv_cqes;
+    int         away;        /* cannot be opened                             */
+    unsigned    num_opened;  /* contexts, ever; of keys the upper half       */
+    unsigned    num_created; /* queue pairs, ever                            */
     unsigned    num_ctx, num_pds, num_mrs, num_ahs, num_cqs, num_qps;
     size_t      reg_bytes;   /* registered now                               */
     size_t      reg_peak;
@@ -143,9 +160,48 @@ int fuzz_device_tells(unsigned who);
 /* A posted receive comes back with an error. */
 void fuzz_device_recv_error(void);
 
+/* ---- its death and return: fuzz_life.c ---------------------------------- */
+
+/* How it dies */
+#define FUZZ_DIE_QP    1u    /* only the queue pair                          */
+#define FUZZ_DIE_LATE  2u    /* the event comes later                        */
+#define FUZZ_DIE_FLUSH 4u    /* what is posted comes back with status 1; of a
+                                device: what was posted before               */
+#define FUZZ_DIE_BITS  3     /* those above: which sends arrive all the same */
+
+/* Nothing, if the honest peer may not survive it (fuzz_honest_may_die()). */
+void fuzz_device_die(unsigned how);
+
+/* The event that was to come later comes. */
+void fuzz_device_tell(void);
+
+/* It can be opened again; whoever has not been told is told. */
+void fuzz_device_return(void);
+
+/* A send of a device that dies arrives: fuzz_steps.c */
+void fuzz_steps_arrive(const fuzz_send_t *send);
+
+/* The key of the remote that some memory of ours has had */
+uint32_t fuzz_device_rkey(unsigned choice);
+
 /* ---- the honest peer: fuzz_honest.c ------------------------------------ */
 
-void fuzz_honest_init(uint16_t first_psn, unsigned window);
+/* deadline: nanoseconds after which a device that is away may end the
+ * association (srd-wire.md, section 8) */
+void fuzz_honest_init(uint16_t first_psn, unsigned window, uint64_t deadline);
+
+/* Would it find us again? Not who knows our address alone (section 12). */
+int fuzz_honest_may_die(void);
+
+/* Our device or queue pair has died. */
+void fuzz_honest_died(void);
+
+/* Our endpoint to it has failed. Nonzero: rightly, it is over. */
+int fuzz_honest_end(ucs_status_t status);
+int fuzz_honest_is_over(void);
+
+/* Who is not done may wait in vain: it is over. */
+void fuzz_honest_settle(void);
 
 /* Gives it a message to send, if its window allows. */
 void fuzz_honest_send(unsigned length);
@@ -156,7 +212,7 @@ void fuzz_honest_transmit(unsigned i, int lost_ack);
 
 void fuzz_honest_hello(void);
 
-/* What the device brings it from the interface. */
+/* What the device brings it from the interface's queue pair. */
 void fuzz_honest_receive(uint32_t imm, const uint8_t *data, unsigned length);
 
 /* A message of its arrived at our handler. */

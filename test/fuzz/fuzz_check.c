@@ -25,6 +25,8 @@
 #define OP_EXT_ACK    4
 #define OP_BYE_ACK    6
 #define OP_REJECT     8
+#define OP_REJOIN_ACK 10
+#define OP_KEY_ACK    12
 #define IMM_CTL       (1u << 22)
 
 int fuzz_verbose;
@@ -54,7 +56,8 @@ void fuzz_check_posted(const fuzz_send_t *send)
              send->imm, send->length, (send->imm & IMM_CTL) ? data[AT_OP] : 0);
     if (!(send->imm & IMM_CTL) ||
         ((data[AT_OP] != OP_HELLO_ACK) && (data[AT_OP] != OP_EXT_ACK) &&
-         (data[AT_OP] != OP_BYE_ACK) && (data[AT_OP] != OP_REJECT))) {
+         (data[AT_OP] != OP_BYE_ACK) && (data[AT_OP] != OP_REJECT) &&
+         (data[AT_OP] != OP_REJOIN_ACK) && (data[AT_OP] != OP_KEY_ACK))) {
         return;
     }
 
@@ -87,14 +90,14 @@ static unsigned check_stash(int sends)
 
 static void check_receives(void)
 {
-    unsigned found = fuzz_device.num_recvs + fuzz_device.num_recv_cqes +
+    unsigned found = fuzz_queues->num_recvs + fuzz_queues->num_recv_cqes +
                      check_stash(0) + fuzz_iface->rx.chain_len +
                      fuzz_iface->rx.missing;
 
     FUZZ_CHECK(found == fuzz_iface->rx.depth,
                "%u receive buffers of %u: %u posted, %u in the CQ, %u in the "
                "chain, %u missing", found, fuzz_iface->rx.depth,
-               fuzz_device.num_recvs, fuzz_device.num_recv_cqes,
+               fuzz_queues->num_recvs, fuzz_queues->num_recv_cqes,
                fuzz_iface->rx.chain_len, fuzz_iface->rx.missing);
 }
 
@@ -108,9 +111,14 @@ static unsigned check_peer_queues(const uct_srd_peer_t *peer)
 static void check_slots(void)
 {
     unsigned found = fuzz_iface->tx.num_free + fuzz_iface->tx.num_ctl +
-                     fuzz_device.num_sends + fuzz_device.num_cqes -
-                     fuzz_device.num_recv_cqes + check_stash(1);
+                     fuzz_queues->num_sends + fuzz_queues->num_cqes -
+                     fuzz_queues->num_recv_cqes + check_stash(1);
     uct_srd_peer_t *peer;
+
+    /* Whoever has noticed a reset knows that these will not come back */
+    if (!fuzz_iface->recover.is) {
+        found += fuzz_queues->num_lost;
+    }
 
     ucs_list_for_each(peer, &fuzz_iface->peers, list) {
         found += check_peer_queues(peer);
@@ -156,6 +164,7 @@ static void check_peers(void)
     FUZZ_CHECK(kh_size(&fuzz_iface->keys) == keys, "%u keys of %u",
                kh_size(&fuzz_iface->keys), keys);
     FUZZ_CHECK(fuzz_iface->rx.blind == blind, "blind");
+    timers += uct_srd_timer_is_set(&fuzz_iface->recover.timer);
     FUZZ_CHECK(fuzz_iface->timers.count == timers, "%u timers of %u",
                fuzz_iface->timers.count, timers);
     FUZZ_CHECK(idle <= FUZZ_WHO_NUM + fuzz_user_num_connects(),
@@ -179,8 +188,8 @@ void fuzz_check_show(void)
            win->drop_unknown, win->drop_failed, win->drop_nomem, win->early,
            win->dup, win->rx_starved);
     printf("rx: %u posted, %u completions, chain %u, missing %u, depth %u, "
-           "blind %u, stash %u\n", fuzz_device.num_recvs,
-           fuzz_device.num_cqes, fuzz_iface->rx.chain_len,
+           "blind %u, stash %u\n", fuzz_queues->num_recvs,
+           fuzz_queues->num_cqes, fuzz_iface->rx.chain_len,
            fuzz_iface->rx.missing, fuzz_iface->rx.depth, fuzz_iface->rx.blind,
            fuzz_iface->rx.stash_len);
     ucs_list_for_each(peer, &fuzz_iface->peers, list) {
@@ -245,7 +254,7 @@ static void check_descs(void)
     uct_srd_desc_t *desc;
     uct_srd_peer_t *peer;
 
-    found = fuzz_device.num_recvs + fuzz_device.num_recv_cqes +
+    found = fuzz_queues->num_recvs + fuzz_queues->num_recv_cqes +
             check_stash(0) + fuzz_iface->rx.chain_len + fuzz_user_num_kept();
     for (desc = fuzz_iface->rx.free; desc != NULL;
          desc = (uct_srd_desc_t*)desc->wr.next) {

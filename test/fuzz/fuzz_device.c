@@ -8,8 +8,9 @@
  *               completions than the CQ has room for
  *   AHs         one number for each, the lowest free one; a completion names the
  *               AH that there was when the message arrived
+ *   contexts    each has keys and AHs of its own
  */
-#include "fuzz.h"
+#include "fuzz_device.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,50 +22,12 @@
 #undef ibv_query_port
 #undef ibv_reg_mr
 
-#define FUZZ_MAX_CQES 4096
-#define FUZZ_MAX_RECVS 1024
-#define FUZZ_MAX_MRS  1024
-#define FUZZ_MAX_AHS  64
-#define FUZZ_NO_AHN   0xffff
-
-typedef struct {
-    struct ibv_wc wc;
-    union ibv_gid gid;
-    int           who;             /* of a receive; -1: nobody               */
-} fuzz_cqe_t;
-
-typedef struct {
-    struct ibv_ah super;
-    union ibv_gid gid;
-    uint16_t      ahn;
-} fuzz_ah_t;
-
-typedef struct {
-    struct ibv_mr super;
-    int           access;
-} fuzz_mr_t;
-
 fuzz_device_t fuzz_device;
+fuzz_qp_t     fuzz_qps[FUZZ_MAX_QPS];
+fuzz_queues_t *fuzz_queues = &fuzz_qps[0].super;
+fuzz_ctx_t    *fuzz_ctxs[FUZZ_MAX_CTXS];
 
-static struct {
-    struct ibv_device  device;
-    struct verbs_context vctx;
-    struct ibv_cq_ex   cq;
-    struct efadv_cq    cq_efa;
-    struct ibv_qp_ex   qp;
-    struct ibv_qp_cap  cap;
-    unsigned           sq_used;       /* posted, and not polled              */
-    fuzz_cqe_t         cqes[FUZZ_MAX_CQES], *current;
-    unsigned           cqe_head;
-    struct {
-        uint64_t       wr_id;
-        struct ibv_sge sge;
-    } recvs[FUZZ_MAX_RECVS];
-    unsigned           recv_head;
-    fuzz_mr_t          *mrs[FUZZ_MAX_MRS];
-    fuzz_ah_t          *ahs[FUZZ_MAX_AHS];
-    fuzz_send_t        *building;     /* between wr_start and wr_complete    */
-} dev;
+static struct ibv_device fuzz_ibv_device;
 
 /* ---- time -------------------------------------------------------------- */
 
@@ -124,22 +87,19 @@ void fuzz_device_reset(void)
                fuzz_device.num_qps);
     memset(&fuzz_device, 0, sizeof(fuzz_device));
     fuzz_device.now = 1000000000;
-    dev.sq_used     = 0;
-    dev.cqe_head    = 0;
-    dev.recv_head   = 0;
-    dev.building    = NULL;
+    fuzz_queues     = &fuzz_qps[0].super;
 }
 
 struct ibv_device **ibv_get_device_list(int *num_devices)
 {
     struct ibv_device **list = calloc(2, sizeof(*list));
 
-    strcpy(dev.device.name, "fuzz0");
-    strcpy(dev.device.dev_name, "uverbs0");
-    strcpy(dev.device.ibdev_path, "/nonexistent");
-    list[0] = &dev.device;
+    strcpy(fuzz_ibv_device.name, "fuzz0");
+    strcpy(fuzz_ibv_device.dev_name, "uverbs0");
+    strcpy(fuzz_ibv_device.ibdev_path, "/nonexistent");
+    list[0] = fuzz_device.away ? NULL : &fuzz_ibv_device;
     if (num_devices != NULL) {
-        *num_devices = 1;
+        *num_devices = !fuzz_device.away;
     }
     return list;
 }
@@ -154,9 +114,12 @@ const char *ibv_get_device_name(struct ibv_device *device)
     return device->name;
 }
 
-int ibv_query_device(UCS_V_UNUSED struct ibv_context *ctx,
-                     struct ibv_device_attr *attr)
+int ibv_query_device(struct ibv_context *ctx, struct ibv_device_attr *attr)
 {
+    if (fuzz_command(ctx) != 0) {
+        return EIO;
+    }
+
     memset(attr, 0, sizeof(*attr));
     attr->vendor_id      = 0x1d0f;
     attr->vendor_part_id = 0xefa1;
@@ -166,10 +129,13 @@ int ibv_query_device(UCS_V_UNUSED struct ibv_context *ctx,
     return 0;
 }
 
-int efadv_query_device(UCS_V_UNUSED struct ibv_context *ctx,
-                       struct efadv_device_attr *attr,
+int efadv_query_device(struct ibv_context *ctx, struct efadv_device_attr *attr,
                        UCS_V_UNUSED uint32_t inlen)
 {
+    if (fuzz_command(ctx) != 0) {
+        return EIO;
+    }
+
     memset(attr, 0, sizeof(*attr));
     attr->max_sq_wr       = FUZZ_MAX_SENDS;
     attr->max_rq_wr       = FUZZ_MAX_RECVS;
@@ -185,11 +151,14 @@ int efadv_query_device(UCS_V_UNUSED struct ibv_context *ctx,
     return 0;
 }
 
-int ibv_query_port(UCS_V_UNUSED struct ibv_context *ctx,
-                   UCS_V_UNUSED uint8_t port_num,
+int ibv_query_port(struct ibv_context *ctx, UCS_V_UNUSED uint8_t port_num,
                    struct _compat_ibv_port_attr *compat)
 {
     struct ibv_port_attr *attr = (struct ibv_port_attr*)compat;
+
+    if (fuzz_command(ctx) != 0) {
+        return EIO;
+    }
 
     memset(attr, 0, sizeof(*attr));
     attr->state        = IBV_PORT_ACTIVE;
@@ -199,28 +168,39 @@ int ibv_query_port(UCS_V_UNUSED struct ibv_context *ctx,
     return 0;
 }
 
-int ibv_query_gid(UCS_V_UNUSED struct ibv_context *ctx,
-                  UCS_V_UNUSED uint8_t port_num, UCS_V_UNUSED int index,
-                  union ibv_gid *gid)
+int ibv_query_gid(struct ibv_context *ctx, UCS_V_UNUSED uint8_t port_num,
+                  UCS_V_UNUSED int index, union ibv_gid *gid)
 {
+    if (fuzz_command(ctx) != 0) {
+        return -1;
+    }
+
     memset(gid, 0x5a, sizeof(*gid));
     return 0;
 }
 
 struct ibv_pd *ibv_alloc_pd(struct ibv_context *ctx)
 {
-    struct ibv_pd *pd = calloc(1, sizeof(*pd));
+    struct ibv_pd *pd;
 
+    if (fuzz_command(ctx) != 0) {
+        return NULL;
+    }
+
+    pd          = calloc(1, sizeof(*pd));
     pd->context = ctx;
     ++fuzz_device.num_pds;
     return pd;
 }
 
+/* What a device that is gone refuses to free is gone, too. */
 int ibv_dealloc_pd(struct ibv_pd *pd)
 {
+    int ret = fuzz_command(pd->context);
+
     free(pd);
     --fuzz_device.num_pds;
-    return 0;
+    return ret;
 }
 
 /* ---- memory ------------------------------------------------------------ */
@@ -228,10 +208,15 @@ int ibv_dealloc_pd(struct ibv_pd *pd)
 struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *address, size_t length,
                                 UCS_V_UNUSED uint64_t iova, unsigned access)
 {
+    fuzz_ctx_t *ctx = fuzz_ctx(pd->context);
     fuzz_mr_t *mr;
     unsigned i;
 
-    for (i = 0; (i < FUZZ_MAX_MRS) && (dev.mrs[i] != NULL); ++i) {
+    if (fuzz_command(pd->context) != 0) {
+        return NULL;
+    }
+
+    for (i = 0; (i < FUZZ_MAX_MRS) && (ctx->mrs[i] != NULL); ++i) {
     }
     if (i == FUZZ_MAX_MRS) {
         errno = ENOMEM;
@@ -244,9 +229,9 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *address, size_t length,
     mr->super.pd      = pd;
     mr->super.addr    = address;
     mr->super.length  = length;
-    mr->super.lkey    = 0x1000 + i;
-    mr->super.rkey    = 0x2000 + i;
-    dev.mrs[i]        = mr;
+    mr->super.lkey    = ctx->keys + 0x1000 + i;
+    mr->super.rkey    = ctx->keys + 0x2000 + i;
+    ctx->mrs[i]       = mr;
     ++fuzz_device.num_mrs;
     fuzz_device.reg_bytes += length;
     fuzz_device.reg_peak   = ucs_max(fuzz_device.reg_peak,
@@ -272,17 +257,32 @@ struct ibv_mr *ibv_reg_dmabuf_mr(UCS_V_UNUSED struct ibv_pd *pd,
 
 int ibv_dereg_mr(struct ibv_mr *mr)
 {
-    dev.mrs[mr->lkey - 0x1000] = NULL;
+    fuzz_ctx_t *ctx = fuzz_ctx(mr->context);
+    int ret         = fuzz_command(mr->context);
+
+    ctx->mrs[mr->lkey - ctx->keys - 0x1000] = NULL;
     --fuzz_device.num_mrs;
     fuzz_device.reg_bytes -= mr->length;
     free(mr);
-    return 0;
+    return ret;
 }
 
-static void fuzz_device_check_sge(const struct ibv_sge *sge, int write)
+uint32_t fuzz_device_rkey(unsigned choice)
 {
-    unsigned i    = sge->lkey - 0x1000;
-    fuzz_mr_t *mr = (i < FUZZ_MAX_MRS) ? dev.mrs[i] : NULL;
+    unsigned num = ucs_max(fuzz_device.num_opened, 1u);
+
+    return ((choice % num) << 16) + 0x2000 + (choice / num % 8);
+}
+
+static void fuzz_device_check_sge(const fuzz_qp_t *qp,
+                                  const struct ibv_sge *sge, int write)
+{
+    unsigned i    = sge->lkey - qp->ctx->keys - 0x1000;
+    fuzz_mr_t *mr = (i < FUZZ_MAX_MRS) ? qp->ctx->mrs[i] : NULL;
+
+    if (qp->ctx->dead) {
+        return; /* it looks at nothing any more */
+    }
 
     FUZZ_CHECK(mr != NULL, "%u bytes at 0x%" PRIx64 ": nothing is registered "
                "under key 0x%x", sge->length, sge->addr, sge->lkey);
@@ -299,17 +299,22 @@ static void fuzz_device_check_sge(const struct ibv_sge *sge, int write)
 
 struct ibv_ah *ibv_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attr)
 {
+    fuzz_ctx_t *ctx = fuzz_ctx(pd->context);
     fuzz_ah_t *ah;
     unsigned i;
+
+    if (fuzz_command(pd->context) != 0) {
+        return NULL;
+    }
 
     if (attr->grh.dgid.raw[0] == 0) {
         errno = EINVAL;
         return NULL;
     }
 
-    for (i = 0; (i < FUZZ_MAX_AHS) && (dev.ahs[i] != NULL); ++i) {
+    for (i = 0; (i < FUZZ_MAX_AHS) && (ctx->ahs[i] != NULL); ++i) {
     }
-    if ((i == FUZZ_MAX_AHS) || (fuzz_device.num_ahs >= fuzz_device.ah_limit)) {
+    if ((i == FUZZ_MAX_AHS) || (ctx->num_ahs >= fuzz_device.ah_limit)) {
         errno = ENOMEM;
         return NULL;
     }
@@ -319,36 +324,41 @@ struct ibv_ah *ibv_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attr)
     ah->super.pd      = pd;
     ah->gid           = attr->grh.dgid;
     ah->ahn           = i;
-    dev.ahs[i]        = ah;
+    ctx->ahs[i]       = ah;
+    ++ctx->num_ahs;
     ++fuzz_device.num_ahs;
     return &ah->super;
 }
 
 int ibv_destroy_ah(struct ibv_ah *ibv_ah)
 {
-    fuzz_ah_t *ah = ucs_container_of(ibv_ah, fuzz_ah_t, super);
+    fuzz_ah_t *ah   = ucs_container_of(ibv_ah, fuzz_ah_t, super);
+    fuzz_ctx_t *ctx = fuzz_ctx(ibv_ah->context);
+    int ret         = fuzz_command(ibv_ah->context);
 
-    FUZZ_CHECK(dev.ahs[ah->ahn] == ah, "AH %u destroyed twice", ah->ahn);
-    dev.ahs[ah->ahn] = NULL;
+    FUZZ_CHECK(ctx->ahs[ah->ahn] == ah, "AH %u destroyed twice", ah->ahn);
+    ctx->ahs[ah->ahn] = NULL;
+    --ctx->num_ahs;
     --fuzz_device.num_ahs;
     free(ah);
-    return 0;
+    return ret;
 }
 
 int efadv_query_ah(struct ibv_ah *ibv_ah, struct efadv_ah_attr *attr,
                    UCS_V_UNUSED uint32_t inlen)
 {
+    /* libefa knows it: no command */
     attr->ahn = ucs_container_of(ibv_ah, fuzz_ah_t, super)->ahn;
     return 0;
 }
 
-static unsigned fuzz_device_ahn(const uint8_t *gid)
+static unsigned fuzz_device_ahn(const fuzz_qp_t *qp, const uint8_t *gid)
 {
     unsigned i;
 
-    for (i = 0; i < FUZZ_MAX_AHS; ++i) {
-        if ((dev.ahs[i] != NULL) &&
-            (memcmp(dev.ahs[i]->gid.raw, gid, 16) == 0)) {
+    for (i = 0; (qp->ctx != NULL) && (i < FUZZ_MAX_AHS); ++i) {
+        if ((qp->ctx->ahs[i] != NULL) &&
+            (memcmp(qp->ctx->ahs[i]->gid.raw, gid, 16) == 0)) {
             return i;
         }
     }
@@ -357,49 +367,50 @@ static unsigned fuzz_device_ahn(const uint8_t *gid)
 
 int fuzz_device_tells(unsigned who)
 {
-    return fuzz_device_ahn(fuzz_who[who].gid) != FUZZ_NO_AHN;
+    return fuzz_device_ahn(fuzz_qp_present(), fuzz_who[who].gid) !=
+           FUZZ_NO_AHN;
 }
 
 /* ---- completions ------------------------------------------------------- */
 
-static fuzz_cqe_t *fuzz_cqe_push(uint64_t wr_id, unsigned status)
+fuzz_cqe_t *fuzz_cqe_push(fuzz_qp_t *qp, uint64_t wr_id, unsigned status)
 {
     fuzz_cqe_t *cqe;
 
-    FUZZ_CHECK(fuzz_device.num_cqes < (unsigned)dev.cq.cqe,
-               "the completion queue overflows: %u", fuzz_device.num_cqes);
-    cqe = &dev.cqes[(dev.cqe_head + fuzz_device.num_cqes++) % FUZZ_MAX_CQES];
+    FUZZ_CHECK(qp->super.num_cqes < (unsigned)qp->cq.cqe,
+               "the completion queue overflows: %u", qp->super.num_cqes);
+    cqe = &qp->cqes[(qp->cqe_head + qp->super.num_cqes++) % FUZZ_MAX_CQES];
     memset(cqe, 0, sizeof(*cqe));
     cqe->who           = -1;
     cqe->wc.wr_id      = wr_id;
     cqe->wc.vendor_err = status;
     cqe->wc.status     = (status == 0) ? IBV_WC_SUCCESS : IBV_WC_GENERAL_ERR;
-    fuzz_device.num_recv_cqes += !(wr_id & UCT_SRD_WR_ID_SEND);
+    qp->super.num_recv_cqes += !(wr_id & UCT_SRD_WR_ID_SEND);
     return cqe;
 }
 
-static fuzz_cqe_t *fuzz_cqe_pull(void)
+static fuzz_cqe_t *fuzz_cqe_pull(fuzz_qp_t *qp)
 {
     fuzz_cqe_t *cqe;
 
-    if (fuzz_device.complete_all) {
-        while (fuzz_device.num_sends > 0) {
+    if (fuzz_device.complete_all && (&qp->super == fuzz_queues)) {
+        while (qp->super.num_sends > 0) {
             fuzz_device_complete(0, 0);
         }
     }
 
-    if (fuzz_device.num_cqes == 0) {
+    if (qp->super.num_cqes == 0) {
         fuzz_device.now += fuzz_device.idle_step;
         return NULL;
     }
 
-    cqe          = &dev.cqes[dev.cqe_head];
-    dev.cqe_head = (dev.cqe_head + 1) % FUZZ_MAX_CQES;
-    --fuzz_device.num_cqes;
+    cqe          = &qp->cqes[qp->cqe_head];
+    qp->cqe_head = (qp->cqe_head + 1) % FUZZ_MAX_CQES;
+    --qp->super.num_cqes;
     if (cqe->wc.wr_id & UCT_SRD_WR_ID_SEND) {
-        --dev.sq_used;
+        --qp->sq_used;
     } else {
-        --fuzz_device.num_recv_cqes;
+        --qp->super.num_recv_cqes;
         if (cqe->who >= 0) {
             ++fuzz_who[cqe->who].sent_to_us;
         }
@@ -407,13 +418,18 @@ static fuzz_cqe_t *fuzz_cqe_pull(void)
     return cqe;
 }
 
-static int fuzz_poll_cq(UCS_V_UNUSED struct ibv_cq *cq, int max,
-                        struct ibv_wc *wc)
+static fuzz_qp_t *fuzz_qp_of_cq(struct ibv_cq_ex *cq)
 {
+    return ucs_container_of(cq, fuzz_qp_t, cq);
+}
+
+static int fuzz_poll_cq(struct ibv_cq *cq, int max, struct ibv_wc *wc)
+{
+    fuzz_qp_t *qp = fuzz_qp_of_cq((struct ibv_cq_ex*)cq);
     fuzz_cqe_t *cqe;
     int count;
 
-    for (count = 0; (count < max) && ((cqe = fuzz_cqe_pull()) != NULL);
+    for (count = 0; (count < max) && ((cqe = fuzz_cqe_pull(qp)) != NULL);
          ++count) {
         wc[count] = cqe->wc;
     }
@@ -422,13 +438,15 @@ static int fuzz_poll_cq(UCS_V_UNUSED struct ibv_cq *cq, int max,
 
 static int fuzz_next_poll(struct ibv_cq_ex *cq)
 {
-    dev.current = fuzz_cqe_pull();
-    if (dev.current == NULL) {
+    fuzz_qp_t *qp = fuzz_qp_of_cq(cq);
+
+    qp->current = fuzz_cqe_pull(qp);
+    if (qp->current == NULL) {
         return ENOENT;
     }
 
-    cq->wr_id  = dev.current->wc.wr_id;
-    cq->status = dev.current->wc.status;
+    cq->wr_id  = qp->current->wc.wr_id;
+    cq->status = qp->current->wc.status;
     return 0;
 }
 
@@ -438,15 +456,15 @@ static int fuzz_start_poll(struct ibv_cq_ex *cq,
     return fuzz_next_poll(cq);
 }
 
-static void fuzz_end_poll(UCS_V_UNUSED struct ibv_cq_ex *cq)
+static void fuzz_end_poll(struct ibv_cq_ex *cq)
 {
-    dev.current = NULL;
+    fuzz_qp_of_cq(cq)->current = NULL;
 }
 
 #define FUZZ_READ(_type, _field) \
-    static _type fuzz_read_##_field(UCS_V_UNUSED struct ibv_cq_ex *cq) \
+    static _type fuzz_read_##_field(struct ibv_cq_ex *cq) \
     { \
-        return dev.current->wc._field; \
+        return fuzz_qp_of_cq(cq)->current->wc._field; \
     }
 
 FUZZ_READ(uint32_t, vendor_err)
@@ -456,12 +474,14 @@ FUZZ_READ(uint32_t, src_qp)
 FUZZ_READ(unsigned, wc_flags)
 FUZZ_READ(uint32_t, slid)
 
-static int fuzz_read_sgid(UCS_V_UNUSED struct efadv_cq *cq, union ibv_gid *gid)
+static int fuzz_read_sgid(struct efadv_cq *cq, union ibv_gid *gid)
 {
-    if (dev.current->wc.slid != FUZZ_NO_AHN) {
+    fuzz_qp_t *qp = ucs_container_of(cq, fuzz_qp_t, cq_efa);
+
+    if (qp->current->wc.slid != FUZZ_NO_AHN) {
         return -1; /* as the device: either the number or the GID */
     }
-    *gid = dev.current->gid;
+    *gid = qp->current->gid;
     return 0;
 }
 
@@ -470,21 +490,38 @@ struct ibv_cq_ex *efadv_create_cq(struct ibv_context *ctx,
                                   struct efadv_cq_init_attr *efa_attr,
                                   UCS_V_UNUSED uint32_t inlen)
 {
-    memset(&dev.cq, 0, sizeof(dev.cq));
-    dev.cq.context         = ctx;
-    dev.cq.cqe             = attr->cqe;
-    dev.cq.start_poll      = fuzz_start_poll;
-    dev.cq.next_poll       = fuzz_next_poll;
-    dev.cq.end_poll        = fuzz_end_poll;
-    dev.cq.read_vendor_err = fuzz_read_vendor_err;
-    dev.cq.read_byte_len   = fuzz_read_byte_len;
-    dev.cq.read_imm_data   = fuzz_read_imm_data;
-    dev.cq.read_src_qp     = fuzz_read_src_qp;
-    dev.cq.read_wc_flags   = fuzz_read_wc_flags;
-    dev.cq.read_slid       = fuzz_read_slid;
-    dev.cq_efa.wc_read_sgid = (efa_attr != NULL) ? fuzz_read_sgid : NULL;
+    fuzz_qp_t *qp = &fuzz_qps[0];
+
+    if (fuzz_command(ctx) != 0) {
+        return NULL;
+    }
+
+    while (qp->has_cq) {
+        ++qp;
+        FUZZ_CHECK(qp < &fuzz_qps[FUZZ_MAX_QPS], "completion queues are left");
+    }
+
+    qp->ctx                 = fuzz_ctx(ctx);
+    qp->has_cq              = 1;
+    qp->cqe_head            = 0;
+    qp->current             = NULL;
+    qp->super.num_cqes      = 0;
+    qp->super.num_recv_cqes = 0;
+    memset(&qp->cq, 0, sizeof(qp->cq));
+    qp->cq.context         = ctx;
+    qp->cq.cqe             = attr->cqe;
+    qp->cq.start_poll      = fuzz_start_poll;
+    qp->cq.next_poll       = fuzz_next_poll;
+    qp->cq.end_poll        = fuzz_end_poll;
+    qp->cq.read_vendor_err = fuzz_read_vendor_err;
+    qp->cq.read_byte_len   = fuzz_read_byte_len;
+    qp->cq.read_imm_data   = fuzz_read_imm_data;
+    qp->cq.read_src_qp     = fuzz_read_src_qp;
+    qp->cq.read_wc_flags   = fuzz_read_wc_flags;
+    qp->cq.read_slid       = fuzz_read_slid;
+    qp->cq_efa.wc_read_sgid = (efa_attr != NULL) ? fuzz_read_sgid : NULL;
     ++fuzz_device.num_cqs;
-    return &dev.cq;
+    return &qp->cq;
 }
 
 static struct ibv_cq_ex *fuzz_create_cq_ex(struct ibv_context *ctx,
@@ -493,38 +530,58 @@ static struct ibv_cq_ex *fuzz_create_cq_ex(struct ibv_context *ctx,
     return efadv_create_cq(ctx, attr, NULL, 0);
 }
 
-struct efadv_cq *efadv_cq_from_ibv_cq_ex(UCS_V_UNUSED struct ibv_cq_ex *cq)
+struct efadv_cq *efadv_cq_from_ibv_cq_ex(struct ibv_cq_ex *cq)
 {
-    return &dev.cq_efa;
+    return &fuzz_qp_of_cq(cq)->cq_efa;
 }
 
-int ibv_destroy_cq(UCS_V_UNUSED struct ibv_cq *cq)
+int ibv_destroy_cq(struct ibv_cq *cq)
 {
-    fuzz_device.num_cqes      = 0;
-    fuzz_device.num_recv_cqes = 0;
+    fuzz_qp_t *qp = fuzz_qp_of_cq((struct ibv_cq_ex*)cq);
+    int ret       = fuzz_command(cq->context);
+
+    FUZZ_CHECK(qp->has_cq && !qp->has_qp, "a completion queue in use");
+    qp->super.num_cqes      = 0;
+    qp->super.num_recv_cqes = 0;
+    qp->has_cq              = 0;
     --fuzz_device.num_cqs;
-    return 0;
+    return ret;
 }
 
 /* ---- sends ------------------------------------------------------------- */
 
-static fuzz_send_t *fuzz_send_add(void)
+static fuzz_send_t *fuzz_send_add(fuzz_qp_t *qp)
 {
-    FUZZ_CHECK(fuzz_device.num_sends < FUZZ_MAX_SENDS, "sends without bounds");
-    FUZZ_CHECK(dev.sq_used < dev.cap.max_send_wr,
-               "the send queue of %u overflows", dev.cap.max_send_wr);
-    ++dev.sq_used;
-    return memset(&fuzz_device.sends[fuzz_device.num_sends++], 0,
+    FUZZ_CHECK(qp->super.num_sends < FUZZ_MAX_SENDS, "sends without bounds");
+    FUZZ_CHECK(qp->sq_used < qp->cap.max_send_wr,
+               "the send queue of %u overflows", qp->cap.max_send_wr);
+    ++qp->sq_used;
+    return memset(&qp->super.sends[qp->super.num_sends++], 0,
                   sizeof(fuzz_send_t));
 }
 
-static void fuzz_send_set_ah(fuzz_send_t *send, struct ibv_ah *ibv_ah,
-                             uint32_t qpn, uint32_t qkey)
+/* A dead queue pair swallows what is posted, or gives it back. */
+void fuzz_send_lose(fuzz_qp_t *qp, unsigned i, int flush)
+{
+    fuzz_send_t *send = &qp->super.sends[i];
+
+    if (flush) {
+        fuzz_cqe_push(qp, send->wr_id, 1);
+    } else {
+        ++qp->super.num_lost;
+    }
+
+    --qp->super.num_sends;
+    memmove(send, send + 1, (qp->super.num_sends - i) * sizeof(*send));
+}
+
+static void fuzz_send_set_ah(const fuzz_qp_t *qp, fuzz_send_t *send,
+                             struct ibv_ah *ibv_ah, uint32_t qpn, uint32_t qkey)
 {
     fuzz_ah_t *ah = ucs_container_of(ibv_ah, fuzz_ah_t, super);
     unsigned i;
 
-    for (i = 0; (i < FUZZ_MAX_AHS) && (dev.ahs[i] != ah); ++i) {
+    for (i = 0; (i < FUZZ_MAX_AHS) && (qp->ctx->ahs[i] != ah); ++i) {
     }
     FUZZ_CHECK(i < FUZZ_MAX_AHS, "a send with an AH that is not there");
     memcpy(send->gid, ah->gid.raw, sizeof(send->gid));
@@ -534,12 +591,13 @@ static void fuzz_send_set_ah(fuzz_send_t *send, struct ibv_ah *ibv_ah,
 }
 
 /* Inline data is copied now, the rest when the device gets to it */
-static void fuzz_send_set_sges(fuzz_send_t *send, const struct ibv_sge *sges,
-                               unsigned count, int is_inline)
+static void fuzz_send_set_sges(const fuzz_qp_t *qp, fuzz_send_t *send,
+                               const struct ibv_sge *sges, unsigned count,
+                               int is_inline)
 {
     unsigned i;
 
-    FUZZ_CHECK(count <= dev.cap.max_send_sge, "%u SGEs", count);
+    FUZZ_CHECK(count <= qp->cap.max_send_sge, "%u SGEs", count);
     for (i = 0; i < count; ++i) {
         send->sge[i] = sges[i];
         if (is_inline) {
@@ -548,7 +606,7 @@ static void fuzz_send_set_sges(fuzz_send_t *send, const struct ibv_sge *sges,
             memcpy(send->data + send->length, (void*)sges[i].addr,
                    sges[i].length);
         } else {
-            fuzz_device_check_sge(&sges[i],
+            fuzz_device_check_sge(qp, &sges[i],
                                   send->opcode == IBV_WR_RDMA_READ);
         }
         send->length += sges[i].length;
@@ -575,47 +633,62 @@ static int fuzz_may_refuse(const struct ibv_send_wr *wr)
     return 1;
 }
 
-static int fuzz_post_send(UCS_V_UNUSED struct ibv_qp *qp,
-                          struct ibv_send_wr *wr, struct ibv_send_wr **bad)
+static int fuzz_post_send(struct ibv_qp *ibv_qp, struct ibv_send_wr *wr,
+                          struct ibv_send_wr **bad)
 {
+    fuzz_qp_t *qp = fuzz_qp(ibv_qp);
     fuzz_send_t *send;
 
     for (; wr != NULL; wr = wr->next) {
-        if (fuzz_may_refuse(wr)) {
+        if (!qp->super.dead && fuzz_may_refuse(wr)) {
             *bad = wr;
             return ENOMEM;
         }
 
         FUZZ_CHECK(wr->opcode == IBV_WR_SEND_WITH_IMM, "opcode %d",
                    wr->opcode);
-        send         = fuzz_send_add();
+        send         = fuzz_send_add(qp);
         send->wr_id  = wr->wr_id;
         send->opcode = wr->opcode;
         send->imm    = be32toh(wr->imm_data);
-        fuzz_send_set_ah(send, wr->wr.ud.ah, wr->wr.ud.remote_qpn,
+        fuzz_send_set_ah(qp, send, wr->wr.ud.ah, wr->wr.ud.remote_qpn,
                          wr->wr.ud.remote_qkey);
-        fuzz_send_set_sges(send, wr->sg_list, wr->num_sge,
+        fuzz_send_set_sges(qp, send, wr->sg_list, wr->num_sge,
                            !!(wr->send_flags & IBV_SEND_INLINE));
         FUZZ_CHECK(send->length <= FUZZ_MAX_MSG, "a message of %u bytes",
                    send->length);
-        fuzz_check_posted(send);
+        if (qp->super.dead) {
+            FUZZ_SAY("    post to a dead queue pair\n");
+            fuzz_send_lose(qp, qp->super.num_sends - 1, qp->flush);
+        } else {
+            fuzz_check_posted(send);
+        }
     }
     return 0;
 }
 
-static void fuzz_wr_start(UCS_V_UNUSED struct ibv_qp_ex *qp)
+static fuzz_qp_t *fuzz_qp_ex(struct ibv_qp_ex *qp)
 {
-    FUZZ_CHECK(dev.building == NULL, "wr_start within wr_start");
-    dev.building = fuzz_send_add();
+    return ucs_container_of(qp, fuzz_qp_t, qp);
+}
+
+static void fuzz_wr_start(struct ibv_qp_ex *qp_ex)
+{
+    fuzz_qp_t *qp = fuzz_qp_ex(qp_ex);
+
+    FUZZ_CHECK(qp->building == NULL, "wr_start within wr_start");
+    qp->building = fuzz_send_add(qp);
 }
 
 static void fuzz_wr_rdma(struct ibv_qp_ex *qp, uint32_t rkey, uint64_t addr,
                          enum ibv_wr_opcode opcode)
 {
-    dev.building->wr_id       = qp->wr_id;
-    dev.building->opcode      = opcode;
-    dev.building->rkey        = rkey;
-    dev.building->remote_addr = addr;
+    fuzz_send_t *send = fuzz_qp_ex(qp)->building;
+
+    send->wr_id       = qp->wr_id;
+    send->opcode      = opcode;
+    send->rkey        = rkey;
+    send->remote_addr = addr;
 }
 
 static void
@@ -630,40 +703,49 @@ fuzz_wr_rdma_write(struct ibv_qp_ex *qp, uint32_t rkey, uint64_t addr)
     fuzz_wr_rdma(qp, rkey, addr, IBV_WR_RDMA_WRITE);
 }
 
-static void fuzz_wr_set_sge(UCS_V_UNUSED struct ibv_qp_ex *qp, uint32_t lkey,
+static void fuzz_wr_set_sge(struct ibv_qp_ex *qp_ex, uint32_t lkey,
                             uint64_t addr, uint32_t length)
 {
+    fuzz_qp_t *qp      = fuzz_qp_ex(qp_ex);
     struct ibv_sge sge = {addr, length, lkey};
 
-    fuzz_send_set_sges(dev.building, &sge, 1, 0);
+    fuzz_send_set_sges(qp, qp->building, &sge, 1, 0);
 }
 
-static void fuzz_wr_set_ud_addr(UCS_V_UNUSED struct ibv_qp_ex *qp,
-                                struct ibv_ah *ah, uint32_t qpn, uint32_t qkey)
+static void fuzz_wr_set_ud_addr(struct ibv_qp_ex *qp_ex, struct ibv_ah *ah,
+                                uint32_t qpn, uint32_t qkey)
 {
-    fuzz_send_set_ah(dev.building, ah, qpn, qkey);
+    fuzz_qp_t *qp = fuzz_qp_ex(qp_ex);
+
+    fuzz_send_set_ah(qp, qp->building, ah, qpn, qkey);
 }
 
-static int fuzz_wr_complete(UCS_V_UNUSED struct ibv_qp_ex *qp)
+static int fuzz_wr_complete(struct ibv_qp_ex *qp_ex)
 {
-    fuzz_send_t *send = dev.building;
+    fuzz_qp_t *qp     = fuzz_qp_ex(qp_ex);
+    fuzz_send_t *send = qp->building;
 
-    dev.building = NULL;
-    if ((fuzz_device.refuse > 0) &&
-        (send->qpn != fuzz_who[FUZZ_HONEST].qpn)) {
+    qp->building = NULL;
+    if (qp->super.dead) {
+        FUZZ_SAY("    operation to a dead queue pair\n");
+        fuzz_send_lose(qp, qp->super.num_sends - 1, qp->flush);
+    } else if ((fuzz_device.refuse > 0) &&
+               (send->qpn != fuzz_who[FUZZ_HONEST].qpn)) {
         --fuzz_device.refuse;
-        --fuzz_device.num_sends;
-        --dev.sq_used;
+        --qp->super.num_sends;
+        --qp->sq_used;
         return ENOMEM;
     }
     return 0;
 }
 
-static void fuzz_wr_abort(UCS_V_UNUSED struct ibv_qp_ex *qp)
+static void fuzz_wr_abort(struct ibv_qp_ex *qp_ex)
 {
-    dev.building = NULL;
-    --fuzz_device.num_sends;
-    --dev.sq_used;
+    fuzz_qp_t *qp = fuzz_qp_ex(qp_ex);
+
+    qp->building = NULL;
+    --qp->super.num_sends;
+    --qp->sq_used;
 }
 
 unsigned fuzz_device_gather(const fuzz_send_t *send, uint8_t *out)
@@ -677,7 +759,7 @@ unsigned fuzz_device_gather(const fuzz_send_t *send, uint8_t *out)
     }
 
     for (i = 0; i < send->num_sge; ++i) {
-        fuzz_device_check_sge(&send->sge[i], 0);
+        fuzz_device_check_sge(fuzz_qp_present(), &send->sge[i], 0);
         memcpy(out + length, (void*)send->sge[i].addr, send->sge[i].length);
         length += send->sge[i].length;
     }
@@ -686,44 +768,49 @@ unsigned fuzz_device_gather(const fuzz_send_t *send, uint8_t *out)
 
 void fuzz_device_complete(unsigned i, unsigned status)
 {
-    fuzz_send_t *send = &fuzz_device.sends[i];
+    fuzz_qp_t *qp     = fuzz_qp_present();
+    fuzz_send_t *send = &qp->super.sends[i];
 
     if ((send->opcode != IBV_WR_SEND_WITH_IMM) && (status == 0)) {
-        fuzz_device_check_sge(&send->sge[0],
+        fuzz_device_check_sge(qp, &send->sge[0],
                               send->opcode == IBV_WR_RDMA_READ);
         if (send->opcode == IBV_WR_RDMA_READ) {
             memset((void*)send->sge[0].addr, 0xdd, send->sge[0].length);
         }
     }
 
-    fuzz_cqe_push(send->wr_id, status);
-    --fuzz_device.num_sends;
-    memmove(send, send + 1, (fuzz_device.num_sends - i) * sizeof(*send));
+    fuzz_cqe_push(qp, send->wr_id, status);
+    --qp->super.num_sends;
+    memmove(send, send + 1, (qp->super.num_sends - i) * sizeof(*send));
 }
 
 /* ---- receives ---------------------------------------------------------- */
 
-static int fuzz_post_recv(UCS_V_UNUSED struct ibv_qp *qp,
-                          struct ibv_recv_wr *wr, struct ibv_recv_wr **bad)
+static int fuzz_post_recv(struct ibv_qp *ibv_qp, struct ibv_recv_wr *wr,
+                          struct ibv_recv_wr **bad)
 {
+    fuzz_qp_t *qp = fuzz_qp(ibv_qp);
     unsigned i;
 
     for (; wr != NULL; wr = wr->next) {
-        if (fuzz_device.num_recvs == dev.cap.max_recv_wr) {
+        if (qp->super.num_recvs == qp->cap.max_recv_wr) {
             *bad = wr;
             return ENOMEM;
         }
 
         FUZZ_CHECK(wr->num_sge == 1, "%d SGEs", wr->num_sge);
-        fuzz_device_check_sge(wr->sg_list, 1);
-        for (i = 0; i < fuzz_device.num_recvs; ++i) {
-            FUZZ_CHECK(dev.recvs[(dev.recv_head + i) % FUZZ_MAX_RECVS].wr_id !=
+        fuzz_device_check_sge(qp, wr->sg_list, 1);
+        for (i = 0; i < qp->super.num_recvs; ++i) {
+            FUZZ_CHECK(qp->recvs[(qp->recv_head + i) % FUZZ_MAX_RECVS].wr_id !=
                        wr->wr_id, "a receive buffer posted twice");
         }
 
-        i = (dev.recv_head + fuzz_device.num_recvs++) % FUZZ_MAX_RECVS;
-        dev.recvs[i].wr_id = wr->wr_id;
-        dev.recvs[i].sge   = *wr->sg_list;
+        i = (qp->recv_head + qp->super.num_recvs++) % FUZZ_MAX_RECVS;
+        qp->recvs[i].wr_id = wr->wr_id;
+        qp->recvs[i].sge   = *wr->sg_list;
+        if (qp->super.dead && qp->flush) {
+            fuzz_recv_error(qp, 1);
+        }
     }
     return 0;
 }
@@ -731,39 +818,47 @@ static int fuzz_post_recv(UCS_V_UNUSED struct ibv_qp *qp,
 int fuzz_device_deliver(unsigned who, int has_imm, uint32_t imm,
                         const void *data, unsigned length)
 {
+    fuzz_qp_t *qp = fuzz_qp_present();
     struct ibv_sge *sge;
     fuzz_cqe_t *cqe;
 
-    if (fuzz_device.num_recvs == 0) {
+    if (qp->super.dead || (qp->super.num_recvs == 0)) {
         return 0;
     }
 
-    sge = &dev.recvs[dev.recv_head].sge;
+    sge = &qp->recvs[qp->recv_head].sge;
     FUZZ_CHECK(length <= FUZZ_MAX_MSG, "the fuzzer's fault");
     FUZZ_CHECK(length <= sge->length, "a receive buffer of %u bytes",
                sge->length);
-    fuzz_device_check_sge(sge, 1);
+    fuzz_device_check_sge(qp, sge, 1);
     memcpy((void*)sge->addr, data, length);
 
-    cqe              = fuzz_cqe_push(dev.recvs[dev.recv_head].wr_id, 0);
+    cqe              = fuzz_cqe_push(qp, qp->recvs[qp->recv_head].wr_id, 0);
     cqe->wc.byte_len = length;
     cqe->wc.wc_flags = has_imm ? IBV_WC_WITH_IMM : 0;
     cqe->wc.imm_data = htobe32(imm);
     cqe->wc.src_qp   = fuzz_who[who].qpn;
-    cqe->wc.slid     = fuzz_device_ahn(fuzz_who[who].gid);
+    cqe->wc.slid     = fuzz_device_ahn(qp, fuzz_who[who].gid);
     cqe->who         = who;
     memcpy(cqe->gid.raw, fuzz_who[who].gid, sizeof(cqe->gid.raw));
-    dev.recv_head    = (dev.recv_head + 1) % FUZZ_MAX_RECVS;
-    --fuzz_device.num_recvs;
+    qp->recv_head    = (qp->recv_head + 1) % FUZZ_MAX_RECVS;
+    --qp->super.num_recvs;
     return 1;
+}
+
+void fuzz_recv_error(fuzz_qp_t *qp, unsigned status)
+{
+    fuzz_cqe_push(qp, qp->recvs[qp->recv_head].wr_id, status);
+    qp->recv_head = (qp->recv_head + 1) % FUZZ_MAX_RECVS;
+    --qp->super.num_recvs;
 }
 
 void fuzz_device_recv_error(void)
 {
-    if (fuzz_device.num_recvs > 0) {
-        fuzz_cqe_push(dev.recvs[dev.recv_head].wr_id, 6); /* 1 is a reset */
-        dev.recv_head = (dev.recv_head + 1) % FUZZ_MAX_RECVS;
-        --fuzz_device.num_recvs;
+    fuzz_qp_t *qp = fuzz_qp_present();
+
+    if ((qp->super.num_recvs > 0) && !qp->super.dead) {
+        fuzz_recv_error(qp, 6); /* 1 is a reset */
     }
 }
 
@@ -774,20 +869,40 @@ struct ibv_qp *efadv_create_qp_ex(struct ibv_context *ctx,
                                   UCS_V_UNUSED struct efadv_qp_init_attr *efa,
                                   UCS_V_UNUSED uint32_t inlen)
 {
-    FUZZ_CHECK(fuzz_device.num_qps == 0, "a second queue pair");
-    memset(&dev.qp, 0, sizeof(dev.qp));
-    dev.qp.qp_base.context = ctx;
-    dev.qp.qp_base.qp_num  = 77;
-    dev.qp.wr_start        = fuzz_wr_start;
-    dev.qp.wr_complete     = fuzz_wr_complete;
-    dev.qp.wr_abort        = fuzz_wr_abort;
-    dev.qp.wr_rdma_read    = fuzz_wr_rdma_read;
-    dev.qp.wr_rdma_write   = fuzz_wr_rdma_write;
-    dev.qp.wr_set_sge      = fuzz_wr_set_sge;
-    dev.qp.wr_set_ud_addr  = fuzz_wr_set_ud_addr;
-    dev.cap                = attr->cap;
+    fuzz_qp_t *qp = fuzz_qp_of_cq((struct ibv_cq_ex*)attr->send_cq);
+
+    if (fuzz_command(ctx) != 0) {
+        return NULL;
+    }
+
+    FUZZ_CHECK((fuzz_device.num_qps == 0) || fuzz_queues->dead,
+               "a second queue pair");
+    memset(&qp->qp, 0, sizeof(qp->qp));
+    qp->qp.qp_base.context    = ctx;
+    qp->qp.qp_base.qp_context = attr->qp_context;
+    qp->qp.qp_base.qp_num     = 77 + fuzz_device.num_created++;
+    qp->qp.wr_start           = fuzz_wr_start;
+    qp->qp.wr_complete        = fuzz_wr_complete;
+    qp->qp.wr_abort           = fuzz_wr_abort;
+    qp->qp.wr_rdma_read       = fuzz_wr_rdma_read;
+    qp->qp.wr_rdma_write      = fuzz_wr_rdma_write;
+    qp->qp.wr_set_sge         = fuzz_wr_set_sge;
+    qp->qp.wr_set_ud_addr     = fuzz_wr_set_ud_addr;
+    qp->cap                   = attr->cap;
+    qp->sq_used               = 0;
+    qp->recv_head             = 0;
+    qp->building              = NULL;
+    qp->event                 = 0;
+    qp->has_qp                = 1;
+    qp->flush                 = 0;
+    qp->super.num_sends       = 0;
+    qp->super.num_lost        = 0;
+    qp->super.num_recvs       = 0;
+    qp->super.qpn             = qp->qp.qp_base.qp_num;
+    qp->super.dead            = 0;
+    fuzz_queues               = &qp->super;
     ++fuzz_device.num_qps;
-    return &dev.qp.qp_base;
+    return &qp->qp.qp_base;
 }
 
 struct ibv_qp_ex *ibv_qp_to_qp_ex(struct ibv_qp *qp)
@@ -795,49 +910,74 @@ struct ibv_qp_ex *ibv_qp_to_qp_ex(struct ibv_qp *qp)
     return ucs_container_of(qp, struct ibv_qp_ex, qp_base);
 }
 
-int ibv_modify_qp(UCS_V_UNUSED struct ibv_qp *qp,
-                  UCS_V_UNUSED struct ibv_qp_attr *attr, UCS_V_UNUSED int mask)
+int ibv_modify_qp(struct ibv_qp *qp, UCS_V_UNUSED struct ibv_qp_attr *attr,
+                  UCS_V_UNUSED int mask)
 {
-    return 0;
+    return fuzz_command(qp->context);
 }
 
 /* Completions that were written stay in the CQ. */
-int ibv_destroy_qp(UCS_V_UNUSED struct ibv_qp *qp)
+int ibv_destroy_qp(struct ibv_qp *ibv_qp)
 {
-    fuzz_device.num_sends = 0;
-    fuzz_device.num_recvs = 0;
+    fuzz_qp_t *qp = fuzz_qp(ibv_qp);
+    int ret       = fuzz_command(ibv_qp->context);
+    unsigned i;
+
+    FUZZ_CHECK(qp->has_qp, "a queue pair destroyed twice");
+    qp->super.num_sends = 0;
+    qp->super.num_lost  = 0;
+    qp->super.num_recvs = 0;
+    qp->has_qp          = 0;
+    qp->event           = 0;
     --fuzz_device.num_qps;
-    return 0;
+    for (i = 0; i < FUZZ_MAX_QPS; ++i) {
+        if (fuzz_qps[i].has_qp) {
+            fuzz_queues = &fuzz_qps[i].super;
+        }
+    }
+    return ret;
 }
 
 struct ibv_context *ibv_open_device(struct ibv_device *device)
 {
-    struct ibv_context *ctx = &dev.vctx.context;
+    struct ibv_context *ctx;
+    fuzz_ctx_t *fuzz;
+    unsigned i;
 
-    memset(&dev.vctx, 0, sizeof(dev.vctx));
-    dev.vctx.sz           = sizeof(dev.vctx);
-    dev.vctx.create_cq_ex = fuzz_create_cq_ex;
-    ctx->abi_compat       = __VERBS_ABI_IS_EXTENDED;
-    ctx->device           = device;
-    ctx->async_fd         = eventfd(0, EFD_CLOEXEC);
-    ctx->ops.poll_cq      = fuzz_poll_cq;
-    ctx->ops.post_send    = fuzz_post_send;
-    ctx->ops.post_recv    = fuzz_post_recv;
+    if (fuzz_device.away) {
+        errno = ENODEV;
+        return NULL;
+    }
+
+    for (i = 0; (i < FUZZ_MAX_CTXS) && (fuzz_ctxs[i] != NULL); ++i) {
+    }
+    FUZZ_CHECK(i < FUZZ_MAX_CTXS, "contexts are left open");
+
+    fuzz_ctxs[i] = fuzz     = calloc(1, sizeof(*fuzz));
+    fuzz->keys              = fuzz_device.num_opened++ << 16;
+    fuzz->vctx.sz           = sizeof(fuzz->vctx);
+    fuzz->vctx.create_cq_ex = fuzz_create_cq_ex;
+    ctx                     = &fuzz->vctx.context;
+    ctx->abi_compat         = __VERBS_ABI_IS_EXTENDED;
+    ctx->device             = device;
+    ctx->async_fd           = eventfd(0, EFD_CLOEXEC);
+    ctx->ops.poll_cq        = fuzz_poll_cq;
+    ctx->ops.post_send      = fuzz_post_send;
+    ctx->ops.post_recv      = fuzz_post_recv;
     ++fuzz_device.num_ctx;
     return ctx;
 }
 
-/* Resets are test/gtest/uct's */
-int ibv_get_async_event(UCS_V_UNUSED struct ibv_context *ctx,
-                        UCS_V_UNUSED struct ibv_async_event *event)
-{
-    errno = EAGAIN;
-    return -1;
-}
-
 int ibv_close_device(struct ibv_context *ctx)
 {
+    unsigned i;
+
+    for (i = 0; (i < FUZZ_MAX_CTXS) && (fuzz_ctxs[i] != fuzz_ctx(ctx)); ++i) {
+    }
+    FUZZ_CHECK(i < FUZZ_MAX_CTXS, "a context closed twice");
+    fuzz_ctxs[i] = NULL;
     close(ctx->async_fd);
+    free(fuzz_ctx(ctx));
     --fuzz_device.num_ctx;
     return 0;
 }

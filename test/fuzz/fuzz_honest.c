@@ -6,9 +6,11 @@
  *               that is not acknowledged
  *   receiving   next, and what came early
  *
- * Whatever hostile peers do at the same time: each message of either side is
- * delivered exactly once and in order, and nobody ends the association. It
- * never says farewell, and never answers one: its endpoint stays.
+ * Whatever hostile peers do at the same time, and however often our device is
+ * reset: each message of either side is delivered exactly once and in order, and
+ * nobody ends the association. It never says farewell, and never answers one:
+ * its endpoint stays. Only where the deadline of section 8 has passed while the
+ * device was away the association may end (over).
  */
 #include "fuzz.h"
 
@@ -20,12 +22,15 @@
 enum {
     AT_VERSION = 0, AT_OP = 1, AT_LEN8 = 2, AT_QKEY = 4, AT_QPN = 8,
     AT_WINDOW = 10, AT_EPOCH = 12, AT_GID = 16, AT_UID = 32, AT_FEATURES = 40,
-    AT_ARG = 44, HEADER = 48
+    AT_ARG = 44, HEADER = 48,
+    /* The tail of section 12, and its FLAGS */
+    AT_WORD = 48, AT_NEXT = 52, AT_FLAGS = 54, TAIL = 56,
+    HAS_NEXT = 1, FRESH = 2
 };
 
 enum {
     OP_DATA, OP_HELLO, OP_HELLO_ACK, OP_EXT_REQ, OP_EXT_ACK, OP_BYE,
-    OP_BYE_ACK, OP_PING, OP_REJECT
+    OP_BYE_ACK, OP_PING, OP_REJECT, OP_REJOIN, OP_REJOIN_ACK
 };
 
 #define IMM_CTL   (1u << 22)
@@ -57,7 +62,10 @@ static struct {
     uint64_t    arrived;        /* at the remote's handler                   */
 
     /* receiving */
-    int         known;
+    int         known;          /* whoever sent uid, epoch; at qpn           */
+    int         started;        /* remote_first is valid                     */
+    uint32_t    qpn;
+    uint8_t     uid[8];
     uint32_t    remote_epoch;
     uint32_t    remote_una;     /* not modulo, as remote_next                */
     uint32_t    remote_next;
@@ -66,7 +74,13 @@ static struct {
     uint8_t     early[WINDOW][FUZZ_MAX_MSG];
     uint64_t    expected;       /* messages that the remote was given        */
     uint64_t    got;
-    int         owe_hello_ack, owe_ext_ack;
+    int         owe_hello_ack, owe_ext_ack, owe_rejoin_ack;
+
+    /* resets */
+    int         contacted;      /* something of ours has arrived             */
+    uint64_t    deadline;       /* nanoseconds, 0: never passes              */
+    uint64_t    died;           /* when, until it has rejoined us; 0: works  */
+    int         over;
 } me;
 
 static void put16(uint8_t *p, unsigned v)
@@ -91,11 +105,68 @@ static uint32_t get32(const uint8_t *p)
     return get16(p) | ((uint32_t)get16(p + 2) << 16);
 }
 
-void fuzz_honest_init(uint16_t first_psn, unsigned window)
+void fuzz_honest_init(uint16_t first_psn, unsigned window, uint64_t deadline)
 {
     memset(&me, 0, sizeof(me));
-    me.window = ucs_min(window, 16u);
-    me.first  = first_psn;
+    me.window   = ucs_min(window, 16u);
+    me.first    = first_psn;
+    me.deadline = deadline;
+}
+
+/* ---- resets ------------------------------------------------------------ */
+
+int fuzz_honest_may_die(void)
+{
+    return me.known || !me.contacted || me.over;
+}
+
+void fuzz_honest_died(void)
+{
+    if (me.died == 0) {
+        me.died = fuzz_device.now;
+    }
+}
+
+static int deadline_has_passed(void)
+{
+    return (me.deadline != 0) && (me.died != 0) &&
+           (fuzz_device.now - me.died >= me.deadline);
+}
+
+int fuzz_honest_is_over(void)
+{
+    return me.over;
+}
+
+int fuzz_honest_end(ucs_status_t status)
+{
+    if (!me.over && deadline_has_passed() &&
+        ((status == UCS_ERR_IO_ERROR) || (status == UCS_ERR_ENDPOINT_TIMEOUT))) {
+        FUZZ_SAY("    honest: over\n");
+        me.over = 1;
+    }
+    return me.over;
+}
+
+void fuzz_honest_settle(void)
+{
+    me.over |= deadline_has_passed();
+}
+
+/* To the interface; 0: it was not there */
+static int
+message_send(uint32_t imm, const uint8_t *data, unsigned length)
+{
+    if (!me.known && !me.contacted) {
+        me.qpn = fuzz_queues->qpn; /* as it was told, or has asked for anew */
+    }
+    if (me.over || (me.qpn != fuzz_queues->qpn) ||
+        !fuzz_device_deliver(FUZZ_HONEST, 1, imm, data, length)) {
+        return 0;
+    }
+
+    me.contacted = 1;
+    return 1;
 }
 
 static void message_fill(uint8_t *out, uint64_t number, unsigned length)
@@ -142,12 +213,16 @@ static void header_fill(uint8_t *header, unsigned op, uint32_t arg)
 
 static int control_send(unsigned op, uint32_t arg)
 {
-    uint8_t header[HEADER];
+    uint8_t header[TAIL] = {0};
 
     header_fill(header, op, arg);
-    return fuzz_device_deliver(FUZZ_HONEST, 1,
-                               ((EPOCH & 15) << 24) | IMM_EXT | IMM_CTL,
-                               header, HEADER);
+    if (op == OP_REJOIN_ACK) {
+        header[AT_LEN8]  = TAIL / 8;
+        header[AT_FLAGS] = me.started ? HAS_NEXT : 0;
+        put16(header + AT_NEXT, me.remote_first + me.remote_next);
+    }
+    return message_send(((EPOCH & 15) << 24) | IMM_EXT | IMM_CTL, header,
+                        header[AT_LEN8] * 8);
 }
 
 static uint16_t psn_of(uint32_t number)
@@ -162,7 +237,7 @@ void fuzz_honest_hello(void)
 
 void fuzz_honest_send(unsigned length)
 {
-    if ((me.next - me.una < me.window) && (me.next < MAX_OUT)) {
+    if (!me.over && (me.next - me.una < me.window) && (me.next < MAX_OUT)) {
         me.length[me.next] = ucs_max(ucs_min(length, FUZZ_MAX_MSG - HEADER),
                                      sizeof(message_t));
         me.state[me.next]  = WAITS;
@@ -176,7 +251,7 @@ void fuzz_honest_transmit(unsigned i, int lost_ack)
     uint32_t imm;
     unsigned offset;
 
-    if (me.una == me.next) {
+    if ((me.una == me.next) || me.over) {
         return;
     }
 
@@ -194,9 +269,8 @@ void fuzz_honest_transmit(unsigned i, int lost_ack)
     }
 
     message_fill(message + offset, i, me.length[i]);
-    if (!fuzz_device_deliver(FUZZ_HONEST, 1, imm, message,
-                             offset + me.length[i])) {
-        return; /* RNR: again later */
+    if (!message_send(imm, message, offset + me.length[i])) {
+        return; /* RNR, or our device is away: again later */
     }
 
     FUZZ_SAY("    honest: message %u, psn %u%s%s\n", i, psn_of(i),
@@ -215,6 +289,9 @@ static void answers_send(void)
     }
     if (me.owe_ext_ack && control_send(OP_EXT_ACK, 0)) {
         me.owe_ext_ack = 0;
+    }
+    if (me.owe_rejoin_ack && control_send(OP_REJOIN_ACK, me.remote_epoch)) {
+        me.owe_rejoin_ack = 0;
     }
 }
 
@@ -304,40 +381,120 @@ static void receive_control(unsigned op, uint32_t arg, unsigned window)
     answers_send();
 }
 
+/* Section 12, the other side. Nonzero: it is to be taken for a HELLO. */
+static int receive_rejoin(const uint8_t *data)
+{
+    uint32_t epoch = get32(data + AT_EPOCH);
+    uint16_t next  = get16(data + AT_NEXT);
+    uint16_t una   = get32(data + AT_ARG);
+
+    if (!me.known) {
+        FUZZ_CHECK(data[AT_FLAGS] & FRESH,
+                   "REJOIN to who has never heard of it, and not FRESH");
+        return 1;
+    }
+
+    FUZZ_CHECK(memcmp(me.uid, data + AT_UID, sizeof(me.uid)) == 0,
+               "REJOIN with another UID");
+    if (epoch != me.remote_epoch) {
+        FUZZ_CHECK((int32_t)(epoch - me.remote_epoch) > 0,
+                   "REJOIN of epoch %u after %u", epoch, me.remote_epoch);
+        FUZZ_CHECK((int32_t)(me.remote_epoch - get32(data + AT_WORD)) >= 0,
+                   "REJOIN: %u was confirmed, and we know %u",
+                   get32(data + AT_WORD), me.remote_epoch);
+        FUZZ_CHECK((data[AT_FLAGS] & HAS_NEXT) ?
+                   ((int16_t)(next - psn_of(me.una)) >= 0) : (me.una == 0),
+                   "it awaits psn %u, and has all below %u", next,
+                   psn_of(me.una));
+        FUZZ_CHECK(!me.started ||
+                   ((int16_t)(me.remote_first + me.remote_next - una) >= 0),
+                   "below %u all has arrived, it says, and we await %u", una,
+                   (uint16_t)(me.remote_first + me.remote_next));
+        FUZZ_SAY("    honest: follows from %u to %u\n", me.qpn,
+                 get16(data + AT_QPN));
+        me.remote_epoch  = epoch;
+        me.qpn           = get16(data + AT_QPN);
+        me.owe_hello_ack = 0;
+    }
+    me.window         = get16(data + AT_WINDOW);
+    me.owe_rejoin_ack = 1;
+    answers_send();
+    return 0;
+}
+
+static void check_header(const uint8_t *data, unsigned length, uint32_t imm)
+{
+    unsigned window = get16(data + AT_WINDOW);
+    unsigned op     = data[AT_OP];
+    unsigned total  = (op >= OP_REJOIN) ? TAIL : HEADER;
+
+    FUZZ_CHECK((length >= total) && (data[AT_VERSION] == 1) &&
+               (data[AT_LEN8] == total / 8) && (data[3] == 0),
+               "a header of %u bytes is not as it should be", length);
+    FUZZ_CHECK(((imm & IMM_CTL) != 0) == (op != OP_DATA), "op %u", op);
+    FUZZ_CHECK(!(imm & IMM_CTL) || (length == total), "length %u", length);
+    FUZZ_CHECK((window >= 16) && (window <= 4096) &&
+               ((window & (window - 1)) == 0), "window %u", window);
+    FUZZ_CHECK(((imm >> 24) & 15) == (get32(data + AT_EPOCH) & 15),
+               "epoch in 0x%x", imm);
+    FUZZ_CHECK(get16(data + AT_QPN) == fuzz_queues->qpn,
+               "queue pair %u says that it is %u", fuzz_queues->qpn,
+               get16(data + AT_QPN));
+}
+
 void fuzz_honest_receive(uint32_t imm, const uint8_t *data, unsigned length)
 {
     unsigned offset = 0;
     unsigned op     = OP_DATA;
-    unsigned window;
     uint32_t epoch;
 
     FUZZ_CHECK((imm & 0xf0800000u) == 0, "reserved bits: 0x%x", imm);
     if (imm & IMM_EXT) {
-        FUZZ_CHECK((length >= HEADER) && (data[AT_VERSION] == 1) &&
-                   (data[AT_LEN8] == HEADER / 8) && (data[3] == 0),
-                   "a header of %u bytes is not as it should be", length);
+        check_header(data, length, imm);
         op     = data[AT_OP];
-        window = get16(data + AT_WINDOW);
         epoch  = get32(data + AT_EPOCH);
         offset = HEADER;
-        FUZZ_CHECK(((imm & IMM_CTL) != 0) == (op != OP_DATA), "op %u", op);
-        FUZZ_CHECK(!(imm & IMM_CTL) || (length == HEADER), "length %u", length);
-        FUZZ_CHECK((window >= 16) && (window <= 4096) &&
-                   ((window & (window - 1)) == 0), "window %u", window);
-        FUZZ_CHECK(((imm >> 24) & 15) == (epoch & 15), "epoch in 0x%x", imm);
+        if (me.known && (epoch != me.remote_epoch) && (op != OP_REJOIN) &&
+            deadline_has_passed()) {
+            me.over = 1; /* it was failed there, and a new one has begun */
+        }
+        if (me.over) {
+            return;
+        }
+        if (op == OP_REJOIN) {
+            if (!receive_rejoin(data)) {
+                return;
+            }
+            op = OP_HELLO;
+        }
         FUZZ_CHECK(!me.known || (epoch == me.remote_epoch),
-                   "the association has ended: epoch %u, then %u",
-                   me.remote_epoch, epoch);
-        if (!me.known && (op <= OP_HELLO)) {
+                   "the association has ended: epoch %u, then %u, operation %u",
+                   me.remote_epoch, epoch, op);
+        FUZZ_CHECK(!me.known || (me.qpn == fuzz_queues->qpn),
+                   "operation %u, not REJOIN, from a new queue pair", op);
+        /* By other operations nobody is known, section 5 */
+        if (!me.known && (op <= OP_HELLO_ACK)) {
             me.known        = 1;
+            me.qpn          = fuzz_queues->qpn;
             me.remote_epoch = epoch;
+            memcpy(me.uid, data + AT_UID, sizeof(me.uid));
+        }
+        if (!me.started && (op <= OP_HELLO)) {
+            me.started      = 1;
             me.remote_first = get32(data + AT_ARG);
         }
-        receive_control(op, get32(data + AT_ARG), window);
+        me.died = 0;
+        receive_control(op, get32(data + AT_ARG), get16(data + AT_WINDOW));
     } else {
-        FUZZ_CHECK(me.known, "no header, and we are not acquainted");
+        if (me.over) {
+            return;
+        }
+        FUZZ_CHECK(me.started, "no header, and we are not acquainted");
         FUZZ_CHECK(((imm >> 24) & 15) == (me.remote_epoch & 15),
                    "epoch in 0x%x", imm);
+        FUZZ_CHECK(me.qpn == fuzz_queues->qpn,
+                   "no header, from a new queue pair");
+        me.died = 0;
     }
 
     if (op == OP_DATA) {
@@ -382,15 +539,21 @@ void fuzz_honest_unexpect(void)
 
 int fuzz_honest_is_done(void)
 {
+    if (me.over) {
+        return 1;
+    }
+
     return (me.una == me.next) && (me.arrived == me.next) &&
-           (me.got == me.expected) && !me.owe_hello_ack && !me.owe_ext_ack;
+           (me.got == me.expected) && !me.owe_hello_ack && !me.owe_ext_ack &&
+           !me.owe_rejoin_ack && (!me.known || (me.qpn == fuzz_queues->qpn));
 }
 
 void fuzz_honest_explain(char *buffer, size_t max)
 {
     snprintf(buffer, max,
              "from it: %u sent, %u acknowledged, %" PRIu64 " delivered, %s; to "
-             "it: %" PRIu64 " sent, %" PRIu64 " delivered", me.next, me.una,
-             me.arrived, me.joined ? "joined" : "not joined", me.expected,
-             me.got);
+             "it: %" PRIu64 " sent, %" PRIu64 " delivered; it knows queue pair "
+             "%u, there is %u", me.next, me.una, me.arrived,
+             me.joined ? "joined" : "not joined", me.expected, me.got, me.qpn,
+             fuzz_queues->qpn);
 }

@@ -9,6 +9,7 @@
 #include "fuzz.h"
 
 #include "efa_status.h"
+#include "srd_peer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,6 +247,82 @@ static void step_raw(void)
     hostile_deliver(who, flags & 1, imm, message, length);
 }
 
+/* About resets, and the keys of memory: what the tail is for. Right, but for what
+ * a byte of flags asks for. */
+static void step_tail(void)
+{
+    unsigned who      = hostile_who(byte());
+    unsigned op       = byte();
+    unsigned twist    = byte();
+    uct_srd_ext_t ext = {
+        .version  = 1,
+        .op       = UCT_SRD_OP_REJOIN + (op & 3),
+        .len8     = UCT_SRD_EXT_TAIL_LEN / 8,
+        .qkey     = fuzz_who[who].qkey,
+        .qpn      = fuzz_who[who].qpn,
+        .window   = 64,
+        .uid      = hostile[who].uid,
+        .features = 7 | (op >> 2 << UCT_SRD_GENERATION_SHIFT)
+    };
+    uint8_t message[FUZZ_MAX_MSG] = {0};
+    unsigned length = UCT_SRD_EXT_TAIL_LEN;
+    uint32_t imm;
+
+    memcpy(ext.gid, fuzz_who[who].gid, sizeof(ext.gid));
+    switch (ext.op) {
+    case UCT_SRD_OP_REJOIN:
+        ext.word              = hostile[who].epoch;
+        hostile[who].epoch   += (twist & 1) ? (int8_t)byte() : 1;
+        ext.arg               = hostile[who].psn;
+        break;
+    case UCT_SRD_OP_REJOIN_ACK:
+        ext.arg = hostile[who].our_epoch;
+        break;
+    case UCT_SRD_OP_KEY_REQ:
+        ext.arg        = fuzz_device_rkey(byte());
+        ext.generation = ext.arg >> 16;
+        break;
+    default:
+        ext.arg   = 0x11223344; /* of fuzz_user_rma() */
+        ext.word  = fuzz_device_rkey(byte());
+        ext.flags = UCT_SRD_TAIL_KEY | UCT_SRD_TAIL_READ | UCT_SRD_TAIL_WRITE;
+        break;
+    }
+
+    if (twist & 2) {
+        ext.uid = hostile[hostile_who(byte())].uid;
+    }
+    ext.epoch = hostile[who].epoch;
+    if (twist & 4) {
+        ext.word = (twist & 1) ? word() : ext.word + (int8_t)byte();
+    }
+    if (twist & 8) {
+        hostile_claim(&ext);
+    }
+    if (twist & 16) {
+        ext.next  = word();
+        ext.flags = byte();
+    }
+    if (twist & 32) {
+        ext.arg        = word();
+        ext.generation = byte();
+    }
+
+    imm = uct_srd_imm_pack_ctl(ext.epoch);
+    uct_srd_ext_pack(&ext, message);
+    if (twist & 64) {
+        message[byte() % UCT_SRD_EXT_TAIL_LEN] ^= byte();
+    }
+    if (twist & 128) {
+        length = byte() % (length + 1);
+    }
+
+    FUZZ_SAY("  op %u, epoch %u, uid %" PRIu64 ", arg %u, word %u, next %u, "
+             "flags %u\n", ext.op, ext.epoch, ext.uid, ext.arg, ext.word,
+             ext.next, ext.flags);
+    hostile_deliver(who, 1, imm, message, length);
+}
+
 /* ---- the device -------------------------------------------------------- */
 
 /* The message of a send that arrives */
@@ -267,6 +344,11 @@ static void send_arrives(const fuzz_send_t *send, int who)
     }
 }
 
+void fuzz_steps_arrive(const fuzz_send_t *send)
+{
+    send_arrives(send, fuzz_who_find(send->gid, send->qpn));
+}
+
 static int is_to_honest(const fuzz_send_t *send)
 {
     return fuzz_who_find(send->gid, send->qpn) == FUZZ_HONEST;
@@ -274,7 +356,7 @@ static int is_to_honest(const fuzz_send_t *send)
 
 static void complete(unsigned i, unsigned status, int arrives)
 {
-    fuzz_send_t *send = &fuzz_device.sends[i];
+    fuzz_send_t *send = &fuzz_queues->sends[i];
     int who           = fuzz_who_find(send->gid, send->qpn);
 
     /* Who has another QKEY is not there */
@@ -291,7 +373,7 @@ static void complete(unsigned i, unsigned status, int arrives)
              arrives ? ", arrives" : "");
     if (arrives) {
         send_arrives(send, who);
-        if (i >= fuzz_device.num_sends) {
+        if (i >= fuzz_queues->num_sends) {
             return;
         }
     }
@@ -310,11 +392,11 @@ static void step_complete(void)
     unsigned status;
     fuzz_send_t *send;
 
-    if (fuzz_device.num_sends == 0) {
+    if (fuzz_queues->num_sends == 0) {
         return;
     }
 
-    send = &fuzz_device.sends[choice % fuzz_device.num_sends];
+    send = &fuzz_queues->sends[choice % fuzz_queues->num_sends];
     if (!is_to_honest(send)) {
         status = any[how % sizeof(any)];
     } else {
@@ -330,7 +412,7 @@ static void step_complete(void)
         }
     }
 
-    complete(choice % fuzz_device.num_sends, status,
+    complete(choice % fuzz_queues->num_sends, status,
              ((status == 13) || (status == 12)) && (how & 0x80));
 }
 
@@ -339,8 +421,8 @@ static void complete_all(unsigned status)
 {
     unsigned count;
 
-    for (count = fuzz_device.num_sends; count > 0; --count) {
-        complete(0, is_to_honest(&fuzz_device.sends[0]) ? 0 : status, 0);
+    for (count = fuzz_queues->num_sends; count > 0; --count) {
+        complete(0, is_to_honest(&fuzz_queues->sends[0]) ? 0 : status, 0);
     }
 }
 
@@ -484,6 +566,49 @@ static void step_recv_error(void)
     fuzz_device_recv_error();
 }
 
+/* Peers that are failed as a reset lasts are told so. */
+static void die(unsigned how)
+{
+    uct_srd_peer_t *peer;
+    int who;
+
+    ucs_list_for_each(peer, &fuzz_iface->peers, list) {
+        who = fuzz_who_find(peer->ident.gid, peer->ident.qpn);
+        if (who >= 0) {
+            ++fuzz_who[who].excuses;
+        }
+    }
+    fuzz_device_die(how);
+}
+
+static void step_die(void)
+{
+    die(byte());
+}
+
+static void step_die_in(void)
+{
+    fuzz_device.die_in  = byte() % 64;
+    fuzz_device.die_how = byte();
+}
+
+static void step_tell(void)
+{
+    fuzz_device_tell();
+}
+
+static void step_return(void)
+{
+    fuzz_device_return();
+}
+
+static int die_at_close; /* in this input: how, and 256 */
+
+static void step_die_at_close(void)
+{
+    die_at_close = byte() | 256;
+}
+
 static const struct {
     const char *name;
     void       (*func)(void);
@@ -510,7 +635,13 @@ static const struct {
     {"release", step_release},
     {"in_handler", step_in_handler},
     {"refuse", step_refuse},
-    {"recv_error", step_recv_error}
+    {"recv_error", step_recv_error},
+    {"tail", step_tail},
+    {"die", step_die},
+    {"die_in", step_die_in},
+    {"tell", step_tell},
+    {"return", step_return},
+    {"die_at_close", step_die_at_close}
     /* append only: the corpus knows steps by their place */
 };
 
@@ -548,7 +679,9 @@ static void configure(void)
              fuzz_device.has_sgid, fuzz_device.has_rdma, fuzz_device.ah_limit,
              config.queue_len, config.retry_count, config.window,
              config.rx_len, config.rx_batch, config.rx_max);
-    fuzz_honest_init(word(), config.window);
+    die_at_close         = 0;
+    fuzz_honest_init(word(), config.window,
+                     (config.retry_count > 100) ? 0 : 10000000000ull);
     fuzz_user_open(&config);
 }
 
@@ -561,9 +694,14 @@ static void settle_round(unsigned status, unsigned msec)
     fuzz_device.now += msec * 1000000ull;
 }
 
+static int is_away(void)
+{
+    return fuzz_queues->dead || fuzz_iface->recover.is;
+}
+
 static int is_quiet(void)
 {
-    return (fuzz_device.num_sends == 0) && (fuzz_device.num_cqes == 0) &&
+    return !is_away() && (fuzz_queues->num_sends == 0) && (fuzz_queues->num_cqes == 0) &&
            (fuzz_iface->rx.stash_len == 0) &&
            (fuzz_iface->tx.num_free == fuzz_iface->config.tx_queue_len);
 }
@@ -577,10 +715,17 @@ static void settle(void)
 
     FUZZ_SAY("settle\n");
     fuzz_device.refuse = 0;
+    fuzz_device.die_in = 0;
+    fuzz_device_return();
     fuzz_user_in_handler(0);
     fuzz_user_keep(0);
-    for (rounds = 0; (rounds < 5) || !fuzz_honest_is_done(); ++rounds) {
+    for (rounds = 0; (rounds < 5) || !fuzz_honest_is_done() || is_away();
+         ++rounds) {
         if (rounds == 300) {
+            fuzz_honest_settle();
+            if (fuzz_honest_is_over() && !is_away()) {
+                break;
+            }
             fuzz_check_show();
             fuzz_honest_explain(why, sizeof(why));
             FUZZ_CHECK(0, "the honest peer waits: %s", why);
@@ -629,6 +774,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
 
     settle();
+    if (die_at_close) {
+        die(die_at_close & 255);
+    }
     fuzz_device.complete_all = 1;
     fuzz_user_close();
     return 0;

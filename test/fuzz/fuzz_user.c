@@ -120,7 +120,8 @@ static ucs_status_t user_ep_failed(void *arg, uct_ep_h ep, ucs_status_t status)
     FUZZ_SAY("    endpoint %p fails: %s\n", ep, ucs_status_string(status));
     FUZZ_CHECK(entry != NULL, "the failure of an endpoint that is closed");
     FUZZ_CHECK(!entry->told, "an endpoint fails twice");
-    FUZZ_CHECK(!entry->is_honest, "the endpoint to the honest peer fails: %s",
+    FUZZ_CHECK(!entry->is_honest || fuzz_honest_end(status),
+               "the endpoint to the honest peer fails: %s",
                ucs_status_string(status));
     FUZZ_CHECK(UCS_STATUS_IS_ERR(status), "a failure without a cause");
     entry->told = 1;
@@ -355,7 +356,7 @@ void fuzz_user_connect(unsigned choice, unsigned bits)
         return;
     }
 
-    user.eps[i].is_honest = is_honest;
+    user.eps[i].is_honest = is_honest && !fuzz_honest_is_over();
     user.eps[i].told      = 0;
     memcpy(user.connects[user.num_connects].gid, gid, sizeof(gid));
     user.connects[user.num_connects++].qpn = addr.qpn;
@@ -363,11 +364,14 @@ void fuzz_user_connect(unsigned choice, unsigned bits)
 
 static user_ep_t *user_ep(unsigned choice)
 {
+    user_ep_t *entry;
     unsigned i;
 
     for (i = 0; i < MAX_EPS; ++i) {
-        if (user.eps[(choice + i) % MAX_EPS].ep != NULL) {
-            return &user.eps[(choice + i) % MAX_EPS];
+        entry = &user.eps[(choice + i) % MAX_EPS];
+        if (entry->ep != NULL) {
+            entry->is_honest &= !fuzz_honest_is_over();
+            return entry;
         }
     }
     return NULL;
@@ -585,8 +589,8 @@ void fuzz_user_am(unsigned choice, unsigned kind, unsigned length,
              entry - user.eps, ucs_status_string(status));
     if (entry->is_honest && (status != UCS_OK) && (status != UCS_INPROGRESS)) {
         fuzz_honest_unexpect();
-        FUZZ_CHECK(status == UCS_ERR_NO_RESOURCE, "to the honest peer: %s",
-                   ucs_status_string(status));
+        FUZZ_CHECK((status == UCS_ERR_NO_RESOURCE) || fuzz_honest_end(status),
+                   "to the honest peer: %s", ucs_status_string(status));
     }
 }
 
@@ -724,6 +728,7 @@ static ucs_status_t user_pending_func(uct_pending_req_t *self)
     ucs_status_t status;
 
     FUZZ_CHECK(entry->ep != NULL, "a pending request of a closed endpoint");
+    entry->is_honest &= !fuzz_honest_is_over();
     if (entry->is_honest) {
         id = FUZZ_AM_HONEST;
         fuzz_honest_fill(data, fuzz_honest_expect(), length);
@@ -733,8 +738,8 @@ static ucs_status_t user_pending_func(uct_pending_req_t *self)
     FUZZ_SAY("    pending on %u: %s\n", req->ep, ucs_status_string(status));
     if ((status != UCS_OK) && entry->is_honest) {
         fuzz_honest_unexpect();
-        FUZZ_CHECK(status == UCS_ERR_NO_RESOURCE, "to the honest peer: %s",
-                   ucs_status_string(status));
+        FUZZ_CHECK((status == UCS_ERR_NO_RESOURCE) || fuzz_honest_end(status),
+                   "to the honest peer: %s", ucs_status_string(status));
     }
     if (status == UCS_ERR_NO_RESOURCE) {
         return status;

@@ -249,14 +249,17 @@ int uct_efa_context_probe(uct_efa_md_t *md, uct_efa_context_t *context)
     return 1;
 }
 
-ucs_status_t uct_efa_context_replace(uct_efa_md_t *md, uct_efa_context_t *dead)
+ucs_status_t uct_efa_context_replace(uct_efa_md_t *md)
 {
     ucs_status_t status = UCS_OK;
     uct_efa_context_t *context, *old = NULL;
 
     pthread_mutex_lock(&md->lock);
-    if ((md->context == dead) && dead->dead) {
-        context = uct_efa_context_open(md->name, dead->generation + 1, 1);
+    /* One that replaced a dead one may be dead as well, before anybody has
+     * begun to use it. */
+    if (uct_efa_context_check(md, md->context)) {
+        context = uct_efa_context_open(md->name, md->context->generation + 1,
+                                       1);
         if (context == NULL) {
             status = UCS_ERR_NO_DEVICE;
         } else {

@@ -63,11 +63,11 @@ int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context);
  * event may come later than that. If another command fails so, too, it is. */
 int uct_efa_context_probe(uct_efa_md_t *md, uct_efa_context_t *context);
 
-/* Makes sure that md's present context is not `dead`: UCS_OK. UCS_ERR_NO_DEVICE:
- * the device is not back yet, ask again. Memory that cannot be registered with
- * the new context is said in the log, and fails where it is used. */
-ucs_status_t uct_efa_context_replace(uct_efa_md_t *md,
-                                     uct_efa_context_t *dead);
+/* Makes sure that md's present context is not known to be dead: UCS_OK.
+ * UCS_ERR_NO_DEVICE: the device is not back yet, ask again. Memory that cannot be
+ * registered with the new context is said in the log, and fails where it is
+ * used. */
+ucs_status_t uct_efa_context_replace(uct_efa_md_t *md);
 
 /* How commands to a device that is gone fail. */
 static inline int uct_efa_err_is_gone(int err)

@@ -92,15 +92,17 @@ uct_srd_desc_t *uct_srd_desc_get(uct_srd_iface_t *iface)
 {
     uct_srd_desc_t *desc = iface->rx.free;
 
-    if (desc == NULL) {
+    if (desc != NULL) {
+        iface->rx.free = (uct_srd_desc_t*)desc->wr.next;
+    } else {
         desc = ucs_mpool_get(&iface->rx.mp);
-        if (desc != NULL) {
-            desc->kept = 0;
+        if (desc == NULL) {
+            return NULL;
         }
-        return desc;
     }
 
-    iface->rx.free = (uct_srd_desc_t*)desc->wr.next;
+    /* By the pool, or by a user who gave it back before its handler returned */
+    desc->kept = 0;
     return desc;
 }
 

@@ -198,16 +198,7 @@ static uct_iface_ops_t uct_srd_iface_ops;
  * replaced now or never. */
 static uct_efa_context_t *uct_srd_iface_context(uct_efa_md_t *md)
 {
-    uct_efa_context_t *context = uct_efa_context_get(md);
-    ucs_status_t status;
-
-    if (!uct_efa_context_check(md, context)) {
-        return context;
-    }
-
-    status = uct_efa_context_replace(md, context);
-    uct_efa_context_put(md, context);
-    if (status != UCS_OK) {
+    if (uct_efa_context_replace(md) != UCS_OK) {
         ucs_error("srd: %s was reset or removed and is not back: try again "
                   "later", uct_efa_md_device_name(md));
         return NULL;

@@ -139,6 +139,7 @@ struct uct_srd_peer {
     uint8_t              blocked;    /* our device or queue pair was reset:
                                         nothing leaves before REJOIN_ACK     */
     uint8_t              rejoining;  /* REJOIN was sent                      */
+    uint8_t              fresh;      /* to who may know nothing of us        */
     uint32_t             prev_epoch; /* ours, before the reset               */
     ucs_time_t           rejoin_deadline;
     uint8_t              bye_sent;   /* the remote may have forgotten us     */

@@ -275,7 +275,9 @@ unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
         count = uct_srd_poll_plain(iface);
     }
 
-    if ((iface->rx.chain_len + iface->rx.missing) >= iface->config.rx_batch) {
+    /* A dead queue pair may give back at once whatever it is given. */
+    if (((iface->rx.chain_len + iface->rx.missing) >=
+         iface->config.rx_batch) && ucs_likely(!iface->recover.is)) {
         uct_srd_rx_refill(iface);
     }
 

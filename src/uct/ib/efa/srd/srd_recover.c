@@ -200,9 +200,6 @@ static void uct_srd_recover_begin(uct_srd_iface_t *iface)
     }
 
     uct_srd_recover_slots(iface);
-    if (iface->context->dead) {
-        uct_srd_recover_drop_ahs(iface);
-    }
     uct_srd_recover_stop_peers(iface); /* those that were made meanwhile, too */
     uct_srd_recover_try(&iface->recover.timer);
 }
@@ -276,6 +273,11 @@ static void uct_srd_recover_lkeys(uct_srd_iface_t *iface)
 static void uct_srd_recover_descs(uct_srd_iface_t *iface)
 {
     uct_srd_desc_t *desc;
+
+    for (desc = iface->rx.free; desc != NULL;
+         desc = (uct_srd_desc_t*)desc->wr.next) {
+        desc->kept = 0; /* given back before its handler returned: kept after */
+    }
 
     iface->rx.free      = NULL;
     iface->rx.chain     = NULL;
@@ -420,9 +422,10 @@ void uct_srd_recover_try(uct_srd_timer_t *timer)
     ucs_time_t now;
 
     uct_srd_ext_ident(&iface->self, &old);
-    if (iface->context->dead) {
-        status = uct_efa_context_replace(uct_srd_iface_md(iface),
-                                         iface->context);
+    /* Each time: where the queue pair failed first, its device may follow. */
+    if (uct_efa_context_check(uct_srd_iface_md(iface), iface->context)) {
+        uct_srd_recover_drop_ahs(iface);
+        status = uct_efa_context_replace(uct_srd_iface_md(iface));
     }
     if (status == UCS_OK) {
         status = uct_srd_recover_queues(iface);

@@ -51,14 +51,14 @@ void uct_srd_rejoin_send(uct_srd_peer_t *peer)
     ext.word  = peer->prev_epoch;
     ext.next  = peer->rx.ring.next;
     ext.flags = (peer->rx.started ? UCT_SRD_TAIL_NEXT : 0) |
-                ((!peer->rx.known && (peer->tx.una.una == 0) &&
-                  (peer->tx.una.ahead == 0)) ? UCT_SRD_TAIL_FRESH : 0);
+                (peer->fresh ? UCT_SRD_TAIL_FRESH : 0);
     uct_srd_ctl_send_ext(peer, &ext);
 }
 
-/* From now on the peer is known by ident. */
+/* From now on the peer is known by ident. *told_p: whether a REJECT went there. */
 static ucs_status_t
-uct_srd_peer_move(uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
+uct_srd_peer_move(uct_srd_peer_t *peer, const uct_srd_ident_t *ident,
+                  int *told_p)
 {
     uct_srd_iface_t *iface = peer->iface;
     uct_srd_ident_t any    = peer->ident;
@@ -66,6 +66,7 @@ uct_srd_peer_move(uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
     khiter_t iter;
     int i, ret;
 
+    *told_p = 0;
     if (uct_srd_ident_equal(peer->ident, *ident)) {
         return UCS_OK;
     }
@@ -74,6 +75,7 @@ uct_srd_peer_move(uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
     other = uct_srd_peer_find(iface, ident);
     if ((other != NULL) && (other != peer)) {
         /* REJECT reaches that very interface, which may keep a record of it */
+        *told_p = other->rx.acked || other->contacted;
         uct_srd_peer_fail_log(other, UCS_ERR_CONNECTION_RESET,
                               uct_srd_rejoin_moved, uct_srd_rejoin_look);
     }
@@ -131,11 +133,12 @@ void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
 {
     uct_srd_iface_t *iface = peer->iface;
     uct_srd_ident_t self;
+    int told;
 
     /* An endpoint to ourselves */
     if (uct_srd_ident_equal(peer->ident, *old)) {
         uct_srd_ext_ident(&iface->self, &self);
-        if (uct_srd_peer_move(peer, &self) != UCS_OK) {
+        if (uct_srd_peer_move(peer, &self, &told) != UCS_OK) {
             uct_srd_peer_fail(peer, UCS_ERR_NO_MEMORY);
             return;
         }
@@ -149,8 +152,12 @@ void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
         return;
     }
 
+    /* Whoever has our new address may speak to us before REJOIN has told it who
+     * we are: what counts is what was before the reset. */
     if (!peer->rejoining) {
         peer->prev_epoch = peer->epoch;
+        peer->fresh      = !peer->rx.known && (peer->tx.una.una == 0) &&
+                           (peer->tx.una.ahead == 0);
     }
     peer->rejoining       = 1;
     peer->epoch           = ++iface->epoch;
@@ -243,7 +250,7 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                            const uct_srd_ident_t *ident,
                            const uct_srd_ext_t *ext)
 {
-    int begun_anew;
+    int begun_anew, told;
 
     peer = uct_srd_rejoin_find(iface, peer, ext->uid);
     if (peer == NULL) {
@@ -282,7 +289,7 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         return 1;
     }
 
-    if (uct_srd_peer_move(peer, ident) != UCS_OK) {
+    if (uct_srd_peer_move(peer, ident, &told) != UCS_OK) {
         uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a table",
                               "free memory");
         return 1;
@@ -295,7 +302,9 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     uct_srd_peer_event(peer, EFA_WINDOW_EVENT_FOLLOWED, UCS_OK, 0, 0);
     UCT_SRD_COUNT(iface, followed);
 
-    uct_srd_rejoin_ack(peer);
+    if (!told) {
+        uct_srd_rejoin_ack(peer); /* else to the next one: one answer each */
+    }
     if (peer->blocked || (peer->state >= UCT_SRD_PEER_FAILED)) {
         return 1; /* our own reset comes first */
     }
