@@ -120,14 +120,14 @@ await()
 }
 
 # beside PROCESS COMMAND...: when the process has ended, if there is one, with
-# what others leave of the processors
+# what others leave of the processors, also the soak (10, test/run.sh)
 # shellcheck disable=SC2317 # called by begin
 beside()
 {
     local process=$1
     shift
 
-    renice -n 10 -p "$BASHPID" > /dev/null
+    renice -n 15 -p "$BASHPID" > /dev/null
     [ -z "$process" ] || tail --pid="$process" -f /dev/null
     "$@"
 }
