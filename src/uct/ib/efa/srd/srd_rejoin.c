@@ -20,6 +20,7 @@
 #include "srd_rx.h"
 
 #define UCT_SRD_REJOIN_MIN 10e-3  /* seconds, doubling with each try          */
+#define UCT_SRD_REJOIN_AH  0.5e-3 /* likewise, while there is no AH for it     */
 #define UCT_SRD_LOST_PING  100e-3
 
 static const char uct_srd_rejoin_look[]  = "look at the output of the remote "
@@ -44,6 +45,8 @@ void uct_srd_rejoin_send(uct_srd_peer_t *peer)
     }
 
     if (uct_srd_peer_ah_get(peer) != UCS_OK) {
+        /* Not together with the others, whose REJOINs keep all of them */
+        peer->interval = ucs_time_from_sec(UCT_SRD_REJOIN_AH);
         return;
     }
 

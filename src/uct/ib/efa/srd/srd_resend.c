@@ -70,7 +70,9 @@ void uct_srd_tx_timer_start(uct_srd_peer_t *peer, unsigned vendor_err)
     uint16_t una = peer->tx.una.una + peer->rma.una.una;
     double delay;
 
-    if (uct_srd_timer_is_set(&peer->tx.timer)) {
+    /* FAILED: by what the user did when its cancelled message completed */
+    if (uct_srd_timer_is_set(&peer->tx.timer) ||
+        (peer->state >= UCT_SRD_PEER_FAILED)) {
         return;
     }
 
