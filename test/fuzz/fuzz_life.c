@@ -72,12 +72,6 @@ void fuzz_device_die(unsigned how)
         return;
     }
 
-    /* Without source GIDs a peer that does not answer REJOIN keeps its AH until
-     * RECOVERY_TIMEOUT: the honest one might not get any. */
-    if (!fuzz_device.has_sgid) {
-        fuzz_device.ah_limit = FUZZ_MAX_AHS;
-    }
-
     FUZZ_SAY("  the %s dies%s%s\n", (how & FUZZ_DIE_QP) ? "queue pair" :
              "device", told ? "" : ", the event comes later",
              (how & FUZZ_DIE_FLUSH) ? ", sends are flushed" : "");

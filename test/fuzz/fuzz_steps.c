@@ -721,6 +721,11 @@ static void settle(void)
     fuzz_user_keep(0);
     for (rounds = 0; (rounds < 5) || !fuzz_honest_is_done() || is_away();
          ++rounds) {
+        if (rounds == 150) {
+            /* Who does not answer REJOIN, and is owed messages or cannot be told
+             * by its GID, keeps its AH until RECOVERY_TIMEOUT. */
+            fuzz_device.ah_limit = 64;
+        }
         if (rounds == 300) {
             fuzz_honest_settle();
             if (fuzz_honest_is_over() && !is_away()) {

@@ -107,11 +107,20 @@ void uct_srd_iface_close_eps(uct_srd_iface_t *iface)
     uct_efa_leak_end(&leak);
 }
 
+static void uct_srd_peer_forget_sends(uct_srd_peer_t *peer)
+{
+    peer->tx.ctl        = 0;
+    peer->tx.una.una    = peer->tx.psn;
+    peer->tx.una.ahead  = 0;
+    peer->rma.una.una   = peer->rma.psn;
+    peer->rma.una.ahead = 0;
+}
+
 /* The device has forgotten all work requests; so do we. */
 void uct_srd_iface_forget_peers(uct_srd_iface_t *iface)
 {
     uct_srd_slot_t *slot;
-    uct_srd_peer_t *peer;
+    uct_srd_peer_t *peer, *tmp;
     unsigned i;
 
     ucs_list_for_each(peer, &iface->peers, list) {
@@ -136,11 +145,13 @@ void uct_srd_iface_forget_peers(uct_srd_iface_t *iface)
 
     while (!ucs_list_is_empty(&iface->peers)) {
         peer = ucs_list_head(&iface->peers, uct_srd_peer_t, list);
-        peer->tx.ctl        = 0;
-        peer->tx.una.una    = peer->tx.psn;
-        peer->tx.una.ahead  = 0;
-        peer->rma.una.una   = peer->rma.psn;
-        peer->rma.una.ahead = 0;
+        uct_srd_peer_forget_sends(peer);
         uct_srd_peer_forget(peer);
+    }
+
+    /* Failed ones that waited for completions */
+    ucs_list_for_each_safe(peer, tmp, &iface->told, list) {
+        uct_srd_peer_forget_sends(peer);
+        uct_srd_peer_try_free(peer);
     }
 }

@@ -149,6 +149,10 @@ void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
 
     if (!peer->contacted && !peer->rx.known) {
         peer->blocked = 0; /* it knows nothing of us */
+        if (peer->state == UCT_SRD_PEER_JOINING) {
+            /* HELLO never left, for want of an AH; who waits waits for that */
+            uct_srd_ctl_timer_start(peer, UCT_SRD_REJOIN_MIN);
+        }
         uct_srd_peer_show(peer);
         uct_srd_peer_tx_update(peer);
         uct_srd_peer_wake(peer);
