@@ -483,7 +483,7 @@ void fuzz_honest_receive(uint32_t imm, const uint8_t *data, unsigned length)
             me.started      = 1;
             me.remote_first = get32(data + AT_ARG);
         }
-        me.died = 0;
+        me.died = fuzz_queues->dead ? me.died : 0;
         receive_control(op, get32(data + AT_ARG), get16(data + AT_WINDOW));
     } else {
         if (me.over) {
@@ -494,7 +494,7 @@ void fuzz_honest_receive(uint32_t imm, const uint8_t *data, unsigned length)
                    "epoch in 0x%x", imm);
         FUZZ_CHECK(me.qpn == fuzz_queues->qpn,
                    "no header, from a new queue pair");
-        me.died = 0;
+        me.died = fuzz_queues->dead ? me.died : 0;
     }
 
     if (op == OP_DATA) {
