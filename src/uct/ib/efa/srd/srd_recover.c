@@ -368,7 +368,8 @@ err:
 static void uct_srd_recover_end(uct_srd_iface_t *iface,
                                 const uct_srd_ident_t *old)
 {
-    uct_srd_peer_t *peer, *tmp;
+    ucs_list_link_t todo;
+    uct_srd_peer_t *peer;
     char before[64], now[64];
 
     iface->recover.is     = 0;
@@ -385,7 +386,13 @@ static void uct_srd_recover_end(uct_srd_iface_t *iface,
              uct_srd_addr_str(iface->self.gid, iface->self.qpn, now,
                               sizeof(now)));
 
-    ucs_list_for_each_safe(peer, tmp, &iface->peers, list) {
+    /* An AH for one may be taken from others, which changes their order. */
+    ucs_list_head_init(&todo);
+    ucs_list_splice_tail(&todo, &iface->peers);
+    ucs_list_head_init(&iface->peers);
+    while (!ucs_list_is_empty(&todo)) {
+        peer = ucs_list_extract_head(&todo, uct_srd_peer_t, list);
+        ucs_list_add_tail(&iface->peers, &peer->list);
         uct_srd_rejoin_start(peer, old);
     }
 }
