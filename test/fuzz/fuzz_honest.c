@@ -483,7 +483,9 @@ void fuzz_honest_receive(uint32_t imm, const uint8_t *data, unsigned length)
             me.started      = 1;
             me.remote_first = get32(data + AT_ARG);
         }
-        me.died = fuzz_queues->dead ? me.died : 0;
+        if (!fuzz_queues->dead && (data[AT_OP] != OP_REJOIN)) {
+            me.died = 0; /* that one comes until it is answered */
+        }
         receive_control(op, get32(data + AT_ARG), get16(data + AT_WINDOW));
     } else {
         if (me.over) {

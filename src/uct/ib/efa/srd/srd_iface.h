@@ -58,7 +58,8 @@ enum {
     UCT_SRD_SLOT_SILENT = UCS_BIT(6), /* the send call failed: no completion */
     UCT_SRD_SLOT_RMA    = UCS_BIT(7), /* rma, sge[1]; ZCOPY: comp, ep, too   */
     UCT_SRD_SLOT_READ   = UCS_BIT(8), /* of RMA: a get                       */
-    UCT_SRD_SLOT_DEVICE = UCS_BIT(9)  /* of ZCOPY: memory that no CPU reads  */
+    UCT_SRD_SLOT_DEVICE = UCS_BIT(9), /* of ZCOPY: memory that no CPU reads  */
+    UCT_SRD_SLOT_LOST   = UCS_BIT(10) /* a dead device has it: srd_recover.c */
 };
 
 /* Part of a work request that depends on the peer alone; as in ibv_send_wr */

@@ -90,7 +90,6 @@ static void uct_srd_queues_destroy(uct_srd_iface_t *iface,
 
 /* ------------------------------------------------------------------- begin */
 
-/* Slots that the device has: all but the free ones and those that wait */
 static void uct_srd_recover_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
     uct_srd_peer_t *peer = slot->peer;
@@ -98,8 +97,6 @@ static void uct_srd_recover_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
     if (slot->flags & UCT_SRD_SLOT_CTL) {
         /* Lost: timers repeat what must be repeated */
         uct_srd_ctl_done(iface, slot, UCT_EFA_STATUS_RNR);
-    } else if (slot->flags & UCT_SRD_SLOT_QUEUED) {
-        return;
     } else if (!(slot->flags & UCT_SRD_SLOT_RMA)) {
         if (peer->state >= UCT_SRD_PEER_FAILED) {
             uct_srd_tx_error(iface, slot, UCT_EFA_STATUS_FLUSHED);
@@ -115,8 +112,10 @@ static void uct_srd_recover_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
     }
 }
 
+/* Slots that the device has: all but the free ones and those that wait */
 static void uct_srd_recover_slots(uct_srd_iface_t *iface)
 {
+    uct_srd_slot_t *slot;
     unsigned i;
 
     for (i = 0; i < iface->tx.num_free; ++i) {
@@ -126,10 +125,20 @@ static void uct_srd_recover_slots(uct_srd_iface_t *iface)
         iface->tx.ctl_free[i]->peer = NULL;
     }
 
+    /* Marked first: completions below may free others, or use free ones. */
     for (i = 0; i < iface->tx.num_slots; ++i) {
-        if ((iface->tx.slots[i].peer != NULL) ||
-            (iface->tx.slots[i].flags & UCT_SRD_SLOT_CTL)) {
-            uct_srd_recover_keep(iface, &iface->tx.slots[i]);
+        slot = &iface->tx.slots[i];
+        if (((slot->peer != NULL) || (slot->flags & UCT_SRD_SLOT_CTL)) &&
+            !(slot->flags & UCT_SRD_SLOT_QUEUED)) {
+            slot->flags |= UCT_SRD_SLOT_LOST;
+        }
+    }
+
+    for (i = 0; i < iface->tx.num_slots; ++i) {
+        slot = &iface->tx.slots[i];
+        if (slot->flags & UCT_SRD_SLOT_LOST) {
+            slot->flags &= ~UCT_SRD_SLOT_LOST;
+            uct_srd_recover_keep(iface, slot);
         }
     }
 }

@@ -285,9 +285,13 @@ void uct_srd_tx_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                        ucs_status_t status)
 {
     uct_srd_peer_t *peer = slot->peer;
+    unsigned credit;
 
     /* una moves before the user hears of it; the peer stays until all is said */
-    peer->tx.credit += uct_srd_una_done(&peer->tx.una, (uint16_t)slot->imm);
+    credit = uct_srd_una_done(&peer->tx.una, (uint16_t)slot->imm);
+    if (!(peer->tx.flags & UCT_SRD_PEER_TX_CLOSED)) {
+        peer->tx.credit += credit; /* else the callback could send at once */
+    }
     ++peer->tx.ctl;
     uct_srd_slot_release(iface, slot, status);
     --peer->tx.ctl;
