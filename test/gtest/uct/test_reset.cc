@@ -388,6 +388,34 @@ HARNESS_ROLE(reset_close)
     return again.verdict();
 }
 
+/* One whose identity has changed says goodbye and goes on; the other, which has
+ * forgotten it meanwhile, begins anew at the same time. */
+HARNESS_ROLE(reset_anew)
+{
+    (void)arguments;
+    pair p;
+
+    p.talk();
+    p.flush();
+    inject("fatal dev=0 return=1ms");
+    p.wait([&]() { return counter("recovered") > 0; }, "recovery");
+    p.talk();
+    p.flush();
+
+    /* Both say BYE; the first does not look at the answer */
+    p.e[1]->destroy();
+    p.e[0]->destroy();
+    if (!wait_until([&]() { return counter("peers_gone") > 0; },
+                    [&]() { p.n[1]->progress(); })) {
+        return "no goodbye";
+    }
+    p.e[0].reset(new end(*p.n[0], p.n[1]->addr()));
+    p.e[1].reset(new end(*p.n[1], p.n[0]->addr()));
+    p.burst(1);
+    p.flush();
+    return p.verdict();
+}
+
 /* Who seldom calls progress notices a reset within few calls. */
 HARNESS_ROLE(reset_slow)
 {
@@ -445,6 +473,11 @@ TEST_F(reset_test, device)
 TEST_F(reset_test, device_by_turns)
 {
     EXPECT_EQ("ok", run("reset_talk", "10 2 fatal return=5ms"));
+}
+
+TEST_F(reset_test, both_begin_anew)
+{
+    EXPECT_EQ("ok", run("reset_anew", ""));
 }
 
 TEST_F(reset_test, seldom_progress)

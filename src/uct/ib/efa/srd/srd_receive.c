@@ -50,7 +50,9 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     if (peer != NULL) {
         age = peer->rx.known ? (int32_t)(ext->epoch - peer->rx.epoch) : 0;
 
-        if (peer->rx.known && (peer->rx.uid != ext->uid)) {
+        /* Its UID depends on our identity. If that was made anew by a reset, so
+         * is the UID when it begins anew: its epochs tell, as ever. */
+        if (peer->rx.known && (age == 0) && (peer->rx.uid != ext->uid)) {
             uct_srd_peer_superseded(peer,
                                     "its queue pair number belongs to another "
                                     "interface now", "the remote process was "
