@@ -422,7 +422,8 @@ static void complete_all(unsigned status)
     unsigned count;
 
     for (count = fuzz_queues->num_sends; count > 0; --count) {
-        complete(0, is_to_honest(&fuzz_queues->sends[0]) ? 0 : status, 0);
+        complete(0, (is_to_honest(&fuzz_queues->sends[0]) &&
+                     !fuzz_honest_is_over()) ? 0 : status, 0);
     }
 }
 
