@@ -454,9 +454,8 @@ void fuzz_honest_receive(uint32_t imm, const uint8_t *data, unsigned length)
         op     = data[AT_OP];
         epoch  = get32(data + AT_EPOCH);
         offset = HEADER;
-        if (me.known && (epoch != me.remote_epoch) && (op != OP_REJOIN) &&
-            deadline_has_passed()) {
-            me.over = 1; /* it was failed there, and a new one has begun */
+        if (me.known && (epoch != me.remote_epoch) && deadline_has_passed()) {
+            me.over = 1; /* it was failed there; a late REJOIN is void */
         }
         if (me.over) {
             return;
