@@ -18,6 +18,7 @@
 #include "soak_worker.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,6 +49,31 @@ static uint64_t soak_hash(const uint8_t *page)
 void soak_rma_init(void)
 {
     soak_fill(me.region, SOAK_STATIC, soak_static_key(me.self, me.inc), 0);
+}
+
+/* Does the device read for UCP's get? Otherwise the target answers it with a
+ * request whose state UCP leaves as it finds it (ucp_get_req_handler), and
+ * crashes when the endpoint fails or is closed before that could be sent. */
+static bool soak_rma_gets_are_reads(ucp_ep_h ep)
+{
+    unsigned major, minor, release;
+    bool are_reads = false;
+    char *text     = NULL;
+    size_t length;
+    FILE *stream;
+
+    stream = open_memstream(&text, &length);
+    if (stream != NULL) {
+        ucp_ep_print_info(ep, stream);
+        fclose(stream);
+        /* Its protocols from 1.16 on take the lanes of rendezvous, too. */
+        ucp_get_version(&major, &minor, &release);
+        are_reads = (strstr(text, " rma ") != NULL) ||
+                    (strstr(text, " rma\n") != NULL) ||
+                    ((minor >= 16) && (strstr(text, " rma_bw#") != NULL));
+    }
+    free(text);
+    return are_reads;
 }
 
 void soak_rma_open(soak_conn_t *conn)
@@ -109,6 +135,7 @@ void soak_rma_put(soak_conn_t *conn)
 
 void soak_rma_get(soak_conn_t *conn)
 {
+    static int gets = -1; /* not known yet; the same for all endpoints */
     bool mine       = soak_below(3) == 0;
     unsigned page   = soak_below(SOAK_PAGES);
     uint64_t offset = 0;
@@ -117,6 +144,13 @@ void soak_rma_get(soak_conn_t *conn)
     soak_op_t *op;
 
     if (conn->flushing || (conn->num_ops >= 64)) {
+        return;
+    }
+
+    if (gets < 0) {
+        gets = soak_rma_gets_are_reads(conn->ep);
+    }
+    if (!gets) {
         return;
     }
 

@@ -115,6 +115,19 @@ TEST_F(malformed_test, handshake_of_a_stranger)
     expect_heard(1, "without header");
 }
 
+/* Who follows somebody that has given up meanwhile is told so. */
+TEST_F(malformed_test, rejoin_is_answered_too_late)
+{
+    m_x->me.op   = UCT_SRD_OP_REJOIN_ACK;
+    m_x->me.arg  = 31;
+    m_x->me.len8 = uct_srd_ext_len(UCT_SRD_OP_REJOIN_ACK) / 8;
+    ext(uct_srd_imm_pack_ctl(m_x->me.epoch));
+    ASSERT_EQ(1u, m_x->answers.size());
+    EXPECT_EQ(UCT_SRD_OP_REJECT, m_x->answers[0].op);
+    EXPECT_EQ(UCT_SRD_REJECT_FAILED, m_x->answers[0].arg);
+    EXPECT_EQ(31u, m_x->answers[0].epoch);
+}
+
 TEST_F(malformed_test, immediate)
 {
     join();

@@ -11,12 +11,28 @@ uct_srd_iface_drop_am(UCS_V_UNUSED void *arg, UCS_V_UNUSED void *data,
     return UCS_OK;
 }
 
+static void uct_srd_iface_leave(uct_srd_iface_t *iface)
+{
+    ucs_list_link_t todo;
+    uct_srd_peer_t *peer;
+
+    iface->closing = 1;
+    /* An AH for one may be taken from others, which changes their order. */
+    ucs_list_head_init(&todo);
+    ucs_list_splice_tail(&todo, &iface->peers);
+    ucs_list_head_init(&iface->peers);
+    while (!ucs_list_is_empty(&todo)) {
+        peer = ucs_list_extract_head(&todo, uct_srd_peer_t, list);
+        ucs_list_add_tail(&iface->peers, &peer->list);
+        uct_srd_ctl_leave(peer);
+    }
+}
+
 /* Says goodbye and lets what is under way arrive, for a bounded time. */
 void uct_srd_iface_drain(uct_srd_iface_t *iface)
 {
     ucs_time_t end = ucs_get_time() +
                      ucs_time_from_sec(iface->config.close_timeout);
-    uct_srd_peer_t *peer, *tmp;
     int said_bye   = 0;
     unsigned id;
 
@@ -31,11 +47,8 @@ void uct_srd_iface_drain(uct_srd_iface_t *iface)
 
         if (iface->tx.num_free == iface->config.tx_queue_len) {
             if (!said_bye) {
-                said_bye       = 1;
-                iface->closing = 1;
-                ucs_list_for_each_safe(peer, tmp, &iface->peers, list) {
-                    uct_srd_ctl_leave(peer);
-                }
+                said_bye = 1;
+                uct_srd_iface_leave(iface);
             } else if (iface->tx.num_ctl == UCT_SRD_CTL_SLOTS) {
                 break;
             }

@@ -117,10 +117,11 @@ uct_srd_ctl_send(uct_srd_peer_t *peer, uct_srd_op_t op, uint32_t arg)
 }
 
 /* epoch: the latest given out, so that it is not older than any association
- * there was. */
+ * there was; or that of the REJOIN which is answered too late. */
 void uct_srd_ctl_answer(uct_srd_iface_t *iface, const uct_srd_ext_t *to,
                         uct_srd_op_t op, uint32_t arg)
 {
+    uint32_t epoch = (to->op == UCT_SRD_OP_REJOIN_ACK) ? to->arg : iface->epoch;
     uct_srd_slot_t *slot;
     uct_srd_ident_t ident;
     uct_srd_ext_t ext;
@@ -128,7 +129,7 @@ void uct_srd_ctl_answer(uct_srd_iface_t *iface, const uct_srd_ext_t *to,
     uct_srd_ext_ident(to, &ident);
     uct_srd_ext_init_any(iface, uct_srd_uid(&iface->uid_key, &ident,
                                             sizeof(ident)),
-                         iface->epoch, op, arg, &ext);
+                         epoch, op, arg, &ext);
     slot = uct_srd_ctl_slot(iface, &ext);
     if (slot == NULL) {
         return;

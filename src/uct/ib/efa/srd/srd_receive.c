@@ -334,6 +334,11 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
 
     if ((peer == NULL) && (ext.op != UCT_SRD_OP_HELLO) &&
         (ext.op != UCT_SRD_OP_DATA)) {
+        if (ext.op == UCT_SRD_OP_REJOIN_ACK) {
+            /* It has followed after we gave up: it would send into the void. */
+            uct_srd_ctl_answer(iface, &ext, UCT_SRD_OP_REJECT,
+                               UCT_SRD_REJECT_FAILED);
+        }
         return NULL;
     }
 
