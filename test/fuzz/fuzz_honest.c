@@ -454,8 +454,10 @@ void fuzz_honest_receive(uint32_t imm, const uint8_t *data, unsigned length)
         op     = data[AT_OP];
         epoch  = get32(data + AT_EPOCH);
         offset = HEADER;
-        if (me.known && (epoch != me.remote_epoch) && deadline_has_passed()) {
-            me.over = 1; /* it was failed there; a late REJOIN is void */
+        if (deadline_has_passed() &&
+            (me.known ? (epoch != me.remote_epoch) : (me.got < me.expected))) {
+            me.over = 1; /* it was failed there; a late REJOIN is void, and what
+                            had been for it is not sent in what begins now */
         }
         if (me.over) {
             return;

@@ -702,8 +702,8 @@ static int is_away(void)
 
 static int is_quiet(void)
 {
-    return !is_away() && (fuzz_queues->num_sends == 0) && (fuzz_queues->num_cqes == 0) &&
-           (fuzz_iface->rx.stash_len == 0) &&
+    return !is_away() && (fuzz_queues->num_sends == 0) &&
+           (fuzz_queues->num_cqes == 0) && (fuzz_iface->rx.stash_len == 0) &&
            (fuzz_iface->tx.num_free == fuzz_iface->config.tx_queue_len);
 }
 
