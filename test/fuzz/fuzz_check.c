@@ -94,6 +94,10 @@ static void check_receives(void)
                      check_stash(0) + fuzz_iface->rx.chain_len +
                      fuzz_iface->rx.missing;
 
+    if (fuzz_iface->recover.is) {
+        return; /* those of queues that are given up, or were not finished */
+    }
+
     FUZZ_CHECK(found == fuzz_iface->rx.depth,
                "%u receive buffers of %u: %u posted, %u in the CQ, %u in the "
                "chain, %u missing", found, fuzz_iface->rx.depth,

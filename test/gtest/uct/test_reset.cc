@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <dlfcn.h>
 #include <sstream>
+#include <sys/mman.h>
 
 using namespace uct_test;
 
@@ -293,6 +294,69 @@ HARNESS_ROLE(reset_rma)
            target.red() + p.verdict();
 }
 
+/* Memory of which a part was unmapped before the reset: the rest is of use. */
+HARNESS_ROLE(reset_unmapped)
+{
+    const size_t page = sysconf(_SC_PAGESIZE), pages = 600;
+    uint8_t *map[2];
+    uct_mem_h memh[2];
+    (void)arguments;
+    pair p;
+
+    if (!(p.n[0]->flags() & UCT_IFACE_FLAG_GET_ZCOPY)) {
+        return "ok";
+    }
+
+    p.talk();
+    p.flush();
+    for (unsigned i = 0; i < 2; ++i) {
+        map[i] = (uint8_t*)mmap(nullptr, pages * page, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        check(uct_md_mem_reg(p.dom[i]->md(), map[i] + 8, pages * page - 16,
+                             UCT_MD_MEM_ACCESS_ALL, &memh[i]), "reg");
+    }
+    std::vector<uint8_t> packed(64);
+    check(uct_md_mkey_pack(p.dom[1]->md(), memh[1], packed.data()), "pack");
+    rkey key(p.dom[1], packed);
+
+    for (unsigned i = 0; i < 2; ++i) {
+        munmap(map[i], 3 * page);
+        munmap(map[i] + (pages - 20) * page, 20 * page);
+        inject("fatal return=1ms dev=" + std::to_string(i));
+        p.wait([&]() { return counter("recovered") > i; }, "recovery");
+        p.talk();
+        p.flush();
+    }
+
+    for (size_t at : {3 * page, 300 * page, (pages - 21) * page}) {
+        flush_comp done;
+        uct_iov_t iov    = {};
+        ucs_status_t status;
+
+        memset(map[1] + at, (int)(at / page), page);
+        iov.buffer = map[0] + at;
+        iov.length = page;
+        iov.memh   = memh[0];
+        iov.count  = 1;
+        p.wait([&]() {
+            status = uct_ep_get_zcopy(p.e[0]->ep(), &iov, 1,
+                                      (uintptr_t)map[1] + at, key.get(),
+                                      &done.comp);
+            return status != UCS_ERR_NO_RESOURCE;
+        }, "get");
+        p.wait([&]() { return done.calls > 0; }, "its end");
+        if ((done.status != UCS_OK) || memcmp(map[0] + at, map[1] + at, page)) {
+            return "page " + std::to_string(at / page) + ": " +
+                   ucs_status_string(done.status);
+        }
+    }
+    for (unsigned i = 0; i < 2; ++i) {
+        check(uct_md_mem_dereg(p.dom[i]->md(), memh[i]), "dereg");
+        munmap(map[i] + 3 * page, (pages - 23) * page);
+    }
+    return p.verdict();
+}
+
 /* What replaces a key is asked of somebody who does not progress: again and
  * again, and the operation waits for the answer. */
 HARNESS_ROLE(reset_key_ack)
@@ -505,6 +569,11 @@ TEST_F(reset_test, remote_memory)
 TEST_F(reset_test, local_memory)
 {
     EXPECT_EQ("ok", run("reset_rma", "0"));
+}
+
+TEST_F(reset_test, memory_that_was_unmapped_in_part)
+{
+    EXPECT_EQ("ok", run("reset_unmapped", ""));
 }
 
 TEST_F(reset_test, memory_registered_while_away)

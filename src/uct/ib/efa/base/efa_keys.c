@@ -6,6 +6,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
+
+/* Looked at by one call */
+#define UCT_EFA_MINCORE_PAGES 256u
 
 #define UCT_EFA_ACCESS_REMOTE (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE)
 
@@ -88,6 +92,54 @@ void uct_efa_mem_unnote(uct_efa_md_t *md, uct_efa_mem_t *mem)
     }
 }
 
+static int uct_efa_is_mapped(uintptr_t start, size_t length)
+{
+    unsigned char pages[UCT_EFA_MINCORE_PAGES];
+
+    return mincore((void*)start, length, pages) == 0;
+}
+
+/* A cache registers neighbours together, and keeps them so while one is in use.
+ * If others were unmapped since, the longest part that is left is registered:
+ * addresses in it stay valid for those who use it. */
+static struct ibv_mr *
+uct_efa_mem_reg_rest(struct ibv_pd *pd, const uct_efa_mem_t *mem)
+{
+    uintptr_t first  = (uintptr_t)mem->address, last = first + mem->length;
+    size_t page      = ucs_get_page_size();
+    uintptr_t end    = ucs_align_up(last, page);
+    uintptr_t run    = ucs_align_down(first, page), pos = run;
+    uintptr_t start  = 0;
+    size_t longest   = 0;
+    size_t step;
+
+    while (run < end) {
+        step = ucs_min(UCT_EFA_MINCORE_PAGES * page, end - pos);
+        if ((step > 0) && !uct_efa_is_mapped(pos, step)) {
+            step = uct_efa_is_mapped(pos, page) ? page : 0;
+        }
+        if (step > 0) {
+            pos += step;
+            continue;
+        }
+        if (pos - run > longest) {
+            start   = run;
+            longest = pos - run;
+        }
+        pos += page;
+        run  = pos;
+    }
+
+    if (longest == 0) {
+        errno = EFAULT;
+        return NULL;
+    }
+
+    first = ucs_max(first, start);
+    return ibv_reg_mr(pd, (void*)first, ucs_min(last, start + longest) - first,
+                      mem->access);
+}
+
 void uct_efa_mems_move(uct_efa_md_t *md, uct_efa_context_t *context)
 {
     uct_efa_mem_t *mem;
@@ -101,6 +153,9 @@ void uct_efa_mems_move(uct_efa_md_t *md, uct_efa_context_t *context)
         } else {
             mr = ibv_reg_mr(context->pd, mem->address, mem->length,
                             mem->access);
+            if ((mr == NULL) && (errno == EFAULT)) {
+                mr = uct_efa_mem_reg_rest(context->pd, mem);
+            }
         }
         if (mr == NULL) {
             ucs_warn("%s: %zu bytes at %p cannot be registered with the device "

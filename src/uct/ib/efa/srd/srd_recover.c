@@ -362,7 +362,6 @@ static ucs_status_t uct_srd_recover_queues(uct_srd_iface_t *iface)
 
 err_qp:
     uct_srd_qp_destroy(iface);
-    uct_srd_recover_descs(iface); /* it had them */
 err_cq:
     uct_srd_cq_destroy(iface);
 err_channel:
