@@ -218,18 +218,25 @@ tsan=$top/build-tsan
 begin gcc build_gcc
 stage "build with gcc, no warnings" await gcc || finish
 
-# One after the other, beside the suites
-last=
-for part in asan tsan dist; do
-    if is_part $part; then
-        begin $part beside "$last" build_$part
-        last=${begun[$part]}
-    fi
-done
+# beside_suites PART...: built one after the other, beside the suites
+beside_suites()
+{
+    local part last=
 
+    for part in "$@"; do
+        if is_part "$part"; then
+            begin "$part" beside "$last" "build_$part"
+            last=${begun[$part]}
+        fi
+    done
+}
+
+beside_suites asan tsan
 if is_part gcc; then
     run "$gcc" plain
 fi
+# Not earlier: MPI's ranks wait with all of a processor, and then share it
+beside_suites dist
 if is_part valgrind; then
     run "$gcc" valgrind
 fi
