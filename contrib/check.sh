@@ -132,6 +132,19 @@ beside()
     "$@"
 }
 
+# beside_suites PART...: built one after the other, beside the suites
+beside_suites()
+{
+    local part last=
+
+    for part in "$@"; do
+        if is_part "$part"; then
+            begin "$part" beside "$last" "build_$part"
+            last=${begun[$part]}
+        fi
+    done
+}
+
 # build_gcc: the product and the tests' programs (whose debug information would
 # take a third of the time)
 # shellcheck disable=SC2317 # called by begin
@@ -217,19 +230,6 @@ asan=$top/build-asan
 tsan=$top/build-tsan
 begin gcc build_gcc
 stage "build with gcc, no warnings" await gcc || finish
-
-# beside_suites PART...: built one after the other, beside the suites
-beside_suites()
-{
-    local part last=
-
-    for part in "$@"; do
-        if is_part "$part"; then
-            begin "$part" beside "$last" "build_$part"
-            last=${begun[$part]}
-        fi
-    done
-}
 
 beside_suites asan tsan
 if is_part gcc; then
