@@ -442,6 +442,22 @@ TEST_F(inside_test, asleep)
     EXPECT_GE(later.iface(b).progress_time, now.iface(b).progress_time);
 }
 
+/* What one-sided operations of a test go to, and come from */
+struct two_pages {
+    region there, here;
+
+    explicit two_pages(std::shared_ptr<domain> dom) :
+        there(dom, 4096), here(dom, 4096)
+    {
+    }
+
+    void use(rma_op &op)
+    {
+        op.local = here.data();
+        op.memh  = here.memh();
+    }
+};
+
 TEST_F(inside_test, fence)
 {
     node &b = add_node();
@@ -451,18 +467,16 @@ TEST_F(inside_test, fence)
         GTEST_SKIP() << "the device has no RDMA";
     }
 
-    region there(m_dom, 4096), here(m_dom, 4096);
+    two_pages pages(m_dom);
     rma_op op;
-    op.local = here.data();
-    op.memh  = here.memh();
-    there.fill(3);
+    pages.use(op);
+    pages.there.fill(3);
     m_b = &b;
-    EXPECT_EQ(UCS_OK, run(e, op, GET_ZCOPY, 4096, 3, remote_of(there)));
+    EXPECT_EQ(UCS_OK, run(e, op, GET_ZCOPY, 4096, 3, remote_of(pages.there)));
 
     rma_op next;
-    next.local = here.data();
-    next.memh  = here.memh();
-    issue(e.ep(), next, GET_ZCOPY, 4096, 3, remote_of(there));
+    pages.use(next);
+    issue(e.ep(), next, GET_ZCOPY, 4096, 3, remote_of(pages.there));
     ASSERT_EQ(UCS_OK, uct_ep_fence(e.ep(), 0));
     EXPECT_EQ(1u, inside().peer(*m_a, b.addr()).fence);
     EXPECT_NE(0u, inside().peer(*m_a, b.addr()).wait_time);
@@ -515,12 +529,12 @@ TEST_F(inside_test, endpoint_failed)
         GTEST_SKIP() << "the device has no RDMA";
     }
 
-    region there(m_dom, 4096), here(m_dom, 4096);
+    two_pages pages(m_dom);
     rma_op op;
-    op.local = here.data();
-    op.memh  = here.memh();
-    m_b      = &b;
-    issue(e.ep(), op, GET_ZCOPY, 64, 3, remote_of(there).at(1ull << 40), false);
+    pages.use(op);
+    m_b = &b;
+    issue(e.ep(), op, GET_ZCOPY, 64, 3, remote_of(pages.there).at(1ull << 40),
+          false);
     ASSERT_TRUE(wait([&]() { return m_a->failure_count(e.ep()) == 1; }));
 
     inside now;

@@ -17,13 +17,8 @@ static void uct_srd_iface_leave(uct_srd_iface_t *iface)
     uct_srd_peer_t *peer;
 
     iface->closing = 1;
-    /* An AH for one may be taken from others, which changes their order. */
-    ucs_list_head_init(&todo);
-    ucs_list_splice_tail(&todo, &iface->peers);
-    ucs_list_head_init(&iface->peers);
-    while (!ucs_list_is_empty(&todo)) {
-        peer = ucs_list_extract_head(&todo, uct_srd_peer_t, list);
-        ucs_list_add_tail(&iface->peers, &peer->list);
+    uct_srd_peers_take(iface, &todo);
+    while ((peer = uct_srd_peers_next(iface, &todo)) != NULL) {
         uct_srd_ctl_leave(peer);
     }
 }

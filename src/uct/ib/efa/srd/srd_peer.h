@@ -202,6 +202,31 @@ uct_srd_peer_t *uct_srd_peer_find(uct_srd_iface_t *iface,
  * Fails a predecessor. */
 void uct_srd_peer_set_known(uct_srd_peer_t *peer);
 
+/* For each of the peers, whatever is done with it: an AH for one may be taken
+ * from others, which changes their order. uct_srd_peers_take() once, then
+ * uct_srd_peers_next() until it returns NULL. */
+static inline void
+uct_srd_peers_take(uct_srd_iface_t *iface, ucs_list_link_t *todo)
+{
+    ucs_list_head_init(todo);
+    ucs_list_splice_tail(todo, &iface->peers);
+    ucs_list_head_init(&iface->peers);
+}
+
+static inline uct_srd_peer_t *
+uct_srd_peers_next(uct_srd_iface_t *iface, ucs_list_link_t *todo)
+{
+    uct_srd_peer_t *peer;
+
+    if (ucs_list_is_empty(todo)) {
+        return NULL;
+    }
+
+    peer = ucs_list_extract_head(todo, uct_srd_peer_t, list);
+    ucs_list_add_tail(&iface->peers, &peer->list);
+    return peer;
+}
+
 /* Makes sure the peer has an AH. UCS_ERR_NO_RESOURCE: all in use, try again
  * later; UCS_ERR_UNREACHABLE: refused. */
 ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer);
