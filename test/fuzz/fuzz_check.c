@@ -134,22 +134,53 @@ static void check_slots(void)
                fuzz_iface->tx.num_slots);
 }
 
+/* How many entries of the table are the peer's */
+static unsigned check_names(const uct_srd_peer_t *peer)
+{
+    unsigned names      = 1 + peer->num_aliases;
+    uct_srd_ident_t any = peer->ident;
+    unsigned i;
+
+    FUZZ_CHECK(uct_srd_peer_find(fuzz_iface, &peer->ident) == peer,
+               "a peer is not in the table");
+    for (i = 0; i < peer->num_aliases; ++i) {
+        FUZZ_CHECK(uct_srd_peer_find(fuzz_iface, &peer->aliases[i]) == peer,
+                   "an alias means somebody else");
+    }
+
+    FUZZ_CHECK((peer->heir == NULL) || (peer->heir->elder == peer), "heir");
+    if (peer->elder != NULL) {
+        FUZZ_CHECK((peer->elder->heir == peer) && peer->blocked &&
+                   !peer->rx.known && !peer->contacted &&
+                   uct_srd_peer_is_quiet(peer) && (peer->tx.psn == 0) &&
+                   (peer->rma.psn == 0), "elder");
+    }
+
+    if (peer->rx.known) {
+        any.qkey = UCT_SRD_ANY_QKEY;
+        FUZZ_CHECK(uct_srd_peer_find(fuzz_iface, &any) == peer,
+                   "not known by its QPN");
+        any.qkey = peer->ident.qkey;
+        any.qpn  = UCT_SRD_ANY_QPN;
+        names   += 1 + (uct_srd_peer_find(fuzz_iface, &any) == peer);
+    }
+    return names;
+}
+
 static void check_peers(void)
 {
-    unsigned peers = 0, known = 0, keys = 0, blind = 0, timers = 0, idle = 0;
+    unsigned peers = 0, names = 0, keys = 0, blind = 0, timers = 0, idle = 0;
     uct_srd_peer_t *peer, *other;
     khiter_t iter;
 
     ucs_list_for_each(peer, &fuzz_iface->peers, list) {
         ++peers;
-        known  += peer->rx.known + peer->has_alias;
+        names  += check_names(peer);
         blind  += peer->rx.blind;
         timers += uct_srd_timer_is_set(&peer->timer) +
                   uct_srd_timer_is_set(&peer->tx.timer) +
                   uct_srd_timer_is_set(&peer->lost.timer);
         idle   += (peer->num_eps == 0);
-        FUZZ_CHECK(uct_srd_peer_find(fuzz_iface, &peer->ident) == peer,
-                   "a peer is not in the table");
         FUZZ_CHECK(peer->state < UCT_SRD_PEER_FAILED, "a dead peer");
         if (peer->key != UCT_SRD_NO_KEY) {
             ++keys;
@@ -163,8 +194,9 @@ static void check_peers(void)
     kh_foreach_value(&fuzz_iface->idents, other, {
         FUZZ_CHECK(other->state < UCT_SRD_PEER_FAILED, "a dead peer");
     })
-    FUZZ_CHECK(kh_size(&fuzz_iface->idents) == peers + known,
-               "%u entries for %u peers", kh_size(&fuzz_iface->idents), peers);
+    FUZZ_CHECK(kh_size(&fuzz_iface->idents) == names,
+               "%u entries for %u names of %u peers",
+               kh_size(&fuzz_iface->idents), names, peers);
     FUZZ_CHECK(kh_size(&fuzz_iface->keys) == keys, "%u keys of %u",
                kh_size(&fuzz_iface->keys), keys);
     FUZZ_CHECK(fuzz_iface->rx.blind == blind, "blind");

@@ -21,16 +21,17 @@
 #define MANY_RETRIES 200u
 
 /* The hostile ones: alone; with the honest one's QPN, elsewhere; on the honest
- * one's host; two more, one of them beside the first. */
+ * one's host, with its QKEY; two more, one of them beside the first, as that one
+ * would be after a reset. */
 #define HOST(_n) {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x55, 0xc0, 0xff, 0xfe, \
                   0x54, 0x70, _n}
 fuzz_who_t fuzz_who[FUZZ_WHO_NUM] = {
     {.gid = HOST(1), .qpn = 100, .qkey = 0x11111111},
     {.gid = HOST(2), .qpn = 200, .qkey = 0x22222222},
     {.gid = HOST(3), .qpn = 100, .qkey = 0x33333333},
-    {.gid = HOST(1), .qpn = 201, .qkey = 0x44444444},
+    {.gid = HOST(1), .qpn = 201, .qkey = 0x11111111},
     {.gid = HOST(4), .qpn = 202, .qkey = 0x55555555},
-    {.gid = HOST(2), .qpn = 203, .qkey = 0x66666666}
+    {.gid = HOST(2), .qpn = 203, .qkey = 0x22222222}
 };
 
 /* What a hostile peer says about itself if nothing is twisted */

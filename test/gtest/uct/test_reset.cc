@@ -480,6 +480,42 @@ HARNESS_ROLE(reset_anew)
     return p.verdict();
 }
 
+/* Its new address is used before the peer has heard of the reset from itself;
+ * after more resets, the one that was told first. */
+HARNESS_ROLE(reset_address)
+{
+    (void)arguments;
+    pair p;
+    address first = p.n[1]->addr();
+
+    for (unsigned i = 1; i <= 3; ++i) {
+        p.talk();
+        p.flush();
+        inject("fatal dev=1 return=1ms");
+        if (!wait_until([&]() { return counter("recovered") >= i; },
+                        [&]() { p.n[1]->progress(); })) {
+            return "no recovery";
+        }
+
+        for (const address &to : {p.n[1]->addr(), first}) {
+            end other(*p.n[0], to);
+            p.wait([&]() {
+                return other.send(BCOPY, AM_ID, p.s[0], p.sent[0]) == UCS_OK;
+            }, "a message to an address");
+            ++p.sent[0];
+            p.talk();
+            p.flush();
+            if (!other.promises().empty()) {
+                return other.promises();
+            }
+        }
+    }
+    if (counter("peers_failed") > 0) {
+        return "a peer failed";
+    }
+    return p.verdict();
+}
+
 /* Who seldom calls progress notices a reset within few calls. */
 HARNESS_ROLE(reset_slow)
 {
@@ -542,6 +578,11 @@ TEST_F(reset_test, device_by_turns)
 TEST_F(reset_test, both_begin_anew)
 {
     EXPECT_EQ("ok", run("reset_anew", ""));
+}
+
+TEST_F(reset_test, addresses)
+{
+    EXPECT_EQ("ok", run("reset_address", ""));
 }
 
 TEST_F(reset_test, seldom_progress)

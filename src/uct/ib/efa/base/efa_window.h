@@ -137,6 +137,10 @@ uct_efa_window_ep_t *uct_efa_window_ep_get(uct_efa_window_iface_t *iface,
 void uct_efa_window_ep_put(uct_efa_window_iface_t *iface,
                            uct_efa_window_ep_t *ep);
 
+/* It leads to another peer now. */
+void uct_efa_window_ep_set_peer(uct_efa_window_ep_t *ep,
+                                const uct_efa_window_peer_t *peer);
+
 /* Adds to the flight recorder; lost if there is no file. What goes on and on
  * has one entry there, so nobody need limit what it reports. iface, gid (16
  * bytes) may be NULL; a, b, status: as the event's text says. Any thread. */

@@ -185,11 +185,19 @@ void uct_efa_window_object_resize(uct_efa_window_object_t *object,
 
 /* ---------------------------------------------------------------- endpoints */
 
+void uct_efa_window_ep_set_peer(uct_efa_window_ep_t *ep,
+                                const uct_efa_window_peer_t *peer)
+{
+    const char *map = uct_efa_window.file.map;
+
+    ep->peer = uct_efa_window_block_is_mine(peer) ?
+               ((const char*)peer - map) / EFA_WINDOW_ALIGN : 0;
+}
+
 uct_efa_window_ep_t *uct_efa_window_ep_get(uct_efa_window_iface_t *iface,
                                            const uct_efa_window_peer_t *peer,
                                            const char *site)
 {
-    const char *map = uct_efa_window.file.map;
     uct_efa_window_ep_t *ep;
 
     pthread_mutex_lock(&uct_efa_window.lock);
@@ -202,8 +210,7 @@ uct_efa_window_ep_t *uct_efa_window_ep_get(uct_efa_window_iface_t *iface,
     ep->rec.type    = EFA_WINDOW_EP;
     ep->index       = uct_efa_window.num_eps++;
     ep->iface       = iface->index;
-    ep->peer        = uct_efa_window_block_is_mine(peer) ?
-                      ((const char*)peer - map) / EFA_WINDOW_ALIGN : 0;
+    uct_efa_window_ep_set_peer(ep, peer);
     ep->create_time = uct_efa_window_now();
     ucs_strncpy_zero(ep->site, site, sizeof(ep->site));
     uct_efa_window_record_show(&ep->rec);

@@ -174,9 +174,12 @@ void uct_srd_ctl_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         if (ucs_unlikely(peer->lost.is) && (op != UCT_SRD_OP_REJOIN)) {
             uct_srd_peer_found(peer);
         }
+        uct_srd_heir_answer(peer, op);
         break;
     case UCT_EFA_STATUS_ACTION_RESEND:
-        break; /* it is alive; the timer repeats what must be repeated */
+        /* It is alive; the timer repeats what must be repeated. */
+        uct_srd_heir_answer(peer, op);
+        break;
     case UCT_EFA_STATUS_ACTION_FAIL_IFACE:
         if (!iface->closing) {
             uct_srd_recover_qp_dead(iface);
@@ -244,6 +247,14 @@ void uct_srd_ctl_timer_stop(uct_srd_peer_t *peer)
 void uct_srd_ctl_timer(uct_srd_timer_t *timer)
 {
     uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, timer);
+
+    if (peer->elder != NULL) {
+        uct_srd_heir_ask(peer);
+        if (peer->elder != NULL) {
+            uct_srd_ctl_timer_again(peer, UCT_SRD_HELLO_MAX);
+        }
+        return;
+    }
 
     peer->repeats = 1;
     if (peer->ext_req) {
@@ -314,7 +325,7 @@ void uct_srd_ctl_joined(uct_srd_peer_t *peer)
 
 void uct_srd_ctl_leave(uct_srd_peer_t *peer)
 {
-    if (peer->blocked) {
+    if (peer->blocked && (peer->elder == NULL)) {
         return; /* first it must know who says goodbye */
     }
 

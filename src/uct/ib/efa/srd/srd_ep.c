@@ -41,6 +41,7 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
         if (peer == NULL) {
             return UCS_ERR_NO_MEMORY;
         }
+        uct_srd_heir_wait(peer);
     }
 
     self->peer   = peer;

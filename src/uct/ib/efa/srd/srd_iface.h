@@ -158,14 +158,15 @@ typedef struct {
 /* ---- peer tables ------------------------------------------------------- */
 
 /* Two peers may have one GID and QPN: one of them is stale, or was given a
- * wrong address. Whoever is heard from is listed under UCT_SRD_ANY_QKEY too. */
+ * wrong address. Under which of these a peer is listed: srd_names.c. */
 typedef struct {
     uint8_t  gid[16];
     uint32_t qpn;
     uint32_t qkey;
 } uct_srd_ident_t;
 
-#define UCT_SRD_ANY_QKEY 0xffffffffu  /* no interface has it                 */
+#define UCT_SRD_ANY_QKEY 0xffffffffu  /* no interface has these              */
+#define UCT_SRD_ANY_QPN  0xffffffffu
 
 static UCS_F_ALWAYS_INLINE uint32_t uct_srd_ident_hash(uct_srd_ident_t id)
 {

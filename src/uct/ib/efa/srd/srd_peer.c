@@ -24,22 +24,11 @@ uct_srd_addr_str(const void *gid, uint32_t qpn, char *buf, size_t max)
     return buf;
 }
 
-uct_srd_peer_t *
-uct_srd_peer_find(uct_srd_iface_t *iface, const uct_srd_ident_t *ident)
-{
-    khiter_t iter = kh_get(uct_srd_idents, &iface->idents, *ident);
-
-    return (iter == kh_end(&iface->idents)) ? NULL :
-           kh_val(&iface->idents, iter);
-}
-
 uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
                                     const uct_srd_ident_t *ident)
 {
     unsigned words = UCT_SRD_UNA_WORDS(iface->config.tx_window);
     uct_srd_peer_t *peer;
-    khiter_t iter;
-    int ret;
 
     peer = ucs_calloc(1, sizeof(*peer) + (2 * words * sizeof(uint64_t)),
                       "uct_srd_peer");
@@ -47,16 +36,12 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
         goto err;
     }
 
-    iter = kh_put(uct_srd_idents, &iface->idents, *ident, &ret);
-    if (ret == UCS_KH_PUT_FAILED) {
+    peer->iface          = iface;
+    peer->ident          = *ident;
+    if (uct_srd_names_add(peer) != UCS_OK) {
         goto err_free;
     }
 
-    ucs_assert(ret != UCS_KH_PUT_KEY_PRESENT);
-    kh_val(&iface->idents, iter) = peer;
-
-    peer->iface          = iface;
-    peer->ident          = *ident;
     peer->key            = UCT_SRD_NO_KEY;
     peer->epoch          = ++iface->epoch;
     peer->uid            = uct_srd_uid(&iface->uid_key, ident, sizeof(*ident));
@@ -191,22 +176,8 @@ void uct_srd_peer_tx_progress(uct_srd_peer_t *peer)
 static void uct_srd_peer_unlink(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
-    uct_srd_ident_t any    = peer->ident;
-    khiter_t iter;
 
-    iter = kh_get(uct_srd_idents, &iface->idents, peer->ident);
-    kh_del(uct_srd_idents, &iface->idents, iter);
-    if (peer->rx.known) {
-        any.qkey = UCT_SRD_ANY_QKEY;
-        iter     = kh_get(uct_srd_idents, &iface->idents, any);
-        kh_del(uct_srd_idents, &iface->idents, iter);
-    }
-    if (peer->has_alias) {
-        iter = kh_get(uct_srd_idents, &iface->idents, peer->alias);
-        kh_del(uct_srd_idents, &iface->idents, iter);
-        peer->has_alias = 0;
-    }
-
+    uct_srd_names_del(peer);
     uct_srd_peer_key_del(peer);
     if (iface->rx.current == peer) {
         iface->rx.current = NULL;
@@ -386,12 +357,34 @@ unsigned uct_srd_peers_tell(uct_srd_iface_t *iface)
     return count;
 }
 
-void uct_srd_peer_ep_add(uct_srd_peer_t *peer, uct_srd_ep_t *ep)
+static void uct_srd_peer_ep_link(uct_srd_peer_t *peer, uct_srd_ep_t *ep)
 {
     ucs_list_add_tail(&peer->eps, &ep->list);
     peer->win->eps   = ++peer->num_eps;
     peer->tx.flags  &= ~UCT_SRD_PEER_TX_NO_EP;
+}
+
+void uct_srd_peer_ep_add(uct_srd_peer_t *peer, uct_srd_ep_t *ep)
+{
+    uct_srd_peer_ep_link(peer, ep);
     UCT_SRD_COUNT(peer->iface, eps);
+}
+
+void uct_srd_peer_ep_move(uct_srd_ep_t *ep, uct_srd_peer_t *to)
+{
+    uct_srd_peer_t *from = ep->peer;
+
+    ucs_assert((ep->rma == 0) && (ep->zcopy == 0) && (ep->status == UCS_OK));
+    ucs_list_del(&ep->list);
+    from->win->eps     = --from->num_eps;
+    from->num_pending -= ep->num_pending;
+    uct_srd_peer_show_wait(from);
+
+    ep->peer         = to;
+    to->num_pending += ep->num_pending;
+    uct_srd_peer_ep_link(to, ep);
+    uct_srd_peer_show_wait(to);
+    uct_efa_window_ep_set_peer(ep->win, to->win);
 }
 
 void uct_srd_peer_ep_del(uct_srd_peer_t *peer, uct_srd_ep_t *ep)

@@ -55,6 +55,8 @@ typedef struct {
 
 KHASH_MAP_INIT_INT64(uct_srd_rkeys, uct_rkey_t)
 
+#define UCT_SRD_ALIASES 2 /* the first name and the last but one              */
+
 struct uct_srd_peer {
     struct {
         uct_srd_dest_t   dest;
@@ -134,10 +136,12 @@ struct uct_srd_peer {
     uint32_t             key;        /* in the table, or UCT_SRD_NO_KEY      */
     uint64_t             uid;        /* ours, to this remote                 */
     uct_srd_ident_t      ident;
-    uct_srd_ident_t      alias;      /* before its last reset                */
-    uint8_t              has_alias;
+    uct_srd_ident_t      aliases[UCT_SRD_ALIASES]; /* before its resets      */
+    uint8_t              num_aliases;
+    uint8_t              asked;      /* PINGs say whether it is still there  */
     uint8_t              blocked;    /* our device or queue pair was reset:
-                                        nothing leaves before REJOIN_ACK     */
+                                        nothing leaves before REJOIN_ACK; or
+                                        it has an elder                      */
     uint8_t              rejoining;  /* REJOIN was sent                      */
     uint8_t              fresh;      /* to who may know nothing of us        */
     uint32_t             prev_epoch; /* ours, before the reset               */
@@ -156,6 +160,8 @@ struct uct_srd_peer {
     uint16_t             shown_rx;   /* was last brought up to date;         */
     uint16_t             shown_done; /* uct_srd_peer_done_count(),           */
     uint16_t             shown_seen; /* received, kept ones too              */
+    uct_srd_peer_t       *elder;     /* which this one may be, after a reset */
+    uct_srd_peer_t       *heir;      /* whose elder it is                    */
     uct_efa_ah_t         *ah;
     uct_efa_window_peer_t *win;
     uct_srd_timer_t      timer;      /* by state: HELLO, BYE, EXT_REQ, AH    */
@@ -194,13 +200,6 @@ uct_srd_peer_is_quiet(const uct_srd_peer_t *peer)
 /* NULL: no memory (logged). In the tables, no AH yet. */
 uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
                                     const uct_srd_ident_t *ident);
-
-uct_srd_peer_t *uct_srd_peer_find(uct_srd_iface_t *iface,
-                                  const uct_srd_ident_t *ident);
-
-/* The peer was heard from: it is who sends from its GID and QPN from now on.
- * Fails a predecessor. */
-void uct_srd_peer_set_known(uct_srd_peer_t *peer);
 
 /* For each of the peers, whatever is done with it: an AH for one may be taken
  * from others, which changes their order. uct_srd_peers_take() once, then
@@ -305,9 +304,10 @@ void uct_srd_peer_try_free(uct_srd_peer_t *peer);
 /* Tells endpoints of failed peers, and failed ones. Returns how many. */
 unsigned uct_srd_peers_tell(uct_srd_iface_t *iface);
 
-/* An endpoint came or went. */
+/* An endpoint came or went, or goes to another peer, with nothing under way. */
 void uct_srd_peer_ep_add(uct_srd_peer_t *peer, uct_srd_ep_t *ep);
 void uct_srd_peer_ep_del(uct_srd_peer_t *peer, uct_srd_ep_t *ep);
+void uct_srd_peer_ep_move(uct_srd_ep_t *ep, uct_srd_peer_t *to);
 
 /* srd_show.c. Brings what the window shows of the peer up to date: to be called
  * before 64K messages have gone in one direction. */
@@ -334,6 +334,43 @@ void uct_srd_rx_ring_purge(uct_srd_peer_t *peer);
 /* Takes all completions out of the CQ, for later, with the senders that AH
  * numbers mean now (srd_rx.c). arg: the interface. */
 void uct_srd_rx_stash(void *arg);
+
+/* ---- srd_names.c -------------------------------------------------------- */
+
+/* By any name it has, an alias too. NULL: none */
+uct_srd_peer_t *uct_srd_peer_find(uct_srd_iface_t *iface,
+                                  const uct_srd_ident_t *ident);
+
+/* Likewise who sent a message with this identity and UID: an alias counts only
+ * for whom it belonged to. */
+uct_srd_peer_t *uct_srd_peer_find_sender(uct_srd_iface_t *iface,
+                                         const uct_srd_ident_t *ident,
+                                         uint64_t uid);
+
+/* A new peer's ident, which nobody has; and all names of one that goes */
+ucs_status_t uct_srd_names_add(uct_srd_peer_t *peer);
+void         uct_srd_names_del(uct_srd_peer_t *peer);
+
+/* The peer was heard from: it is who sends from its GID and QPN from now on.
+ * Fails a predecessor. */
+void uct_srd_peer_set_known(uct_srd_peer_t *peer);
+
+/* From now on the peer is known by ident; who had that name before fails.
+ * *told_p: whether a REJECT went there. */
+ucs_status_t uct_srd_names_move(uct_srd_peer_t *peer,
+                                const uct_srd_ident_t *ident, int *told_p);
+
+/* A new peer, made for an endpoint, waits if it may be one that we know. */
+void uct_srd_heir_wait(uct_srd_peer_t *peer);
+
+/* Is the elder still there? Not for ever: srd_rejoin.c, lost peers. */
+void uct_srd_heir_ask(uct_srd_peer_t *peer);
+
+/* A control message to the peer was taken, or met no buffer. */
+void uct_srd_heir_answer(uct_srd_peer_t *elder, uct_srd_op_t op);
+
+/* Nothing waits any more, whether the peer is heir or elder, or neither. */
+void uct_srd_heir_end(uct_srd_peer_t *peer);
 
 /* ---- srd_control.c ----------------------------------------------------- */
 

@@ -62,43 +62,6 @@ ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer)
     return UCS_OK;
 }
 
-void uct_srd_peer_set_known(uct_srd_peer_t *peer)
-{
-    uct_srd_iface_t *iface = peer->iface;
-    uct_srd_ident_t any    = peer->ident;
-    uct_srd_peer_t *other;
-    khiter_t iter;
-    int ret;
-
-    if (peer->rx.known) {
-        return;
-    }
-
-    any.qkey = UCT_SRD_ANY_QKEY;
-    other    = uct_srd_peer_find(iface, &any);
-    if (other != NULL) {
-        uct_srd_peer_superseded(other,
-                                "its queue pair number belongs to another "
-                                "interface now",
-                                "the remote process was restarted or closed "
-                                "its interface");
-    }
-
-    iter = kh_put(uct_srd_idents, &iface->idents, any, &ret);
-    if (ret == UCS_KH_PUT_FAILED) {
-        uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a table",
-                              "free memory");
-        return;
-    }
-
-    kh_val(&iface->idents, iter) = peer;
-    peer->rx.known               = 1;
-    uct_srd_rx_grow(iface);
-    if ((peer->ah != NULL) && (uct_srd_peer_key_add(peer) != UCS_OK)) {
-        uct_srd_peer_ah_drop(peer);
-    }
-}
-
 void uct_srd_peer_set_blind(uct_srd_peer_t *peer)
 {
     uint8_t blind = peer->rx.acked && (peer->ah == NULL) &&

@@ -214,7 +214,8 @@ static void uct_srd_ctl_bad_version(uct_srd_iface_t *iface,
 
     uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_version));
     peer = uct_srd_peer_find(iface, ident);
-    if ((peer != NULL) && (ext->op == UCT_SRD_OP_REJECT)) {
+    if ((peer != NULL) && uct_srd_ident_equal(peer->ident, *ident) &&
+        (ext->op == UCT_SRD_OP_REJECT)) {
         snprintf(cause, sizeof(cause),
                  "it speaks version %u of the SRD wire protocol, we %u",
                  ext->version, UCT_SRD_WIRE_VERSION);
@@ -285,8 +286,9 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
     }
 
     uct_srd_ext_ident(&ext, &ident);
-    peer     = uct_srd_peer_find(iface, &ident);
     identity = uct_srd_ctl_identity(iface, rx, &ext);
+    peer     = (identity == UCT_SRD_IDENTITY_FORGED) ? NULL :
+               uct_srd_peer_find_sender(iface, &ident, ext.uid);
 
     /* The device names the AH that we own for whoever is behind it. Before it
      * has done so once, or while completions are left that were written before
@@ -313,7 +315,7 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
             return NULL;
         }
         ext.op = UCT_SRD_OP_HELLO;
-        peer   = uct_srd_peer_find(iface, &ident);
+        peer   = uct_srd_peer_find_sender(iface, &ident, ext.uid);
     }
 
     /* Farewells need no record and make none. */

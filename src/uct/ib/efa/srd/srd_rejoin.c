@@ -25,8 +25,6 @@
 
 static const char uct_srd_rejoin_look[]  = "look at the output of the remote "
                                            "process";
-static const char uct_srd_rejoin_moved[] = "its queue pair number belongs to "
-                                           "another interface now";
 static const char uct_srd_rejoin_lost[]  = "messages that its device had taken "
                                            "were lost in a reset";
 
@@ -58,80 +56,6 @@ void uct_srd_rejoin_send(uct_srd_peer_t *peer)
     uct_srd_ctl_send_ext(peer, &ext);
 }
 
-/* From now on the peer is known by ident. *told_p: whether a REJECT went there. */
-static ucs_status_t
-uct_srd_peer_move(uct_srd_peer_t *peer, const uct_srd_ident_t *ident,
-                  int *told_p)
-{
-    uct_srd_iface_t *iface = peer->iface;
-    uct_srd_ident_t any    = peer->ident;
-    uct_srd_peer_t *other;
-    khiter_t iter;
-    int i, ret;
-
-    *told_p = 0;
-    if (uct_srd_ident_equal(peer->ident, *ident)) {
-        return UCS_OK;
-    }
-
-    /* Whoever has that name had it before */
-    other = uct_srd_peer_find(iface, ident);
-    if ((other != NULL) && (other != peer)) {
-        /* REJECT reaches that very interface, which may keep a record of it */
-        *told_p = other->rx.acked || other->contacted;
-        uct_srd_peer_fail_log(other, UCS_ERR_CONNECTION_RESET,
-                              uct_srd_rejoin_moved, uct_srd_rejoin_look);
-    }
-
-    /* The last name stays, for endpoints that are made with it */
-    uct_srd_peer_key_del(peer);
-    if (peer->has_alias) {
-        iter = kh_get(uct_srd_idents, &iface->idents, peer->alias);
-        kh_del(uct_srd_idents, &iface->idents, iter);
-    }
-    peer->has_alias = 1;
-    peer->alias     = peer->ident;
-
-    if (peer->rx.known) {
-        any.qkey = UCT_SRD_ANY_QKEY;
-        iter     = kh_get(uct_srd_idents, &iface->idents, any);
-        kh_del(uct_srd_idents, &iface->idents, iter);
-    }
-
-    any = *ident;
-    for (i = 0; i <= peer->rx.known; ++i) {
-        iter = kh_put(uct_srd_idents, &iface->idents, any, &ret);
-        if (ret == UCS_KH_PUT_FAILED) {
-            return UCS_ERR_NO_MEMORY;
-        } else if (ret == UCS_KH_PUT_KEY_PRESENT) {
-            ucs_assert(i == 1);
-            uct_srd_peer_superseded(kh_val(&iface->idents, iter),
-                                    uct_srd_rejoin_moved, uct_srd_rejoin_look);
-            --i; /* it is out of the table now: again */
-            continue;
-        }
-        kh_val(&iface->idents, iter) = peer;
-        any.qkey                     = UCT_SRD_ANY_QKEY;
-    }
-
-    if (memcmp(peer->ident.gid, ident->gid, sizeof(ident->gid)) != 0) {
-        uct_srd_peer_ah_drop(peer);
-    }
-
-    peer->ident        = *ident;
-    peer->tx.dest.qpn  = ident->qpn;
-    peer->tx.dest.qkey = ident->qkey;
-    peer->win->qpn     = ident->qpn;
-    memcpy(peer->win->gid, ident->gid, sizeof(peer->win->gid));
-
-    if (peer->rx.known && (peer->ah != NULL) &&
-        (uct_srd_peer_key_add(peer) != UCS_OK)) {
-        uct_srd_peer_ah_drop(peer);
-    }
-
-    return UCS_OK;
-}
-
 void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
 {
     uct_srd_iface_t *iface = peer->iface;
@@ -141,10 +65,15 @@ void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
     /* An endpoint to ourselves */
     if (uct_srd_ident_equal(peer->ident, *old)) {
         uct_srd_ext_ident(&iface->self, &self);
-        if (uct_srd_peer_move(peer, &self, &told) != UCS_OK) {
+        if (uct_srd_names_move(peer, &self, &told) != UCS_OK) {
             uct_srd_peer_fail(peer, UCS_ERR_NO_MEMORY);
             return;
         }
+    }
+
+    if (peer->elder != NULL) {
+        uct_srd_ctl_timer_start(peer, UCT_SRD_REJOIN_MIN); /* waits on */
+        return;
     }
 
     if (!peer->contacted && !peer->rx.known) {
@@ -154,8 +83,8 @@ void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
             uct_srd_ctl_timer_start(peer, UCT_SRD_REJOIN_MIN);
         }
         uct_srd_peer_show(peer);
-        uct_srd_peer_tx_update(peer);
         uct_srd_peer_wake(peer);
+        uct_srd_peer_tx_progress(peer); /* nobody may need it any more */
         return;
     }
 
@@ -296,7 +225,7 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         return 1;
     }
 
-    if (uct_srd_peer_move(peer, ident, &told) != UCS_OK) {
+    if (uct_srd_names_move(peer, ident, &told) != UCS_OK) {
         uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a table",
                               "free memory");
         return 1;
@@ -356,10 +285,11 @@ int uct_srd_peer_lose(uct_srd_peer_t *peer, unsigned vendor_err)
     }
 
     /* Never heard from: it is not there, or the address is wrong. Without
-     * endpoints: nobody waits for it. */
+     * endpoints: nobody waits for it, unless its heir. */
     if (!peer->rx.known || iface->closing ||
         (peer->state >= UCT_SRD_PEER_FAILED) ||
-        ((peer->num_eps == 0) && (uct_srd_peer_outstanding(peer) == 0))) {
+        ((peer->num_eps == 0) && (uct_srd_peer_outstanding(peer) == 0) &&
+         (peer->heir == NULL))) {
         return 0;
     }
 

@@ -68,7 +68,7 @@ void uct_srd_peer_show_wait(uct_srd_peer_t *peer)
     win->pending = peer->num_pending;
     win->backoff = uct_srd_peer_is_backing_off(peer);
     win->fence   = uct_srd_peer_is_fenced(peer);
-    win->blocked = peer->blocked;
+    win->blocked = peer->blocked && (peer->elder == NULL);
 
     if (!(win->lost | win->pending | win->backoff | win->fence |
           win->blocked)) {
