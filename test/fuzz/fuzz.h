@@ -74,6 +74,15 @@ extern fuzz_who_t fuzz_who[FUZZ_WHO_NUM];
 /* Index of who has this GID and QPN, or -1 */
 int fuzz_who_find(const void *gid, uint32_t qpn);
 
+/* The queue pair that the honest one has first, and after resets */
+#define FUZZ_HONEST_QPN(_resets) (((_resets) == 0) ? 100u : 1000u + (_resets))
+
+/* Resets of the honest one, in this input */
+extern unsigned fuzz_honest_resets;
+
+/* Whether the honest one has, or had, this QPN */
+int fuzz_honest_had(const void *gid, uint32_t qpn);
+
 /* ---- the device: fuzz_device.c ----------------------------------------- */
 
 #define FUZZ_MAX_SENDS 1024
@@ -88,6 +97,7 @@ typedef struct {
     unsigned              num_sge;
     struct ibv_sge        sge[2];
     int                   is_inline;   /* data[] is the message              */
+    int                   arrived;     /* to who has been reset since        */
     unsigned              length;
     uint64_t              remote_addr;
     uint32_t              rkey;
@@ -211,6 +221,11 @@ void fuzz_honest_send(unsigned length);
 void fuzz_honest_transmit(unsigned i, int lost_ack);
 
 void fuzz_honest_hello(void);
+
+/* Its device is reset, if ours is there: it has another queue pair, which the
+ * caller gives it. */
+int  fuzz_honest_may_reset(void);
+void fuzz_honest_reset(void);
 
 /* What the device brings it from the interface's queue pair. */
 void fuzz_honest_receive(uint32_t imm, const uint8_t *data, unsigned length);

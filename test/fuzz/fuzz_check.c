@@ -62,7 +62,8 @@ void fuzz_check_posted(const fuzz_send_t *send)
     }
 
     if (who < 0) {
-        FUZZ_CHECK(fuzz_user_knows(send->gid, send->qpn),
+        FUZZ_CHECK(fuzz_user_knows(send->gid, send->qpn) ||
+                   fuzz_honest_had(send->gid, send->qpn),
                    "operation %u goes to a stranger", data[AT_OP]);
         return;
     }

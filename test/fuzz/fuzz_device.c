@@ -624,7 +624,8 @@ static int fuzz_may_refuse(const struct ibv_send_wr *wr)
     }
 
     for (; wr != NULL; wr = wr->next) {
-        if (wr->wr.ud.remote_qpn == fuzz_who[FUZZ_HONEST].qpn) {
+        if (fuzz_honest_had(fuzz_who[FUZZ_HONEST].gid,
+                            wr->wr.ud.remote_qpn)) {
             return 0;
         }
     }
@@ -730,7 +731,7 @@ static int fuzz_wr_complete(struct ibv_qp_ex *qp_ex)
         FUZZ_SAY("    operation to a dead queue pair\n");
         fuzz_send_lose(qp, qp->super.num_sends - 1, qp->flush);
     } else if ((fuzz_device.refuse > 0) &&
-               (send->qpn != fuzz_who[FUZZ_HONEST].qpn)) {
+               !fuzz_honest_had(send->gid, send->qpn)) {
         --fuzz_device.refuse;
         --qp->super.num_sends;
         --qp->sq_used;

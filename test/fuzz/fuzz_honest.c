@@ -35,7 +35,7 @@ enum {
 
 #define IMM_CTL   (1u << 22)
 #define IMM_EXT   (1u << 21)
-#define EPOCH     0x77777779u
+#define EPOCH     0x77777779u   /* the first                                 */
 #define UID_LOW   0x600d600du
 #define UID_HIGH  0x0badc0deu
 #define WINDOW    32u           /* that we grant                             */
@@ -53,6 +53,7 @@ typedef struct {
 
 static struct {
     /* sending */
+    uint32_t    epoch;
     uint32_t    window;         /* of the remote                             */
     int         joined;
     uint32_t    una, next;      /* not modulo; PSN is first + these          */
@@ -81,6 +82,12 @@ static struct {
     uint64_t    deadline;       /* nanoseconds, 0: never passes              */
     uint64_t    died;           /* when, until it has rejoined us; 0: works  */
     int         over;
+
+    /* our own */
+    uint64_t    reset;          /* when                                      */
+    int         rejoining;      /* nothing but REJOIN leaves                 */
+    uint32_t    prev;           /* epoch before it                           */
+    uint8_t     flags;          /* of REJOIN                                 */
 } me;
 
 static void put16(uint8_t *p, unsigned v)
@@ -108,6 +115,7 @@ static uint32_t get32(const uint8_t *p)
 void fuzz_honest_init(uint16_t first_psn, unsigned window, uint64_t deadline)
 {
     memset(&me, 0, sizeof(me));
+    me.epoch    = EPOCH;
     me.window   = ucs_min(window, 16u);
     me.first    = first_psn;
     me.deadline = deadline;
@@ -117,7 +125,7 @@ void fuzz_honest_init(uint16_t first_psn, unsigned window, uint64_t deadline)
 
 int fuzz_honest_may_die(void)
 {
-    return me.known || !me.contacted || me.over;
+    return ((me.known || !me.contacted) && !me.rejoining) || me.over;
 }
 
 void fuzz_honest_died(void)
@@ -127,10 +135,13 @@ void fuzz_honest_died(void)
     }
 }
 
+/* GONE_TIMEOUT is a fifth of RECOVERY_TIMEOUT: fuzz_user.c */
 static int deadline_has_passed(void)
 {
-    return (me.deadline != 0) && (me.died != 0) &&
-           (fuzz_device.now - me.died >= me.deadline);
+    return (me.deadline != 0) &&
+           (((me.died != 0) && (fuzz_device.now - me.died >= me.deadline)) ||
+            (me.rejoining &&
+             (fuzz_device.now - me.reset >= me.deadline / 5)));
 }
 
 int fuzz_honest_is_over(void)
@@ -203,7 +214,7 @@ static void header_fill(uint8_t *header, unsigned op, uint32_t arg)
     put32(header + AT_QKEY, fuzz_who[FUZZ_HONEST].qkey);
     put16(header + AT_QPN, fuzz_who[FUZZ_HONEST].qpn);
     put16(header + AT_WINDOW, WINDOW);
-    put32(header + AT_EPOCH, EPOCH);
+    put32(header + AT_EPOCH, me.epoch);
     memcpy(header + AT_GID, fuzz_who[FUZZ_HONEST].gid, 16);
     put32(header + AT_UID, UID_LOW);
     put32(header + AT_UID + 4, UID_HIGH);
@@ -215,13 +226,23 @@ static int control_send(unsigned op, uint32_t arg)
 {
     uint8_t header[TAIL] = {0};
 
+    if (me.rejoining && (op != OP_REJOIN)) {
+        return 0;
+    }
+
     header_fill(header, op, arg);
+    if (op == OP_REJOIN) {
+        header[AT_LEN8]  = TAIL / 8;
+        header[AT_FLAGS] = me.flags | (me.started ? HAS_NEXT : 0);
+        put16(header + AT_NEXT, me.remote_first + me.remote_next);
+        put32(header + AT_WORD, me.prev);
+    }
     if (op == OP_REJOIN_ACK) {
         header[AT_LEN8]  = TAIL / 8;
         header[AT_FLAGS] = me.started ? HAS_NEXT : 0;
         put16(header + AT_NEXT, me.remote_first + me.remote_next);
     }
-    return message_send(((EPOCH & 15) << 24) | IMM_EXT | IMM_CTL, header,
+    return message_send(((me.epoch & 15) << 24) | IMM_EXT | IMM_CTL, header,
                         header[AT_LEN8] * 8);
 }
 
@@ -232,7 +253,32 @@ static uint16_t psn_of(uint32_t number)
 
 void fuzz_honest_hello(void)
 {
-    control_send(OP_HELLO, psn_of(me.una));
+    control_send(me.rejoining ? OP_REJOIN : OP_HELLO, psn_of(me.una));
+}
+
+int fuzz_honest_may_reset(void)
+{
+    return me.contacted && !me.over && !me.owe_rejoin_ack && (me.died == 0) &&
+           !fuzz_queues->dead && !fuzz_device.away &&
+           (me.qpn == fuzz_queues->qpn);
+}
+
+void fuzz_honest_reset(void)
+{
+    uint32_t i, acked = 0;
+
+    for (i = 0; i < me.next; ++i) {
+        acked += (me.state[i] == ACKED);
+    }
+    if (!me.rejoining) {
+        me.prev  = me.epoch;
+        me.flags = (!me.known && (acked == 0)) ? FRESH : 0;
+        me.reset = fuzz_device.now;
+    }
+    me.rejoining = 1;
+    me.joined    = 0;
+    ++me.epoch;
+    FUZZ_SAY("    honest: reset, epoch %u\n", me.epoch);
 }
 
 void fuzz_honest_send(unsigned length)
@@ -251,7 +297,7 @@ void fuzz_honest_transmit(unsigned i, int lost_ack)
     uint32_t imm;
     unsigned offset;
 
-    if ((me.una == me.next) || me.over) {
+    if ((me.una == me.next) || me.over || me.rejoining) {
         return;
     }
 
@@ -260,7 +306,7 @@ void fuzz_honest_transmit(unsigned i, int lost_ack)
         return;
     }
 
-    imm    = ((EPOCH & 15) << 24) | (FUZZ_AM_HONEST << 16) | psn_of(i);
+    imm    = ((me.epoch & 15) << 24) | (FUZZ_AM_HONEST << 16) | psn_of(i);
     offset = 0;
     if (!me.joined) {
         imm   |= IMM_EXT;
@@ -352,6 +398,21 @@ static void receive_data(uint16_t psn, const uint8_t *data, unsigned length)
     }
 }
 
+/* It has followed us. data: its REJOIN_ACK */
+static void receive_rejoin_ack(const uint8_t *data)
+{
+    if (!me.rejoining || (get32(data + AT_ARG) != me.epoch)) {
+        return; /* of an earlier one */
+    }
+
+    FUZZ_CHECK((data[AT_FLAGS] & HAS_NEXT) ?
+               ((int16_t)(get16(data + AT_NEXT) - psn_of(me.una)) >= 0) :
+               (me.una == 0), "it follows, awaits psn %u, and has all below %u",
+               get16(data + AT_NEXT), psn_of(me.una));
+    me.rejoining = 0;
+    me.joined    = !!(data[AT_FLAGS] & HAS_NEXT);
+}
+
 static void receive_control(unsigned op, uint32_t arg, unsigned window)
 {
     switch (op) {
@@ -361,10 +422,17 @@ static void receive_control(unsigned op, uint32_t arg, unsigned window)
         me.owe_hello_ack = 1;
         break;
     case OP_HELLO_ACK:
-        if (arg == EPOCH) {
-            me.joined = 1;
+        if (arg == me.epoch) {
+            me.joined    = 1;
+            me.rejoining = 0; /* a FRESH one was taken for a HELLO */
         }
         break;
+    case OP_REJOIN_ACK:
+        break;
+    case OP_REJECT:
+        FUZZ_CHECK(deadline_has_passed(), "the honest peer is rejected");
+        me.over = 1;
+        return;
     case OP_EXT_REQ:
         me.joined      = 0; /* nothing of ours is ever under way */
         me.owe_ext_ack = 1;
@@ -487,6 +555,9 @@ void fuzz_honest_receive(uint32_t imm, const uint8_t *data, unsigned length)
         if (!fuzz_queues->dead && (data[AT_OP] != OP_REJOIN)) {
             me.died = 0; /* that one comes until it is answered */
         }
+        if (op == OP_REJOIN_ACK) {
+            receive_rejoin_ack(data);
+        }
         receive_control(op, get32(data + AT_ARG), get16(data + AT_WINDOW));
     } else {
         if (me.over) {
@@ -548,7 +619,7 @@ int fuzz_honest_is_done(void)
 
     return (me.una == me.next) && (me.arrived == me.next) &&
            (me.got == me.expected) && !me.owe_hello_ack && !me.owe_ext_ack &&
-           !me.owe_rejoin_ack && (!me.known || (me.qpn == fuzz_queues->qpn));
+           !me.owe_rejoin_ack && !me.rejoining && (!me.known || (me.qpn == fuzz_queues->qpn));
 }
 
 void fuzz_honest_explain(char *buffer, size_t max)

@@ -21,15 +21,15 @@
 #define MANY_RETRIES 200u
 
 /* The hostile ones: alone; with the honest one's QPN, elsewhere; on the honest
- * one's host, with its QKEY; two more, one of them beside the first, as that one
- * would be after a reset. */
+ * one's host; two more, one of them beside the first, as that one would be after
+ * a reset. */
 #define HOST(_n) {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x55, 0xc0, 0xff, 0xfe, \
                   0x54, 0x70, _n}
 fuzz_who_t fuzz_who[FUZZ_WHO_NUM] = {
-    {.gid = HOST(1), .qpn = 100, .qkey = 0x11111111},
+    {.gid = HOST(1), .qpn = FUZZ_HONEST_QPN(0), .qkey = 0x11111111},
     {.gid = HOST(2), .qpn = 200, .qkey = 0x22222222},
     {.gid = HOST(3), .qpn = 100, .qkey = 0x33333333},
-    {.gid = HOST(1), .qpn = 201, .qkey = 0x11111111},
+    {.gid = HOST(1), .qpn = 201, .qkey = 0x44444444},
     {.gid = HOST(4), .qpn = 202, .qkey = 0x55555555},
     {.gid = HOST(2), .qpn = 203, .qkey = 0x22222222}
 };
@@ -76,6 +76,22 @@ int fuzz_who_find(const void *gid, uint32_t qpn)
         }
     }
     return -1;
+}
+
+unsigned fuzz_honest_resets;
+
+int fuzz_honest_had(const void *gid, uint32_t qpn)
+{
+    unsigned i;
+
+    for (i = 0; i <= fuzz_honest_resets; ++i) {
+        if ((qpn == FUZZ_HONEST_QPN(i)) &&
+            (memcmp(gid, fuzz_who[FUZZ_HONEST].gid,
+                    sizeof(fuzz_who[FUZZ_HONEST].gid)) == 0)) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* ---- hostile messages -------------------------------------------------- */
@@ -352,13 +368,18 @@ void fuzz_steps_arrive(const fuzz_send_t *send)
 
 static int is_to_honest(const fuzz_send_t *send)
 {
-    return fuzz_who_find(send->gid, send->qpn) == FUZZ_HONEST;
+    return fuzz_honest_had(send->gid, send->qpn);
 }
 
 static void complete(unsigned i, unsigned status, int arrives)
 {
     fuzz_send_t *send = &fuzz_queues->sends[i];
     int who           = fuzz_who_find(send->gid, send->qpn);
+
+    if ((who < 0) && is_to_honest(send) && !(send->arrived && (status == 0))) {
+        status  = (status == 13) ? 13 : 9; /* to its queue pair of before */
+        arrives = 0;
+    }
 
     /* Who has another QKEY is not there */
     if ((who >= 0) && (send->qkey != fuzz_who[who].qkey)) {
@@ -471,6 +492,40 @@ static void step_honest_transmit(void)
 static void step_honest_hello(void)
 {
     fuzz_honest_hello();
+}
+
+/* bits: which of what is under way to it arrives before */
+static void step_honest_reset(void)
+{
+    uct_srd_ident_t ident = {.qpn  = fuzz_who[FUZZ_HONEST].qpn,
+                             .qkey = fuzz_who[FUZZ_HONEST].qkey};
+    unsigned bits         = byte();
+    uct_srd_peer_t *peer;
+    fuzz_send_t *send;
+    unsigned i;
+
+    /* One that the interface knows, and that it owes something: others may be
+     * forgotten at the first send that does not arrive. */
+    memcpy(ident.gid, fuzz_who[FUZZ_HONEST].gid, sizeof(ident.gid));
+    peer = uct_srd_peer_find(fuzz_iface, &ident);
+    if ((peer == NULL) || !peer->rx.started || peer->blocked ||
+        fuzz_iface->recover.is || !fuzz_honest_may_reset()) {
+        return;
+    }
+
+    for (i = 0; i < fuzz_queues->num_sends; ++i, bits = (bits >> 1) |
+                                                        ((bits & 1) << 7)) {
+        send = &fuzz_queues->sends[i];
+        if ((fuzz_who_find(send->gid, send->qpn) == FUZZ_HONEST) &&
+            (send->opcode == IBV_WR_SEND_WITH_IMM) && (bits & 1)) {
+            send_arrives(send, FUZZ_HONEST);
+            send->arrived = 1;
+        }
+    }
+
+    fuzz_honest_reset();
+    ++fuzz_who[FUZZ_HONEST].excuses; /* it may be given up: REJECT */
+    fuzz_who[FUZZ_HONEST].qpn = FUZZ_HONEST_QPN(++fuzz_honest_resets);
 }
 
 static void step_complete_all(void)
@@ -643,7 +698,8 @@ static const struct {
     {"die_in", step_die_in},
     {"tell", step_tell},
     {"return", step_return},
-    {"die_at_close", step_die_at_close}
+    {"die_at_close", step_die_at_close},
+    {"honest_reset", step_honest_reset}
     /* append only: the corpus knows steps by their place */
 };
 
@@ -667,6 +723,8 @@ static void configure(void)
     config.tx_bufs       = (b & 8) ? 40 : 2000;
     config.rx_max        = config.rx_len + ((b & 4) ? 4 : 300);
     honest_retries       = 0;
+    fuzz_honest_resets   = 0;
+    fuzz_who[FUZZ_HONEST].qpn = FUZZ_HONEST_QPN(0);
     for (i = 0; i < FUZZ_WHO_NUM; ++i) {
         fuzz_who[i].sent_to_us = 0;
         fuzz_who[i].answers    = 0;

@@ -345,6 +345,9 @@ void fuzz_user_connect(unsigned choice, unsigned bits)
     case 4:
         addr.version = 1 + (bits & 1);
         break;
+    case 5: /* its first address, whatever befell it since */
+        addr.qpn = is_honest ? FUZZ_HONEST_QPN(0) : addr.qpn;
+        break;
     }
 
     uct_srd_iface_addr_pack(&addr, iface_addr);

@@ -71,6 +71,13 @@ protected:
         return (found == x.answers.end()) ? nullptr : &*found;
     }
 
+    /* The node has a record of the old one. */
+    void acquaint()
+    {
+        say(*m_old, UCT_SRD_OP_HELLO);
+        ASSERT_NE(nullptr, heard(*m_old, UCT_SRD_OP_HELLO_ACK));
+    }
+
     void step(stranger &x)
     {
         m_b->progress();
@@ -114,9 +121,7 @@ protected:
 TEST_F(names_test, both_are_there)
 {
     m_new = made(9, 815);
-    say(*m_old, UCT_SRD_OP_HELLO);
-    ASSERT_NE(nullptr, heard(*m_old, UCT_SRD_OP_HELLO_ACK));
-
+    acquaint();
     connect_to(*m_new);
     EXPECT_EQ(UCS_ERR_NO_RESOURCE, send()) << "before the other was asked";
     EXPECT_TRUE(wait_until([&]() { return send() == UCS_OK; },
@@ -133,10 +138,8 @@ TEST_F(names_test, both_are_there)
 TEST_F(names_test, the_old_one_is_gone)
 {
     m_new = made(9, 815);
-    say(*m_old, UCT_SRD_OP_HELLO);
-    ASSERT_NE(nullptr, heard(*m_old, UCT_SRD_OP_HELLO_ACK));
+    acquaint();
     m_old.reset();
-
     connect_to(*m_new);
     EXPECT_EQ(UCS_ERR_NO_RESOURCE, send());
     EXPECT_TRUE(wait_until([&]() { return send() == UCS_OK; },
@@ -149,10 +152,8 @@ TEST_F(names_test, the_old_one_is_gone)
 TEST_F(names_test, the_new_one_begins)
 {
     m_new = made(9, 815);
-    say(*m_old, UCT_SRD_OP_HELLO);
-    ASSERT_NE(nullptr, heard(*m_old, UCT_SRD_OP_HELLO_ACK));
+    acquaint();
     m_old.reset();
-
     connect_to(*m_new);
     EXPECT_EQ(UCS_ERR_NO_RESOURCE, send());
     say(*m_new, UCT_SRD_OP_HELLO);
@@ -167,10 +168,8 @@ TEST_F(names_test, the_new_one_rejoins)
     uint64_t peers = counter("peers");
 
     m_new = made(9, m_old->me.uid);
-    say(*m_old, UCT_SRD_OP_HELLO);
-    const uct_srd_ext_t *ack = heard(*m_old, UCT_SRD_OP_HELLO_ACK);
-    ASSERT_NE(nullptr, ack);
-    uint32_t epoch = ack->epoch;
+    acquaint();
+    uint32_t epoch = m_old->answers[0].epoch;
     uint32_t prev  = m_old->me.epoch;
     m_old.reset();
 
@@ -178,7 +177,7 @@ TEST_F(names_test, the_new_one_rejoins)
     EXPECT_EQ(UCS_ERR_NO_RESOURCE, send());
     EXPECT_EQ(peers + 2, counter("peers"));
     rejoin_as_new(prev);
-    ack = heard(*m_new, UCT_SRD_OP_REJOIN_ACK);
+    const uct_srd_ext_t *ack = heard(*m_new, UCT_SRD_OP_REJOIN_ACK);
     ASSERT_NE(nullptr, ack);
     EXPECT_EQ(epoch, ack->epoch);
 
@@ -194,9 +193,7 @@ TEST_F(names_test, the_new_one_rejoins)
 TEST_F(names_test, an_unused_one_rejoins)
 {
     m_new = made(9, m_old->me.uid);
-    say(*m_old, UCT_SRD_OP_HELLO);
-    ASSERT_NE(nullptr, heard(*m_old, UCT_SRD_OP_HELLO_ACK));
-
+    acquaint();
     connect_to(*m_new);
     ASSERT_NE(nullptr, heard(*m_old, UCT_SRD_OP_PING));
     for (unsigned i = 0; i < 100; ++i) {
@@ -214,9 +211,7 @@ TEST_F(names_test, the_old_one_rejoins_elsewhere)
     std::unique_ptr<stranger> third = made(9, 815);
 
     m_new = made(9, m_old->me.uid);
-    say(*m_old, UCT_SRD_OP_HELLO);
-    ASSERT_NE(nullptr, heard(*m_old, UCT_SRD_OP_HELLO_ACK));
-
+    acquaint();
     connect_to(*third);
     EXPECT_EQ(UCS_ERR_NO_RESOURCE, send());
     rejoin_as_new(m_old->me.epoch);
@@ -231,8 +226,7 @@ TEST_F(names_test, closed_while_it_waits)
     uint64_t living = counter("peers") - counter("peers_gone");
 
     m_new = made(9, 815);
-    say(*m_old, UCT_SRD_OP_HELLO);
-    ASSERT_NE(nullptr, heard(*m_old, UCT_SRD_OP_HELLO_ACK));
+    acquaint();
     connect_to(*m_new);
     EXPECT_EQ(living + 2, counter("peers") - counter("peers_gone"));
     m_end.reset();
@@ -249,8 +243,7 @@ TEST_F(names_test, aliases)
     uint64_t peers;
     std::vector<std::unique_ptr<stranger>> was;
 
-    say(*m_old, UCT_SRD_OP_HELLO);
-    ASSERT_NE(nullptr, heard(*m_old, UCT_SRD_OP_HELLO_ACK));
+    acquaint();
     for (unsigned i = 0; i < 3; ++i) {
         m_new = made(m_old->me.epoch + 1, m_old->me.uid);
         rejoin_as_new(m_old->me.epoch);
@@ -274,8 +267,7 @@ TEST_F(names_test, aliases)
 TEST_F(names_test, old_number_of_another)
 {
     m_new = made(9, m_old->me.uid);
-    say(*m_old, UCT_SRD_OP_HELLO);
-    ASSERT_NE(nullptr, heard(*m_old, UCT_SRD_OP_HELLO_ACK));
+    acquaint();
     rejoin_as_new(m_old->me.epoch);
     ASSERT_NE(nullptr, heard(*m_new, UCT_SRD_OP_REJOIN_ACK));
     connect_to(*m_new);

@@ -516,6 +516,40 @@ HARNESS_ROLE(reset_address)
     return p.verdict();
 }
 
+/* One side has closed its endpoint, which the other, with one of its own, does
+ * not answer; then that other side is reset. */
+HARNESS_ROLE(reset_one_way)
+{
+    (void)arguments;
+    pair p;
+
+    p.wait([&]() {
+        return p.e[0]->send(BCOPY, AM_ID, p.s[0], p.sent[0]) == UCS_OK;
+    }, "send");
+    ++p.sent[0];
+    p.flush();
+    p.e[0]->destroy();
+    for (unsigned i = 0; i < 100; ++i) {
+        p.progress();
+    }
+
+    inject("fatal dev=1");
+    uint64_t lost = counter("peers_lost");
+    if (!wait_until([&]() { return counter("peers_lost") > lost; },
+                    [&]() { p.n[0]->progress(); })) {
+        return "nobody asked it to say goodbye"; /* BYE, again */
+    }
+    inject("return dev=1");
+    p.wait([&]() { return counter("rejoined") > 0; }, "answer to REJOIN");
+    p.wait([&]() {
+        return p.e[1]->send(BCOPY, AM_ID, p.s[1], p.sent[1]) == UCS_OK;
+    }, "send");
+    ++p.sent[1];
+    p.e[0].reset(new end(*p.n[0], p.n[1]->addr()));
+    p.flush();
+    return p.verdict();
+}
+
 /* Who seldom calls progress notices a reset within few calls. */
 HARNESS_ROLE(reset_slow)
 {
@@ -583,6 +617,11 @@ TEST_F(reset_test, both_begin_anew)
 TEST_F(reset_test, addresses)
 {
     EXPECT_EQ("ok", run("reset_address", ""));
+}
+
+TEST_F(reset_test, one_way)
+{
+    EXPECT_EQ("ok", run("reset_one_way", ""));
 }
 
 TEST_F(reset_test, seldom_progress)

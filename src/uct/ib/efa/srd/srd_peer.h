@@ -114,7 +114,10 @@ struct uct_srd_peer {
     struct {                         /* srd_rejoin.c: does not answer        */
         uint8_t          is;
         uint8_t          silent;     /* its device, not only its queue pair  */
+        uint8_t          last;       /* one more answer is waited for        */
         uint8_t          code;       /* device's status                      */
+        uint16_t         stale;      /* sends to its queue pair of before its
+                                        reset, which may still fail          */
         uint16_t         done;       /* completions when it began            */
         ucs_time_t       since;
         ucs_time_t       deadline;

@@ -286,9 +286,8 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
     }
 
     uct_srd_ext_ident(&ext, &ident);
+    peer     = uct_srd_peer_find(iface, &ident);
     identity = uct_srd_ctl_identity(iface, rx, &ext);
-    peer     = (identity == UCT_SRD_IDENTITY_FORGED) ? NULL :
-               uct_srd_peer_find_sender(iface, &ident, ext.uid);
 
     /* The device names the AH that we own for whoever is behind it. Before it
      * has done so once, or while completions are left that were written before
@@ -302,6 +301,7 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
         return NULL;
     }
 
+    peer = uct_srd_peer_find_sender(iface, &ident, ext.uid);
     if (ext.op == UCT_SRD_OP_DATA) {
         UCT_SRD_COUNT(iface, rx_ext);
     } else {

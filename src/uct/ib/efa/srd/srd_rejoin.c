@@ -231,6 +231,7 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         return 1;
     }
 
+    peer->lost.stale = uct_srd_peer_outstanding(peer) + peer->tx.ctl;
     uct_srd_ctl_heard(peer, ext);
     if (peer->rx.started) {
         peer->rx.imm_base = uct_srd_imm_pack(ext->epoch, 0, 0, 0);
@@ -284,17 +285,21 @@ int uct_srd_peer_lose(uct_srd_peer_t *peer, unsigned vendor_err)
         return 0;
     }
 
-    /* Never heard from: it is not there, or the address is wrong. Without
-     * endpoints: nobody waits for it, unless its heir. */
+    /* Never heard from: it is not there, or the address is wrong. Whoever was
+     * may have an endpoint to us, even if there is none here. */
     if (!peer->rx.known || iface->closing ||
-        (peer->state >= UCT_SRD_PEER_FAILED) ||
-        ((peer->num_eps == 0) && (uct_srd_peer_outstanding(peer) == 0) &&
-         (peer->heir == NULL))) {
+        (peer->state >= UCT_SRD_PEER_FAILED)) {
         return 0;
+    }
+
+    if (peer->lost.stale > 0) {
+        --peer->lost.stale;
+        return 1;
     }
 
     if (!peer->lost.is) {
         peer->lost.is     = 1;
+        peer->lost.last   = 0;
         peer->lost.since  = now;
         peer->lost.silent = !silent; /* sets the deadline below */
         uct_srd_peer_tx_update(peer); /* a success must be noticed */
@@ -302,12 +307,13 @@ int uct_srd_peer_lose(uct_srd_peer_t *peer, unsigned vendor_err)
                            0);
         uct_srd_peer_show(peer);
         UCT_SRD_COUNT(iface, peers_lost);
-        ucs_diag("srd: %s: %s; trying again for %.1f s",
-                 uct_srd_addr_str(peer->ident.gid, peer->ident.qpn, remote,
-                                  sizeof(remote)),
-                 uct_efa_status_desc(vendor_err)->text,
-                 silent ? iface->config.recovery_timeout :
-                          iface->config.gone_timeout);
+        ucs_log((peer->num_eps == 0) ? UCS_LOG_LEVEL_DEBUG : UCS_LOG_LEVEL_DIAG,
+                "srd: %s: %s; trying again for %.1f s",
+                uct_srd_addr_str(peer->ident.gid, peer->ident.qpn, remote,
+                                 sizeof(remote)),
+                uct_efa_status_desc(vendor_err)->text,
+                silent ? iface->config.recovery_timeout :
+                         iface->config.gone_timeout);
     }
 
     peer->lost.done = uct_srd_peer_done_count(peer);
@@ -342,7 +348,11 @@ void uct_srd_peer_lost_timer(uct_srd_timer_t *timer)
     ucs_time_t now       = ucs_get_time();
     ucs_time_t next      = now + ucs_time_from_sec(UCT_SRD_LOST_PING);
 
-    if (now >= peer->lost.deadline) {
+    if ((now >= peer->lost.deadline) && !peer->lost.last) {
+        /* Whoever has not called progress meanwhile has not asked, either. */
+        peer->lost.last     = 1;
+        peer->lost.deadline = next;
+    } else if (now >= peer->lost.deadline) {
         peer->cause = peer->lost.code;
         uct_srd_peer_fail_log(peer, peer->lost.desc->status,
                               peer->lost.desc->text, peer->lost.desc->advice);
