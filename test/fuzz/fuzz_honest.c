@@ -6,11 +6,11 @@
  *               that is not acknowledged
  *   receiving   next, and what came early
  *
- * Whatever hostile peers do at the same time, and however often our device is
- * reset: each message of either side is delivered exactly once and in order, and
- * nobody ends the association. It never says farewell, and never answers one:
- * its endpoint stays. Only where the deadline of section 8 has passed while the
- * device was away the association may end (over).
+ * Whatever hostile peers do at the same time, and however often our device or
+ * its own is reset (one at a time): each message of either side is delivered
+ * exactly once and in order, and nobody ends the association. It never says
+ * farewell, and never answers one: its endpoint stays. Only where the deadline of
+ * section 8 has passed while a device was away the association may end (over).
  */
 #include "fuzz.h"
 

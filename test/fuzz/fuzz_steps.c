@@ -371,6 +371,24 @@ static int is_to_honest(const fuzz_send_t *send)
     return fuzz_honest_had(send->gid, send->qpn);
 }
 
+/* A send fails, for which its peer may be failed: that one is told so, wherever
+ * it is now. */
+static void excuse(const fuzz_send_t *send, int who)
+{
+    const uct_srd_slot_t *slot = (const uct_srd_slot_t*)(send->wr_id &
+                                                         ~UCT_SRD_WR_ID_SEND);
+    int now                    = (slot->peer == NULL) ? -1 :
+                                 fuzz_who_find(slot->peer->ident.gid,
+                                               slot->peer->ident.qpn);
+
+    if (who >= 0) {
+        ++fuzz_who[who].excuses;
+    }
+    if ((now >= 0) && (now != who)) {
+        ++fuzz_who[now].excuses;
+    }
+}
+
 static void complete(unsigned i, unsigned status, int arrives)
 {
     fuzz_send_t *send = &fuzz_queues->sends[i];
@@ -387,8 +405,8 @@ static void complete(unsigned i, unsigned status, int arrives)
     }
     if (status == 0) {
         arrives = 1;
-    } else if (who >= 0) {
-        ++fuzz_who[who].excuses;
+    } else {
+        excuse(send, who);
     }
 
     FUZZ_SAY("  send %u to %d ends with %u%s\n", i, who, status,
