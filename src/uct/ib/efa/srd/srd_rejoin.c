@@ -179,7 +179,12 @@ static void uct_srd_rejoin_ack(uct_srd_peer_t *peer)
     uct_srd_ext_init(peer, UCT_SRD_OP_REJOIN_ACK, peer->rx.epoch, &ext);
     ext.next  = peer->rx.ring.next;
     ext.flags = peer->rx.started ? UCT_SRD_TAIL_NEXT : 0;
-    uct_srd_ctl_send_ext(peer, &ext);
+    if ((uct_srd_ctl_send_ext(peer, &ext) == UCS_OK) && peer->rx.started) {
+        /* It is JOINED by that, and leaves out headers, even if we had asked for
+         * them, to give up its AH. */
+        peer->rx.acked = 1;
+        peer->ext_req  = 0;
+    }
 }
 
 int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
