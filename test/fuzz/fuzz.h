@@ -133,9 +133,11 @@ typedef struct {
     int         complete_all;/* sends succeed when the CQ is polled          */
     unsigned    die_in;      /* commands until it dies, 0: it does not,      */
     unsigned    die_how;     /* and how                                      */
+    unsigned    alloc_in;    /* the transport's allocation that fails, 0: none */
 
     /* state */
     int         away;        /* cannot be opened                             */
+    int         alloc_failed;/* one did: peers may have been failed for that */
     unsigned    num_opened;  /* contexts, ever; of keys the upper half       */
     unsigned    num_created; /* queue pairs, ever                            */
     unsigned    num_ctx, num_pds, num_mrs, num_ahs, num_cqs, num_qps;

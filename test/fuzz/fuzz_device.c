@@ -43,6 +43,17 @@ ucs_time_t fuzz_get_time(void)
     return fuzz_device.now += 10;
 }
 
+int fuzz_alloc_fails(void)
+{
+    if ((fuzz_device.alloc_in == 0) || (--fuzz_device.alloc_in > 0)) {
+        return 0;
+    }
+
+    FUZZ_SAY("    no memory\n");
+    fuzz_device.alloc_failed = 1;
+    return 1;
+}
+
 /* Interposed: identities and epochs are the same in every run, and what is not
  * taken from here is noticed. */
 ssize_t getrandom(void *buffer, size_t length, UCS_V_UNUSED unsigned flags)

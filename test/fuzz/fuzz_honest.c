@@ -144,6 +144,12 @@ static int deadline_has_passed(void)
              (fuzz_device.now - me.reset >= me.deadline / 5)));
 }
 
+/* May it be given up, by then or for want of memory? */
+static int may_be_failed(void)
+{
+    return deadline_has_passed() || fuzz_device.alloc_failed;
+}
+
 int fuzz_honest_is_over(void)
 {
     return me.over;
@@ -151,8 +157,9 @@ int fuzz_honest_is_over(void)
 
 int fuzz_honest_end(ucs_status_t status)
 {
-    if (!me.over && deadline_has_passed() &&
-        ((status == UCS_ERR_IO_ERROR) || (status == UCS_ERR_ENDPOINT_TIMEOUT))) {
+    if (!me.over && may_be_failed() &&
+        ((status == UCS_ERR_IO_ERROR) || (status == UCS_ERR_ENDPOINT_TIMEOUT) ||
+         (status == UCS_ERR_NO_MEMORY))) {
         FUZZ_SAY("    honest: over\n");
         me.over = 1;
     }
@@ -161,7 +168,7 @@ int fuzz_honest_end(ucs_status_t status)
 
 void fuzz_honest_settle(void)
 {
-    me.over |= deadline_has_passed();
+    me.over |= may_be_failed();
 }
 
 /* To the interface; 0: it was not there */
@@ -430,7 +437,7 @@ static void receive_control(unsigned op, uint32_t arg, unsigned window)
     case OP_REJOIN_ACK:
         break;
     case OP_REJECT:
-        FUZZ_CHECK(deadline_has_passed(), "the honest peer is rejected");
+        FUZZ_CHECK(may_be_failed(), "the honest peer is rejected");
         me.over = 1;
         return;
     case OP_EXT_REQ:
@@ -522,7 +529,7 @@ void fuzz_honest_receive(uint32_t imm, const uint8_t *data, unsigned length)
         op     = data[AT_OP];
         epoch  = get32(data + AT_EPOCH);
         offset = HEADER;
-        if (deadline_has_passed() &&
+        if (may_be_failed() &&
             (me.known ? (epoch != me.remote_epoch) : (me.got < me.expected))) {
             me.over = 1; /* it was failed there; a late REJOIN is void, and what
                             had been for it is not sent in what begins now */

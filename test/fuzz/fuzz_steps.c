@@ -667,6 +667,16 @@ static void step_die_in(void)
     fuzz_device.die_how = byte();
 }
 
+static void step_alloc_fails(void)
+{
+    unsigned i;
+
+    fuzz_device.alloc_in = 1 + (byte() % 32);
+    for (i = 0; i < FUZZ_WHO_NUM; ++i) {
+        ++fuzz_who[i].excuses; /* for whom there is none, it is told so */
+    }
+}
+
 static void step_tell(void)
 {
     fuzz_device_tell();
@@ -717,7 +727,8 @@ static const struct {
     {"tell", step_tell},
     {"return", step_return},
     {"die_at_close", step_die_at_close},
-    {"honest_reset", step_honest_reset}
+    {"honest_reset", step_honest_reset},
+    {"alloc_fails", step_alloc_fails}
     /* append only: the corpus knows steps by their place */
 };
 
@@ -793,7 +804,8 @@ static void settle(void)
 
     FUZZ_SAY("settle\n");
     fuzz_device.refuse = 0;
-    fuzz_device.die_in = 0;
+    fuzz_device.die_in   = 0;
+    fuzz_device.alloc_in = 0;
     fuzz_device_return();
     fuzz_user_in_handler(0);
     fuzz_user_keep(0);
