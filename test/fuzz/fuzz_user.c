@@ -474,8 +474,9 @@ static void user_completed(uct_completion_t *self)
 
 static user_op_t *user_op_new(unsigned length)
 {
-    user_op_t *op = calloc(1, sizeof(*op));
-    ucs_status_t status;
+    user_op_t *op       = calloc(1, sizeof(*op));
+    ucs_status_t status = UCS_ERR_NO_MEMORY;
+    int i;
 
     op->comp.func   = user_completed;
     op->comp.count  = 1;
@@ -484,8 +485,11 @@ static user_op_t *user_op_new(unsigned length)
     if (length > 0) {
         op->memory = malloc(length);
         memset(op->memory, 0x42, length);
-        status = uct_md_mem_reg(fuzz_md, op->memory, length,
-                                UCT_MD_MEM_ACCESS_ALL, &op->memh);
+        /* Twice, if an allocation fails */
+        for (i = 0; (i < 2) && (status == UCS_ERR_NO_MEMORY); ++i) {
+            status = uct_md_mem_reg(fuzz_md, op->memory, length,
+                                    UCT_MD_MEM_ACCESS_ALL, &op->memh);
+        }
         FUZZ_CHECK(status == UCS_OK, "registration: %s",
                    ucs_status_string(status));
     }

@@ -340,15 +340,27 @@ TEST_F(malformed_test, invented_addresses)
     EXPECT_EQ(UCT_SRD_OP_REJECT, x.answers[0].op);
     EXPECT_EQ(UCT_SRD_REJECT_RESOURCES, x.answers[0].arg);
 
-    /* Who says the truth is heard, once there is room. */
+    /* Who says the truth is heard, once there is room; not where it would go on
+     * behind the message that is lost. */
     x.answers.clear();
     x.me    = honest;
     x.me.op = UCT_SRD_OP_HELLO;
+    x.send_ext(uct_srd_imm_pack_ctl(x.me.epoch), nullptr, 0,
+               [this]() { progress(); });
+    ASSERT_TRUE(wait([&]() {
+        x.poll();
+        return !x.answers.empty();
+    }));
+    EXPECT_EQ(UCT_SRD_OP_REJECT, x.answers[0].op);
+
+    x.answers.clear();
+    ++x.me.epoch;
     EXPECT_TRUE(wait([&]() {
         x.send_ext(uct_srd_imm_pack_ctl(x.me.epoch), nullptr, 0,
                    [this]() { progress(); });
         return !x.answers.empty();
     }));
+    EXPECT_EQ(UCT_SRD_OP_HELLO_ACK, x.answers[0].op);
 }
 
 TEST_F(malformed_test, rubbish)

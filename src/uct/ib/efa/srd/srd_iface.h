@@ -165,6 +165,10 @@ typedef struct {
     uint32_t qkey;
 } uct_srd_ident_t;
 
+/* Associations of which a message was dropped, for want of memory or room: what
+ * follows must not be delivered. */
+#define UCT_SRD_REFUSED 16
+
 #define UCT_SRD_ANY_QKEY 0xffffffffu  /* no interface has these              */
 #define UCT_SRD_ANY_QPN  0xffffffffu
 
@@ -313,6 +317,11 @@ struct uct_srd_iface {
     uint8_t                 closing;
     uint64_t                ahs_wanted; /* of the AH cache, when last looked */
     uct_srd_ident_t         rejected; /* who spoke another version last      */
+    struct {
+        uct_srd_ident_t ident;
+        uint32_t        epoch;
+    }                       refused[UCT_SRD_REFUSED];
+    unsigned                num_refused; /* ever: the last ones are kept     */
 
     struct {                          /* srd_recover.c                       */
         uint8_t             is;       /* no queue pair that works            */

@@ -37,6 +37,40 @@ void uct_srd_ctl_heard(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     }
 }
 
+static int
+uct_srd_ctl_is_refused(const uct_srd_iface_t *iface,
+                       const uct_srd_ident_t *ident, uint32_t epoch)
+{
+    unsigned i;
+
+    for (i = 0; i < ucs_min(iface->num_refused, UCT_SRD_REFUSED); ++i) {
+        if ((iface->refused[i].epoch == epoch) &&
+            uct_srd_ident_equal(iface->refused[i].ident, *ident)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+/* There is no room for a record of the sender. It may send more before it hears
+ * of that. */
+static void uct_srd_ctl_refuse(uct_srd_iface_t *iface,
+                               const uct_srd_ident_t *ident,
+                               const uct_srd_ext_t *ext)
+{
+    unsigned i = iface->num_refused % UCT_SRD_REFUSED;
+
+    if ((ext->op == UCT_SRD_OP_DATA) &&
+        !uct_srd_ctl_is_refused(iface, ident, ext->epoch)) {
+        iface->refused[i].ident = *ident;
+        iface->refused[i].epoch = ext->epoch;
+        ++iface->num_refused;
+    }
+
+    uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT, UCT_SRD_REJECT_RESOURCES);
+}
+
 /* The remote's incarnation, from its header. Returns NULL if the header is an
  * old one, else the peer to go on with: peer, its successor, or a new one. */
 static uct_srd_peer_t *
@@ -44,7 +78,7 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                      const uct_srd_ident_t *ident, const uct_srd_ext_t *ext,
                      uint8_t claimed)
 {
-    int too_many;
+    int too_many, is_refused;
     int32_t age;
 
     if (peer != NULL) {
@@ -84,16 +118,17 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
     if (peer == NULL) {
         /* Of claimed ones a single sender could invent any number. */
-        too_many = claimed &&
-                   (iface->rx.claimed >= iface->config.max_claimed);
-        peer     = too_many ? NULL : uct_srd_peer_create(iface, ident);
+        too_many   = claimed &&
+                     (iface->rx.claimed >= iface->config.max_claimed);
+        is_refused = uct_srd_ctl_is_refused(iface, ident, ext->epoch);
+        peer       = (too_many || is_refused) ? NULL :
+                     uct_srd_peer_create(iface, ident);
         if (peer == NULL) {
             uct_srd_dropped(iface, ident->gid, ident->qpn,
                             UCT_SRD_DROP(drop_nomem));
             /* HELLO comes again, later perhaps in vain no more. */
-            if (!too_many || (ext->op == UCT_SRD_OP_DATA)) {
-                uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT,
-                                   UCT_SRD_REJECT_RESOURCES);
+            if (!too_many || is_refused || (ext->op == UCT_SRD_OP_DATA)) {
+                uct_srd_ctl_refuse(iface, ident, ext);
             }
             return NULL;
         }
@@ -105,6 +140,12 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
     uct_srd_peer_set_known(peer);
     if (peer->state >= UCT_SRD_PEER_FAILED) {
+        uct_srd_dropped(iface, ident->gid, ident->qpn,
+                        UCT_SRD_DROP(drop_nomem));
+        if (!peer->rx.acked && !peer->contacted) {
+            /* Else it was told when the peer failed. */
+            uct_srd_ctl_refuse(iface, ident, ext);
+        }
         return NULL;
     }
 
