@@ -212,6 +212,15 @@ void uct_srd_ctl_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 
 /* ----------------------------------------------------------------- timers */
 
+static void uct_srd_ctl_timer_set(uct_srd_peer_t *peer)
+{
+    if (uct_srd_timer_set(&peer->iface->timers, &peer->timer,
+                          ucs_get_time() + peer->interval) != UCS_OK) {
+        uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY,
+                              "no memory for a timer", "free memory");
+    }
+}
+
 void uct_srd_ctl_timer_start(uct_srd_peer_t *peer, double first)
 {
     /* FAILED: the post of what the timer repeats was refused */
@@ -221,11 +230,7 @@ void uct_srd_ctl_timer_start(uct_srd_peer_t *peer, double first)
     }
 
     peer->interval = ucs_time_from_sec(first);
-    if (uct_srd_timer_set(&peer->iface->timers, &peer->timer,
-                          ucs_get_time() + peer->interval) != UCS_OK) {
-        uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY,
-                              "no memory for a timer", "free memory");
-    }
+    uct_srd_ctl_timer_set(peer);
 }
 
 static void uct_srd_ctl_timer_again(uct_srd_peer_t *peer, double max)
@@ -235,8 +240,7 @@ static void uct_srd_ctl_timer_again(uct_srd_peer_t *peer, double max)
     }
 
     peer->interval = ucs_min(peer->interval * 2, ucs_time_from_sec(max));
-    uct_srd_timer_set(&peer->iface->timers, &peer->timer,
-                      ucs_get_time() + peer->interval);
+    uct_srd_ctl_timer_set(peer);
 }
 
 void uct_srd_ctl_timer_stop(uct_srd_peer_t *peer)

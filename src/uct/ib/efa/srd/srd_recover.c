@@ -451,6 +451,7 @@ void uct_srd_recover_try(uct_srd_timer_t *timer)
         uct_srd_recover_give_up(iface);
     }
 
+    /* There is place: UCT_SRD_TIMERS_MIN, then its own */
     uct_srd_timer_set(&iface->timers, timer,
                       now + ucs_time_from_sec(iface->recover.failed ?
                                               UCT_SRD_RECOVER_LATER :

@@ -7,15 +7,37 @@
 
 void uct_srd_timers_init(uct_srd_timers_t *timers)
 {
-    timers->heap     = NULL;
+    timers->heap     = timers->first;
     timers->count    = 0;
-    timers->capacity = 0;
+    timers->capacity = UCT_SRD_TIMERS_MIN;
 }
 
 void uct_srd_timers_cleanup(uct_srd_timers_t *timers)
 {
-    ucs_free(timers->heap);
+    if (timers->heap != timers->first) {
+        ucs_free(timers->heap);
+    }
     uct_srd_timers_init(timers);
+}
+
+static ucs_status_t uct_srd_timers_grow(uct_srd_timers_t *timers)
+{
+    int is_first           = (timers->heap == timers->first);
+    unsigned capacity      = timers->capacity * 2;
+    uct_srd_timer_t **heap = ucs_realloc(is_first ? NULL : timers->heap,
+                                         capacity * sizeof(*heap),
+                                         "srd_timers");
+
+    if (heap == NULL) {
+        return UCS_ERR_NO_MEMORY;
+    }
+
+    if (is_first) {
+        memcpy(heap, timers->first, sizeof(timers->first));
+    }
+    timers->heap     = heap;
+    timers->capacity = capacity;
+    return UCS_OK;
 }
 
 static void
@@ -69,21 +91,10 @@ uct_srd_timers_down(uct_srd_timers_t *timers, unsigned i, uct_srd_timer_t *t)
 ucs_status_t uct_srd_timer_set(uct_srd_timers_t *timers, uct_srd_timer_t *timer,
                                ucs_time_t deadline)
 {
-    uct_srd_timer_t **heap;
-    unsigned capacity;
-
     uct_srd_timer_clear(timers, timer);
-
-    if (timers->count == timers->capacity) {
-        capacity = ucs_max(16u, timers->capacity * 2);
-        heap     = ucs_realloc(timers->heap, capacity * sizeof(*heap),
-                               "srd_timers");
-        if (heap == NULL) {
-            return UCS_ERR_NO_MEMORY;
-        }
-
-        timers->heap     = heap;
-        timers->capacity = capacity;
+    if ((timers->count == timers->capacity) &&
+        (uct_srd_timers_grow(timers) != UCS_OK)) {
+        return UCS_ERR_NO_MEMORY;
     }
 
     timer->deadline = deadline;

@@ -21,10 +21,15 @@ struct uct_srd_timer {
     unsigned             index;      /* place in the heap + 1; 0: not in it  */
 };
 
+/* So many are there without an allocation, that of a reset among them: all those
+ * of peers are taken out before it is set. */
+#define UCT_SRD_TIMERS_MIN 16
+
 typedef struct {
     uct_srd_timer_t **heap;
     unsigned        count;
     unsigned        capacity;
+    uct_srd_timer_t *first[UCT_SRD_TIMERS_MIN];
 } uct_srd_timers_t;
 
 void uct_srd_timers_init(uct_srd_timers_t *timers);
