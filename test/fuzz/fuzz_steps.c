@@ -104,8 +104,9 @@ static unsigned hostile_who(unsigned choice)
 static void hostile_deliver(unsigned who, int has_imm, uint32_t imm,
                             uint8_t *message, unsigned length)
 {
-    /* FUZZ_ALL: also lies that nobody can recognise */
-    if (!fuzz_all && !fuzz_device_tells(who)) {
+    /* FUZZ_ALL: also lies that nobody can recognise. Nor can who has no memory to
+     * note which GID an AH number means. */
+    if (!fuzz_all && (!fuzz_device_tells(who) || fuzz_device.alloc_failed)) {
         memcpy(message + UCT_SRD_EXT_GID, fuzz_who[who].gid,
                sizeof(fuzz_who[who].gid));
     }
