@@ -61,6 +61,7 @@ static void uct_srd_ctl_refuse(uct_srd_iface_t *iface,
 {
     unsigned i = iface->num_refused % UCT_SRD_REFUSED;
 
+    uct_srd_dropped(iface, ident->gid, ident->qpn, UCT_SRD_DROP(drop_nomem));
     if ((ext->op == UCT_SRD_OP_DATA) &&
         !uct_srd_ctl_is_refused(iface, ident, ext->epoch)) {
         iface->refused[i].ident = *ident;
@@ -78,8 +79,13 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                      const uct_srd_ident_t *ident, const uct_srd_ext_t *ext,
                      uint8_t claimed)
 {
-    int too_many, is_refused;
+    int too_many;
     int32_t age;
+
+    if (uct_srd_ctl_is_refused(iface, ident, ext->epoch)) {
+        uct_srd_ctl_refuse(iface, ident, ext);
+        return NULL;
+    }
 
     if (peer != NULL) {
         age = peer->rx.known ? (int32_t)(ext->epoch - peer->rx.epoch) : 0;
@@ -118,18 +124,16 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
     if (peer == NULL) {
         /* Of claimed ones a single sender could invent any number. */
-        too_many   = claimed &&
-                     (iface->rx.claimed >= iface->config.max_claimed);
-        is_refused = uct_srd_ctl_is_refused(iface, ident, ext->epoch);
-        peer       = (too_many || is_refused) ? NULL :
-                     uct_srd_peer_create(iface, ident);
-        if (peer == NULL) {
+        too_many = claimed &&
+                   (iface->rx.claimed >= iface->config.max_claimed);
+        peer     = too_many ? NULL : uct_srd_peer_create(iface, ident);
+        if ((peer == NULL) && too_many && (ext->op != UCT_SRD_OP_DATA)) {
+            /* HELLO comes again, later perhaps in vain no more. */
             uct_srd_dropped(iface, ident->gid, ident->qpn,
                             UCT_SRD_DROP(drop_nomem));
-            /* HELLO comes again, later perhaps in vain no more. */
-            if (!too_many || is_refused || (ext->op == UCT_SRD_OP_DATA)) {
-                uct_srd_ctl_refuse(iface, ident, ext);
-            }
+            return NULL;
+        } else if (peer == NULL) {
+            uct_srd_ctl_refuse(iface, ident, ext);
             return NULL;
         }
 
@@ -140,8 +144,6 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
     uct_srd_peer_set_known(peer);
     if (peer->state >= UCT_SRD_PEER_FAILED) {
-        uct_srd_dropped(iface, ident->gid, ident->qpn,
-                        UCT_SRD_DROP(drop_nomem));
         if (!peer->rx.acked && !peer->contacted) {
             /* Else it was told when the peer failed. */
             uct_srd_ctl_refuse(iface, ident, ext);
