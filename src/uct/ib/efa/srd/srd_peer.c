@@ -185,6 +185,7 @@ static void uct_srd_peer_unlink(uct_srd_peer_t *peer)
     uct_srd_timer_clear(&iface->timers, &peer->timer);
     uct_srd_timer_clear(&iface->timers, &peer->tx.timer);
     uct_srd_timer_clear(&iface->timers, &peer->lost.timer);
+    peer->lost.is = 0; /* nor will it be found: nothing is sent again */
     ucs_list_del(&peer->list);
     uct_srd_peer_set_stranger(peer, 0);
     peer->tx.credit  = 0;
