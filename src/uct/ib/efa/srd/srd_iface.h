@@ -165,10 +165,6 @@ typedef struct {
     uint32_t qkey;
 } uct_srd_ident_t;
 
-/* Associations of which a message was dropped, for want of memory or room: what
- * follows must not be delivered. */
-#define UCT_SRD_REFUSED 16
-
 #define UCT_SRD_ANY_QKEY 0xffffffffu  /* no interface has these              */
 #define UCT_SRD_ANY_QPN  0xffffffffu
 
@@ -234,6 +230,10 @@ typedef struct {
 } uct_srd_iface_config_t;
 
 /* ---- the interface ----------------------------------------------------- */
+
+/* Associations of which a message was dropped, for want of memory or room: what
+ * follows must not be delivered. */
+#define UCT_SRD_REFUSED 16
 
 struct uct_srd_iface {
     uct_base_iface_t super;
