@@ -627,7 +627,8 @@ int fuzz_honest_is_done(void)
 
     return (me.una == me.next) && (me.arrived == me.next) &&
            (me.got == me.expected) && !me.owe_hello_ack && !me.owe_ext_ack &&
-           !me.owe_rejoin_ack && !me.rejoining && (!me.known || (me.qpn == fuzz_queues->qpn));
+           !me.owe_rejoin_ack && !me.rejoining &&
+           (!me.known || (me.qpn == fuzz_queues->qpn));
 }
 
 void fuzz_honest_explain(char *buffer, size_t max)

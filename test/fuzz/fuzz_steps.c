@@ -523,8 +523,8 @@ static void step_honest_reset(void)
     fuzz_send_t *send;
     unsigned i;
 
-    /* One that the interface knows, and that it owes something: others may be
-     * forgotten at the first send that does not arrive. */
+    /* One that the interface knows, and whose messages it awaits: whoever was never
+     * heard from is failed by the first send that does not arrive. */
     memcpy(ident.gid, fuzz_who[FUZZ_HONEST].gid, sizeof(ident.gid));
     peer = uct_srd_peer_find(fuzz_iface, &ident);
     if ((peer == NULL) || !peer->rx.started || peer->blocked ||
@@ -804,7 +804,7 @@ static void settle(void)
     char why[256];
 
     FUZZ_SAY("settle\n");
-    fuzz_device.refuse = 0;
+    fuzz_device.refuse   = 0;
     fuzz_device.die_in   = 0;
     fuzz_device.alloc_in = 0;
     fuzz_device_return();

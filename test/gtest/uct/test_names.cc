@@ -44,16 +44,13 @@ protected:
         return x;
     }
 
-    void say(stranger &x, uct_srd_op_t op, uint32_t arg = 0)
+    /* A control message of x */
+    void say(stranger &x, uct_srd_op_t op)
     {
         x.me.op   = op;
-        x.me.arg  = arg;
         x.me.len8 = uct_srd_ext_len(op) / 8;
-        x.send_ext((op == UCT_SRD_OP_DATA) ?
-                           uct_srd_imm_pack(x.me.epoch, AM_ID,
-                                            UCT_SRD_IMM_EXT, 0) :
-                           uct_srd_imm_pack_ctl(x.me.epoch),
-                   nullptr, 0, [this]() { m_b->progress(); });
+        x.send_ext(uct_srd_imm_pack_ctl(x.me.epoch), nullptr, 0,
+                   [this]() { m_b->progress(); });
     }
 
     /* What x heard with this operation; NULL: nothing */

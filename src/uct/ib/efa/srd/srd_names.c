@@ -182,11 +182,9 @@ uct_srd_names_drop(uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
 }
 
 uct_srd_peer_t *
-uct_srd_peer_find_sender(uct_srd_iface_t *iface, const uct_srd_ident_t *ident,
-                         uint64_t uid)
+uct_srd_peer_as_sender(uct_srd_peer_t *peer, const uct_srd_ident_t *ident,
+                       uint64_t uid)
 {
-    uct_srd_peer_t *peer = uct_srd_peer_find(iface, ident);
-
     if ((peer != NULL) && !uct_srd_ident_equal(peer->ident, *ident) &&
         (peer->rx.uid != uid)) {
         /* Somebody else was given its old queue pair number. */
@@ -230,7 +228,8 @@ ucs_status_t uct_srd_names_move(uct_srd_peer_t *peer,
         return UCS_OK;
     }
 
-    other = uct_srd_peer_find_sender(peer->iface, ident, peer->rx.uid);
+    other = uct_srd_peer_as_sender(uct_srd_peer_find(peer->iface, ident), ident,
+                                   peer->rx.uid);
     if ((other == NULL) || (other == peer)) {
         /* Nobody else has it */
     } else if (uct_srd_peer_is_unused(other)) {

@@ -344,11 +344,12 @@ void uct_srd_rx_stash(void *arg);
 uct_srd_peer_t *uct_srd_peer_find(uct_srd_iface_t *iface,
                                   const uct_srd_ident_t *ident);
 
-/* Likewise who sent a message with this identity and UID: an alias counts only
- * for whom it belonged to. */
-uct_srd_peer_t *uct_srd_peer_find_sender(uct_srd_iface_t *iface,
-                                         const uct_srd_ident_t *ident,
-                                         uint64_t uid);
+/* Who was found by ident, if it is who sent a message with that UID, else NULL:
+ * an alias counts only for whom it belonged to, and is none after another used
+ * it. peer: may be NULL. */
+uct_srd_peer_t *uct_srd_peer_as_sender(uct_srd_peer_t *peer,
+                                       const uct_srd_ident_t *ident,
+                                       uint64_t uid);
 
 /* A new peer's ident, which nobody has; and all names of one that goes */
 ucs_status_t uct_srd_names_add(uct_srd_peer_t *peer);

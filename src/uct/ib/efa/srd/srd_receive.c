@@ -344,7 +344,7 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
         return NULL;
     }
 
-    peer = uct_srd_peer_find_sender(iface, &ident, ext.uid);
+    peer = uct_srd_peer_as_sender(peer, &ident, ext.uid);
     if (ext.op == UCT_SRD_OP_DATA) {
         UCT_SRD_COUNT(iface, rx_ext);
     } else {
@@ -358,7 +358,8 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
             return NULL;
         }
         ext.op = UCT_SRD_OP_HELLO;
-        peer   = uct_srd_peer_find_sender(iface, &ident, ext.uid);
+        peer   = uct_srd_peer_find(iface, &ident);
+        peer   = uct_srd_peer_as_sender(peer, &ident, ext.uid);
     }
 
     /* Farewells need no record and make none. */
