@@ -3,6 +3,7 @@
  * are made in a directory of this test, by way of XDG_RUNTIME_DIR.
  */
 #include "efa_window.h"
+#include "fake_clock.h"
 #include "tools/window_reader.h"
 
 #include <gtest/gtest.h>
@@ -41,17 +42,35 @@ protected:
         char path[] = "/tmp/test_window.XXXXXX";
 
         ASSERT_NE(nullptr, mkdtemp(path));
-        m_dir = path;
+        m_dir   = path;
+        m_umask = umask(077);
         setenv("XDG_RUNTIME_DIR", path, 1);
     }
 
+    /* Whatever was left open, as by a test that failed */
     void TearDown() override
     {
+        while (m_opened > 0) {
+            close_window();
+        }
         for (auto &name : files()) {
             unlink((m_dir + "/" + name).c_str());
         }
         EXPECT_EQ(0, rmdir(m_dir.c_str()));
+        umask(m_umask);
         unsetenv("XDG_RUNTIME_DIR");
+    }
+
+    void open_window(uct_efa_window_mode_t mode)
+    {
+        uct_efa_window_open(mode);
+        ++m_opened;
+    }
+
+    void close_window()
+    {
+        uct_efa_window_close();
+        --m_opened;
     }
 
     std::set<std::string> files()
@@ -183,7 +202,7 @@ protected:
     /* A valid file with two interfaces and three peers, cut behind its end */
     std::vector<char> sample()
     {
-        uct_efa_window_open(UCT_EFA_WINDOW_YES);
+        open_window(UCT_EFA_WINDOW_YES);
         uct_efa_window_iface_t *one = uct_efa_window_iface_get("a:1", own_gid,
                                                                1);
         uct_efa_window_iface_t *two = uct_efa_window_iface_get("b:1", own_gid,
@@ -206,7 +225,7 @@ protected:
         }
         uct_efa_window_iface_put(one);
         uct_efa_window_iface_put(two);
-        uct_efa_window_close();
+        close_window();
         return bytes;
     }
 
@@ -232,13 +251,15 @@ protected:
     }
 
     std::string m_dir;
+    mode_t      m_umask  = 0;
+    unsigned    m_opened = 0;
 };
 
 } // namespace
 
 TEST_F(test_window, what_is_counted_is_shown)
 {
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     ASSERT_EQ(m_dir + "/", std::string(uct_efa_window_path()).substr(
                                    0, m_dir.size() + 1));
 
@@ -289,7 +310,7 @@ TEST_F(test_window, what_is_counted_is_shown)
     window_free(&window);
 
     uct_efa_window_iface_put(iface);
-    uct_efa_window_close();
+    close_window();
 }
 
 TEST_F(test_window, file_is_private_and_goes)
@@ -297,16 +318,16 @@ TEST_F(test_window, file_is_private_and_goes)
     struct stat st;
 
     umask(0);
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     ASSERT_EQ(1u, files().size());
     ASSERT_EQ(0, lstat(uct_efa_window_path(), &st));
     EXPECT_EQ(static_cast<mode_t>(S_IFREG | 0600), st.st_mode);
     EXPECT_EQ(geteuid(), st.st_uid);
 
-    uct_efa_window_close();
+    close_window();
     EXPECT_EQ(1u, files().size()) << "one user is left";
-    uct_efa_window_close();
+    close_window();
     EXPECT_EQ(0u, files().size());
     EXPECT_STREQ("", uct_efa_window_path());
 }
@@ -316,7 +337,7 @@ TEST_F(test_window, exit_without_close)
     /* exit() with its handlers, unlike in_child() */
     pid_t pid = fork();
     if (pid == 0) {
-        uct_efa_window_open(UCT_EFA_WINDOW_YES);
+        open_window(UCT_EFA_WINDOW_YES);
         exit(files().size() == 1 ? 0 : 1);
     }
     int status = -1;
@@ -327,7 +348,7 @@ TEST_F(test_window, exit_without_close)
 
 TEST_F(test_window, without_a_file)
 {
-    uct_efa_window_open(UCT_EFA_WINDOW_NO);
+    open_window(UCT_EFA_WINDOW_NO);
     EXPECT_EQ(0u, files().size());
 
     uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
@@ -342,16 +363,16 @@ TEST_F(test_window, without_a_file)
     uct_efa_window_peer_put(iface, peer1);
     uct_efa_window_peer_put(iface, peer2);
     uct_efa_window_iface_put(iface);
-    uct_efa_window_close();
+    close_window();
 }
 
 TEST_F(test_window, small_file_limit_is_no_signal)
 {
-    EXPECT_EQ(0, in_child([]() {
+    EXPECT_EQ(0, in_child([this]() {
                   struct rlimit limit = {4096, 4096};
 
                   setrlimit(RLIMIT_FSIZE, &limit);
-                  uct_efa_window_open(UCT_EFA_WINDOW_YES);
+                  open_window(UCT_EFA_WINDOW_YES);
                   uct_efa_window_iface_t *iface =
                           uct_efa_window_iface_get("x:1", own_gid, 1);
                   ++iface->tx_msgs;
@@ -365,25 +386,25 @@ TEST_F(test_window, directory_of_others_is_not_used)
 {
     /* Anybody could put a file there */
     ASSERT_EQ(0, chmod(m_dir.c_str(), 0777));
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     EXPECT_EQ(0u, files().size());
     EXPECT_EQ(0u, std::string(uct_efa_window_path()).find("/dev/shm/"));
-    uct_efa_window_close();
+    close_window();
 }
 
 TEST_F(test_window, keep_stays_behind)
 {
-    uct_efa_window_open(UCT_EFA_WINDOW_KEEP);
+    open_window(UCT_EFA_WINDOW_KEEP);
     std::string path = uct_efa_window_path();
     uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
     iface->tx_msgs = 3;
     uct_efa_window_iface_put(iface);
-    uct_efa_window_close();
+    close_window();
 
     /* Nor does a later process take it away */
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     EXPECT_NE(path, uct_efa_window_path());
-    uct_efa_window_close();
+    close_window();
 
     window_t window;
     read(&window, path);
@@ -396,8 +417,8 @@ TEST_F(test_window, keep_stays_behind)
 
 TEST_F(test_window, leftovers_of_the_dead_are_removed)
 {
-    ASSERT_EQ(0, in_child([]() {
-                  uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    ASSERT_EQ(0, in_child([this]() {
+                  open_window(UCT_EFA_WINDOW_YES);
                   return uct_efa_window_path()[0] == '/' ? 0 : 1;
               }));
     ASSERT_EQ(1u, files().size());
@@ -408,10 +429,10 @@ TEST_F(test_window, leftovers_of_the_dead_are_removed)
     symlink("/etc/passwd", (m_dir + "/ucx-efa.1.0").c_str());
     std::ofstream(m_dir + "/ucx-efa.12.x");
 
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     EXPECT_EQ(0u, files().count(left));
     EXPECT_EQ(4u, files().size());
-    uct_efa_window_close();
+    close_window();
     EXPECT_EQ(3u, files().size());
 }
 
@@ -424,7 +445,7 @@ TEST_F(test_window, files_of_the_living_stay)
     ASSERT_EQ(0, pipe(to_parent));
     pid_t pid = fork();
     if (pid == 0) {
-        uct_efa_window_open(UCT_EFA_WINDOW_YES);
+        open_window(UCT_EFA_WINDOW_YES);
         if ((write(to_parent[1], &byte, 1) != 1) ||
             (::read(to_child[0], &byte, 1) != 1)) {
             _exit(1);
@@ -435,7 +456,7 @@ TEST_F(test_window, files_of_the_living_stay)
     ASSERT_EQ(1, ::read(to_parent[0], &byte, 1));
     ASSERT_EQ(1u, files().size());
     std::string living = *files().begin();
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     EXPECT_EQ(1u, files().count(living));
 
     window_t window;
@@ -446,7 +467,7 @@ TEST_F(test_window, files_of_the_living_stay)
 
     ASSERT_EQ(1, write(to_child[1], &byte, 1));
     waitpid(pid, nullptr, 0);
-    uct_efa_window_close();
+    close_window();
     for (int fd : {to_child[0], to_child[1], to_parent[0], to_parent[1]}) {
         close(fd);
     }
@@ -454,7 +475,7 @@ TEST_F(test_window, files_of_the_living_stay)
 
 TEST_F(test_window, forked_child_leaves_it_alone)
 {
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
     uct_efa_window_peer_t *peer   = uct_efa_window_peer_get(iface, remote_gid,
                                                             1);
@@ -467,7 +488,7 @@ TEST_F(test_window, forked_child_leaves_it_alone)
         uct_efa_window_iface_put(more);
         uct_efa_window_peer_put(iface, peer);
         uct_efa_window_iface_put(iface);
-        uct_efa_window_close();
+        close_window();
         exit(0);
     }
     int status = -1;
@@ -484,7 +505,7 @@ TEST_F(test_window, forked_child_leaves_it_alone)
 
     uct_efa_window_peer_put(iface, peer);
     uct_efa_window_iface_put(iface);
-    uct_efa_window_close();
+    close_window();
 }
 
 TEST_F(test_window, name_taken_by_a_link)
@@ -498,17 +519,17 @@ TEST_F(test_window, name_taken_by_a_link)
                  std::to_string(n)).c_str());
     }
 
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     std::ifstream file(victim);
     std::string content;
     std::getline(file, content);
     EXPECT_EQ("precious", content);
-    uct_efa_window_close();
+    close_window();
 }
 
 TEST_F(test_window, blocks_are_used_again)
 {
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     uint64_t used = 0;
 
     for (unsigned i = 0; i < 1000; ++i) {
@@ -540,7 +561,7 @@ TEST_F(test_window, blocks_are_used_again)
         }
         uct_efa_window_iface_put(iface);
     }
-    uct_efa_window_close();
+    close_window();
 }
 
 TEST_F(test_window, more_peers_than_room)
@@ -549,7 +570,7 @@ TEST_F(test_window, more_peers_than_room)
     std::vector<uct_efa_window_peer_t*> peers;
     std::set<uct_efa_window_peer_t*> different;
 
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
     for (unsigned i = 0; i < count; ++i) {
         peers.push_back(uct_efa_window_peer_get(iface, remote_gid, i));
@@ -587,13 +608,13 @@ TEST_F(test_window, more_peers_than_room)
     uct_efa_window_peer_put(late, late_peer);
     uct_efa_window_iface_put(iface);
     uct_efa_window_iface_put(late);
-    uct_efa_window_close();
+    close_window();
 }
 
 TEST_F(test_window, reader_while_the_owner_changes)
 {
     /* Peers come and go; every one shown must be whole: its qpn in all words */
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
     bool stop = false;
     std::thread owner([&]() {
@@ -623,7 +644,7 @@ TEST_F(test_window, reader_while_the_owner_changes)
     __atomic_store_n(&stop, true, __ATOMIC_RELAXED);
     owner.join();
     uct_efa_window_iface_put(iface);
-    uct_efa_window_close();
+    close_window();
 }
 
 /* ------------------------------------------------------ files made by others */
@@ -796,7 +817,7 @@ TEST_F(test_window, what_is_held_is_shown)
 {
     const uint64_t max[EFA_WINDOW_KIND_LAST] = {1, 2, 3, 4, 0};
 
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     uct_efa_window_device_t *device = uct_efa_window_device_get("efa_0", max);
     uct_efa_window_iface_t *iface   = uct_efa_window_iface_get("efa_0:1",
                                                                own_gid, 5);
@@ -880,7 +901,7 @@ TEST_F(test_window, what_is_held_is_shown)
     read(&window);
     EXPECT_EQ(0u, window.num_devices + window.num_objects + window.num_eps);
     window_free(&window);
-    uct_efa_window_close();
+    close_window();
 }
 
 /* Objects that find no room cost no memory, and are counted all the same */
@@ -894,7 +915,7 @@ TEST_F(test_window, more_objects_than_room)
 
     params.kind = EFA_WINDOW_MR;
     params.size = 2;
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     uct_efa_window_device_t *device = uct_efa_window_device_get("efa_0", max);
     uct_efa_window_iface_t *iface   = uct_efa_window_iface_get("efa_0:1",
                                                                own_gid, 5);
@@ -932,12 +953,12 @@ TEST_F(test_window, more_objects_than_room)
     EXPECT_EQ(0u, device->mr_bytes);
     uct_efa_window_iface_put(iface);
     uct_efa_window_device_put(device);
-    uct_efa_window_close();
+    close_window();
 }
 
 TEST_F(test_window, last_events_are_kept)
 {
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
     const unsigned count          = 3 * EFA_WINDOW_EVENTS_NUM + 5;
 
@@ -963,7 +984,7 @@ TEST_F(test_window, last_events_are_kept)
     }
     window_free(&window);
     uct_efa_window_iface_put(iface);
-    uct_efa_window_close();
+    close_window();
 
     /* Nowhere to go */
     uct_efa_window_event(EFA_WINDOW_EVENT_RESET, nullptr, nullptr, 0, 0, 0, 0);
@@ -975,7 +996,7 @@ TEST_F(test_window, events_of_many_threads)
     const unsigned num = 4, each = EFA_WINDOW_EVENTS_NUM / num;
     std::vector<std::thread> threads;
 
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     for (unsigned t = 0; t < num; ++t) {
         threads.emplace_back([=]() {
             for (unsigned i = 0; i < each; ++i) {
@@ -998,15 +1019,16 @@ TEST_F(test_window, events_of_many_threads)
         EXPECT_EQ(int(event.qpn), event.status);
     }
     window_free(&window);
-    uct_efa_window_close();
+    close_window();
 }
 
 /* A peer that sends nonsense without end, and want of something that lasts */
 TEST_F(test_window, a_flood_leaves_what_was_before)
 {
     const unsigned peers = 20, kinds = 8, rounds = 3 * EFA_WINDOW_EVENTS_NUM;
+    fake_clock clock(uct_efa_window_now());
 
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
     uct_efa_window_event(EFA_WINDOW_EVENT_RESET, iface, nullptr, 0, 0, 1, 0);
     for (unsigned i = 0; i < rounds; ++i) {
@@ -1037,13 +1059,21 @@ TEST_F(test_window, a_flood_leaves_what_was_before)
     }
     window_free(&window);
     uct_efa_window_iface_put(iface);
-    uct_efa_window_close();
+    close_window();
 }
 
-/* Each difference makes another event; so does a pause */
-TEST_F(test_window, what_repeats_an_event)
+/* Each difference makes another event; so does a pause, on a machine that was up
+ * for an instant and on one that was for a century. Time stands still. */
+class test_window_time : public test_window,
+                         public ::testing::WithParamInterface<uint64_t> {
+};
+
+TEST_P(test_window_time, what_repeats_an_event)
 {
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    const uint64_t ms = 1000000, hour = 3600000 * ms;
+    fake_clock clock(GetParam());
+
+    open_window(UCT_EFA_WINDOW_YES);
     uct_efa_window_iface_t *iface = uct_efa_window_iface_get("x:1", own_gid, 1);
     auto add = [&](unsigned qpn) {
         uct_efa_window_event(EFA_WINDOW_EVENT_RNR, iface, remote_gid, qpn, -3,
@@ -1075,25 +1105,26 @@ TEST_F(test_window, what_repeats_an_event)
     }
     window_free(&window);
 
-    /* The first, as if it had been that long ago */
-    auto ago = [&](uint64_t ns, uint32_t last, uint32_t repeats) {
+    /* The first, after a time, as if it had come again at `last` ms of it */
+    auto after = [&](uint64_t ns, uint32_t last, uint32_t repeats) {
         efa_window_event_entry_t entry = window_first_event();
-        entry.time    = uct_efa_window_now() - ns;
+        clock.set(GetParam() + ns);
         entry.last    = last;
         entry.repeats = repeats;
         set_first_event(entry);
         add(5);
     };
-    ago(5000000000ull, 0, 3);
+    EXPECT_EQ(GetParam(), window_first_event().time);
+    after(9999 * ms, 0, 3);
     EXPECT_EQ(4u, window_first_event().repeats);
-    EXPECT_GE(window_first_event().last, 5000u);
-    ago(3600000000000ull, 3595000, 3);
+    EXPECT_EQ(9999u, window_first_event().last);
+    after(hour, 3590000, 3);
     EXPECT_EQ(4u, window_first_event().repeats);
-    EXPECT_GE(window_first_event().last, 3600000u);
-    ago(3600000000000ull, 3595000, UINT32_MAX);
+    EXPECT_EQ(3600000u, window_first_event().last);
+    after(hour, 3595000, UINT32_MAX);
     EXPECT_EQ(UINT32_MAX, window_first_event().repeats);
 
-    ago(3600000000000ull, 3589000, 3);
+    after(hour, 3589999, 3);
     EXPECT_EQ(3u, window_first_event().repeats);
     add(5);
     EXPECT_EQ(3u, window_first_event().repeats);
@@ -1102,6 +1133,7 @@ TEST_F(test_window, what_repeats_an_event)
     EXPECT_EQ(EFA_WINDOW_EVENT_RNR, window.events[9].event);
     EXPECT_EQ(5u, window.events[9].qpn);
     EXPECT_EQ(1u, window.events[9].repeats);
+    EXPECT_EQ(GetParam() + hour, window.events[9].time);
     window_free(&window);
 
     /* Overwritten by others: it is a new one, and what is new has no past */
@@ -1119,17 +1151,22 @@ TEST_F(test_window, what_repeats_an_event)
               window.events[EFA_WINDOW_EVENTS_NUM - 1].event);
     window_free(&window);
     uct_efa_window_iface_put(iface);
-    uct_efa_window_close();
+    close_window();
 }
+
+INSTANTIATE_TEST_SUITE_P(up, test_window_time,
+                         ::testing::Values(1ull, 5000000000ull,
+                                           3155760000000000000ull));
 
 /* None is lost, none is counted twice, whoever else reports the same */
 TEST_F(test_window, repeats_of_many_threads)
 {
     const unsigned num = 4, each = 20000;
     std::vector<std::thread> threads;
+    fake_clock clock(uct_efa_window_now());
     uint64_t sum = 0;
 
-    uct_efa_window_open(UCT_EFA_WINDOW_YES);
+    open_window(UCT_EFA_WINDOW_YES);
     for (unsigned t = 0; t < num; ++t) {
         threads.emplace_back([=]() {
             for (unsigned i = 0; i < each; ++i) {
@@ -1150,5 +1187,5 @@ TEST_F(test_window, repeats_of_many_threads)
     }
     EXPECT_EQ(num * each, sum);
     window_free(&window);
-    uct_efa_window_close();
+    close_window();
 }
