@@ -33,6 +33,8 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+# shellcheck source=test/apps/pair.sh
+. "$here/test/apps/pair.sh"
 reps=${reps:-$((scale > 1 ? 3 : 5))}
 
 efarun=$build/src/tools/efarun
@@ -54,13 +56,9 @@ if [ "$instructions" = y ] && ! command -v valgrind > /dev/null; then
 fi
 
 tmp=$(mktemp -d)
-server=
 cleanup()
 {
-    if [ -n "$server" ]; then
-        kill "$server" 2> /dev/null || true
-        wait "$server" 2> /dev/null || true
-    fi
+    pair_end
     rm -rf "$tmp"
 }
 trap cleanup EXIT
@@ -70,8 +68,8 @@ export UCX_TLS=srd,self UCX_WARN_UNUSED_ENV_VARS=n
 export FI_EFA_ENABLE_SHM_TRANSFER=0
 dev=$("$efarun" --soft --quiet ibv_devices | awk '/^ *[a-z]+/ && !/device|---/ \
       { print $1; exit }')
-port=$((20000 + $$ % 10000))    # below those that the kernel gives out
 cpus=$(nproc)
+perftest_find
 
 # wanted NAME: by --only
 wanted()
@@ -84,44 +82,23 @@ wanted()
 # pair NAME SIZE UNIT PARSER COMMAND... -- SERVER-ARGS... -- CLIENT-ARGS...
 # Starts COMMAND as server on one core and as client on another; appends
 # NAME,SIZE,UNIT,VALUE. PARSER is an awk program over the client's output.
+pair_before_server=(taskset -c 0)
+pair_before_client=(taskset -c $((cpus > 1 ? 1 : 0)))
 pair()
 {
     local name=$1 size=$2 unit=$3 parser=$4 value
-    local -a cmd=() for_server=() for_client=()
     shift 4
     wanted "$name" || return 0
-    while [ "$1" != -- ]; do cmd+=("$1"); shift; done
-    shift
-    while [ "$1" != -- ]; do for_server+=("$1"); shift; done
-    shift
-    for_client=("$@")
 
-    port=$((port + 1))
-    cmd=("${cmd[@]//@PORT@/$port}")
-    for_server=("${for_server[@]//@PORT@/$port}")
-    for_client=("${for_client[@]//@PORT@/$port}")
-    taskset -c 0 "$efarun" --soft --quiet "${cmd[@]}" \
-        "${for_server[@]}" > "$tmp/server.log" 2>&1 &
-    server=$!
-    for _ in $(seq 100); do
-        # Listening yet? A connection attempt would be taken for the client.
-        grep -q ":$(printf '%04X' "$port") 00000000:0000 0A\|:$(printf '%04X' \
-            "$port") 00000000000000000000000000000000:0000 0A" \
-            /proc/net/tcp /proc/net/tcp6 2> /dev/null && break
-        sleep 0.05
-    done
-    if ! timeout 120 taskset -c $((cpus > 1 ? 1 : 0)) "$efarun" --soft \
-         --quiet "${cmd[@]}" "${for_client[@]}" > "$tmp/client.log" 2>&1; then
-        echo "bench.sh: failed: ${cmd[*]} ${for_client[*]}" >&2
-        tail -n 20 "$tmp/client.log" "$tmp/server.log" >&2
+    if ! pair_run "$tmp" "$efarun" --soft --quiet "$@"; then
+        echo "bench.sh: failed: $*: $pair_why" >&2
+        tail -n 20 "$tmp/client" "$tmp/server" >&2
         exit 1
     fi
-    wait "$server" 2> /dev/null || true
-    server=
-    value=$(awk "$parser" "$tmp/client.log")
+    value=$(awk "$parser" "$tmp/client")
     if [ -z "$value" ]; then
-        echo "bench.sh: no figure in the output of: ${cmd[*]}" >&2
-        cat "$tmp/client.log" >&2
+        echo "bench.sh: no figure in the output of: $*" >&2
+        cat "$tmp/client" >&2
         exit 1
     fi
     echo "$name,$size,$unit,$value" >> "$tmp/results.csv"
@@ -152,7 +129,7 @@ uct()
 {
     local name=$1 size=$2 unit=$3 parser=$4 count=$5 test=$6 layout=$7
     shift 7
-    pair "$name" "$size" "$unit" "$parser" ucx_perftest -t "$test" \
+    pair "$name" "$size" "$unit" "$parser" "${perftest[@]}" -t "$test" \
          -D "$layout" -x srd -d "$dev:1" -s "$size" -n "$count" \
          -w $((count / 10)) -p @PORT@ -f "$@" -- -- 127.0.0.1
 }
@@ -162,7 +139,7 @@ ucp()
 {
     local name=$1 size=$2 unit=$3 parser=$4 count=$5 test=$6
     shift 6
-    pair "$name" "$size" "$unit" "$parser" ucx_perftest -t "$test" -s "$size" \
+    pair "$name" "$size" "$unit" "$parser" "${perftest[@]}" -t "$test" -s "$size" \
          -n "$count" -w $((count / 10)) -p @PORT@ -f "$@" -- -- 127.0.0.1
 }
 
@@ -288,8 +265,8 @@ instructions()
     for n in $n1 $n2; do
         "$efarun" --soft --quiet valgrind --tool=callgrind \
             --callgrind-out-file="$tmp/cg.$n" \
-            ucx_perftest -t am_bw -D "$layout" -x srd -d "$dev:1" -l \
-            -s "$size" -n "$n" -w 100 -f > "$tmp/cg.log" 2>&1 || {
+            "${perftest[@]}" -t am_bw -D "$layout" -x srd -d "$dev:1" -l \
+            -s "$size" -n "$n" -w 100 -f > "$tmp/cg.log" 2>&1 < "$pair_stdin" || {
                 cat "$tmp/cg.log" >&2
                 return 1
             }

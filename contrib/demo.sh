@@ -12,6 +12,8 @@ set -euo pipefail
 
 # shellcheck source=contrib/common.sh
 . "$(dirname "$0")/common.sh"
+# shellcheck source=test/apps/pair.sh
+. "$top/test/apps/pair.sh"
 build=${BUILD_DIR:-$top/build}
 
 options=(--quiet)
@@ -29,13 +31,9 @@ build_tree "$build"
 quietly "$build/make-apps.log" make -C "$build/test/apps" check-programs
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/ucx-efa-demo.XXXXXX")
-server=
 cleanup()
 {
-    if [ -n "$server" ]; then
-        kill "$server" 2> /dev/null || true
-        wait "$server" 2> /dev/null || true
-    fi
+    pair_end
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -88,44 +86,18 @@ row()
     rm -f "$XDG_RUNTIME_DIR"/ucx-efa.*
 }
 
-# listening PORT: somebody does
-listening()
-{
-    grep -qs "$(printf ':%04X [0-9A-F]*:0000 0A ' "$1")" /proc/net/tcp \
-        /proc/net/tcp6
-}
-
 # perftest TEST SIZE COUNT: between two processes; prints its last line
 perftest()
 {
-    local port
-
-    port=$((20000 + RANDOM % 10000))
-    while listening $port; do
-        port=$((port + 1))
-    done
-    set -- ucx_perftest -f -t "$1" -s "$2" -n "$3" -w 0 -p $port
-    "${efarun[@]}" "$@" > "$work/server" 2>&1 < /dev/null &
-    server=$!
-    until listening $port; do
-        kill -0 $server 2> /dev/null || {
-            cat "$work/server" >&2
-            fail "ucx_perftest ended before it listened"
-        }
-        sleep 0.05
-    done
-    "${efarun[@]}" "$@" 127.0.0.1 > "$work/client" 2>&1 < /dev/null || {
-        cat "$work/client" >&2
-        fail "ucx_perftest failed"
+    pair_run "$work" "${efarun[@]}" "${perftest[@]}" -f -t "$1" -s "$2" \
+        -n "$3" -w 0 -p @PORT@ -- -- 127.0.0.1 || {
+        cat "$work/server" "$work/client" >&2
+        fail "ucx_perftest failed: $pair_why"
     }
-    wait $server || {
-        cat "$work/server" >&2
-        fail "the server of ucx_perftest failed"
-    }
-    server=
     tail -n 1 "$work/client"
 }
 
+perftest_find
 failed=n
 # What efarun chooses, in its own words
 step "run: $("$build/src/tools/efarun" "${options[@]:1}" true 2>&1)"

@@ -6,6 +6,9 @@
 
 set -uo pipefail
 
+# shellcheck source=test/apps/pair.sh
+. "$(dirname "${BASH_SOURCE[0]}")/pair.sh"
+
 TOP=${TOP:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 BUILD=${BUILD:-$TOP/build}
 EFARUN=${EFARUN:-$BUILD/src/tools/efarun}
@@ -33,6 +36,7 @@ common_done=0
 
 common_exit()
 {
+    pair_end
     [ -z "$common_own_tmp" ] || rm -rf "$common_own_tmp"
     if [ $common_done = 0 ]; then
         echo "not ok ${0##*/}: ended before it was finished"
@@ -108,35 +112,6 @@ scaled()
     local count=$(($1 * TEST_SCALE / 100))
 
     echo $((count > 0 ? count : 1))
-}
-
-# A TCP port of the loopback interface that nobody uses now.
-free_port()
-{
-    local port hex
-
-    while :; do
-        port=$((20000 + (RANDOM % 12000)))
-        hex=$(printf ':%04X ' $port)
-        grep -qs "$hex" /proc/net/tcp /proc/net/tcp6 || break
-    done
-    echo $port
-}
-
-# wait_port PORT PID: until somebody listens there; fails if PID ends first
-wait_port()
-{
-    local listen
-
-    # local address, remote address, state 0A: listening
-    listen=$(printf ':%04X [0-9A-F]*:0000 0A ' "$1")
-    until grep -qs "$listen" /proc/net/tcp /proc/net/tcp6; do
-        # gone, or a zombie that nobody waited for
-        case $(sed 's/.*) //' "/proc/$2/stat" 2> /dev/null) in
-        ''|Z*) return 1 ;;
-        esac
-        sleep 0.05
-    done
 }
 
 # unit BYTES: as fi_pingpong prints a size

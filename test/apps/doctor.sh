@@ -287,6 +287,7 @@ serve()
 {
     local fabric_env=("$@")
 
+    port=$(free_port)
     env "${fabric_env[@]}" timeout 120 "$EFARUN" --soft --quiet -- "$tool" \
         doctor echo --server --once -a 127.0.0.1 -P "$port" -t 2 \
         > "$TMPDIR/server" 2>&1 < /dev/null &

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What the distribution's ibv_devinfo and ibv_devices say about Soft-EFA. They
 # know nothing of it: libibverbs found the device and libefa opened it.
+# shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
 need ibv_devinfo ibverbs-utils

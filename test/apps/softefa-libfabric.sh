@@ -2,6 +2,7 @@
 # libfabric's EFA provider between two processes over Soft-EFA: fi_pingpong
 # checks the data it gets (-c). Both endpoints of one host would otherwise
 # speak through libfabric's own shared memory.
+# shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
 need fi_pingpong libfabric-bin
@@ -12,34 +13,18 @@ export FI_EFA_ENABLE_SHM_TRANSFER=0
 # pingpong NAME ITERATIONS "SIZES" ARGS...
 pingpong()
 {
-    local name=$1 count=$2 sizes=$3 port server got
-    local server_status=0 client_status=0
+    local name=$1 count=$2 sizes=$3 got
     shift 3
 
-    port=$(free_port)
-    "$EFARUN" --soft --quiet fi_pingpong -p efa -c -I "$count" -B "$port" "$@" \
-        >"$TMPDIR/server" 2>&1 &
-    server=$!
-    if ! wait_port "$port" "$server"; then
-        wait "$server" || server_status=$?
-        not_ok "$name" "the server ended with $server_status before it listened"
-        sed 's/^/    /' "$TMPDIR/server"
-        return
-    fi
-
-    "$EFARUN" --soft --quiet fi_pingpong -p efa -c -I "$count" -P "$port" "$@" \
-        127.0.0.1 >"$TMPDIR/client" 2>&1 || client_status=$?
-    if [ $client_status -ne 0 ]; then
-        kill "$server" 2>/dev/null
-    fi
-    wait "$server" || server_status=$?
+    pair_run "$TMPDIR" "$EFARUN" --soft --quiet fi_pingpong -p efa -c \
+        -I "$count" "$@" -- -B @PORT@ -- -P @PORT@ 127.0.0.1
 
     # Columns: bytes, sent, acknowledged, total, time, ... The third says how
     # many were checked.
     got=$(awk -v n="$2" '$2 ~ /^[0-9]/ && $3 ~ /^=/ { print $1 }' \
         "$TMPDIR/client" | tr '\n' ' ' | sed 's/ $//')
-    if [ $client_status -ne 0 ] || [ $server_status -ne 0 ]; then
-        not_ok "$name" "client ended with $client_status, server with $server_status"
+    if [ -n "$pair_why" ]; then
+        not_ok "$name" "$pair_why"
     elif [ "$got" != "$sizes" ]; then
         not_ok "$name" "results for sizes '$got', not '$sizes'"
     else

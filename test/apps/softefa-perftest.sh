@@ -2,6 +2,7 @@
 # perftest between two processes over Soft-EFA: latency and bandwidth of SRD
 # and UD, RDMA read, several QPs, two devices. Both sides must end well, and
 # the report must have a line of plausible numbers for each size asked for.
+# shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
 need ib_send_lat perftest
@@ -22,32 +23,15 @@ sizes_reported()
 pair()
 {
     local name=$1 sizes=$2 count=$3 server_options=$4 client_options=$5
-    local port server server_status=0 client_status=0 got
+    local got
     shift 5
 
-    port=$(free_port)
     # shellcheck disable=SC2086 # the options are words
-    "$EFARUN" --soft --quiet --devices 2 "$@" -F -x 0 -n "$count" -p "$port" \
-        $server_options >"$TMPDIR/server" 2>&1 &
-    server=$!
-    if ! wait_port "$port" "$server"; then
-        wait "$server" || server_status=$?
-        not_ok "$name" "the server ended with $server_status before it listened"
-        sed 's/^/    /' "$TMPDIR/server"
-        return
-    fi
-
-    # shellcheck disable=SC2086
-    "$EFARUN" --soft --quiet --devices 2 "$@" -F -x 0 -n "$count" -p "$port" \
-        $client_options 127.0.0.1 >"$TMPDIR/client" 2>&1 || client_status=$?
-    if [ $client_status -ne 0 ]; then
-        kill "$server" 2>/dev/null
-    fi
-    wait "$server" || server_status=$?
-
+    pair_run "$TMPDIR" "$EFARUN" --soft --quiet --devices 2 "$@" -F -x 0 \
+        -n "$count" -p @PORT@ -- $server_options -- $client_options 127.0.0.1
     got=$(sizes_reported "$TMPDIR/client" "$count")
-    if [ $client_status -ne 0 ] || [ $server_status -ne 0 ]; then
-        not_ok "$name" "client ended with $client_status, server with $server_status"
+    if [ -n "$pair_why" ]; then
+        not_ok "$name" "$pair_why"
     elif [ "$got" != "$sizes" ]; then
         not_ok "$name" "results for sizes '$got', not '$sizes'"
     else

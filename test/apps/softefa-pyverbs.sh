@@ -3,6 +3,7 @@
 # Debian package of the installed version (python3-pyverbs carries them as
 # documentation), over Soft-EFA. A test they skip is a skip here, not a pass;
 # of the EFA and SRD tests none may be skipped.
+# shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
 # The distribution's interpreter: its packages are for no other.

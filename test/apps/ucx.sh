@@ -71,43 +71,25 @@ done
 need ucx_perftest ucx-utils
 export UCX_TLS=srd,self
 
-perftest=("${efarun[@]}" ucx_perftest)
-# One that was built with MPI (Debian 13) takes each process for an MPI job of
-# one, unless it is started from a terminal
-if ldd "$(command -v ucx_perftest)" | grep -q libmpi; then
-    # shellcheck disable=SC2016 # its own arguments
-    perftest=(bash -c 'exec script -qec "$(printf "%q " "$@")" /dev/null' bash
-              "${perftest[@]}")
-fi
+perftest_find
 
 # perf COUNT OPTIONS...: between two processes; both must end well, and srd must
 # have carried at least COUNT messages, RDMA reads or writes
 perf()
 {
-    local count=$1 port status=0 server sent name
+    local count=$1 sent name
     shift
 
     name="ucx_perftest $*"
     counters_reset
-    port=$(free_port)
-    "${perftest[@]}" -f -n "$count" -w 10 "$@" -p "$port" \
-        > "$TMPDIR/server" 2>&1 < /dev/null &
-    server=$!
-    if ! wait_port "$port" $server; then
-        wait $server
-        not_ok "$name" "no server: $(tail -n 1 "$TMPDIR/server")"
+    if ! pair_run "$TMPDIR" "${efarun[@]}" "${perftest[@]}" -f -n "$count" \
+            -w 10 "$@" -p @PORT@ -- -- 127.0.0.1; then
+        not_ok "$name" "$pair_why"
         return
     fi
-    "${perftest[@]}" -f -n "$count" -w 10 "$@" -p "$port" 127.0.0.1 \
-        > "$TMPDIR/client" 2>&1 < /dev/null || status=$?
-    # without a client the server would wait for ever
-    [ $status = 0 ] || kill $server 2> /dev/null
-    wait $server || status=$?
     sent=$(($(counted tx_msgs) + $(counted rdma_read_ops) +
             $(counted rdma_write_ops)))
-    if [ $status != 0 ]; then
-        not_ok "$name" "status $status: $(tail -n 1 "$TMPDIR/client")"
-    elif ! grep -qE "^ *$count +[0-9]" "$TMPDIR/client"; then
+    if ! grep -qE "^ *$count +[0-9]" "$TMPDIR/client"; then
         not_ok "$name" "no result: $(tail -n 1 "$TMPDIR/client")"
     elif grep -qE 'ERROR|WARN' "$TMPDIR/client" "$TMPDIR/server"; then
         not_ok "$name" "$(grep -hE 'ERROR|WARN' "$TMPDIR/client" \
