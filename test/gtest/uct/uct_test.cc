@@ -167,7 +167,7 @@ address address::parse(const std::string &text)
 /* ---- node ---- */
 
 node::node(std::shared_ptr<domain> dom, const config_map &config,
-           size_t rx_headroom) :
+           const room_t &room) :
     m_dom(dom)
 {
     std::string name = tl_name();
@@ -194,11 +194,14 @@ node::node(std::shared_ptr<domain> dom, const config_map &config,
                                   UCT_IFACE_PARAM_FIELD_ERR_HANDLER |
                                   UCT_IFACE_PARAM_FIELD_ERR_HANDLER_ARG |
                                   UCT_IFACE_PARAM_FIELD_ERR_HANDLER_FLAGS |
-                                  UCT_IFACE_PARAM_FIELD_FEATURES;
+                                  UCT_IFACE_PARAM_FIELD_FEATURES |
+                                  room.fields;
     params.open_mode            = UCT_IFACE_OPEN_MODE_DEVICE;
     params.mode.device.tl_name  = name.c_str();
     params.mode.device.dev_name = dom->device().c_str();
-    params.rx_headroom          = rx_headroom;
+    params.rx_headroom          = room.headroom;
+    params.am_alignment         = room.alignment;
+    params.am_align_offset      = room.offset;
     params.err_handler          = error_trampoline;
     params.err_handler_arg      = this;
     params.err_handler_flags    = 0;
@@ -516,9 +519,9 @@ ucs_status_t end::send(send_kind kind, uint8_t id, const stream &s,
 
 /* ---- fixture ---- */
 
-node &uct_base::add_node(const config_map &config, size_t rx_headroom)
+node &uct_base::add_node(const config_map &config, const room_t &room)
 {
-    m_nodes.emplace_back(new node(m_dom, config, rx_headroom));
+    m_nodes.emplace_back(new node(m_dom, config, room));
     return *m_nodes.back();
 }
 

@@ -81,6 +81,20 @@ struct address {
 
 /* ---- node ---- */
 
+/* What a receiver asks for its messages: bytes before them, and that data +
+ * offset be a multiple of alignment (0: not asked). */
+struct room_t {
+    room_t(size_t headroom = 0, size_t alignment = 0, size_t offset = 0) :
+        headroom(headroom), alignment(alignment), offset(offset),
+        fields(((alignment != 0) ? UCT_IFACE_PARAM_FIELD_AM_ALIGNMENT : 0) |
+               ((offset != 0) ? UCT_IFACE_PARAM_FIELD_AM_ALIGN_OFFSET : 0))
+    {
+    }
+
+    size_t   headroom, alignment, offset;
+    uint64_t fields;
+};
+
 class node {
 public:
     /* Returns UCS_OK, or UCS_INPROGRESS to keep the descriptor. */
@@ -92,7 +106,7 @@ public:
     };
 
     node(std::shared_ptr<domain> dom, const config_map &config = config_map(),
-         size_t rx_headroom = 0);
+         const room_t &room = room_t());
     ~node();
     node(const node&)            = delete;
     node &operator=(const node&) = delete;
@@ -259,7 +273,7 @@ protected:
     }
 
     node &add_node(const config_map &config = config_map(),
-                   size_t rx_headroom       = 0);
+                   const room_t &room       = room_t());
     end  &connect(node &from, node &to);
 
     /* Progresses every node. */

@@ -42,8 +42,10 @@ static void uct_srd_desc_release_ext(uct_recv_desc_t *self, void *user_desc)
 void uct_srd_desc_set_release(uct_srd_iface_t *iface, void *data,
                               uct_recv_desc_t *release)
 {
-    uct_recv_desc(UCS_PTR_BYTE_OFFSET(data, -(ptrdiff_t)iface->rx.headroom)) =
-            release;
+    void *user_desc = UCS_PTR_BYTE_OFFSET(data, -(ptrdiff_t)iface->rx.headroom);
+
+    /* Of an odd headroom nothing in front is aligned. */
+    memcpy(&uct_recv_desc(user_desc), &release, sizeof(release));
 }
 
 static void
@@ -53,6 +55,7 @@ uct_srd_desc_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
     uct_srd_desc_t *desc   = obj;
     void *message          = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
 
+    ucs_assert(((uintptr_t)desc % alignof(uct_srd_desc_t)) == 0);
     desc->sge.addr   = (uintptr_t)message;
     desc->sge.length = uct_srd_iface_md(iface)->dev.max_msg_sz;
     desc->sge.lkey   = uct_efa_memh_lkey(memh);
@@ -145,6 +148,50 @@ void uct_srd_rx_grow(uct_srd_iface_t *iface)
     }
 }
 
+/* Where the message stands in a descriptor, and how the pool aligns these. */
+static ucs_status_t
+uct_srd_rx_layout(uct_srd_iface_t *iface, const uct_iface_params_t *params,
+                  size_t *align_p, size_t *align_offset_p)
+{
+    size_t align, place;
+    ucs_status_t status;
+
+    /* UCP asks for an offset beyond the alignment, too: the remainder counts. */
+    status = uct_iface_param_am_alignment(params, SIZE_MAX, 0, 0, &align,
+                                          &place);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    iface->rx.headroom = UCT_IFACE_PARAM_VALUE(params, rx_headroom,
+                                               RX_HEADROOM, 0);
+    if (!ucs_is_pow2(align) || (align > UCT_SRD_RX_ROOM_MAX)) {
+        ucs_error("srd: am_alignment %zu: must be a power of two, at most %zu",
+                  align, UCT_SRD_RX_ROOM_MAX);
+        return UCS_ERR_INVALID_PARAM;
+    }
+
+    if (iface->rx.headroom > UCT_SRD_RX_ROOM_MAX) {
+        ucs_error("srd: rx_headroom %zu: must be at most %zu",
+                  iface->rx.headroom, UCT_SRD_RX_ROOM_MAX);
+        return UCS_ERR_INVALID_PARAM;
+    }
+
+    iface->rx.align_mask = (params->field_mask &
+                            UCT_IFACE_PARAM_FIELD_AM_ALIGNMENT) ? align - 1 : 0;
+
+    /* The pool aligns the data; the descriptor is whole words before them. */
+    align              = ucs_max(align, UCS_SYS_CACHE_LINE_SIZE);
+    place              = place % align;
+    iface->rx.offset   = ucs_align_up_pow2(sizeof(uct_srd_desc_t) +
+                                           sizeof(uct_recv_desc_t*) +
+                                           iface->rx.headroom + place,
+                                           alignof(uct_srd_desc_t)) - place;
+    *align_p           = align;
+    *align_offset_p    = (iface->rx.offset + place) % align;
+    return UCS_OK;
+}
+
 ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
                              const uct_iface_params_t *params,
                              const uct_srd_iface_config_t *config)
@@ -154,24 +201,19 @@ ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
     size_t align, align_offset;
     ucs_status_t status;
 
-    iface->rx.headroom   = UCT_IFACE_PARAM_VALUE(params, rx_headroom,
-                                                 RX_HEADROOM, 0);
-    iface->rx.offset     = sizeof(uct_srd_desc_t) + sizeof(uct_recv_desc_t*) +
-                           iface->rx.headroom;
     iface->rx.last_key   = UCT_SRD_NO_KEY;
     iface->rx.release.cb = uct_srd_desc_release;
     iface->rx.release_ext.cb = uct_srd_desc_release_ext;
 
-    status = uct_iface_param_am_alignment(params, max_msg, iface->rx.offset,
-                                          iface->rx.offset, &align,
-                                          &align_offset);
+    status = uct_srd_rx_layout(iface, params, &align, &align_offset);
     if (status != UCS_OK) {
         return status;
     }
 
     status = uct_iface_mpool_init(&iface->super, &iface->rx.mp,
-                                  iface->rx.offset + max_msg, align_offset,
-                                  align, &config->rx.mp,
+                                  ucs_max(iface->rx.offset + max_msg,
+                                          align_offset),
+                                  align_offset, align, &config->rx.mp,
                                   ucs_min(iface->config.rx_queue_len,
                                           UCT_SRD_RX_PER_PEER),
                                   uct_srd_desc_init, "srd_rx");

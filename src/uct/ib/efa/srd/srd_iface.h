@@ -33,6 +33,8 @@
 #include "srd_una.h"
 #include "srd_wire.h"
 
+#include <stdalign.h>
+
 typedef struct uct_srd_iface uct_srd_iface_t;
 typedef struct uct_srd_peer  uct_srd_peer_t;
 typedef struct uct_srd_ep    uct_srd_ep_t;
@@ -129,25 +131,36 @@ typedef struct uct_srd_buf {
     uint8_t            data[];
 } uct_srd_buf_t;
 
-#define UCT_SRD_WR_ID_SEND     1ul    /* low bit of wr_id; a receive has 0   */
+/* Low bit of wr_id, which is the slot or the descriptor; a receive has 0 */
+#define UCT_SRD_WR_ID_SEND     1ul
+
+static_assert(alignof(uct_srd_slot_t) > UCT_SRD_WR_ID_SEND,
+              "the low bit of its address is free");
+static_assert(offsetof(uct_srd_buf_t, data) % alignof(uct_srd_buf_t) == 0,
+              "aligned, since its data are");
 
 /* ---- receiving: srd_rx.c ----------------------------------------------- */
 
 /*
- *   +------+----------+---------------+------------------------+
- *   | desc | *release | user headroom | message                |
- *   +------+----------+---------------+------------------------+
+ *   +------+---------+----------+---------------+------------------------+
+ *   | desc | padding | *release | user headroom | message                |
+ *   +------+---------+----------+---------------+------------------------+
+ *   ^ aligned                                   ^ aligned as the user asks;
+ *                                                 what is before it as it falls
  */
 typedef struct uct_srd_desc {
     struct ibv_recv_wr wr;        /* prepared once; next links a chain       */
     struct ibv_sge     sge;
     uint32_t           length;    /* while it waits in the reorder ring:     */
     uint16_t           am_id;     /* bytes, AM id,                           */
-    uint16_t           offset;    /* of the payload (extended header)        */
+    uint16_t           offset;    /* of the payload: 0 or UCT_SRD_EXT_LEN    */
     struct uct_srd_desc *all;     /* next in iface->rx.all                   */
     uct_mem_h          memh;
     uint64_t           kept;      /* by the user, the reorder ring, the pool */
 } uct_srd_desc_t;
+
+static_assert(alignof(uct_srd_desc_t) > UCT_SRD_WR_ID_SEND,
+              "the low bit of its address is free");
 
 typedef struct {
     struct ibv_wc wc;
@@ -298,6 +311,7 @@ struct uct_srd_iface {
         uct_recv_desc_t     release_ext; /* payload behind an ext. header    */
         size_t              headroom; /* of the user, bytes                  */
         size_t              offset;   /* of the message in a descriptor      */
+        size_t              align_mask; /* of the data, as asked; else 0     */
         ucs_mpool_t         mp;
     } rx;
 

@@ -12,6 +12,9 @@ typedef struct {
 } uct_srd_copy_t;
 
 /* Entries of the ring: descriptors, or copies with the low bit set */
+static_assert((alignof(uct_srd_copy_t) > 1) && (alignof(uct_srd_desc_t) > 1),
+              "the low bit of their addresses is free");
+
 static int uct_srd_entry_is_copy(const void *entry)
 {
     return (uintptr_t)entry & 1;
@@ -80,38 +83,50 @@ uct_srd_rx_keep(uct_srd_iface_t *iface, uct_srd_peer_t *peer, uint16_t psn,
     return result;
 }
 
-/* What a handler may do with data behind offset bytes of header */
-static unsigned
-uct_srd_rx_flags(uct_srd_iface_t *iface, void *data, size_t offset)
+/* Puts a payload behind offset bytes of header, which has been read, where the
+ * user wants it. Returns its offset, 0 or UCT_SRD_EXT_LEN. */
+static size_t uct_srd_rx_place(uct_srd_iface_t *iface, void *message,
+                               size_t offset, size_t length)
 {
-    if (offset == UCT_SRD_EXT_LEN) {
-        /* over the header, which has been read */
-        uct_srd_desc_set_release(iface, data, &iface->rx.release_ext);
-    } else if (offset != 0) {
-        return 0;
+    void *data = UCS_PTR_BYTE_OFFSET(message, offset);
+
+    if ((offset == 0) || ((offset == UCT_SRD_EXT_LEN) &&
+                          !(offset & iface->rx.align_mask))) {
+        return offset;
     }
 
-    return UCT_CB_PARAM_FLAG_DESC;
+    memmove(message, data, length);
+    return 0;
+}
+
+/* A message behind an extended header, or not */
+static void uct_srd_rx_deliver_desc(uct_srd_iface_t *iface,
+                                    uct_srd_desc_t *desc, int held)
+{
+    void *data = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset + desc->offset);
+
+    if (desc->offset != 0) {
+        /* over the header */
+        uct_srd_desc_set_release(iface, data, &iface->rx.release_ext);
+    }
+
+    uct_srd_rx_deliver(iface, desc, data, desc->length, desc->am_id,
+                       UCT_CB_PARAM_FLAG_DESC, held);
 }
 
 /* Messages behind the one just delivered. The handler may have ended the peer:
  * then it is not the last peer any more. */
 void uct_srd_rx_drain(uct_srd_iface_t *iface, uct_srd_peer_t *peer)
 {
-    uct_srd_desc_t *desc;
-    void *entry, *data;
+    void *entry;
 
     while ((iface->rx.current == peer) &&
            ((entry = uct_srd_ring_pop(&peer->rx.ring)) != NULL)) {
         if (uct_srd_entry_is_copy(entry)) {
             uct_srd_copy_deliver(iface, uct_srd_entry_copy(entry));
-            continue;
+        } else {
+            uct_srd_rx_deliver_desc(iface, entry, 1);
         }
-
-        desc = entry;
-        data = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset + desc->offset);
-        uct_srd_rx_deliver(iface, desc, data, desc->length, desc->am_id,
-                           uct_srd_rx_flags(iface, data, desc->offset), 1);
     }
 
     if (iface->rx.current == peer) {
@@ -259,15 +274,13 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
     psn          = (uint16_t)imm;
     desc->length = rx->wc.byte_len - offset;
     desc->am_id  = uct_srd_imm_am_id(imm);
-    desc->offset = offset;
+    desc->offset = uct_srd_rx_place(iface, message, offset, desc->length);
 
     result = uct_srd_ring_classify(&peer->rx.ring, psn);
     if (result == UCT_SRD_RING_AWAITED) {
         ++peer->rx.ring.next;
         iface->rx.current = peer;
-        message           = UCS_PTR_BYTE_OFFSET(message, offset);
-        uct_srd_rx_deliver(iface, desc, message, desc->length, desc->am_id,
-                           uct_srd_rx_flags(iface, message, offset), 0);
+        uct_srd_rx_deliver_desc(iface, desc, 0);
         if ((iface->rx.current == peer) && (peer->rx.ring.held > 0)) {
             uct_srd_rx_drain(iface, peer);
         }

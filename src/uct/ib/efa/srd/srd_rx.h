@@ -13,6 +13,10 @@
 #define UCT_SRD_LOOK_TIME    10e-3 /* seconds: fewer polls, if they take more */
 #define UCT_SRD_RECLAIM      16u    /* AHs given up for others at once        */
 
+/* Headroom and alignment that users may ask for, bytes; memory ends before. So
+ * sizes do not overflow. */
+#define UCT_SRD_RX_ROOM_MAX  ((size_t)UINT32_MAX)
+
 static_assert((UCT_SRD_EFFORT + UCT_SRD_POLL_BATCH) * UCT_SRD_LOOKS < 65536,
               "a PSN does not wrap unseen");
 
