@@ -2,6 +2,8 @@
  * Workers and endpoints as a whole: many of them, again and again, asleep,
  * in threads, and with peers that die.
  */
+#include "common/counters.h"
+#include "common/said.h"
 #include "ucp_test.h"
 
 #include <atomic>
@@ -426,6 +428,30 @@ TEST_P(ucp_worker_test, keepalive)
     EXPECT_TRUE(wait([&]() { return errors.count > 0; }));
     finish(a.close(ep, UCP_EP_CLOSE_FLAG_FORCE));
     EXPECT_EQ(1u, errors.count);
+}
+
+/* What ucp_config_modify() says reaches the transport. */
+TEST_P(ucp_worker_test, options_of_the_transport)
+{
+    const size_t length = 100000, seg_size = 2048;
+
+    if (!is_srd()) {
+        GTEST_SKIP() << "about srd's options";
+    }
+
+    for (const std::string name : {"SRD_SEG_SIZE", "IB_SEG_SIZE"}) {
+        ucp_options o           = options();
+        o.config[name]          = std::to_string(seg_size);
+        o.config["RNDV_THRESH"] = "inf";
+
+        said said;
+        ucp_side &a = add_side(o), &b = add_side(o);
+        EXPECT_EQ("", said.none());
+        ucp_ep_h ab = a.connect(b.address()), ba = b.connect(a.address());
+        uint64_t before = counter("tx_msgs");
+        ping_pong(a, ab, b, ba, 1, length);
+        EXPECT_GE(counter("tx_msgs") - before, 2 * length / seg_size) << name;
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(

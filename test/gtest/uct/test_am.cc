@@ -1,6 +1,6 @@
 /*
- * Active messages of every length and kind: content, order, limits, ids,
- * tracers.
+ * Active messages of every length and kind: content, order, ids, tracers. What
+ * is refused: test_params.cc.
  */
 #include "uct_test.h"
 
@@ -190,89 +190,6 @@ TEST_F(am_misc, handler_replaced_and_removed)
     wait([&]() { return after.count() >= 100; });
     expect_clean(with, 100);
     expect_clean(after, 100);
-    expect_promises();
-}
-
-static size_t pack_too_long(void *, void *arg)
-{
-    ++*static_cast<unsigned*>(arg);
-    return 8;
-}
-
-/* Too long, too many iovs, an id out of range: a status, no message, and the
- * endpoint goes on working. Debian's UCX checks parameters in the same way. */
-TEST_F(am_misc, over_the_limits)
-{
-    const uct_iface_attr_t &attr = m_a->attr();
-    stream s(1, length_plan::fixed(8));
-    checker chk(s);
-    std::vector<uint8_t> data(attr.cap.am.max_short + 4096);
-    unsigned strays = 0;
-
-    if (!is_srd()) {
-        GTEST_SKIP() << "other transports abort in such cases";
-    }
-
-    for (unsigned id = 0; id < UCT_AM_ID_MAX; ++id) {
-        m_b->on_am(id, [&](void*, size_t, unsigned) {
-            ++strays;
-            return UCS_OK;
-        });
-    }
-    m_b->check_am(AM_ID, &chk);
-    /* Once before anything was said, once between acquainted peers. */
-    for (uint64_t round = 0; round < 2; ++round) {
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_am_short(m_end->ep(), AM_ID, 0, data.data(),
-                                  attr.cap.am.max_short - 8 + 1));
-
-        uct_iov_t iov = {data.data(), attr.cap.am.max_short + 1,
-                         UCT_MEM_HANDLE_NULL, 0, 1};
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_am_short_iov(m_end->ep(), AM_ID, &iov, 1));
-
-        buffer mem(m_dom, attr.cap.am.max_zcopy + 4096);
-        uct_completion_t comp;
-        comp.func   = [](uct_completion_t *) {
-            ADD_FAILURE() << "completion of a message that was refused";
-        };
-        comp.count  = 1;
-        comp.status = UCS_OK;
-        uct_iov_t big = {mem.data(), attr.cap.am.max_zcopy + 1, mem.memh(), 0,
-                         1};
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_am_zcopy(m_end->ep(), AM_ID, nullptr, 0, &big, 1, 0,
-                                  &comp));
-        big.length = attr.cap.am.max_zcopy;
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_am_zcopy(m_end->ep(), AM_ID, data.data(), 1, &big, 1,
-                                  0, &comp));
-        big.length = 8;
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_am_zcopy(m_end->ep(), AM_ID, data.data(),
-                                  attr.cap.am.max_hdr + 1, &big, 1, 0, &comp));
-        std::vector<uct_iov_t> many(attr.cap.am.max_iov + 1, big);
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_am_zcopy(m_end->ep(), AM_ID, nullptr, 0, many.data(),
-                                  many.size(), 0, &comp));
-
-        unsigned packed = 0;
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_am_short(m_end->ep(), UCT_AM_ID_MAX, 0, nullptr, 0));
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_am_bcopy(m_end->ep(), UCT_AM_ID_MAX, pack_too_long,
-                                  &packed, 0));
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_am_zcopy(m_end->ep(), 0xff, nullptr, 0, &big, 1, 0,
-                                  &comp));
-        EXPECT_EQ(0u, packed);
-
-        send(*m_end, SHORT, AM_ID, s, round);
-        flush(*m_end);
-        wait([&]() { return chk.count() > round; });
-    }
-    expect_clean(chk, 2);
-    EXPECT_EQ(0u, strays);
     expect_promises();
 }
 

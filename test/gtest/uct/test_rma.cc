@@ -178,62 +178,6 @@ TEST_P(rma_kinds, many)
     expect_promises();
 }
 
-static void no_unpack(void*, const void*, size_t)
-{
-    ADD_FAILURE() << "unpack of an operation that was refused";
-}
-
-/* More than the device can in one operation: known, refused, harmless. */
-TEST_P(rma_kinds, over_the_limits)
-{
-    size_t   max = rma_max(m_a->attr(), m_kind);
-    region   target(m_dom, 64);
-    rma_pool pool(m_dom, 1, 64);
-    rma_op  &op = *pool.get();
-
-    if (m_kind == PUT_BCOPY) {
-        GTEST_SKIP() << "the length is known when it is too late";
-    }
-    /* Not a byte of the memory is looked at. */
-    uct_iov_t iov[2] = {{op.local, max + 1, op.memh, 0, 1},
-                        {op.local, 8, op.memh, 0, 1}};
-    remote to        = remote_of(target);
-    switch (m_kind) {
-    case PUT_SHORT:
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_put_short(m_end->ep(), op.local, max + 1, to.addr,
-                                   to.key));
-        break;
-    case GET_BCOPY:
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_get_bcopy(m_end->ep(), no_unpack,
-                                   op.local, max + 1, to.addr, to.key,
-                                   nullptr));
-        break;
-    case PUT_ZCOPY:
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_put_zcopy(m_end->ep(), iov, 1, to.addr, to.key,
-                                   nullptr));
-        iov[0].length = 8;
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_put_zcopy(m_end->ep(), iov, 2, to.addr, to.key,
-                                   nullptr));
-        break;
-    default:
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_get_zcopy(m_end->ep(), iov, 1, to.addr, to.key,
-                                   nullptr));
-        iov[0].length = 8;
-        EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_ep_get_zcopy(m_end->ep(), iov, 2, to.addr, to.key,
-                                   nullptr));
-    }
-    flush(*m_end);
-    EXPECT_TRUE(target.is_clear());
-    EXPECT_EQ(UCS_OK, run(*m_end, op, m_kind, 8, 5, to));
-    expect_promises();
-}
-
 /* Between two processes, both at work at the same time. */
 TEST_P(rma_kinds, between_processes)
 {

@@ -58,6 +58,22 @@ ucs_status_t uct_srd_ep_am_short(uct_ep_h tl_ep, uint8_t id, uint64_t header,
                                 1);
 }
 
+/* Copies all blocks of iov; of none the buffer is looked at. */
+static UCS_F_ALWAYS_INLINE void
+uct_srd_iov_gather(const uct_iov_t *iov, size_t iovcnt, uint8_t *dest)
+{
+    const uct_iov_t *end = iov + iovcnt;
+    unsigned i;
+
+    for (; iov < end; ++iov) {
+        for (i = 0; (iov->length > 0) && (i < iov->count); ++i) {
+            memcpy(dest, UCS_PTR_BYTE_OFFSET(iov->buffer, i * iov->stride),
+                   iov->length);
+            dest += iov->length;
+        }
+    }
+}
+
 ucs_status_t uct_srd_ep_am_short_iov(uct_ep_h tl_ep, uint8_t id,
                                      const uct_iov_t *iov, size_t iovcnt)
 {
@@ -66,7 +82,6 @@ ucs_status_t uct_srd_ep_am_short_iov(uct_ep_h tl_ep, uint8_t id,
     size_t total           = uct_iov_total_length(iov, iovcnt);
     int open               = uct_srd_tx_is_open(iface, ep);
     uct_srd_slot_t *slot;
-    ucs_iov_iter_t iter;
     ucs_status_t status;
 
     UCT_CHECK_AM_ID(id);
@@ -80,9 +95,7 @@ ucs_status_t uct_srd_ep_am_short_iov(uct_ep_h tl_ep, uint8_t id,
     }
 
     slot = uct_srd_slot_get(iface);
-    ucs_iov_iter_init(&iter);
-    uct_iov_to_buffer(iov, iovcnt, &iter, slot->data, UCT_SRD_INLINE_AREA);
-
+    uct_srd_iov_gather(iov, iovcnt, slot->data);
     slot->sge[0].length = total;
     UCT_TL_EP_STAT_OP(&ep->super, AM, SHORT, total);
     if (ucs_likely(open)) {
@@ -121,10 +134,8 @@ ssize_t uct_srd_ep_am_bcopy(uct_ep_h tl_ep, uint8_t id, uct_pack_callback_t pack
 
     length = pack(buf->data, arg);
     if (ucs_unlikely(length > iface->config.max_msg)) {
-        ucs_error("srd: am_bcopy packed %zu bytes, the limit is %zu", length,
-                  iface->config.max_msg);
-        uct_srd_buf_put(iface, buf);
-        return UCS_ERR_EXCEEDS_LIMIT;
+        return uct_srd_buf_overrun(iface, buf, length, iface->config.max_msg,
+                                   "am_bcopy");
     }
 
     slot                = uct_srd_slot_get(iface);
@@ -160,9 +171,8 @@ ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
 
     UCT_CHECK_AM_ID(id);
     UCT_CHECK_IOV_SIZE(iovcnt, (size_t)UCT_SRD_MAX_IOV, "am_zcopy");
-    UCT_CHECK_PARAM(header_length <= UCT_SRD_INLINE_AREA,
-                    "am_zcopy header of %u bytes, the limit is %u",
-                    header_length, UCT_SRD_INLINE_AREA);
+    UCT_SRD_CHECK_BLOCK(iov, iovcnt, "am_zcopy");
+    UCT_CHECK_LENGTH(header_length, 0, UCT_SRD_INLINE_AREA, "am_zcopy header");
     UCT_CHECK_LENGTH(total, 0, iface->config.max_msg, "am_zcopy");
 
     if (ucs_unlikely(!open)) {

@@ -3,15 +3,22 @@
  */
 #include "srd_iface.h"
 
-ucs_config_field_t uct_srd_iface_config_table[] = {
+/* What has one name for all of UCX's verbs transports */
+static ucs_config_field_t uct_srd_ib_config_table[] = {
+    {"SEG_SIZE", "inf",
+     "Largest message, and largest put or get through a buffer, bytes. The "
+     "device's limit (max_msg_sz, 8928 on all known devices) holds in any case.",
+     ucs_offsetof(uct_srd_iface_config_t, seg_size), UCS_CONFIG_TYPE_MEMUNITS},
+
+    {.name = NULL}
+};
+
+static ucs_config_field_t uct_srd_config_table[] = {
     /* A peer that fails is said once, with the cause, where users see it */
     {"", "FAILURE=warn", NULL, ucs_offsetof(uct_srd_iface_config_t, super),
      UCS_CONFIG_TYPE_TABLE(uct_iface_config_table)},
 
-    {"SEG_SIZE", "inf",
-     "Largest message, bytes. The device's limit (max_msg_sz, 8928 on all known "
-     "devices) holds in any case.",
-     ucs_offsetof(uct_srd_iface_config_t, seg_size), UCS_CONFIG_TYPE_MEMUNITS},
+    {"IB_", "", NULL, 0, UCS_CONFIG_TYPE_TABLE(uct_srd_ib_config_table)},
 
     {"TX_QUEUE_LEN", "512",
      "Messages an interface may have under way, to all peers together.",
@@ -95,6 +102,14 @@ ucs_config_field_t uct_srd_iface_config_table[] = {
      "device does not answer any more, before endpoints fail.",
      ucs_offsetof(uct_srd_iface_config_t, recovery_timeout),
      UCS_CONFIG_TYPE_TIME},
+
+    {.name = NULL}
+};
+
+/* uct_config_modify(), which UCP calls for ucp_config_modify(), knows the prefix
+ * of a transport from UCX 1.17 on, but that of a table in all of them. */
+ucs_config_field_t uct_srd_iface_config_table[] = {
+    {"SRD_", "", NULL, 0, UCS_CONFIG_TYPE_TABLE(uct_srd_config_table)},
 
     {.name = NULL}
 };

@@ -124,14 +124,12 @@ ssize_t uct_srd_ep_put_bcopy(uct_ep_h tl_ep, uct_pack_callback_t pack,
     }
 
     length = pack(buf->data, arg);
-    if (ucs_unlikely((length == 0) || (length > iface->config.rdma_bcopy))) {
+    if (ucs_unlikely(length == 0)) {
         uct_srd_buf_put(iface, buf);
-        if (length == 0) {
-            return 0;
-        }
-        ucs_error("srd: put_bcopy packed %zu bytes, the limit is %zu", length,
-                  iface->config.rdma_bcopy);
-        return UCS_ERR_EXCEEDS_LIMIT;
+        return 0;
+    } else if (ucs_unlikely(length > iface->config.rdma_bcopy)) {
+        return uct_srd_buf_overrun(iface, buf, length,
+                                   iface->config.rdma_bcopy, "put_bcopy");
     }
 
     slot = uct_srd_rma_slot(ep, 0, remote_addr, rkey, NULL);
@@ -184,16 +182,18 @@ ucs_status_t uct_srd_ep_get_bcopy(uct_ep_h tl_ep, uct_unpack_callback_t unpack,
 
 static UCS_F_ALWAYS_INLINE ucs_status_t
 uct_srd_rma_zcopy(uct_srd_ep_t *ep, unsigned flags, uct_rkey_t right,
-                  const uct_iov_t *iov, size_t iovcnt, uint64_t remote_addr,
-                  uct_rkey_t rkey, uct_completion_t *comp)
+                  const char *name, const uct_iov_t *iov, size_t iovcnt,
+                  uint64_t remote_addr, uct_rkey_t rkey,
+                  uct_completion_t *comp)
 {
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
     size_t length          = uct_iov_total_length(iov, iovcnt);
     uct_srd_slot_t *slot;
     ucs_status_t status;
 
-    UCT_CHECK_IOV_SIZE(iovcnt, (size_t)UCT_SRD_MAX_IOV, "put/get_zcopy");
-    UCT_CHECK_LENGTH(length, 0, iface->config.rdma_zcopy, "put/get_zcopy");
+    UCT_CHECK_IOV_SIZE(iovcnt, (size_t)UCT_SRD_MAX_IOV, name);
+    UCT_SRD_CHECK_BLOCK(iov, iovcnt, name);
+    UCT_CHECK_LENGTH(length, 0, iface->config.rdma_zcopy, name);
 
     status = uct_srd_rma_admit(ep, rkey, right, length);
     if (status != UCS_INPROGRESS) {
@@ -218,8 +218,8 @@ ucs_status_t uct_srd_ep_put_zcopy(uct_ep_h tl_ep, const uct_iov_t *iov,
     uct_srd_ep_t *ep = ucs_derived_of(tl_ep, uct_srd_ep_t);
     ucs_status_t status;
 
-    status = uct_srd_rma_zcopy(ep, 0, UCT_EFA_RKEY_WRITE, iov, iovcnt,
-                               remote_addr, rkey, comp);
+    status = uct_srd_rma_zcopy(ep, 0, UCT_EFA_RKEY_WRITE, "put_zcopy", iov,
+                               iovcnt, remote_addr, rkey, comp);
     UCT_TL_EP_STAT_OP_IF_SUCCESS(status, &ep->super, PUT, ZCOPY,
                                  uct_iov_total_length(iov, iovcnt));
     return status;
@@ -232,8 +232,9 @@ ucs_status_t uct_srd_ep_get_zcopy(uct_ep_h tl_ep, const uct_iov_t *iov,
     uct_srd_ep_t *ep = ucs_derived_of(tl_ep, uct_srd_ep_t);
     ucs_status_t status;
 
-    status = uct_srd_rma_zcopy(ep, UCT_SRD_SLOT_READ, UCT_EFA_RKEY_READ, iov,
-                               iovcnt, remote_addr, rkey, comp);
+    status = uct_srd_rma_zcopy(ep, UCT_SRD_SLOT_READ, UCT_EFA_RKEY_READ,
+                               "get_zcopy", iov, iovcnt, remote_addr, rkey,
+                               comp);
     UCT_TL_EP_STAT_OP_IF_SUCCESS(status, &ep->super, GET, ZCOPY,
                                  uct_iov_total_length(iov, iovcnt));
     return status;

@@ -159,6 +159,15 @@ ucs_status_t uct_srd_buf_none(uct_srd_iface_t *iface)
     return UCS_ERR_NO_MEMORY;
 }
 
+/* In the words of UCT_CHECK_LENGTH */
+ucs_status_t uct_srd_buf_overrun(uct_srd_iface_t *iface, uct_srd_buf_t *buf,
+                                 size_t length, size_t max, const char *name)
+{
+    uct_srd_buf_put(iface, buf);
+    ucs_error("Invalid %s length: %zu (expected: <= %zu)", name, length, max);
+    return UCS_ERR_INVALID_PARAM;
+}
+
 /* One slot less refers to the user's memory. cancels: flushes that waited for
  * the last one, to be ended after the slot's own completion. */
 static void uct_srd_slot_zcopy_end(uct_srd_ep_t *ep, ucs_queue_head_t *cancels)

@@ -108,6 +108,19 @@ uct_srd_buf_t *uct_srd_buf_get_slow(uct_srd_iface_t *iface);
  * never was one, so that none will come back. */
 ucs_status_t uct_srd_buf_none(uct_srd_iface_t *iface);
 
+/* A pack callback wrote length bytes to buf, for which there was no room. Puts
+ * buf back; UCS_ERR_INVALID_PARAM. */
+ucs_status_t uct_srd_buf_overrun(uct_srd_iface_t *iface, uct_srd_buf_t *buf,
+                                 size_t length, size_t max, const char *name);
+
+/* The device sends one block of the user's memory: no strides. */
+#define UCT_SRD_CHECK_BLOCK(_iov, _iovcnt, _name) \
+    UCT_CHECK_PARAM(((_iovcnt) == 0) || ((_iov)->count <= 1) || \
+                    ((_iov)->stride == (_iov)->length), \
+                    "Invalid %s iov: %u blocks of %zu bytes, %zu apart " \
+                    "(expected: one block)", \
+                    _name, (_iov)->count, (_iov)->length, (_iov)->stride)
+
 static UCS_F_ALWAYS_INLINE uct_srd_buf_t *
 uct_srd_buf_get(uct_srd_iface_t *iface)
 {
