@@ -6,8 +6,8 @@
  *
  *   raised by     fault_device.c: DEVICE_FATAL, to all of one life of a device;
  *                 QP_FATAL, to the QP's owner
- *   read by       libibverbs: struct ib_uverbs_async_event_desc, 16 bytes, whose
- *                 writes and reads are atomic
+ *   read by       libibverbs: softefa_abi_async_event_t, 16 bytes, whose writes
+ *                 and reads are atomic
  *   taken back    a QP's unread ones, when it is destroyed
  *
  * The descriptor is the application's. What a killed process left has no
@@ -18,11 +18,11 @@
 #include "log.h"
 #include "object.h"
 #include "sys.h"
+#include "uverbs_abi.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <infiniband/verbs.h>
-#include <rdma/ib_user_verbs.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
@@ -30,7 +30,7 @@ enum {
     ASYNC_NAME = 32
 };
 
-typedef struct ib_uverbs_async_event_desc async_event_t;
+typedef softefa_abi_async_event_t async_event_t;
 
 static void async_name(char name[ASYNC_NAME], unsigned device, uint32_t life,
                        uint32_t owner)

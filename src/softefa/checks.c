@@ -85,7 +85,7 @@ static int check_transition(softefa_qp_type_t type, int from, int to,
 }
 
 int softefa_check_modify_qp(softefa_qp_type_t type, int state,
-                            const struct ib_uverbs_modify_qp *cmd)
+                            const softefa_abi_modify_qp_t *cmd)
 {
     int from = (cmd->attr_mask & IBV_QP_CUR_STATE) ? cmd->cur_qp_state : state;
     int to   = (cmd->attr_mask & IBV_QP_STATE) ? cmd->qp_state : from;
@@ -125,7 +125,7 @@ int softefa_check_query_qp(uint32_t attr_mask)
 
 /* ---- memory ---- */
 
-#define OPTIONAL_ACCESS ((uint32_t)IB_UVERBS_ACCESS_OPTIONAL_RANGE)
+#define OPTIONAL_ACCESS ((uint32_t)SOFTEFA_ABI_ACCESS_OPTIONAL_RANGE)
 
 /* Access flags, and the capability each one needs. */
 static const struct {
@@ -168,7 +168,7 @@ static int check_range(const softefa_profile_t *profile, uint64_t start,
 }
 
 int softefa_check_reg_mr(const softefa_profile_t *profile,
-                         const struct ib_uverbs_reg_mr *cmd, uint32_t *access)
+                         const softefa_abi_reg_mr_t *cmd, uint32_t *access)
 {
     uint64_t page = sysconf(_SC_PAGESIZE);
     uint64_t first, last;
@@ -230,7 +230,7 @@ enum {
 int softefa_check_create_cq(const softefa_profile_t *profile, uint32_t cqe,
                             uint32_t comp_vector, uint32_t flags,
                             int has_channel,
-                            const struct efa_ibv_create_cq *cmd)
+                            const softefa_abi_create_cq_t *cmd)
 {
     uint32_t supported = SOFTEFA_ABI_CQ_WITH_CHANNEL;
     size_t i;
@@ -279,7 +279,7 @@ int softefa_check_create_cq(const softefa_profile_t *profile, uint32_t cqe,
 }
 
 unsigned softefa_sq_entry_size(const softefa_profile_t *profile,
-                               const struct ib_uverbs_qp_cap *cap,
+                               const softefa_abi_qp_cap_t *cap,
                                const softefa_abi_create_qp_t *cmd)
 {
     return ((profile->inline_size_ex > 0) &&
@@ -288,7 +288,7 @@ unsigned softefa_sq_entry_size(const softefa_profile_t *profile,
 
 int softefa_check_create_qp(const softefa_profile_t *profile,
                             uint32_t qp_type, uint32_t create_flags,
-                            const struct ib_uverbs_qp_cap *cap,
+                            const softefa_abi_qp_cap_t *cap,
                             const softefa_abi_create_qp_t *cmd)
 {
     uint32_t max_inline = (softefa_sq_entry_size(profile, cap, cmd) == 128) ?
@@ -304,11 +304,12 @@ int softefa_check_create_qp(const softefa_profile_t *profile,
         return EINVAL;
     }
 
-    if ((qp_type != IB_UVERBS_QPT_UD) && (qp_type != IB_UVERBS_QPT_DRIVER)) {
+    if ((qp_type != SOFTEFA_ABI_QPT_UD) &&
+        (qp_type != SOFTEFA_ABI_QPT_DRIVER)) {
         return EOPNOTSUPP;
     }
 
-    if (create_flags & ~(uint32_t)IB_UVERBS_QP_CREATE_SQ_SIG_ALL) {
+    if (create_flags & ~(uint32_t)SOFTEFA_ABI_QP_CREATE_SQ_SIG_ALL) {
         return EOPNOTSUPP;
     }
 
@@ -326,15 +327,15 @@ int softefa_check_create_qp(const softefa_profile_t *profile,
         }
     }
 
-    if ((qp_type == IB_UVERBS_QPT_DRIVER) &&
-        (cmd->driver_qp_type != EFA_QP_DRIVER_TYPE_SRD)) {
+    if ((qp_type == SOFTEFA_ABI_QPT_DRIVER) &&
+        (cmd->driver_qp_type != SOFTEFA_ABI_DRIVER_QP_SRD)) {
         return EOPNOTSUPP;
     }
 
     return 0;
 }
 
-int softefa_check_create_ah(const struct ib_uverbs_ah_attr *attr)
+int softefa_check_create_ah(const softefa_abi_ah_attr_t *attr)
 {
     /* lid, sl, traffic class and the like are ignored by the driver */
     return ((attr->port_num == 1) && attr->is_global &&

@@ -147,8 +147,8 @@ int  softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod);
 void softefa_qp_query(const softefa_qp_t *qp, softefa_qp_mod_t *mod);
 int  softefa_qp_destroy(softefa_qp_t *qp);
 
-/* Asynchronous events: fd is what libibverbs reads struct
- * ib_uverbs_async_event_desc from; it belongs to the application. One a device.
+/* Asynchronous events: fd is what libibverbs reads
+ * softefa_abi_async_event_t from; it belongs to the application. One a device.
  * qp_events: before a QP is destroyed; takes its unread events back and returns
  * how many were read, which ibv_destroy_qp() waits for to be acknowledged. */
 int      softefa_async_open(softefa_dev_t *dev, int *fd);

@@ -453,7 +453,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 
     if (file->foreign || (file->pid != getpid())) {
         ret = EIO; /* as for a device that was taken away */
-    } else if (request != RDMA_VERBS_IOCTL) {
+    } else if (request != SOFTEFA_ABI_VERBS_IOCTL) {
         ret = ENOTTY;
     } else {
         ret = softefa_uverbs_ioctl(file, fd, arg);

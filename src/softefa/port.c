@@ -56,7 +56,7 @@ static uint8_t port_mtu(uint32_t bytes)
 }
 
 void softefa_port_query(const softefa_profile_t *profile,
-                        struct ib_uverbs_query_port_resp *resp)
+                        softefa_abi_port_t *resp)
 {
     const port_step_t *step = port_step(profile);
 

@@ -6,11 +6,10 @@
 #define SOFTEFA_PORT_H
 
 #include "options.h"
-
-#include <rdma/ib_user_verbs.h>
+#include "uverbs_abi.h"
 
 void softefa_port_query(const softefa_profile_t *profile,
-                        struct ib_uverbs_query_port_resp *resp);
+                        softefa_abi_port_t *resp);
 
 /* As in sysfs: "100 Gb/sec (4X EDR)". Constant. */
 const char *softefa_port_rate(const softefa_profile_t *profile);

@@ -1,7 +1,7 @@
 /*
  * RDMA_VERBS_IOCTL: header, attributes, dispatch.
  *
- *   ib_uverbs_ioctl_hdr {object, method, n} + n x ib_uverbs_attr {id, data}
+ *   softefa_abi_ioctl_t {object, method, n} + n x softefa_abi_attr_t {id, data}
  *        |
  *   softefa_method_find() --> required attributes --> handler
  *   (uverbs_methods.c)                                  |
@@ -20,7 +20,7 @@
 #include <errno.h>
 #include <string.h>
 
-struct ib_uverbs_attr *softefa_attr_find(const softefa_cmd_t *cmd, uint16_t id)
+softefa_abi_attr_t *softefa_attr_find(const softefa_cmd_t *cmd, uint16_t id)
 {
     unsigned i;
 
@@ -36,7 +36,7 @@ struct ib_uverbs_attr *softefa_attr_find(const softefa_cmd_t *cmd, uint16_t id)
 const void *softefa_attr_in(const softefa_cmd_t *cmd, uint16_t id,
                             size_t *length)
 {
-    const struct ib_uverbs_attr *attr = softefa_attr_find(cmd, id);
+    const softefa_abi_attr_t *attr = softefa_attr_find(cmd, id);
 
     if (attr == NULL) {
         *length = 0;
@@ -74,7 +74,7 @@ int softefa_attr_copy_in(const softefa_cmd_t *cmd, uint16_t id, void *dst,
 void softefa_attr_copy_out(const softefa_cmd_t *cmd, uint16_t id,
                            const void *src, size_t size)
 {
-    struct ib_uverbs_attr *attr = softefa_attr_find(cmd, id);
+    softefa_abi_attr_t *attr = softefa_attr_find(cmd, id);
     uint8_t *dst;
 
     if ((attr == NULL) || (attr->len == 0)) {
@@ -87,12 +87,12 @@ void softefa_attr_copy_out(const softefa_cmd_t *cmd, uint16_t id,
     }
     memcpy(dst, src, size);
     memset(dst + size, 0, attr->len - size);
-    attr->flags |= UVERBS_ATTR_F_VALID_OUTPUT;
+    attr->flags |= SOFTEFA_ATTR_F_VALID_OUTPUT;
 }
 
 void softefa_attr_set(const softefa_cmd_t *cmd, uint16_t id, uint64_t value)
 {
-    struct ib_uverbs_attr *attr = softefa_attr_find(cmd, id);
+    softefa_abi_attr_t *attr = softefa_attr_find(cmd, id);
 
     if (attr != NULL) {
         attr->data = value;
@@ -101,7 +101,7 @@ void softefa_attr_set(const softefa_cmd_t *cmd, uint16_t id, uint64_t value)
 
 uint64_t softefa_attr_u64(const softefa_cmd_t *cmd, uint16_t id)
 {
-    const struct ib_uverbs_attr *attr = softefa_attr_find(cmd, id);
+    const softefa_abi_attr_t *attr = softefa_attr_find(cmd, id);
 
     return (attr == NULL) ? 0 : attr->data;
 }
@@ -109,7 +109,7 @@ uint64_t softefa_attr_u64(const softefa_cmd_t *cmd, uint16_t id)
 softefa_obj_t *softefa_attr_obj(const softefa_cmd_t *cmd, uint16_t id,
                                 softefa_obj_type_t type)
 {
-    const struct ib_uverbs_attr *attr = softefa_attr_find(cmd, id);
+    const softefa_abi_attr_t *attr = softefa_attr_find(cmd, id);
 
     return ((attr == NULL) || (attr->data > UINT32_MAX)) ?
            NULL : softefa_obj_find(cmd->file, type, attr->data);
@@ -124,7 +124,7 @@ static int check_attrs(const softefa_cmd_t *cmd, uint32_t required,
 
     for (i = 0; i < cmd->num_attrs; ++i) {
         id = cmd->attrs[i].attr_id;
-        if (id >= UVERBS_ATTR_UHW_IN) {
+        if (id >= SOFTEFA_ATTR_UHW_IN) {
             continue;
         }
 
@@ -133,7 +133,7 @@ static int check_attrs(const softefa_cmd_t *cmd, uint32_t required,
                 return EINVAL;
             }
             found |= (1u << id);
-        } else if (cmd->attrs[i].flags & UVERBS_ATTR_F_MANDATORY) {
+        } else if (cmd->attrs[i].flags & SOFTEFA_ATTR_F_MANDATORY) {
             return EPROTONOSUPPORT;
         }
     }
@@ -146,38 +146,38 @@ static softefa_fault_cmd_t fault_cmd(const softefa_cmd_t *cmd, uint16_t object,
                                      uint16_t method)
 {
     switch (object) {
-    case UVERBS_OBJECT_DEVICE:
-        if (method != UVERBS_METHOD_INVOKE_WRITE) {
+    case SOFTEFA_OBJECT_DEVICE:
+        if (method != SOFTEFA_METHOD_INVOKE_WRITE) {
             return SOFTEFA_CMD_ANY;
         }
         break;
-    case UVERBS_OBJECT_CQ:
-        return (method == UVERBS_METHOD_CQ_CREATE) ? SOFTEFA_CMD_CREATE_CQ :
-                                                     SOFTEFA_CMD_DESTROY;
-    case UVERBS_OBJECT_QP:
-        return (method == UVERBS_METHOD_QP_CREATE) ? SOFTEFA_CMD_CREATE_QP :
-                                                     SOFTEFA_CMD_DESTROY;
-    case UVERBS_OBJECT_MR:
-        return (method == UVERBS_METHOD_REG_DMABUF_MR) ? SOFTEFA_CMD_REG_MR :
-               (method == UVERBS_METHOD_MR_DESTROY) ? SOFTEFA_CMD_DESTROY :
-                                                      SOFTEFA_CMD_ANY;
-    case UVERBS_OBJECT_AH:
-    case UVERBS_OBJECT_PD:
+    case SOFTEFA_OBJECT_CQ:
+        return (method == SOFTEFA_METHOD_CQ_CREATE) ? SOFTEFA_CMD_CREATE_CQ :
+                                                      SOFTEFA_CMD_DESTROY;
+    case SOFTEFA_OBJECT_QP:
+        return (method == SOFTEFA_METHOD_QP_CREATE) ? SOFTEFA_CMD_CREATE_QP :
+                                                      SOFTEFA_CMD_DESTROY;
+    case SOFTEFA_OBJECT_MR:
+        return (method == SOFTEFA_METHOD_REG_DMABUF_MR) ? SOFTEFA_CMD_REG_MR :
+               (method == SOFTEFA_METHOD_MR_DESTROY) ? SOFTEFA_CMD_DESTROY :
+                                                       SOFTEFA_CMD_ANY;
+    case SOFTEFA_OBJECT_AH:
+    case SOFTEFA_OBJECT_PD:
         return SOFTEFA_CMD_DESTROY;
     default:
         return SOFTEFA_CMD_ANY;
     }
 
-    switch (softefa_attr_u64(cmd, UVERBS_ATTR_WRITE_CMD)) {
-    case IB_USER_VERBS_CMD_ALLOC_PD:
+    switch (softefa_attr_u64(cmd, SOFTEFA_ATTR_WRITE_CMD)) {
+    case SOFTEFA_WRITE_ALLOC_PD:
         return SOFTEFA_CMD_ALLOC_PD;
-    case IB_USER_VERBS_CMD_CREATE_AH:
+    case SOFTEFA_WRITE_CREATE_AH:
         return SOFTEFA_CMD_CREATE_AH;
-    case IB_USER_VERBS_CMD_REG_MR:
+    case SOFTEFA_WRITE_REG_MR:
         return SOFTEFA_CMD_REG_MR;
-    case IB_USER_VERBS_CMD_MODIFY_QP:
+    case SOFTEFA_WRITE_MODIFY_QP:
         return SOFTEFA_CMD_MODIFY_QP;
-    case IB_USER_VERBS_CMD_QUERY_QP:
+    case SOFTEFA_WRITE_QUERY_QP:
         return SOFTEFA_CMD_QUERY_QP;
     default:
         return SOFTEFA_CMD_ANY;
@@ -200,8 +200,8 @@ static void count_command(const softefa_cmd_t *cmd, uint16_t object,
     };
     softefa_fault_cmd_t name;
 
-    if ((object == UVERBS_OBJECT_DEVICE) &&
-        (method == UVERBS_METHOD_GET_CONTEXT)) {
+    if ((object == SOFTEFA_OBJECT_DEVICE) &&
+        (method == SOFTEFA_METHOD_GET_CONTEXT)) {
         softefa_count_command(cmd->file->index,
                               SOFTEFA_COUNT_ALLOC_UCONTEXT_ERR, ret);
         return;
@@ -215,7 +215,7 @@ static void count_command(const softefa_cmd_t *cmd, uint16_t object,
 
 int softefa_uverbs_ioctl(softefa_file_t *file, int fd, void *arg)
 {
-    struct ib_uverbs_ioctl_hdr *hdr = arg;
+    softefa_abi_ioctl_t *hdr = arg;
     const softefa_method_t *method;
     softefa_cmd_t cmd;
     int ret;
@@ -230,7 +230,7 @@ int softefa_uverbs_ioctl(softefa_file_t *file, int fd, void *arg)
         return EPROTONOSUPPORT;
     }
 
-    if (hdr->driver_id != RDMA_DRIVER_EFA) {
+    if (hdr->driver_id != SOFTEFA_DRIVER_EFA) {
         return EINVAL;
     }
 

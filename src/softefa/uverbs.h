@@ -16,12 +16,9 @@
 #define SOFTEFA_UVERBS_H
 
 #include "device.h"
+#include "uverbs_abi.h"
 
 #include <infiniband/verbs.h>
-#include <rdma/ib_user_ioctl_cmds.h>
-#include <rdma/ib_user_ioctl_verbs.h>
-#include <rdma/ib_user_verbs.h>
-#include <rdma/rdma_user_ioctl_cmds.h>
 
 #include <pthread.h>
 #include <sys/stat.h>
@@ -71,7 +68,7 @@ struct softefa_obj {
         struct {
             softefa_qp_t              *qp;
             softefa_qp_type_t         type;
-            struct ib_uverbs_qp_cap   cap;
+            softefa_abi_qp_cap_t      cap;
             uint8_t                   sq_sig_all;
         } qp;
     } u;
@@ -142,13 +139,13 @@ int softefa_uverbs_ioctl(softefa_file_t *file, int fd, void *arg);
 
 /* One command in flight: attribute access for the handlers. */
 typedef struct {
-    softefa_file_t        *file;
-    int                   fd;
-    struct ib_uverbs_attr *attrs;
-    unsigned              num_attrs;
+    softefa_file_t     *file;
+    int                fd;
+    softefa_abi_attr_t *attrs;
+    unsigned           num_attrs;
 } softefa_cmd_t;
 
-struct ib_uverbs_attr *softefa_attr_find(const softefa_cmd_t *cmd, uint16_t id);
+softefa_abi_attr_t *softefa_attr_find(const softefa_cmd_t *cmd, uint16_t id);
 /* Address of an input, inlined or not. NULL: absent. */
 const void *softefa_attr_in(const softefa_cmd_t *cmd, uint16_t id,
                             size_t *length);

@@ -27,33 +27,31 @@ static int get_context(softefa_cmd_t *cmd)
 {
     const softefa_profile_t *profile = softefa_dev_profile(cmd->file->dev);
     softefa_abi_ucontext_resp_t resp = {};
-    uint32_t caps;
     uint32_t num_comp_vectors        = profile->comp_vectors;
-    uint64_t core_support            = 1; /* optional MR access flags */
-    uint64_t given;
+    uint64_t core_support            = SOFTEFA_ABI_CORE_OPTIONAL_ACCESS;
+    softefa_abi_ucontext_t given;
     int ret;
 
     if (cmd->file->has_context) {
         return EINVAL;
     }
 
-    ret = softefa_attr_copy_in(cmd, UVERBS_ATTR_UHW_IN, &given, 0,
+    ret = softefa_attr_copy_in(cmd, SOFTEFA_ATTR_UHW_IN, &given, 0,
                                sizeof(given));
     if (ret != 0) {
         return EINVAL;
     }
 
     /* A libefa that does not know a limit would break it. */
-    caps = given;
     if (((profile->max_tx_batch != 0) &&
-         !(caps & EFA_ALLOC_UCONTEXT_CMD_COMP_TX_BATCH)) ||
+         !(given.knows & SOFTEFA_ABI_KNOWS_TX_BATCH)) ||
         ((profile->min_sq_wr != 0) &&
-         !(caps & EFA_ALLOC_UCONTEXT_CMD_COMP_MIN_SQ_WR))) {
+         !(given.knows & SOFTEFA_ABI_KNOWS_MIN_SQ_WR))) {
         return EOPNOTSUPP;
     }
 
-    resp.cmds_supp_udata_mask = EFA_USER_CMDS_SUPP_UDATA_QUERY_DEVICE |
-                                EFA_USER_CMDS_SUPP_UDATA_CREATE_AH;
+    resp.cmds_supp_udata_mask = SOFTEFA_ABI_UDATA_QUERY_DEVICE |
+                                SOFTEFA_ABI_UDATA_CREATE_AH;
     resp.sub_cqs_per_cq       = profile->sub_cqs;
     resp.inline_buf_size      = profile->inline_size;
     resp.inline_buf_size_ex   = profile->inline_size_ex;
@@ -61,10 +59,10 @@ static int get_context(softefa_cmd_t *cmd)
     resp.max_tx_batch         = profile->max_tx_batch;
     resp.min_sq_wr            = profile->min_sq_wr;
 
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_UHW_OUT, &resp, sizeof(resp));
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_GET_CONTEXT_NUM_COMP_VECTORS,
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_UHW_OUT, &resp, sizeof(resp));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_GET_CONTEXT_NUM_COMP_VECTORS,
                           &num_comp_vectors, sizeof(num_comp_vectors));
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_GET_CONTEXT_CORE_SUPPORT,
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_GET_CONTEXT_CORE_SUPPORT,
                           &core_support, sizeof(core_support));
     cmd->file->has_context = 1;
     return 0;
@@ -72,16 +70,17 @@ static int get_context(softefa_cmd_t *cmd)
 
 static int query_port(softefa_cmd_t *cmd)
 {
-    struct ib_uverbs_query_port_resp_ex resp = {};
-    int ret                                  = check_port(
-            softefa_attr_u64(cmd, UVERBS_ATTR_QUERY_PORT_PORT_NUM));
+    softefa_abi_port_ex_t resp = {};
+    int ret                    = check_port(
+            softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_PORT_PORT_NUM));
 
     if (ret != 0) {
         return ret;
     }
 
     softefa_port_query(softefa_dev_profile(cmd->file->dev), &resp.legacy_resp);
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_QUERY_PORT_RESP, &resp,
+    resp.active_speed_ex = resp.legacy_resp.active_speed;
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_QUERY_PORT_RESP, &resp,
                           sizeof(resp));
     return 0;
 }
@@ -91,7 +90,7 @@ static int query_port_speed(softefa_cmd_t *cmd)
     /* unit: 100 Mb/s */
     uint64_t speed = 10ull * softefa_dev_profile(cmd->file->dev)->link_gbps;
     int ret        = check_port(
-            softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_PORT_SPEED_PORT));
+            softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_PORT_SPEED_PORT_NUM));
 
     if (ret != 0) {
         return ret;
@@ -103,26 +102,26 @@ static int query_port_speed(softefa_cmd_t *cmd)
 }
 
 static void fill_gid_entry(const softefa_cmd_t *cmd,
-                           struct ib_uverbs_gid_entry *entry)
+                           softefa_abi_gid_entry_t *entry)
 {
     memset(entry, 0, sizeof(*entry));
     softefa_dev_gid(cmd->file->dev, (uint8_t*)entry->gid);
     entry->port_num = 1;
-    entry->gid_type = IB_UVERBS_GID_TYPE_IB;
+    entry->gid_type = SOFTEFA_ABI_GID_TYPE_IB;
 }
 
 static int query_gid_entry(softefa_cmd_t *cmd)
 {
-    struct ib_uverbs_gid_entry entry;
+    softefa_abi_gid_entry_t entry;
 
-    if (check_port(softefa_attr_u64(cmd, UVERBS_ATTR_QUERY_GID_ENTRY_PORT)) ||
-        (softefa_attr_u64(cmd, UVERBS_ATTR_QUERY_GID_ENTRY_GID_INDEX) != 0) ||
-        (softefa_attr_u64(cmd, UVERBS_ATTR_QUERY_GID_ENTRY_FLAGS) != 0)) {
+    if (check_port(softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_GID_ENTRY_PORT)) ||
+        (softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_GID_ENTRY_GID_INDEX) != 0) ||
+        (softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_GID_ENTRY_FLAGS) != 0)) {
         return EINVAL;
     }
 
     fill_gid_entry(cmd, &entry);
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_QUERY_GID_ENTRY_RESP_ENTRY, &entry,
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_QUERY_GID_ENTRY_RESP_ENTRY, &entry,
                           sizeof(entry));
     return 0;
 }
@@ -130,21 +129,21 @@ static int query_gid_entry(softefa_cmd_t *cmd)
 static int query_gid_table(softefa_cmd_t *cmd)
 {
     uint64_t entry_size =
-            softefa_attr_u64(cmd, UVERBS_ATTR_QUERY_GID_TABLE_ENTRY_SIZE);
-    const struct ib_uverbs_attr *entries =
-            softefa_attr_find(cmd, UVERBS_ATTR_QUERY_GID_TABLE_RESP_ENTRIES);
+            softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_GID_TABLE_ENTRY_SIZE);
+    const softefa_abi_attr_t *entries =
+            softefa_attr_find(cmd, SOFTEFA_ATTR_QUERY_GID_TABLE_RESP_ENTRIES);
     uint64_t num_entries = 1;
-    struct ib_uverbs_gid_entry entry;
+    softefa_abi_gid_entry_t entry;
 
-    if ((softefa_attr_u64(cmd, UVERBS_ATTR_QUERY_GID_TABLE_FLAGS) != 0) ||
+    if ((softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_GID_TABLE_FLAGS) != 0) ||
         (entry_size == 0) || (entries->len < entry_size)) {
         return EINVAL;
     }
 
     fill_gid_entry(cmd, &entry);
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_QUERY_GID_TABLE_RESP_ENTRIES,
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_QUERY_GID_TABLE_RESP_ENTRIES,
                           &entry, sizeof(entry));
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_QUERY_GID_TABLE_RESP_NUM_ENTRIES,
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_QUERY_GID_TABLE_RESP_NUM_ENTRIES,
                           &num_entries, sizeof(num_entries));
     return 0;
 }
@@ -163,7 +162,7 @@ static int async_event_alloc(softefa_cmd_t *cmd)
     }
 
     cmd->file->has_async = 1;
-    softefa_attr_set(cmd, UVERBS_ATTR_ASYNC_EVENT_ALLOC_FD_HANDLE, fd);
+    softefa_attr_set(cmd, SOFTEFA_ATTR_ASYNC_EVENT_ALLOC_FD_HANDLE, fd);
     return 0;
 }
 
@@ -171,8 +170,8 @@ static int async_event_alloc(softefa_cmd_t *cmd)
 
 static int cq_channel(softefa_cmd_t *cmd, softefa_obj_t **channel)
 {
-    const struct ib_uverbs_attr *attr =
-            softefa_attr_find(cmd, UVERBS_ATTR_CREATE_CQ_COMP_CHANNEL);
+    const softefa_abi_attr_t *attr =
+            softefa_attr_find(cmd, SOFTEFA_ATTR_CREATE_CQ_COMP_CHANNEL);
     softefa_file_t *file;
 
     *channel = NULL;
@@ -191,19 +190,19 @@ static int cq_channel(softefa_cmd_t *cmd, softefa_obj_t **channel)
 
 static int cq_create(softefa_cmd_t *cmd)
 {
-    const softefa_profile_t *profile   = softefa_dev_profile(cmd->file->dev);
-    struct efa_ibv_create_cq_resp resp = {};
-    softefa_cq_attr_t attr             = {};
-    uint32_t cqe                       =
-            softefa_attr_u64(cmd, UVERBS_ATTR_CREATE_CQ_CQE);
-    struct efa_ibv_create_cq req;
+    const softefa_profile_t *profile  = softefa_dev_profile(cmd->file->dev);
+    softefa_abi_create_cq_resp_t resp = {};
+    softefa_cq_attr_t attr            = {};
+    uint32_t cqe                      =
+            softefa_attr_u64(cmd, SOFTEFA_ATTR_CREATE_CQ_CQE);
+    softefa_abi_create_cq_t req;
     softefa_obj_t *channel, *obj;
     softefa_cq_map_t map;
     uint32_t ring_cqe;
     int ret;
 
-    if (softefa_attr_copy_in(cmd, UVERBS_ATTR_UHW_IN, &req,
-                             offsetof(struct efa_ibv_create_cq, flags),
+    if (softefa_attr_copy_in(cmd, SOFTEFA_ATTR_UHW_IN, &req,
+                             offsetof(softefa_abi_create_cq_t, flags),
                              sizeof(req))) {
         return EINVAL;
     }
@@ -215,8 +214,8 @@ static int cq_create(softefa_cmd_t *cmd)
 
     ret = softefa_check_create_cq(
             profile, cqe,
-            softefa_attr_u64(cmd, UVERBS_ATTR_CREATE_CQ_COMP_VECTOR),
-            softefa_attr_u64(cmd, UVERBS_ATTR_CREATE_CQ_FLAGS),
+            softefa_attr_u64(cmd, SOFTEFA_ATTR_CREATE_CQ_COMP_VECTOR),
+            softefa_attr_u64(cmd, SOFTEFA_ATTR_CREATE_CQ_FLAGS),
             channel != NULL, &req);
     if (ret != 0) {
         return ret;
@@ -228,7 +227,7 @@ static int cq_create(softefa_cmd_t *cmd)
     }
 
     obj->user_handle = softefa_attr_u64(cmd,
-                                        UVERBS_ATTR_CREATE_CQ_USER_HANDLE);
+                                        SOFTEFA_ATTR_CREATE_CQ_USER_HANDLE);
 
     /* libefa asks for a power of two and uses what it asked for */
     for (ring_cqe = 1; ring_cqe < cqe; ring_cqe *= 2) {
@@ -256,22 +255,22 @@ static int cq_create(softefa_cmd_t *cmd)
     resp.q_mmap_size = map.ring_size;
     resp.cq_idx      = map.cqn;
     if (channel != NULL) {
-        resp.comp_mask   = EFA_CREATE_CQ_RESP_DB_OFF;
+        resp.comp_mask   = SOFTEFA_ABI_CQ_HAS_DB;
         resp.db_mmap_key = map.db_key;
     }
 
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_UHW_OUT, &resp, sizeof(resp));
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_CREATE_CQ_RESP_CQE, &ring_cqe,
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_UHW_OUT, &resp, sizeof(resp));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CREATE_CQ_RESP_CQE, &ring_cqe,
                           sizeof(ring_cqe));
-    softefa_attr_set(cmd, UVERBS_ATTR_CREATE_CQ_HANDLE, obj->handle);
+    softefa_attr_set(cmd, SOFTEFA_ATTR_CREATE_CQ_HANDLE, obj->handle);
     return 0;
 }
 
 static int cq_destroy(softefa_cmd_t *cmd)
 {
-    struct ib_uverbs_destroy_cq_resp resp = {};
+    softefa_abi_destroy_cq_resp_t resp = {};
     softefa_obj_t *obj =
-            softefa_attr_obj(cmd, UVERBS_ATTR_DESTROY_CQ_HANDLE,
+            softefa_attr_obj(cmd, SOFTEFA_ATTR_DESTROY_CQ_HANDLE,
                              SOFTEFA_OBJ_CQ);
     uint32_t acked;
     int ret;
@@ -286,7 +285,7 @@ static int cq_destroy(softefa_cmd_t *cmd)
         resp.comp_events_reported = acked; /* waits for none */
     }
     if (ret == 0) {
-        softefa_attr_copy_out(cmd, UVERBS_ATTR_DESTROY_CQ_RESP, &resp,
+        softefa_attr_copy_out(cmd, SOFTEFA_ATTR_DESTROY_CQ_RESP, &resp,
                               sizeof(resp));
     }
     return ret;
@@ -296,32 +295,32 @@ static int cq_destroy(softefa_cmd_t *cmd)
 
 static int qp_create(softefa_cmd_t *cmd)
 {
-    const softefa_profile_t *profile   = softefa_dev_profile(cmd->file->dev);
-    struct efa_ibv_create_qp_resp resp = {};
-    softefa_qp_attr_t attr             = {};
-    uint32_t type  = softefa_attr_u64(cmd, UVERBS_ATTR_CREATE_QP_TYPE);
-    uint32_t flags = softefa_attr_u64(cmd, UVERBS_ATTR_CREATE_QP_FLAGS);
+    const softefa_profile_t *profile  = softefa_dev_profile(cmd->file->dev);
+    softefa_abi_create_qp_resp_t resp = {};
+    softefa_qp_attr_t attr            = {};
+    uint32_t type  = softefa_attr_u64(cmd, SOFTEFA_ATTR_CREATE_QP_TYPE);
+    uint32_t flags = softefa_attr_u64(cmd, SOFTEFA_ATTR_CREATE_QP_FLAGS);
     softefa_abi_create_qp_t req;
-    struct ib_uverbs_qp_cap cap;
+    softefa_abi_qp_cap_t cap;
     softefa_obj_t *pd, *send_cq, *recv_cq, *obj;
     softefa_qp_map_t map;
     uint32_t qpn;
     int ret;
 
-    pd      = softefa_attr_obj(cmd, UVERBS_ATTR_CREATE_QP_PD_HANDLE,
+    pd      = softefa_attr_obj(cmd, SOFTEFA_ATTR_CREATE_QP_PD_HANDLE,
                                SOFTEFA_OBJ_PD);
-    send_cq = softefa_attr_obj(cmd, UVERBS_ATTR_CREATE_QP_SEND_CQ_HANDLE,
+    send_cq = softefa_attr_obj(cmd, SOFTEFA_ATTR_CREATE_QP_SEND_CQ_HANDLE,
                                SOFTEFA_OBJ_CQ);
-    recv_cq = softefa_attr_obj(cmd, UVERBS_ATTR_CREATE_QP_RECV_CQ_HANDLE,
+    recv_cq = softefa_attr_obj(cmd, SOFTEFA_ATTR_CREATE_QP_RECV_CQ_HANDLE,
                                SOFTEFA_OBJ_CQ);
     if ((pd == NULL) || (send_cq == NULL) || (recv_cq == NULL)) {
         return ENOENT;
     }
 
-    if (softefa_attr_copy_in(cmd, UVERBS_ATTR_UHW_IN, &req,
+    if (softefa_attr_copy_in(cmd, SOFTEFA_ATTR_UHW_IN, &req,
                              offsetof(softefa_abi_create_qp_t, flags),
                              sizeof(req)) ||
-        softefa_attr_copy_in(cmd, UVERBS_ATTR_CREATE_QP_CAP, &cap, sizeof(cap),
+        softefa_attr_copy_in(cmd, SOFTEFA_ATTR_CREATE_QP_CAP, &cap, sizeof(cap),
                              sizeof(cap))) {
         return EINVAL;
     }
@@ -337,11 +336,11 @@ static int qp_create(softefa_cmd_t *cmd)
     }
 
     obj->user_handle     =
-            softefa_attr_u64(cmd, UVERBS_ATTR_CREATE_QP_USER_HANDLE);
+            softefa_attr_u64(cmd, SOFTEFA_ATTR_CREATE_QP_USER_HANDLE);
     obj->u.qp.cap        = cap;
-    obj->u.qp.sq_sig_all = !!(flags & IB_UVERBS_QP_CREATE_SQ_SIG_ALL);
-    obj->u.qp.type       = (type == IB_UVERBS_QPT_UD) ? SOFTEFA_QP_UD :
-                                                        SOFTEFA_QP_SRD;
+    obj->u.qp.sq_sig_all = !!(flags & SOFTEFA_ABI_QP_CREATE_SQ_SIG_ALL);
+    obj->u.qp.type       = (type == SOFTEFA_ABI_QPT_UD) ? SOFTEFA_QP_UD :
+                                                          SOFTEFA_QP_SRD;
 
     attr.type                   = obj->u.qp.type;
     attr.pdn                    = pd->u.pd.pdn;
@@ -384,20 +383,20 @@ static int qp_create(softefa_cmd_t *cmd)
     resp.recv_sub_cq_idx   = map.recv_sub_cq;
     qpn                    = map.qpn;
 
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_UHW_OUT, &resp, sizeof(resp));
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_CREATE_QP_RESP_CAP, &cap,
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_UHW_OUT, &resp, sizeof(resp));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CREATE_QP_RESP_CAP, &cap,
                           sizeof(cap));
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_CREATE_QP_RESP_QP_NUM, &qpn,
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CREATE_QP_RESP_QP_NUM, &qpn,
                           sizeof(qpn));
-    softefa_attr_set(cmd, UVERBS_ATTR_CREATE_QP_HANDLE, obj->handle);
+    softefa_attr_set(cmd, SOFTEFA_ATTR_CREATE_QP_HANDLE, obj->handle);
     return 0;
 }
 
 static int qp_destroy(softefa_cmd_t *cmd)
 {
-    struct ib_uverbs_destroy_qp_resp resp = {};
+    softefa_abi_destroy_qp_resp_t resp = {};
     softefa_obj_t *obj =
-            softefa_attr_obj(cmd, UVERBS_ATTR_DESTROY_QP_HANDLE,
+            softefa_attr_obj(cmd, SOFTEFA_ATTR_DESTROY_QP_HANDLE,
                              SOFTEFA_OBJ_QP);
     int ret;
 
@@ -407,7 +406,7 @@ static int qp_destroy(softefa_cmd_t *cmd)
 
     ret = softefa_obj_destroy(cmd->file, obj, &resp.events_reported);
     if (ret == 0) {
-        softefa_attr_copy_out(cmd, UVERBS_ATTR_DESTROY_QP_RESP, &resp,
+        softefa_attr_copy_out(cmd, SOFTEFA_ATTR_DESTROY_QP_RESP, &resp,
                               sizeof(resp));
     }
     return ret;
@@ -425,17 +424,17 @@ static int obj_destroy(softefa_cmd_t *cmd, uint16_t id,
 
 static int pd_destroy(softefa_cmd_t *cmd)
 {
-    return obj_destroy(cmd, UVERBS_ATTR_DESTROY_PD_HANDLE, SOFTEFA_OBJ_PD);
+    return obj_destroy(cmd, SOFTEFA_ATTR_DESTROY_PD_HANDLE, SOFTEFA_OBJ_PD);
 }
 
 static int ah_destroy(softefa_cmd_t *cmd)
 {
-    return obj_destroy(cmd, UVERBS_ATTR_DESTROY_AH_HANDLE, SOFTEFA_OBJ_AH);
+    return obj_destroy(cmd, SOFTEFA_ATTR_DESTROY_AH_HANDLE, SOFTEFA_OBJ_AH);
 }
 
 static int mr_destroy(softefa_cmd_t *cmd)
 {
-    return obj_destroy(cmd, UVERBS_ATTR_DESTROY_MR_HANDLE, SOFTEFA_OBJ_MR);
+    return obj_destroy(cmd, SOFTEFA_ATTR_DESTROY_MR_HANDLE, SOFTEFA_OBJ_MR);
 }
 
 /* Which PCIe interconnects an MR uses: a software device knows none. */
@@ -461,18 +460,18 @@ static int mr_query(softefa_cmd_t *cmd)
 
 static int mr_reg_dmabuf(softefa_cmd_t *cmd)
 {
-    uint64_t offset = softefa_attr_u64(cmd, UVERBS_ATTR_REG_DMABUF_MR_OFFSET);
-    uint64_t length = softefa_attr_u64(cmd, UVERBS_ATTR_REG_DMABUF_MR_LENGTH);
-    uint64_t iova   = softefa_attr_u64(cmd, UVERBS_ATTR_REG_DMABUF_MR_IOVA);
+    uint64_t offset = softefa_attr_u64(cmd, SOFTEFA_ATTR_REG_DMABUF_MR_OFFSET);
+    uint64_t length = softefa_attr_u64(cmd, SOFTEFA_ATTR_REG_DMABUF_MR_LENGTH);
+    uint64_t iova   = softefa_attr_u64(cmd, SOFTEFA_ATTR_REG_DMABUF_MR_IOVA);
     uint32_t access = softefa_attr_u64(cmd,
-                                       UVERBS_ATTR_REG_DMABUF_MR_ACCESS_FLAGS);
-    int fd          = (int)softefa_attr_u64(cmd, UVERBS_ATTR_REG_DMABUF_MR_FD);
+                                       SOFTEFA_ATTR_REG_DMABUF_MR_ACCESS_FLAGS);
+    int fd          = (int)softefa_attr_u64(cmd, SOFTEFA_ATTR_REG_DMABUF_MR_FD);
     softefa_obj_t *pd, *obj;
     softefa_dmabuf_t dmabuf;
     uint32_t lkey, rkey;
     int ret;
 
-    pd = softefa_attr_obj(cmd, UVERBS_ATTR_REG_DMABUF_MR_PD_HANDLE,
+    pd = softefa_attr_obj(cmd, SOFTEFA_ATTR_REG_DMABUF_MR_PD_HANDLE,
                           SOFTEFA_OBJ_PD);
     if (pd == NULL) {
         return ENOENT;
@@ -501,10 +500,10 @@ static int mr_reg_dmabuf(softefa_cmd_t *cmd)
     }
 
     softefa_mr_keep_map(obj->u.mr.mr, dmabuf.map, dmabuf.map_length);
-    softefa_attr_set(cmd, UVERBS_ATTR_REG_DMABUF_MR_HANDLE, obj->handle);
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_REG_DMABUF_MR_RESP_LKEY, &lkey,
+    softefa_attr_set(cmd, SOFTEFA_ATTR_REG_DMABUF_MR_HANDLE, obj->handle);
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_REG_DMABUF_MR_RESP_LKEY, &lkey,
                           sizeof(lkey));
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_REG_DMABUF_MR_RESP_RKEY, &rkey,
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_REG_DMABUF_MR_RESP_RKEY, &rkey,
                           sizeof(rkey));
     return 0;
 
@@ -520,71 +519,72 @@ err_unmap:
 #define BIT(_id) (1u << (_id))
 
 static const softefa_method_t method_table[] = {
-    {UVERBS_OBJECT_DEVICE, UVERBS_METHOD_INVOKE_WRITE,
-     BIT(UVERBS_ATTR_WRITE_CMD),
-     BIT(UVERBS_ATTR_CORE_IN) | BIT(UVERBS_ATTR_CORE_OUT), 1,
+    {SOFTEFA_OBJECT_DEVICE, SOFTEFA_METHOD_INVOKE_WRITE,
+     BIT(SOFTEFA_ATTR_WRITE_CMD),
+     BIT(SOFTEFA_ATTR_CORE_IN) | BIT(SOFTEFA_ATTR_CORE_OUT), 1,
      softefa_uverbs_invoke_write},
-    {UVERBS_OBJECT_DEVICE, UVERBS_METHOD_GET_CONTEXT, 0,
-     BIT(UVERBS_ATTR_GET_CONTEXT_NUM_COMP_VECTORS) |
-     BIT(UVERBS_ATTR_GET_CONTEXT_CORE_SUPPORT), 1, get_context},
-    {UVERBS_OBJECT_DEVICE, UVERBS_METHOD_QUERY_PORT,
-     BIT(UVERBS_ATTR_QUERY_PORT_PORT_NUM) | BIT(UVERBS_ATTR_QUERY_PORT_RESP),
+    {SOFTEFA_OBJECT_DEVICE, SOFTEFA_METHOD_GET_CONTEXT, 0,
+     BIT(SOFTEFA_ATTR_GET_CONTEXT_NUM_COMP_VECTORS) |
+     BIT(SOFTEFA_ATTR_GET_CONTEXT_CORE_SUPPORT), 1, get_context},
+    {SOFTEFA_OBJECT_DEVICE, SOFTEFA_METHOD_QUERY_PORT,
+     BIT(SOFTEFA_ATTR_QUERY_PORT_PORT_NUM) | BIT(SOFTEFA_ATTR_QUERY_PORT_RESP),
      0, 0, query_port},
-    {UVERBS_OBJECT_DEVICE, SOFTEFA_METHOD_QUERY_PORT_SPEED,
-     BIT(SOFTEFA_ATTR_QUERY_PORT_SPEED_PORT) |
+    {SOFTEFA_OBJECT_DEVICE, SOFTEFA_METHOD_QUERY_PORT_SPEED,
+     BIT(SOFTEFA_ATTR_QUERY_PORT_SPEED_PORT_NUM) |
      BIT(SOFTEFA_ATTR_QUERY_PORT_SPEED_RESP), 0, 0, query_port_speed},
-    {UVERBS_OBJECT_DEVICE, UVERBS_METHOD_QUERY_GID_TABLE,
-     BIT(UVERBS_ATTR_QUERY_GID_TABLE_ENTRY_SIZE) |
-     BIT(UVERBS_ATTR_QUERY_GID_TABLE_RESP_ENTRIES) |
-     BIT(UVERBS_ATTR_QUERY_GID_TABLE_RESP_NUM_ENTRIES),
-     BIT(UVERBS_ATTR_QUERY_GID_TABLE_FLAGS), 0, query_gid_table},
-    {UVERBS_OBJECT_DEVICE, UVERBS_METHOD_QUERY_GID_ENTRY,
-     BIT(UVERBS_ATTR_QUERY_GID_ENTRY_PORT) |
-     BIT(UVERBS_ATTR_QUERY_GID_ENTRY_GID_INDEX) |
-     BIT(UVERBS_ATTR_QUERY_GID_ENTRY_RESP_ENTRY),
-     BIT(UVERBS_ATTR_QUERY_GID_ENTRY_FLAGS), 0, query_gid_entry},
-    {UVERBS_OBJECT_ASYNC_EVENT, UVERBS_METHOD_ASYNC_EVENT_ALLOC,
-     BIT(UVERBS_ATTR_ASYNC_EVENT_ALLOC_FD_HANDLE), 0, 1, async_event_alloc},
-    {UVERBS_OBJECT_CQ, UVERBS_METHOD_CQ_CREATE,
-     BIT(UVERBS_ATTR_CREATE_CQ_HANDLE) | BIT(UVERBS_ATTR_CREATE_CQ_CQE) |
-     BIT(UVERBS_ATTR_CREATE_CQ_USER_HANDLE) |
-     BIT(UVERBS_ATTR_CREATE_CQ_COMP_VECTOR) |
-     BIT(UVERBS_ATTR_CREATE_CQ_RESP_CQE),
-     BIT(UVERBS_ATTR_CREATE_CQ_COMP_CHANNEL) |
-     BIT(UVERBS_ATTR_CREATE_CQ_FLAGS) | BIT(UVERBS_ATTR_CREATE_CQ_EVENT_FD),
+    {SOFTEFA_OBJECT_DEVICE, SOFTEFA_METHOD_QUERY_GID_TABLE,
+     BIT(SOFTEFA_ATTR_QUERY_GID_TABLE_ENTRY_SIZE) |
+     BIT(SOFTEFA_ATTR_QUERY_GID_TABLE_RESP_ENTRIES) |
+     BIT(SOFTEFA_ATTR_QUERY_GID_TABLE_RESP_NUM_ENTRIES),
+     BIT(SOFTEFA_ATTR_QUERY_GID_TABLE_FLAGS), 0, query_gid_table},
+    {SOFTEFA_OBJECT_DEVICE, SOFTEFA_METHOD_QUERY_GID_ENTRY,
+     BIT(SOFTEFA_ATTR_QUERY_GID_ENTRY_PORT) |
+     BIT(SOFTEFA_ATTR_QUERY_GID_ENTRY_GID_INDEX) |
+     BIT(SOFTEFA_ATTR_QUERY_GID_ENTRY_RESP_ENTRY),
+     BIT(SOFTEFA_ATTR_QUERY_GID_ENTRY_FLAGS), 0, query_gid_entry},
+    {SOFTEFA_OBJECT_ASYNC_EVENT, SOFTEFA_METHOD_ASYNC_EVENT_ALLOC,
+     BIT(SOFTEFA_ATTR_ASYNC_EVENT_ALLOC_FD_HANDLE), 0, 1, async_event_alloc},
+    {SOFTEFA_OBJECT_CQ, SOFTEFA_METHOD_CQ_CREATE,
+     BIT(SOFTEFA_ATTR_CREATE_CQ_HANDLE) | BIT(SOFTEFA_ATTR_CREATE_CQ_CQE) |
+     BIT(SOFTEFA_ATTR_CREATE_CQ_USER_HANDLE) |
+     BIT(SOFTEFA_ATTR_CREATE_CQ_COMP_VECTOR) |
+     BIT(SOFTEFA_ATTR_CREATE_CQ_RESP_CQE),
+     BIT(SOFTEFA_ATTR_CREATE_CQ_COMP_CHANNEL) |
+     BIT(SOFTEFA_ATTR_CREATE_CQ_FLAGS) | BIT(SOFTEFA_ATTR_CREATE_CQ_EVENT_FD),
      0, cq_create},
-    {UVERBS_OBJECT_CQ, UVERBS_METHOD_CQ_DESTROY,
-     BIT(UVERBS_ATTR_DESTROY_CQ_HANDLE) | BIT(UVERBS_ATTR_DESTROY_CQ_RESP), 0,
+    {SOFTEFA_OBJECT_CQ, SOFTEFA_METHOD_CQ_DESTROY,
+     BIT(SOFTEFA_ATTR_DESTROY_CQ_HANDLE) | BIT(SOFTEFA_ATTR_DESTROY_CQ_RESP), 0,
      0, cq_destroy},
-    {UVERBS_OBJECT_QP, UVERBS_METHOD_QP_CREATE,
-     BIT(UVERBS_ATTR_CREATE_QP_HANDLE) | BIT(UVERBS_ATTR_CREATE_QP_PD_HANDLE) |
-     BIT(UVERBS_ATTR_CREATE_QP_SEND_CQ_HANDLE) |
-     BIT(UVERBS_ATTR_CREATE_QP_RECV_CQ_HANDLE) |
-     BIT(UVERBS_ATTR_CREATE_QP_USER_HANDLE) | BIT(UVERBS_ATTR_CREATE_QP_CAP) |
-     BIT(UVERBS_ATTR_CREATE_QP_TYPE) | BIT(UVERBS_ATTR_CREATE_QP_RESP_CAP) |
-     BIT(UVERBS_ATTR_CREATE_QP_RESP_QP_NUM),
-     BIT(UVERBS_ATTR_CREATE_QP_FLAGS) | BIT(UVERBS_ATTR_CREATE_QP_EVENT_FD), 0,
-     qp_create},
-    {UVERBS_OBJECT_QP, UVERBS_METHOD_QP_DESTROY,
-     BIT(UVERBS_ATTR_DESTROY_QP_HANDLE) | BIT(UVERBS_ATTR_DESTROY_QP_RESP), 0,
+    {SOFTEFA_OBJECT_QP, SOFTEFA_METHOD_QP_CREATE,
+     BIT(SOFTEFA_ATTR_CREATE_QP_HANDLE) |
+     BIT(SOFTEFA_ATTR_CREATE_QP_PD_HANDLE) |
+     BIT(SOFTEFA_ATTR_CREATE_QP_SEND_CQ_HANDLE) |
+     BIT(SOFTEFA_ATTR_CREATE_QP_RECV_CQ_HANDLE) |
+     BIT(SOFTEFA_ATTR_CREATE_QP_USER_HANDLE) | BIT(SOFTEFA_ATTR_CREATE_QP_CAP) |
+     BIT(SOFTEFA_ATTR_CREATE_QP_TYPE) | BIT(SOFTEFA_ATTR_CREATE_QP_RESP_CAP) |
+     BIT(SOFTEFA_ATTR_CREATE_QP_RESP_QP_NUM),
+     BIT(SOFTEFA_ATTR_CREATE_QP_FLAGS) | BIT(SOFTEFA_ATTR_CREATE_QP_EVENT_FD),
+     0, qp_create},
+    {SOFTEFA_OBJECT_QP, SOFTEFA_METHOD_QP_DESTROY,
+     BIT(SOFTEFA_ATTR_DESTROY_QP_HANDLE) | BIT(SOFTEFA_ATTR_DESTROY_QP_RESP), 0,
      0, qp_destroy},
-    {UVERBS_OBJECT_PD, UVERBS_METHOD_PD_DESTROY,
-     BIT(UVERBS_ATTR_DESTROY_PD_HANDLE), 0, 0, pd_destroy},
-    {UVERBS_OBJECT_AH, 0, BIT(UVERBS_ATTR_DESTROY_AH_HANDLE), 0, 0,
-     ah_destroy},
-    {UVERBS_OBJECT_MR, UVERBS_METHOD_MR_DESTROY,
-     BIT(UVERBS_ATTR_DESTROY_MR_HANDLE), 0, 0, mr_destroy},
-    {UVERBS_OBJECT_MR, UVERBS_METHOD_REG_DMABUF_MR,
-     BIT(UVERBS_ATTR_REG_DMABUF_MR_HANDLE) |
-     BIT(UVERBS_ATTR_REG_DMABUF_MR_PD_HANDLE) |
-     BIT(UVERBS_ATTR_REG_DMABUF_MR_OFFSET) |
-     BIT(UVERBS_ATTR_REG_DMABUF_MR_LENGTH) |
-     BIT(UVERBS_ATTR_REG_DMABUF_MR_IOVA) |
-     BIT(UVERBS_ATTR_REG_DMABUF_MR_FD) |
-     BIT(UVERBS_ATTR_REG_DMABUF_MR_ACCESS_FLAGS) |
-     BIT(UVERBS_ATTR_REG_DMABUF_MR_RESP_LKEY) |
-     BIT(UVERBS_ATTR_REG_DMABUF_MR_RESP_RKEY), 0, 0, mr_reg_dmabuf},
-    {UVERBS_OBJECT_MR, SOFTEFA_METHOD_MR_QUERY, 0, 0, 0, mr_query},
+    {SOFTEFA_OBJECT_PD, SOFTEFA_METHOD_PD_DESTROY,
+     BIT(SOFTEFA_ATTR_DESTROY_PD_HANDLE), 0, 0, pd_destroy},
+    {SOFTEFA_OBJECT_AH, SOFTEFA_METHOD_AH_DESTROY,
+     BIT(SOFTEFA_ATTR_DESTROY_AH_HANDLE), 0, 0, ah_destroy},
+    {SOFTEFA_OBJECT_MR, SOFTEFA_METHOD_MR_DESTROY,
+     BIT(SOFTEFA_ATTR_DESTROY_MR_HANDLE), 0, 0, mr_destroy},
+    {SOFTEFA_OBJECT_MR, SOFTEFA_METHOD_REG_DMABUF_MR,
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_HANDLE) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_PD_HANDLE) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_OFFSET) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_LENGTH) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_IOVA) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_FD) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_ACCESS_FLAGS) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_RESP_LKEY) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_RESP_RKEY), 0, 0, mr_reg_dmabuf},
+    {SOFTEFA_OBJECT_MR, SOFTEFA_METHOD_MR_QUERY, 0, 0, 0, mr_query},
 };
 
 const softefa_method_t *softefa_method_find(uint16_t object, uint16_t method)

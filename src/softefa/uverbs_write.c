@@ -3,8 +3,8 @@
  * the INVOKE_WRITE method:
  *
  *   WRITE_CMD   number, with bit 31 for an extended command
- *   CORE_IN     struct ib_uverbs_<command>          CORE_OUT   ..._resp
- *   UHW_IN      driver's part (EFA takes none)      UHW_OUT    efa-abi.h
+ *   CORE_IN     uverbs_abi.h: softefa_abi_<command>_t  CORE_OUT   ..._resp_t
+ *   UHW_IN      driver's part (EFA takes none)         UHW_OUT    efa_abi.h
  */
 #define _GNU_SOURCE
 #include "uverbs.h"
@@ -27,7 +27,7 @@ enum {
 static int check_no_uhw_in(const softefa_cmd_t *cmd)
 {
     size_t length, i;
-    const uint8_t *data = softefa_attr_in(cmd, UVERBS_ATTR_UHW_IN, &length);
+    const uint8_t *data = softefa_attr_in(cmd, SOFTEFA_ATTR_UHW_IN, &length);
 
     for (i = 0; i < length; ++i) {
         if (data[i] != 0) {
@@ -39,8 +39,7 @@ static int check_no_uhw_in(const softefa_cmd_t *cmd)
 
 /* ---- device ---- */
 
-static void fill_device(softefa_dev_t *dev,
-                        struct ib_uverbs_query_device_resp *resp)
+static void fill_device(softefa_dev_t *dev, softefa_abi_device_t *resp)
 {
     const softefa_profile_t *profile = softefa_dev_profile(dev);
     uint8_t gid[16];
@@ -70,23 +69,23 @@ static void fill_device(softefa_dev_t *dev,
 
 static int query_device(softefa_cmd_t *cmd)
 {
-    struct ib_uverbs_query_device_resp resp;
+    softefa_abi_device_t resp;
 
     fill_device(cmd->file->dev, &resp);
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_CORE_OUT, &resp, sizeof(resp));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CORE_OUT, &resp, sizeof(resp));
     return 0;
 }
 
 static int ex_query_device(softefa_cmd_t *cmd)
 {
-    const softefa_profile_t *profile   = softefa_dev_profile(cmd->file->dev);
-    struct efa_ibv_ex_query_device_resp efa     = {};
-    struct ib_uverbs_ex_query_device_resp resp  = {};
-    struct ib_uverbs_ex_query_device req;
-    const struct ib_uverbs_attr *out;
+    const softefa_profile_t *profile = softefa_dev_profile(cmd->file->dev);
+    softefa_abi_efa_device_t efa     = {};
+    softefa_abi_device_ex_t resp     = {};
+    softefa_abi_ex_query_device_t req;
+    const softefa_abi_attr_t *out;
     int ret;
 
-    ret = softefa_attr_copy_in(cmd, UVERBS_ATTR_CORE_IN, &req, sizeof(req),
+    ret = softefa_attr_copy_in(cmd, SOFTEFA_ATTR_CORE_IN, &req, sizeof(req),
                                sizeof(req));
     if (ret != 0) {
         return ret;
@@ -97,9 +96,9 @@ static int ex_query_device(softefa_cmd_t *cmd)
     }
 
     fill_device(cmd->file->dev, &resp.base);
-    out                  = softefa_attr_find(cmd, UVERBS_ATTR_CORE_OUT);
+    out                  = softefa_attr_find(cmd, SOFTEFA_ATTR_CORE_OUT);
     resp.response_length = (out->len < sizeof(resp)) ? out->len : sizeof(resp);
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_CORE_OUT, &resp, sizeof(resp));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CORE_OUT, &resp, sizeof(resp));
 
     efa.max_sq_wr     = profile->max_sq_wr;
     efa.max_rq_wr     = profile->max_rq_wr;
@@ -107,7 +106,7 @@ static int ex_query_device(softefa_cmd_t *cmd)
     efa.max_rq_sge    = profile->max_rq_sge;
     efa.max_rdma_size = profile->max_rdma_size;
     efa.device_caps   = profile->caps;
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_UHW_OUT, &efa, sizeof(efa));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_UHW_OUT, &efa, sizeof(efa));
     return 0;
 }
 
@@ -115,8 +114,8 @@ static int ex_query_device(softefa_cmd_t *cmd)
 
 static int alloc_pd(softefa_cmd_t *cmd)
 {
-    struct efa_ibv_alloc_pd_resp efa     = {};
-    struct ib_uverbs_alloc_pd_resp resp  = {};
+    softefa_abi_efa_pd_t efa         = {};
+    softefa_abi_alloc_pd_resp_t resp = {};
     softefa_obj_t *obj;
     int ret;
 
@@ -137,20 +136,20 @@ static int alloc_pd(softefa_cmd_t *cmd)
 
     efa.pdn        = obj->u.pd.pdn;
     resp.pd_handle = obj->handle;
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_CORE_OUT, &resp, sizeof(resp));
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_UHW_OUT, &efa, sizeof(efa));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CORE_OUT, &resp, sizeof(resp));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_UHW_OUT, &efa, sizeof(efa));
     return 0;
 }
 
 static int create_ah(softefa_cmd_t *cmd)
 {
-    struct efa_ibv_create_ah_resp efa    = {};
-    struct ib_uverbs_create_ah_resp resp = {};
-    struct ib_uverbs_create_ah req;
+    softefa_abi_efa_ah_t efa          = {};
+    softefa_abi_create_ah_resp_t resp = {};
+    softefa_abi_create_ah_t req;
     softefa_obj_t *pd, *obj;
     int ret;
 
-    ret = softefa_attr_copy_in(cmd, UVERBS_ATTR_CORE_IN, &req, sizeof(req),
+    ret = softefa_attr_copy_in(cmd, SOFTEFA_ATTR_CORE_IN, &req, sizeof(req),
                                sizeof(req));
     if (ret != 0) {
         return ret;
@@ -180,20 +179,20 @@ static int create_ah(softefa_cmd_t *cmd)
 
     efa.efa_address_handle = obj->u.ah.ahn;
     resp.ah_handle         = obj->handle;
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_CORE_OUT, &resp, sizeof(resp));
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_UHW_OUT, &efa, sizeof(efa));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CORE_OUT, &resp, sizeof(resp));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_UHW_OUT, &efa, sizeof(efa));
     return 0;
 }
 
 static int reg_mr(softefa_cmd_t *cmd)
 {
-    struct ib_uverbs_reg_mr_resp resp = {};
-    struct ib_uverbs_reg_mr req;
+    softefa_abi_reg_mr_resp_t resp = {};
+    softefa_abi_reg_mr_t req;
     softefa_obj_t *pd, *obj;
     uint32_t access;
     int ret;
 
-    ret = softefa_attr_copy_in(cmd, UVERBS_ATTR_CORE_IN, &req, sizeof(req),
+    ret = softefa_attr_copy_in(cmd, SOFTEFA_ATTR_CORE_IN, &req, sizeof(req),
                                sizeof(req));
     if (ret != 0) {
         return ret;
@@ -227,7 +226,7 @@ static int reg_mr(softefa_cmd_t *cmd)
     }
 
     resp.mr_handle = obj->handle;
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_CORE_OUT, &resp, sizeof(resp));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CORE_OUT, &resp, sizeof(resp));
     return 0;
 }
 
@@ -235,7 +234,7 @@ static int reg_mr(softefa_cmd_t *cmd)
 
 static int create_comp_channel(softefa_cmd_t *cmd)
 {
-    struct ib_uverbs_create_comp_channel_resp resp = {};
+    softefa_abi_create_comp_channel_resp_t resp = {};
     softefa_obj_t *obj;
     int ret, fd;
 
@@ -258,7 +257,7 @@ static int create_comp_channel(softefa_cmd_t *cmd)
     }
 
     resp.fd = fd;
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_CORE_OUT, &resp, sizeof(resp));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CORE_OUT, &resp, sizeof(resp));
     return 0;
 }
 
@@ -266,13 +265,13 @@ static int create_comp_channel(softefa_cmd_t *cmd)
 
 static int query_qp(softefa_cmd_t *cmd)
 {
-    struct ib_uverbs_query_qp_resp resp = {};
-    struct ib_uverbs_query_qp req;
+    softefa_abi_query_qp_resp_t resp = {};
+    softefa_abi_query_qp_t req;
     softefa_qp_mod_t mod;
     softefa_obj_t *obj;
     int ret;
 
-    ret = softefa_attr_copy_in(cmd, UVERBS_ATTR_CORE_IN, &req, sizeof(req),
+    ret = softefa_attr_copy_in(cmd, SOFTEFA_ATTR_CORE_IN, &req, sizeof(req),
                                sizeof(req));
     if (ret != 0) {
         return ret;
@@ -301,7 +300,7 @@ static int query_qp(softefa_cmd_t *cmd)
     resp.max_recv_sge    = obj->u.qp.cap.max_recv_sge;
     resp.max_inline_data = obj->u.qp.cap.max_inline_data;
     resp.sq_sig_all      = obj->u.qp.sq_sig_all;
-    softefa_attr_copy_out(cmd, UVERBS_ATTR_CORE_OUT, &resp, sizeof(resp));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CORE_OUT, &resp, sizeof(resp));
     return 0;
 }
 
@@ -310,11 +309,11 @@ static int modify_qp(softefa_cmd_t *cmd)
     softefa_qp_mod_t mod = {.state = -1, .qkey = -1, .sq_psn = -1,
                             .rnr_retry = -1};
     softefa_qp_mod_t now;
-    struct ib_uverbs_modify_qp req;
+    softefa_abi_modify_qp_t req;
     softefa_obj_t *obj;
     int ret;
 
-    ret = softefa_attr_copy_in(cmd, UVERBS_ATTR_CORE_IN, &req, sizeof(req),
+    ret = softefa_attr_copy_in(cmd, SOFTEFA_ATTR_CORE_IN, &req, sizeof(req),
                                sizeof(req));
     if (ret != 0) {
         return ret;
@@ -354,7 +353,7 @@ static int modify_qp(softefa_cmd_t *cmd)
 
 /* ---- dispatch ---- */
 
-#define EX(_cmd) (IB_USER_VERBS_CMD_FLAG_EXTENDED | IB_USER_VERBS_EX_CMD_##_cmd)
+#define EX(_cmd) (SOFTEFA_WRITE_EXTENDED | SOFTEFA_WRITE_##_cmd)
 
 static const struct {
     uint32_t command;
@@ -362,30 +361,27 @@ static const struct {
     size_t   min_out;
     int      (*handler)(softefa_cmd_t *cmd);
 } command_table[] = {
-    {IB_USER_VERBS_CMD_QUERY_DEVICE, sizeof(struct ib_uverbs_query_device),
-     sizeof(struct ib_uverbs_query_device_resp), query_device},
-    {EX(QUERY_DEVICE), sizeof(struct ib_uverbs_ex_query_device),
-     offsetof(struct ib_uverbs_ex_query_device_resp, odp_caps),
-     ex_query_device},
-    {IB_USER_VERBS_CMD_ALLOC_PD, sizeof(struct ib_uverbs_alloc_pd),
-     sizeof(struct ib_uverbs_alloc_pd_resp), alloc_pd},
-    {IB_USER_VERBS_CMD_CREATE_AH, sizeof(struct ib_uverbs_create_ah),
-     sizeof(struct ib_uverbs_create_ah_resp), create_ah},
-    {IB_USER_VERBS_CMD_REG_MR, sizeof(struct ib_uverbs_reg_mr),
-     sizeof(struct ib_uverbs_reg_mr_resp), reg_mr},
-    {IB_USER_VERBS_CMD_CREATE_COMP_CHANNEL,
-     sizeof(struct ib_uverbs_create_comp_channel),
-     sizeof(struct ib_uverbs_create_comp_channel_resp), create_comp_channel},
-    {IB_USER_VERBS_CMD_QUERY_QP, sizeof(struct ib_uverbs_query_qp),
-     sizeof(struct ib_uverbs_query_qp_resp), query_qp},
-    {IB_USER_VERBS_CMD_MODIFY_QP, sizeof(struct ib_uverbs_modify_qp), 0,
-     modify_qp},
+    {SOFTEFA_WRITE_QUERY_DEVICE, sizeof(softefa_abi_cmd_t),
+     sizeof(softefa_abi_device_t), query_device},
+    {EX(QUERY_DEVICE), sizeof(softefa_abi_ex_query_device_t),
+     offsetof(softefa_abi_device_ex_t, not_efa), ex_query_device},
+    {SOFTEFA_WRITE_ALLOC_PD, sizeof(softefa_abi_cmd_t),
+     sizeof(softefa_abi_alloc_pd_resp_t), alloc_pd},
+    {SOFTEFA_WRITE_CREATE_AH, sizeof(softefa_abi_create_ah_t),
+     sizeof(softefa_abi_create_ah_resp_t), create_ah},
+    {SOFTEFA_WRITE_REG_MR, sizeof(softefa_abi_reg_mr_t),
+     sizeof(softefa_abi_reg_mr_resp_t), reg_mr},
+    {SOFTEFA_WRITE_CREATE_COMP_CHANNEL, sizeof(softefa_abi_cmd_t),
+     sizeof(softefa_abi_create_comp_channel_resp_t), create_comp_channel},
+    {SOFTEFA_WRITE_QUERY_QP, sizeof(softefa_abi_query_qp_t),
+     sizeof(softefa_abi_query_qp_resp_t), query_qp},
+    {SOFTEFA_WRITE_MODIFY_QP, sizeof(softefa_abi_modify_qp_t), 0, modify_qp},
 };
 
 int softefa_uverbs_invoke_write(softefa_cmd_t *cmd)
 {
-    uint32_t command = softefa_attr_find(cmd, UVERBS_ATTR_WRITE_CMD)->data;
-    const struct ib_uverbs_attr *out;
+    uint32_t command = softefa_attr_find(cmd, SOFTEFA_ATTR_WRITE_CMD)->data;
+    const softefa_abi_attr_t *out;
     size_t i, in_length;
 
     for (i = 0; i < ARRAY_SIZE(command_table); ++i) {
@@ -399,8 +395,8 @@ int softefa_uverbs_invoke_write(softefa_cmd_t *cmd)
     }
 
     /* libibverbs probes for INVOKE_WRITE with an empty command: ENOSPC */
-    (void)softefa_attr_in(cmd, UVERBS_ATTR_CORE_IN, &in_length);
-    out = softefa_attr_find(cmd, UVERBS_ATTR_CORE_OUT);
+    (void)softefa_attr_in(cmd, SOFTEFA_ATTR_CORE_IN, &in_length);
+    out = softefa_attr_find(cmd, SOFTEFA_ATTR_CORE_OUT);
     if ((in_length < command_table[i].min_in) ||
         ((out == NULL) ? 0 : out->len) < command_table[i].min_out) {
         return ENOSPC;
