@@ -245,8 +245,8 @@ static UCS_F_NOINLINE void uct_srd_iface_keep_house(uct_srd_iface_t *iface)
      * peers give it up. */
     if (now - iface->rx.looked > ucs_time_from_sec(UCT_SRD_LOOK_TIME)) {
         iface->rx.effort /= 2;
-    } else if (iface->rx.effort < UCT_SRD_EFFORT) {
-        iface->rx.effort = (2 * iface->rx.effort) + 1;
+    } else {
+        iface->rx.effort = ucs_min((2 * iface->rx.effort) + 1, UCT_SRD_EFFORT);
     }
     iface->rx.looked  = now;
     iface->rx.look_at = iface->win->polls + iface->rx.effort;
