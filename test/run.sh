@@ -211,7 +211,8 @@ wait_suites()
                [ $((${#running[@]} - ${#besides[@]})) -lt "$limit" ]; then
             return
         fi
-        wait -n -p pid
+        # of these: bash 5.3 counts process substitutions, too
+        wait -n -p pid "${!running[@]}"
         # a process that ended without its last line was killed
         read -r p f s < <(sed -n 's/^=//p' "${running[$pid]}" | grep . ||
                           echo "0 1 0")

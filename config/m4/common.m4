@@ -5,7 +5,7 @@ AC_DEFUN([UCX_EFA_WARNINGS], [
         [AS_HELP_STRING([--enable-werror], [warnings are errors])],
         [], [enable_werror=no])
     AM_CFLAGS="-std=gnu11 -Wall -Wextra"
-    AM_CXXFLAGS="-std=c++14 -Wall -Wextra"
+    AM_CXXFLAGS="-std=c++17 -Wall -Wextra"
     AS_IF([test "x$enable_werror" = xyes], [
         AM_CFLAGS="$AM_CFLAGS -Werror"
         AM_CXXFLAGS="$AM_CXXFLAGS -Werror"
@@ -31,6 +31,9 @@ AC_DEFUN([UCX_EFA_CHECK_TESTS], [
     CXXFLAGS=$save_CXXFLAGS
     AC_LANG_POP([C++])
     AC_MSG_RESULT([$have_gtest])
+    AS_IF([test "x$have_gtest" = xno],
+          [AC_MSG_WARN([the tests in C++ are not built: no GoogleTest (Debian:
+libgtest-dev), or a program with it does not link, see config.log])])
     AC_SUBST([GTEST_LIBS], ["-lgtest -lpthread"])
     AM_CONDITIONAL([HAVE_GTEST], [test "x$have_gtest" = xyes])
 
