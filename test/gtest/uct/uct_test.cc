@@ -292,9 +292,12 @@ buffer::buffer(std::shared_ptr<domain> dom, size_t length) :
 {
     m_data = static_cast<uint8_t*>(malloc(length + 64));
     if (m_dom->attr().cap.flags & UCT_MD_FLAG_REG) {
-        check(uct_md_mem_reg(m_dom->md(), m_data, length + 64,
-                             UCT_MD_MEM_ACCESS_ALL, &m_memh),
-              "uct_md_mem_reg");
+        ucs_status_t status = uct_md_mem_reg(m_dom->md(), m_data, length + 64,
+                                             UCT_MD_MEM_ACCESS_ALL, &m_memh);
+        if (status != UCS_OK) {
+            free(m_data);
+            check(status, "uct_md_mem_reg");
+        }
     }
 }
 
@@ -401,7 +404,13 @@ ucs_status_t end::send_zcopy(uint8_t id, const stream &s, uint64_t seq,
         op        = m_ops.back().get();
         op->owner = this;
         op->busy  = false;
-        op->mem.reset(new buffer(m_node.dom(), attr.cap.am.max_zcopy + 64));
+        try {
+            op->mem.reset(new buffer(m_node.dom(),
+                                     attr.cap.am.max_zcopy + 64));
+        } catch (const std::runtime_error&) {
+            m_ops.pop_back();
+            return UCS_ERR_NO_MEMORY;
+        }
     } else {
         op = m_free.back();
         m_free.pop_back();
