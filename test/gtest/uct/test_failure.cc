@@ -2,7 +2,9 @@
  * Peers that die, freeze or never existed. Whoever talks to somebody else
  * does not notice.
  */
-#include "uct_test.h"
+#include "rma_test.h"
+
+#include "common/said.h"
 
 #include <sys/wait.h>
 
@@ -345,4 +347,45 @@ TEST_F(failure_test, new_peer_after_each_death)
         m_a->failures.clear();
     }
     expect_steady();
+}
+
+/* At which level a peer that leaves is said: as UCT's other transports do it, and
+ * louder only where there is no error handler to be called. */
+HARNESS_ROLE(failure_level)
+{
+    unsetenv("UCX_SRD_FAILURE");
+    auto dom = std::make_shared<domain>();
+    node b(dom);
+    node a(dom, config_map(), room_t(), arguments == "handler");
+    stream s(1, length_plan::fixed(100));
+    std::unique_ptr<node> c(new node(dom));
+    end e(a, c->addr());
+    said lines;
+
+    c->on_am(3, [](void*, size_t, unsigned) { return UCS_OK; });
+    check(e.send(BCOPY, 3, s, 0), "send");
+    if (!wait_until([&]() {
+            return uct_ep_flush(e.ep(), 0, nullptr) == UCS_OK;
+        }, [&]() {
+            a.progress();
+            c->progress();
+        })) {
+        return "no connection";
+    }
+    c.reset();
+    if (!wait_until([&]() {
+            return e.send(BCOPY, 3, s, 1) == UCS_ERR_ENDPOINT_TIMEOUT;
+        }, [&]() { a.progress(); })) {
+        return "no failure";
+    }
+    a.progress();
+    return (arguments == "handler") ?
+                   (a.failures.size() == 1 ? "" : "not told; ") + lines.none() :
+                   lines.only({"->", "queue pair does not exist"});
+}
+
+TEST_F(failure_test, log_level)
+{
+    EXPECT_EQ("", run_role("failure_level handler", {}));
+    EXPECT_EQ("", run_role("failure_level none", {}));
 }

@@ -167,7 +167,7 @@ address address::parse(const std::string &text)
 /* ---- node ---- */
 
 node::node(std::shared_ptr<domain> dom, const config_map &config,
-           const room_t &room) :
+           const room_t &room, bool has_handler) :
     m_dom(dom)
 {
     std::string name = tl_name();
@@ -196,6 +196,9 @@ node::node(std::shared_ptr<domain> dom, const config_map &config,
                                   UCT_IFACE_PARAM_FIELD_ERR_HANDLER_FLAGS |
                                   UCT_IFACE_PARAM_FIELD_FEATURES |
                                   room.fields;
+    if (!has_handler) {
+        params.field_mask &= ~(uint64_t)UCT_IFACE_PARAM_FIELD_ERR_HANDLER;
+    }
     params.open_mode            = UCT_IFACE_OPEN_MODE_DEVICE;
     params.mode.device.tl_name  = name.c_str();
     params.mode.device.dev_name = dom->device().c_str();

@@ -106,7 +106,7 @@ public:
     };
 
     node(std::shared_ptr<domain> dom, const config_map &config = config_map(),
-         const room_t &room = room_t());
+         const room_t &room = room_t(), bool has_handler = true);
     ~node();
     node(const node&)            = delete;
     node &operator=(const node&) = delete;

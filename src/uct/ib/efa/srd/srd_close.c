@@ -1,8 +1,34 @@
 /*
- * Closing an interface: endpoints that their users forgot are named, goodbye is
- * said, what is under way arrives, the rest is given back.
+ * Closing an interface: endpoints that their users forgot are named, what the
+ * device has is waited for, goodbye is said, the rest is given back. Nothing
+ * waits for an answer of the other side: a process that stands still must not
+ * keep this one.
+ *
+ *   sent and not completed              what becomes of it
+ *   the device has it                   waited for, up to the end of patience
+ *   no buffer for it there (10), or 12  sent again, likewise
+ *   needs an answer first: HELLO_ACK,   dropped
+ *   REJOIN_ACK, or a lost peer's
+ *   our own device is gone              dropped
+ *
+ * A flush has waited for all of these. A peer of whom something is dropped is
+ * told that the association has failed (REJECT), the others get a BYE; the
+ * device takes it, and nobody waits for BYE_ACK.
+ *
+ * Patience ends after CLOSE_TIMEOUT, for all interfaces of the process together:
+ * who closes a hundred that all are stuck waits once. It begins with the first
+ * that waits longer than a device needs (SOON); the next ones find it over, until
+ * for CLOSE_TIMEOUT none has asked.
  */
 #include "srd_rx.h"
+
+#define UCT_SRD_CLOSE_SOON 1e-3  /* seconds: a device that is well needs less */
+#define UCT_SRD_CLOSE_LOOK 10e-3 /* between looks at all peers                */
+
+/* When the process began to wait for interfaces that close, and last asked
+ * whether to; 0: never. Of several threads one writes, whichever. */
+static ucs_time_t uct_srd_close_began;
+static ucs_time_t uct_srd_close_asked;
 
 static ucs_status_t
 uct_srd_iface_drop_am(UCS_V_UNUSED void *arg, UCS_V_UNUSED void *data,
@@ -11,52 +37,176 @@ uct_srd_iface_drop_am(UCS_V_UNUSED void *arg, UCS_V_UNUSED void *data,
     return UCS_OK;
 }
 
-static void uct_srd_iface_leave(uct_srd_iface_t *iface)
+/* Is the time over for an interface that waits longer than SOON? */
+static int uct_srd_close_is_over(const uct_srd_iface_t *iface, ucs_time_t now)
 {
-    ucs_list_link_t todo;
-    uct_srd_peer_t *peer;
+    ucs_time_t timeout = ucs_time_from_sec(iface->config.close_timeout);
+    ucs_time_t asked   = __atomic_exchange_n(&uct_srd_close_asked, now,
+                                             __ATOMIC_RELAXED);
+    ucs_time_t began   = __atomic_load_n(&uct_srd_close_began,
+                                         __ATOMIC_RELAXED);
 
-    iface->closing = 1;
-    uct_srd_peers_take(iface, &todo);
-    while ((peer = uct_srd_peers_next(iface, &todo)) != NULL) {
-        uct_srd_ctl_leave(peer);
+    /* now may be a little before what another thread has read */
+    if ((asked == 0) || (ucs_max(now, asked) - ucs_min(now, asked) >= timeout)) {
+        began = now;
+        __atomic_store_n(&uct_srd_close_began, began, __ATOMIC_RELAXED);
+    }
+
+    return (now >= began) && (now - began >= timeout);
+}
+
+static int uct_srd_close_qp_is_dead(const uct_srd_iface_t *iface)
+{
+    return iface->recover.is ||
+           __atomic_load_n(&iface->recover.qp_dead, __ATOMIC_RELAXED);
+}
+
+static int uct_srd_close_may_wait(const uct_srd_iface_t *iface, ucs_time_t soon)
+{
+    ucs_time_t now = ucs_get_time();
+
+    return !uct_srd_close_qp_is_dead(iface) &&
+           ((now < soon) || !uct_srd_close_is_over(iface, now));
+}
+
+static ucs_time_t uct_srd_close_soon(void)
+{
+    return ucs_get_time() + ucs_time_from_sec(UCT_SRD_CLOSE_SOON);
+}
+
+/* Until so many places for control messages are free, or the time is over */
+static void uct_srd_close_await_ctl(uct_srd_iface_t *iface, unsigned wanted,
+                                    ucs_time_t soon)
+{
+    while ((iface->tx.num_ctl < wanted) &&
+           uct_srd_close_may_wait(iface, soon)) {
+        uct_srd_iface_poll(iface);
+        uct_srd_peers_tell(iface);
     }
 }
 
-/* Says goodbye and lets what is under way arrive, for a bounded time. */
-void uct_srd_iface_drain(uct_srd_iface_t *iface)
+/* Lets go what waits for more than the device; all that waits, if the time is
+ * over. */
+static void uct_srd_close_drop(uct_srd_iface_t *iface, int is_over)
 {
-    ucs_time_t end = ucs_get_time() +
-                     ucs_time_from_sec(iface->config.close_timeout);
-    int said_bye   = 0;
-    unsigned id;
+    ucs_time_t soon = uct_srd_close_soon();
+    ucs_list_link_t todo;
+    uct_srd_peer_t *peer;
 
-    for (id = 0; id < UCT_AM_ID_MAX; ++id) {
-        iface->super.am[id].cb = uct_srd_iface_drop_am;
-    }
-
+    uct_srd_peers_take(iface, &todo);
     for (;;) {
-        uct_srd_iface_poll(iface);
-        uct_srd_timers_run(&iface->timers, ucs_get_time());
-        uct_srd_peers_tell(iface);
-
-        if (iface->tx.num_free == iface->config.tx_queue_len) {
-            if (!said_bye) {
-                said_bye = 1;
-                uct_srd_iface_leave(iface);
-            } else if (iface->tx.num_ctl == UCT_SRD_CTL_SLOTS) {
-                break;
-            }
-        }
-
-        if (ucs_get_time() > end) {
-            ucs_debug("srd: closing with %u messages under way",
-                      iface->config.tx_queue_len - iface->tx.num_free);
+        /* Before the next one: its peer may go meanwhile */
+        uct_srd_close_await_ctl(iface, 1, soon);
+        peer = uct_srd_peers_next(iface, &todo);
+        if (peer == NULL) {
             break;
         }
+
+        if ((uct_srd_peer_outstanding(peer) > 0) &&
+            (peer->blocked || peer->lost.is ||
+             !ucs_queue_is_empty(&peer->tx.held) ||
+             (is_over && !ucs_queue_is_empty(&peer->tx.resend)))) {
+            uct_srd_peer_fail_log(peer, UCS_ERR_CANCELED,
+                                  "the interface is closed while messages wait "
+                                  "for the remote process",
+                                  "flush endpoints before you close them");
+        }
     }
 
+    uct_srd_peers_tell(iface);
+}
+
+/* Is there nothing more to be expected from the device? */
+static int uct_srd_close_is_dead(uct_srd_iface_t *iface)
+{
+    return uct_efa_context_check(uct_srd_iface_md(iface), iface->context) ||
+           uct_srd_close_qp_is_dead(iface);
+}
+
+/* Until messages have completed or were dropped. 0: the device is gone. */
+static int uct_srd_close_messages(uct_srd_iface_t *iface)
+{
+    ucs_time_t soon = uct_srd_close_soon();
+    ucs_time_t look = 0;
+    int is_over     = 0;
+    ucs_time_t now;
+
+    for (;;) {
+        now = ucs_get_time();
+        if ((now >= look) || is_over) {
+            if (uct_srd_close_is_dead(iface)) {
+                return 0;
+            }
+            uct_srd_close_drop(iface, is_over);
+            look = now + ucs_time_from_sec(UCT_SRD_CLOSE_LOOK);
+        }
+
+        if (iface->tx.num_free == iface->config.tx_queue_len) {
+            return 1;
+        } else if (is_over) {
+            ucs_debug("srd: closing with %u messages under way",
+                      iface->config.tx_queue_len - iface->tx.num_free);
+            return 1;
+        }
+
+        uct_srd_iface_poll(iface);
+        uct_srd_timers_run(&iface->timers, now);
+        uct_srd_peers_tell(iface);
+        is_over = !uct_srd_close_may_wait(iface, soon);
+    }
+}
+
+static void uct_srd_close_leave(uct_srd_iface_t *iface)
+{
+    ucs_time_t soon = uct_srd_close_soon();
+    ucs_list_link_t todo;
+    uct_srd_peer_t *peer;
+
+    uct_srd_peers_take(iface, &todo);
+    for (;;) {
+        uct_srd_close_await_ctl(iface, 1, soon);
+        peer = uct_srd_peers_next(iface, &todo);
+        if (peer == NULL) {
+            break;
+        }
+
+        if (uct_srd_peer_outstanding(peer) > 0) {
+            continue; /* the device has it, and the time was over */
+        }
+
+        if (peer->state != UCT_SRD_PEER_LEAVING) {
+            uct_srd_ctl_leave(peer);
+        } else if ((peer->tx.byes == 0) && !peer->bye_taken &&
+                   (uct_srd_peer_ah_get(peer) == UCS_OK)) {
+            /* Earlier ones may have come too early: the last chance */
+            uct_srd_ctl_send(peer, UCT_SRD_OP_BYE, peer->tx.psn);
+        }
+    }
+
+    uct_srd_close_await_ctl(iface, UCT_SRD_CTL_SLOTS, soon);
+}
+
+/* Lets what is under way arrive, for a bounded time, and says goodbye. */
+void uct_srd_iface_drain(uct_srd_iface_t *iface)
+{
+    unsigned i;
+
     iface->closing = 1;
+    for (i = 0; i < UCT_AM_ID_MAX; ++i) {
+        iface->super.am[i].cb = uct_srd_iface_drop_am;
+    }
+
+    /* What has come may be an answer that something waits for. Who goes on
+     * sending must not keep us here: what the queue can hold, no more. */
+    for (i = iface->tx.num_slots + iface->config.rx_queue_len;
+         (i > 0) && !uct_srd_close_qp_is_dead(iface) &&
+         (uct_srd_iface_poll(iface) > 0); --i) {
+        ;
+    }
+
+    if (uct_srd_close_messages(iface)) {
+        uct_srd_close_leave(iface);
+    }
 }
 
 static void uct_srd_peer_close_eps(uct_srd_peer_t *peer, uct_efa_leak_t *leak)

@@ -14,8 +14,7 @@ static ucs_config_field_t uct_srd_ib_config_table[] = {
 };
 
 static ucs_config_field_t uct_srd_config_table[] = {
-    /* A peer that fails is said once, with the cause, where users see it */
-    {"", "FAILURE=warn", NULL, ucs_offsetof(uct_srd_iface_config_t, super),
+    {"", "", NULL, ucs_offsetof(uct_srd_iface_config_t, super),
      UCS_CONFIG_TYPE_TABLE(uct_iface_config_table)},
 
     {"IB_", "", NULL, 0, UCS_CONFIG_TYPE_TABLE(uct_srd_ib_config_table)},
@@ -80,8 +79,10 @@ static ucs_config_field_t uct_srd_config_table[] = {
      "\"n\" does without; then UCP sends all data as active messages.",
      ucs_offsetof(uct_srd_iface_config_t, rdma), UCS_CONFIG_TYPE_TERNARY},
 
-    {"CLOSE_TIMEOUT", "1s",
-     "How long closing an interface waits for messages that are under way.",
+    {"CLOSE_TIMEOUT", "200ms",
+     "How long a process that closes interfaces, one or one after the other,\n"
+     "waits for messages that were not flushed and that their receivers have\n"
+     "no buffers for. Answers are not waited for.",
      ucs_offsetof(uct_srd_iface_config_t, close_timeout),
      UCS_CONFIG_TYPE_TIME},
 

@@ -171,6 +171,7 @@ void uct_srd_ctl_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     switch (desc->action) {
     case UCT_EFA_STATUS_ACTION_NONE:
         peer->ctl_retries = 0;
+        peer->bye_taken  |= iface->closing && (op == UCT_SRD_OP_BYE);
         if (ucs_unlikely(peer->lost.is) && (op != UCT_SRD_OP_REJOIN)) {
             uct_srd_peer_found(peer);
         }
@@ -181,9 +182,7 @@ void uct_srd_ctl_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         uct_srd_heir_answer(peer, op);
         break;
     case UCT_EFA_STATUS_ACTION_FAIL_IFACE:
-        if (!iface->closing) {
-            uct_srd_recover_qp_dead(iface);
-        }
+        uct_srd_recover_qp_dead(iface);
         break;
     default:
         uct_srd_tx_note_error(peer, vendor_err, peer->ctl_retries);

@@ -223,6 +223,17 @@ void uct_srd_peer_fail(uct_srd_peer_t *peer, ucs_status_t status)
     UCT_SRD_COUNT(iface, peers_failed);
 }
 
+ucs_log_level_t
+uct_srd_failure_log_level(const uct_srd_iface_t *iface, ucs_status_t status)
+{
+    ucs_log_level_t level = uct_base_iface_failure_log_level(
+            (uct_base_iface_t*)&iface->super, UCS_OK, status);
+
+    /* Without a handler the line is all that the user hears. */
+    return (iface->super.err_handler == NULL) ?
+                   ucs_min(level, UCS_LOG_LEVEL_WARN) : level;
+}
+
 void uct_srd_peer_fail_log(uct_srd_peer_t *peer, ucs_status_t status,
                            const char *cause, const char *advice)
 {
@@ -236,7 +247,7 @@ void uct_srd_peer_fail_log(uct_srd_peer_t *peer, ucs_status_t status,
 
     /* Nobody's business if no endpoint leads there (any more) */
     level = (peer->num_eps == 0) ? UCS_LOG_LEVEL_DEBUG :
-            uct_base_iface_failure_log_level(&iface->super, UCS_OK, status);
+            uct_srd_failure_log_level(iface, status);
     ucs_log(level, "srd: %s -> %s: %s: %s; %s",
             uct_srd_addr_str(iface->self.gid, iface->self.qpn, local,
                              sizeof(local)),

@@ -150,6 +150,7 @@ struct uct_srd_peer {
     uint32_t             prev_epoch; /* ours, before the reset               */
     ucs_time_t           rejoin_deadline;
     uint8_t              bye_sent;   /* the remote may have forgotten us     */
+    uint8_t              bye_taken;  /* by the device, since we are closing  */
     uint8_t              ext_req;    /* we want to give up the AH            */
     uint8_t              contacted;  /* an extended header was sent          */
     uint8_t              confirmed;  /* HELLO_ACK came, in this association  */
@@ -287,6 +288,10 @@ void uct_srd_peer_set_state(uct_srd_peer_t *peer, uct_srd_peer_state_t state);
 /* Ends the association; the endpoints are told in progress. Callable from
  * anywhere. The caller has logged the cause, or does. */
 void uct_srd_peer_fail(uct_srd_peer_t *peer, ucs_status_t status);
+
+/* At which level a failure is logged: UCX_SRD_FAILURE where UCT says so. */
+ucs_log_level_t
+uct_srd_failure_log_level(const uct_srd_iface_t *iface, ucs_status_t status);
 
 /* As above, logs: what is "sent HELLO" or so, desc the device's status. */
 void uct_srd_peer_fail_log(uct_srd_peer_t *peer, ucs_status_t status,

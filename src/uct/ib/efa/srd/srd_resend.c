@@ -171,8 +171,8 @@ void uct_srd_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
             uct_srd_tx_resend_later(peer, slot, vendor_err);
             return;
         case UCT_EFA_STATUS_ACTION_FAIL_IFACE:
+            uct_srd_recover_qp_dead(iface);
             if (!iface->closing) {
-                uct_srd_recover_qp_dead(iface);
                 uct_srd_tx_keep(iface, slot);
                 return;
             }

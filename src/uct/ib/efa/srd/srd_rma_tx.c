@@ -193,8 +193,7 @@ uct_srd_rma_op_failed(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 
     /* Once where users see it: a bad key is seldom used only once. */
     level = ((ep == NULL) || peer->rma.logged) ? UCS_LOG_LEVEL_DEBUG :
-            uct_base_iface_failure_log_level(&iface->super, UCS_OK,
-                                             desc->status);
+            uct_srd_failure_log_level(iface, desc->status);
     peer->rma.logged = 1;
     ucs_log(level,
             "srd: %s -> %s: %s of %u bytes %s %p there, key 0x%x, %s %p here: "
@@ -345,8 +344,8 @@ static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         return;
     case UCT_SRD_RMA_FAIL_PEER:
         if (desc->action == UCT_EFA_STATUS_ACTION_FAIL_IFACE) {
+            uct_srd_recover_qp_dead(iface);
             if (!iface->closing) {
-                uct_srd_recover_qp_dead(iface);
                 uct_srd_rma_hold(peer, slot);
                 return;
             }

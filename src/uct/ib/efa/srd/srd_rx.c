@@ -238,7 +238,7 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
             uct_srd_iface_event(iface, EFA_WINDOW_EVENT_RX_ERROR, UCS_OK,
                                 rx->wc.vendor_err, 0);
         }
-        if ((rx->wc.vendor_err == UCT_EFA_STATUS_FLUSHED) && !iface->closing) {
+        if (rx->wc.vendor_err == UCT_EFA_STATUS_FLUSHED) {
             uct_srd_recover_qp_dead(iface);
         }
         goto repost;
