@@ -285,3 +285,37 @@ TEST_F(deadline_test, ext_ack)
                            {"SOFTEFA_DEVICES=3",
                             "SOFTEFA_LIMITS=max_ah=1,source_gid=0"}));
 }
+
+/* Each message has its retries, whatever was sent from its slot before. */
+HARNESS_ROLE(retries)
+{
+    const uint64_t count = 3000;
+    auto dom             = std::make_shared<domain>();
+    node a(dom, {{"TX_QUEUE_LEN", "8"}, {"RETRY_COUNT", "7"}}), b(dom);
+    end e(a, b.addr());
+    stream s(1, length_plan::random(8, 100));
+    checker chk(s);
+    uint64_t seq = 0;
+
+    (void)arguments;
+    b.check_am(AM_ID, &chk);
+    bool done = wait_until([&]() {
+        return (chk.count() >= count) || !a.failures.empty();
+    }, [&]() {
+        seq += (seq < count) && (e.send(SHORT, AM_ID, s, seq) == UCS_OK);
+        a.progress();
+        b.progress();
+    });
+    if (!a.failures.empty()) {
+        return "failed after " + std::to_string(chk.count()) + " messages and " +
+               std::to_string(counter("resend")) + " retries";
+    }
+    return (counter("resend") < 100) ? "too few retries" :
+           done ? chk.text() : "not all arrive";
+}
+
+TEST_F(deadline_test, retries_of_one_message)
+{
+    EXPECT_EQ("", run_role("retries",
+                           {"SOFTEFA_FAULTS=status code=12 every=20"}));
+}

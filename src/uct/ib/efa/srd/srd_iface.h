@@ -61,7 +61,8 @@ enum {
     UCT_SRD_SLOT_RMA    = UCS_BIT(7), /* rma, sge[1]; ZCOPY: comp, ep, too   */
     UCT_SRD_SLOT_READ   = UCS_BIT(8), /* of RMA: a get                       */
     UCT_SRD_SLOT_DEVICE = UCS_BIT(9), /* of ZCOPY: memory that no CPU reads  */
-    UCT_SRD_SLOT_LOST   = UCS_BIT(10) /* a dead device has it: srd_recover.c */
+    UCT_SRD_SLOT_LOST   = UCS_BIT(10), /* a dead device has it: srd_recover.c */
+    UCT_SRD_SLOT_AGAIN  = UCS_BIT(11) /* was posted before; retries counts   */
 };
 
 /* Part of a work request that depends on the peer alone; as in ibv_send_wr */
@@ -107,7 +108,7 @@ typedef struct uct_srd_slot {
     uint32_t         imm;         /* AM id and PSN; epoch and flags if CTL;
                                      place in the peer's sequence if RMA     */
     uint16_t         flags;       /* 0 in a free slot and a short message    */
-    uint8_t          retries;
+    uint8_t          retries;     /* 0 unless AGAIN                          */
     uint8_t          op;          /* of a control message                    */
     uct_mem_h        memh;        /* of sge[1], if it is the user's          */
     union {

@@ -108,7 +108,7 @@ void uct_srd_tx_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
         (void)uct_srd_tx_detach(iface, slot);
     }
 
-    slot->flags |= UCT_SRD_SLOT_QUEUED;
+    slot->flags |= UCT_SRD_SLOT_QUEUED | UCT_SRD_SLOT_AGAIN;
     ucs_queue_push(&slot->peer->tx.resend, &slot->queue);
 }
 

@@ -128,6 +128,7 @@ static void uct_srd_rma_again(uct_srd_peer_t *peer, uct_srd_slot_t *slot,
 {
     UCT_SRD_COUNT(peer->iface, resend);
     ++peer->win->resend;
+    slot->flags |= UCT_SRD_SLOT_AGAIN;
     uct_srd_rma_hold(peer, slot);
     uct_srd_tx_timer_start(peer, vendor_err);
 }
@@ -138,9 +139,8 @@ ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     size_t length = slot->sge[1].length;
     ucs_status_t status;
 
-    slot->peer    = peer;
-    slot->retries = 0;
-    slot->imm     = peer->rma.psn;
+    slot->peer = peer;
+    slot->imm  = peer->rma.psn;
 
     if (ucs_likely(peer->state == UCT_SRD_PEER_JOINED)) {
         status = uct_srd_rma_post(iface, slot);

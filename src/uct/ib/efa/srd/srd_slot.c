@@ -222,7 +222,8 @@ void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     uct_srd_ep_t *ep       = slot->ep;
     ucs_queue_head_t cancels;
 
-    slot->flags = 0;
+    slot->flags   = 0;
+    slot->retries = 0;
     if (flags & UCT_SRD_SLOT_BUF) {
         uct_srd_buf_put(iface, slot->buf);
     }

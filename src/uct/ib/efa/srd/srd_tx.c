@@ -251,9 +251,8 @@ ucs_status_t uct_srd_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 {
     ucs_status_t status;
 
-    slot->peer    = peer;
-    slot->retries = 0;
-    slot->imm     = (am_id << UCT_SRD_IMM_AM_SHIFT) | peer->tx.psn;
+    slot->peer = peer;
+    slot->imm  = (am_id << UCT_SRD_IMM_AM_SHIFT) | peer->tx.psn;
 
     if (uct_srd_slot_must_wait(slot)) {
         if (ucs_queue_is_empty(&peer->tx.held)) {
