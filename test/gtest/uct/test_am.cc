@@ -1,6 +1,6 @@
 /*
- * Active messages of every length and kind: content, order, ids, tracers. What
- * is refused: test_params.cc.
+ * Active messages of every length and kind: content, order, ids. What is
+ * refused: test_params.cc; tracers: test_trace.cc.
  */
 #include "uct_test.h"
 
@@ -191,42 +191,6 @@ TEST_F(am_misc, handler_replaced_and_removed)
     expect_clean(with, 100);
     expect_clean(after, 100);
     expect_promises();
-}
-
-struct trace_log {
-    unsigned send = 0, recv = 0, bad = 0;
-};
-
-static void tracer(void *arg, uct_am_trace_type_t type, uint8_t id,
-                   const void *, size_t length, char *buffer, size_t max)
-{
-    trace_log *log = static_cast<trace_log*>(arg);
-
-    log->send += (type == UCT_AM_TRACE_TYPE_SEND);
-    log->recv += (type == UCT_AM_TRACE_TYPE_RECV);
-    log->bad  += (id != AM_ID) || (length != 24);
-    snprintf(buffer, max, "test");
-}
-
-/* A tracer may be set and removed; if it is called (it is only at the trace
- * levels of a debug build) the arguments are right. */
-TEST_F(am_misc, tracer)
-{
-    stream s(1, length_plan::fixed(24));
-    checker chk(s);
-    trace_log log;
-
-    m_b->check_am(AM_ID, &chk);
-    ASSERT_EQ(UCS_OK, uct_iface_set_am_tracer(m_a->iface(), tracer, &log));
-    ASSERT_EQ(UCS_OK, uct_iface_set_am_tracer(m_b->iface(), tracer, &log));
-    for (uint64_t seq = 0; seq < 100; ++seq) {
-        send(*m_end, BCOPY, AM_ID, s, seq);
-        progress();
-    }
-    wait([&]() { return chk.count() >= 100; });
-    ASSERT_EQ(UCS_OK, uct_iface_set_am_tracer(m_a->iface(), nullptr, nullptr));
-    expect_clean(chk, 100);
-    EXPECT_EQ(0u, log.bad);
 }
 
 /* An interface may talk to itself. */

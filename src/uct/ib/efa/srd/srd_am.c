@@ -63,13 +63,15 @@ static UCS_F_ALWAYS_INLINE void
 uct_srd_iov_gather(const uct_iov_t *iov, size_t iovcnt, uint8_t *dest)
 {
     const uct_iov_t *end = iov + iovcnt;
-    unsigned i;
+    const uint8_t *block;
+    unsigned left;
 
     for (; iov < end; ++iov) {
-        for (i = 0; (iov->length > 0) && (i < iov->count); ++i) {
-            memcpy(dest, UCS_PTR_BYTE_OFFSET(iov->buffer, i * iov->stride),
-                   iov->length);
-            dest += iov->length;
+        block = iov->buffer;
+        for (left = (iov->length > 0) ? iov->count : 0; left > 0; --left) {
+            memcpy(dest, block, iov->length);
+            dest  += iov->length;
+            block += iov->stride;
         }
     }
 }

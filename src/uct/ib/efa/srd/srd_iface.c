@@ -246,6 +246,7 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
     kh_init_inplace(uct_srd_idents, &self->idents);
     kh_init_inplace(uct_srd_keys, &self->keys);
     kh_init_inplace(uct_srd_ahns, &self->ahns);
+    self->trace = uct_srd_trace_is_wanted();
     uct_srd_timers_init(&self->timers);
     uct_srd_timer_init(&self->recover.timer, uct_srd_recover_try);
 

@@ -17,6 +17,7 @@
  *   srd_recover.c  a new device and queue pair after a reset
  *   srd_rejoin.c   peers, after our reset or theirs   srd_rekey.c  their keys
  *   srd_show.c     what is, at present, in the window
+ *   srd_trace.c    packet lines in the log
  *   srd_vfs.c      and in UCX's own view
  *
  * Everything here belongs to the interface's worker thread.
@@ -330,6 +331,7 @@ struct uct_srd_iface {
     uct_srd_uid_key_t       uid_key;
     uint32_t                epoch;    /* last one given out                  */
     uint8_t                 closing;
+    uint8_t                 trace;    /* packet lines, in the slow paths     */
     uint64_t                ahs_wanted; /* of the AH cache, when last looked */
     uct_srd_ident_t         rejected; /* who spoke another version last      */
     struct {

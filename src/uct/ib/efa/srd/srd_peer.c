@@ -97,7 +97,8 @@ void uct_srd_peer_tx_update(uct_srd_peer_t *peer)
 
     if ((peer->state != UCT_SRD_PEER_JOINED) || (peer->ah == NULL) ||
         peer->rma.fence || (peer->num_failed > 0) || peer->blocked ||
-        peer->lost.is || !ucs_queue_is_empty(&peer->tx.resend)) {
+        peer->lost.is || !ucs_queue_is_empty(&peer->tx.resend) ||
+        peer->iface->trace) {
         peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
         peer->tx.credit  = 0;
     } else {

@@ -18,6 +18,7 @@ uct_srd_rx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
     uct_srd_rx_wc_t rx;
     uct_srd_desc_t *desc;
     uint32_t imm;
+    void *data;
 
     imm = be32toh(wc->imm_data);
     if (ucs_likely((wc->status == IBV_WC_SUCCESS) &&
@@ -28,10 +29,13 @@ uct_srd_rx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
         desc = (uct_srd_desc_t*)wc->wr_id;
         ++peer->rx.ring.next;
         iface->rx.current = peer;
-        uct_srd_rx_deliver(iface, desc,
-                           UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset),
-                           wc->byte_len, uct_srd_imm_am_id(imm),
-                           UCT_CB_PARAM_FLAG_DESC, 0);
+        data              = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
+        if (UCT_SRD_TRACE_FAST()) {
+            uct_srd_trace_recv(peer, imm, data, wc->byte_len,
+                               UCT_SRD_RING_AWAITED);
+        }
+        uct_srd_rx_deliver(iface, desc, data, wc->byte_len,
+                           uct_srd_imm_am_id(imm), UCT_CB_PARAM_FLAG_DESC, 0);
         if (ucs_unlikely((iface->rx.current == peer) &&
                          (peer->rx.ring.held > 0))) {
             uct_srd_rx_drain(iface, peer);

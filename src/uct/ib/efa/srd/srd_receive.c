@@ -349,6 +349,9 @@ uct_srd_peer_t *uct_srd_ctl_receive(uct_srd_iface_t *iface,
         UCT_SRD_COUNT(iface, rx_ext);
     } else {
         UCT_SRD_COUNT(iface, rx_ctl);
+        if (UCT_SRD_TRACE(iface)) {
+            uct_srd_trace_recv_ctl(iface, &ext);
+        }
         uct_efa_window_event(EFA_WINDOW_EVENT_CTL_RX, iface->win, ident.gid,
                              ident.qpn, UCS_OK, ext.op, 0);
     }

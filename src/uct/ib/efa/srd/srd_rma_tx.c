@@ -70,6 +70,10 @@ uct_srd_rma_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
         return uct_srd_tx_refused(slot->peer, ret);
     }
 
+    if (UCT_SRD_TRACE(iface)) {
+        uct_srd_trace_rma(iface, slot, rkey);
+    }
+
     UCT_SRD_COUNT(iface, tx_doorbells);
     return UCS_OK;
 }

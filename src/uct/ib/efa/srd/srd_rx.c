@@ -180,7 +180,7 @@ uct_srd_rx_find(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 
     peer = kh_val(&iface->keys, iter);
     uct_srd_peer_set_stranger(peer, 0);
-    if (peer->ah != NULL) {
+    if ((peer->ah != NULL) && !iface->trace) {
         iface->rx.last_key  = uct_srd_key(rx->wc.slid, rx->wc.src_qp);
         iface->rx.last_peer = peer;
     }
@@ -203,6 +203,9 @@ void uct_srd_dropped(uct_srd_iface_t *iface, const void *gid, uint32_t qpn,
                      unsigned counter)
 {
     ++(&iface->win->tx_msgs)[counter];
+    if (UCT_SRD_TRACE(iface)) {
+        uct_srd_trace_dropped(iface, gid, qpn, counter);
+    }
     uct_efa_window_event(EFA_WINDOW_EVENT_RX_DROP, iface->win, gid, qpn, UCS_OK,
                          counter, 0);
 }
@@ -217,6 +220,18 @@ void uct_srd_rx_dropped(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
         gid = uct_srd_iface_ahn_gid(iface, rx->wc.slid);
     }
     uct_srd_dropped(iface, gid, rx->wc.src_qp, counter);
+}
+
+static UCS_F_ALWAYS_INLINE void
+uct_srd_rx_trace(uct_srd_peer_t *peer, const uct_srd_desc_t *desc, uint32_t imm,
+                 uct_srd_ring_result_t result)
+{
+    if (UCT_SRD_TRACE(peer->iface)) {
+        uct_srd_trace_recv(peer, imm,
+                           UCS_PTR_BYTE_OFFSET(desc, peer->iface->rx.offset +
+                                                     desc->offset),
+                           desc->length, result);
+    }
 }
 
 /* Everything that is not the fast path */
@@ -278,6 +293,7 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 
     result = uct_srd_ring_classify(&peer->rx.ring, psn);
     if (result == UCT_SRD_RING_AWAITED) {
+        uct_srd_rx_trace(peer, desc, imm, result);
         ++peer->rx.ring.next;
         iface->rx.current = peer;
         uct_srd_rx_deliver_desc(iface, desc, 0);
@@ -293,6 +309,7 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
         uct_srd_rx_chain(iface, desc);
     }
 
+    uct_srd_rx_trace(peer, desc, imm, result);
     switch (result) {
     case UCT_SRD_RING_EARLY:
         UCT_SRD_COUNT(iface, early);

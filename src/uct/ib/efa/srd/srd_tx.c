@@ -154,6 +154,9 @@ ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
                              IBV_SEND_INLINE : 0;
     wr->next       = NULL;
     slot->flags   &= ~UCT_SRD_SLOT_QUEUED;
+    if (UCT_SRD_TRACE(iface)) {
+        uct_srd_trace_send(iface, slot, imm);
+    }
 
     if (iface->tx.batching) {
         if (++iface->tx.batch == UCT_SRD_POST_BATCH) {

@@ -13,6 +13,7 @@
 
 #include "srd_ep.h"
 #include "srd_peer.h"
+#include "srd_trace.h"
 
 /* Everything normal: peer JOINED, window open, nothing waiting, a slot free */
 static UCS_F_ALWAYS_INLINE int
@@ -170,6 +171,10 @@ uct_srd_tx_post_fast(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     ret = ibv_post_send(iface->qp, wr, &bad);
     if (ucs_unlikely(ret != 0)) {
         return uct_srd_tx_refused_slot(iface, peer, slot, ret);
+    }
+
+    if (UCT_SRD_TRACE_FAST()) {
+        uct_srd_trace_send(iface, slot, imm | peer->tx.imm_base);
     }
 
     ++peer->tx.psn;
