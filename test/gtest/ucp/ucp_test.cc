@@ -16,6 +16,14 @@ bool is_srd()
     return env("TEST_UCP_TLS", "srd,self").find("srd") != std::string::npos;
 }
 
+bool has_put_get(const char *proto_enable)
+{
+    unsigned major, minor, release;
+
+    ucp_get_version(&major, &minor, &release);
+    return (proto_enable[0] == 'y') || ((major == 1) && (minor < 23));
+}
+
 bytes message(uint64_t src, uint64_t seq, size_t length)
 {
     bytes data(length);

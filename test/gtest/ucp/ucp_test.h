@@ -76,6 +76,11 @@ private:
     std::vector<ucp_ep_h> m_eps;
 };
 
+/* Whether ucp_put_nbx() and ucp_get_nbx() do anything with this value of
+ * UCX_PROTO_ENABLE: UCX 1.23 has them in its new protocols only, and returns
+ * UCS_ERR_UNSUPPORTED over any transport. */
+bool has_put_get(const char *proto_enable);
+
 /* Message `seq` of stream `src`, as bytes. */
 bytes message(uint64_t src, uint64_t seq, size_t length);
 
