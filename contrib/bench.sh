@@ -285,11 +285,12 @@ instructions()
             /^[+*0-9-]/ { if (skip) skip = 0; else cost[ob] += $2 }
             END { for (o in cost) {
                       b = o; sub(/.*\//, "", b); sub(/\.so.*/, "", b)
+                      sub(/-[0-9.]*(-stats)?$/, "", b)
                       t[b] += cost[o] }
                   for (b in t) printf "%s %s %d\n", n, b, t[b] }
         ' "$tmp/cg.$n"
     done > "$tmp/cg.costs"
-    for obj in libuct_ib_efa libefa-rdmav34 libefa libuct libucs; do
+    for obj in libefasrd libefa-rdmav34 libefa libuct libucs; do
         awk -v o="$obj" -v a="$n1" -v b="$n2" -v name="$name" -v s="$size" '
             $2 == o { c[$1] = $3 }
             END { if (b in c)
@@ -376,8 +377,8 @@ END {
     efa = median("am_short:libefa-rdmav34,8")
     if (efa < 0) efa = median("am_short:libefa,8")
     if (efa > 0) {
-        all  = median("am_short:libuct_ib_efa,8") + efa
-        bare = median("am_short_no_window:libuct_ib_efa,8") + efa
+        all  = median("am_short:libefasrd,8") + efa
+        bare = median("am_short_no_window:libefasrd,8") + efa
         bar("instructions, am_short 8 B, our library + libefa", all, "<=", 450)
         bar("the same / with UCX_EFA_WINDOW=n", all / bare, "<=", 1.02)
     }

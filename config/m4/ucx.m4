@@ -193,19 +193,18 @@ ENABLE_STATS=$ucx_lib_stats: ucx_info and libucs belong to different builds of U
             [$ucx_efa_prefix/local/*], [],
             [$ucx_efa_prefix/*], [ucxmoduledir=$UCX_STOCK_MODULE_DIR])])
 
-    # From 1.22 on UCX loads whatever lies in its module directories, but no
-    # name with a `_`: there a second name without one is installed.
-    AM_CONDITIONAL([UCX_SCANS_MODULES], [test "$UCX_MINOR" -ge 22])
+    # Of the transport's file, which the module looks for
+    UCX_STATS_SUFFIX=
+    test "$ucx_lib_stats" = 0 || UCX_STATS_SUFFIX=-stats
 
     AC_DEFINE_UNQUOTED([UCX_EFA_UCX_MAJOR], [$UCX_MAJOR],
         [Version of UCX that the transport is built for])
     AC_DEFINE_UNQUOTED([UCX_EFA_UCX_MINOR], [$UCX_MINOR],
         [Version of UCX that the transport is built for])
-    AC_DEFINE_UNQUOTED([UCX_EFA_UCX_STATS], [$ucx_lib_stats],
-        [Whether that UCX keeps statistics, which moves fields])
     AC_SUBST([UCX_VERSION])
     AC_SUBST([UCX_MAJOR])
     AC_SUBST([UCX_MINOR])
+    AC_SUBST([UCX_STATS_SUFFIX])
     AC_SUBST([UCX_SRC])
     AC_SUBST([UCX_CPPFLAGS])
     AC_SUBST([UCX_LDFLAGS])

@@ -6,6 +6,7 @@
 #  include "ucx_efa_config.h"
 #endif
 #include "doctor.h"
+#include "uct/ib/efa/loader/objects.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,9 +82,9 @@ void doctor_check_selection(doctor_t *doctor)
         return;
     }
 
-    if (!list_allows(modules, "ib_efa", false)) {
+    if ((modules != NULL) && !ucx_efa_modules_allow(modules, "efasrd")) {
         report_add(&doctor->report, REPORT_FAIL, "selection",
-                   "unset UCX_MODULES", "UCX_MODULES=%s leaves ib_efa out",
+                   "unset UCX_MODULES", "UCX_MODULES=%s leaves efasrd out",
                    modules);
         return;
     }

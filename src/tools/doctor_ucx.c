@@ -3,7 +3,7 @@
  *
  *   doctor  -- dlopen(libucp), ucp_get_version()      is it the one built for?
  *     '---- fork, exec itself: LD_PRELOAD=libucx_efa_loader.so
- *             '-- dlopen(libuct), uct_query_components()   is `efa` there, with
+ *             '-- dlopen(libuct), uct_query_components()   is `efasrd` there,
  *                                                          how many devices?
  *
  * The second is what every program does, so what hinders it hinders all; what
@@ -13,6 +13,8 @@
 #  include "ucx_efa_config.h"
 #endif
 #include "doctor.h"
+#include "module_files.h"
+#include "uct/ib/efa/loader/objects.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -31,13 +33,15 @@ enum {
     UCX_PROBE_MAX        = 4096      /* bytes of what it says */
 };
 
-#define UCX_PROBE_FOUND "component efa:"
+#define UCX_PROBE_FOUND "component efasrd:"
+#define UCX_PROBE_OWN   "UCX's own srd"
 
 void doctor_check_ucx(doctor_t *doctor)
 {
     void (*get_version)(unsigned *major, unsigned *minor, unsigned *release);
     unsigned major = 0, minor = 0, release = 0;
     char path[PATH_MAX] = "libucp.so.0";
+    char versions[EFA_MODULE_VERSIONS_MAX], version[32];
     Dl_info info;
     void *ucp;
 
@@ -59,16 +63,21 @@ void doctor_check_ucx(doctor_t *doctor)
     report_fact_int(&doctor->report, "major", major);
     report_fact_int(&doctor->report, "minor", minor);
     report_fact_string(&doctor->report, "path", path);
-    if ((major == UCX_EFA_UCX_MAJOR) && (minor == UCX_EFA_UCX_MINOR)) {
+    snprintf(version, sizeof(version), "%u.%u", major, minor);
+    if (!efa_module_versions(doctor->self_dir, versions)) {
+        report_add(&doctor->report, REPORT_FAIL, "ucx",
+                   "install ucx-efa completely (make install)",
+                   "%s is %u.%u.%u, and there is no libefasrd-%s.so", path,
+                   major, minor, release, version);
+    } else if (efa_module_versions_has(versions, version)) {
         report_add(&doctor->report, REPORT_OK, "ucx", NULL, "%u.%u.%u, %s",
                    major, minor, release, path);
     } else {
         report_add(&doctor->report, REPORT_FAIL, "ucx",
                    "build ucx-efa with this UCX, or let LD_LIBRARY_PATH name "
                    "the one that it was built with",
-                   "%s is %u.%u.%u; this ucx-efa was built for %d.%d", path,
-                   major, minor, release, UCX_EFA_UCX_MAJOR,
-                   UCX_EFA_UCX_MINOR);
+                   "%s is %u.%u.%u; this ucx-efa was built for %s", path,
+                   major, minor, release, versions);
     }
 }
 
@@ -80,6 +89,7 @@ int doctor_probe_ucx(void)
     uct_component_h *components;
     uct_component_attr_t attr;
     unsigned count, i;
+    Dl_info info;
     void *uct;
 
     uct                  = dlopen("libuct.so.0", RTLD_LAZY | RTLD_LOCAL);
@@ -101,13 +111,17 @@ int doctor_probe_ucx(void)
         attr.field_mask = UCT_COMPONENT_ATTR_FIELD_NAME |
                           UCT_COMPONENT_ATTR_FIELD_MD_RESOURCE_COUNT;
         if ((attributes(components[i], &attr) == UCS_OK) &&
-            !strcmp(attr.name, "efa")) {
+            !strcmp(attr.name, "efasrd")) {
             printf(UCX_PROBE_FOUND " %u\n", attr.md_resource_count);
+            if ((dladdr(*(void**)&query, &info) != 0) &&
+                ucx_efa_has_own_srd(info.dli_fname)) {
+                printf(UCX_PROBE_OWN "\n");
+            }
             return EXIT_SUCCESS;
         }
     }
 
-    fprintf(stderr, "UCX has no component efa\n");
+    fprintf(stderr, "UCX has no component efasrd\n");
     return EXIT_FAILURE;
 }
 
@@ -229,6 +243,8 @@ void doctor_check_module(doctor_t *doctor)
         report_add(&doctor->report, REPORT_FAIL, "module",
                    (getenv("UCX_MODULES") != NULL) ?
                    "unset UCX_MODULES, which names what UCX may load" :
+                   (getenv("EFARUN_TRANSPORT") != NULL) ?
+                   "unset EFARUN_TRANSPORT, which names whose srd UCX loads" :
                    "what the reason says; ucx_info -d below efarun shows the "
                    "same", "this UCX does not load the transport: %s",
                    ucx_probe_reason(text));
@@ -245,8 +261,11 @@ void doctor_check_module(doctor_t *doctor)
                                                       "");
     } else {
         report_add(&doctor->report, REPORT_OK, "module", NULL,
-                   "UCX loads the transport, which finds %u device%s", devices,
-                   (devices == 1) ? "" : "s");
+                   "UCX loads the transport, which finds %u device%s; srd is "
+                   "that of ucx-efa " PACKAGE_VERSION "%s", devices,
+                   (devices == 1) ? "" : "s",
+                   (strstr(found, UCX_PROBE_OWN) != NULL) ?
+                   ", UCX's own is not used" : "");
     }
 
     if ((preload != NULL) && (strstr(preload, "libucx_efa_loader.so"))) {

@@ -5,6 +5,7 @@
  *   efarun [options] [--] CMD...
  *      |  options           -> SOFTEFA_* variables
  *      |  choose device     sysfs: PCI vendor 0x1d0f, device 0xefa0..0xefa4
+ *      |  choose transport  ours, or UCX's own: EFARUN_TRANSPORT
  *      |  find libraries    beside this program: build tree or installation
  *      |  LD_PRELOAD        what was there, the loader, libsoftefa if chosen
  *      '- execvp(CMD)       same pid: signals and exit status are the program's
@@ -18,7 +19,9 @@
 #  include "ucx_efa_config.h"
 #endif
 #include "efa_sysfs.h"
+#include "module_files.h"
 #include "softefa/options.h"
+#include "uct/ib/efa/loader/objects.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -46,13 +49,15 @@ enum {
 };
 
 enum {
-    OPT_SOFT = 256, OPT_NO_SOFT, OPT_DEVICES, OPT_PROFILE, OPT_REORDER,
-    OPT_SEED, OPT_FABRIC, OPT_FAULTS, OPT_INJECT, OPT_QUIET, OPT_HELP, OPT_VERSION
+    OPT_SOFT = 256, OPT_NO_SOFT, OPT_TRANSPORT, OPT_DEVICES, OPT_PROFILE,
+    OPT_REORDER, OPT_SEED, OPT_FABRIC, OPT_FAULTS, OPT_INJECT, OPT_QUIET,
+    OPT_HELP, OPT_VERSION
 };
 
 static const struct option efarun_options[] = {
     {"soft",    no_argument,       NULL, OPT_SOFT},
     {"no-soft", no_argument,       NULL, OPT_NO_SOFT},
+    {"transport", required_argument, NULL, OPT_TRANSPORT},
     {"devices", required_argument, NULL, OPT_DEVICES},
     {"profile", required_argument, NULL, OPT_PROFILE},
     {"reorder", optional_argument, NULL, OPT_REORDER},
@@ -74,6 +79,8 @@ static const char efarun_usage[] =
     "\n"
     "  --soft         Soft-EFA even where there is an EFA device\n"
     "  --no-soft      never Soft-EFA: fail where there is no EFA device\n"
+    "  --transport T  whose srd: ucx-efa (default), or upstream, that of UCX\n"
+    "                 itself, where it has one             (EFARUN_TRANSPORT)\n"
     "  --devices N    Soft-EFA: number of devices           (SOFTEFA_DEVICES)\n"
     "  --profile P    Soft-EFA: device generation, efa0..efa4\n"
     "                                                       (SOFTEFA_PROFILE)\n"
@@ -234,10 +241,13 @@ static int efarun_inject(const char *spec)
 int main(int argc, char **argv)
 {
     int soft = 0, no_soft = 0, quiet = 0, opt, ret;
+    int is_upstream;
     char nics[EFA_SYSFS_MAX][EFA_SYSFS_NAME];
-    char path[PATH_MAX];
+    char path[PATH_MAX], device[EFA_SYSFS_NAME + 64];
     const char *self;
     const char *inject = NULL;
+    const char *transport, *modules;
+    char versions[EFA_MODULE_VERSIONS_MAX];
     softefa_options_t options;
     char error[256];
     unsigned num_nics;
@@ -251,6 +261,9 @@ int main(int argc, char **argv)
             break;
         case OPT_NO_SOFT:
             no_soft = 1;
+            break;
+        case OPT_TRANSPORT:
+            setenv("EFARUN_TRANSPORT", optarg, 1);
             break;
         case OPT_DEVICES:
             setenv("SOFTEFA_DEVICES", optarg, 1);
@@ -306,6 +319,16 @@ int main(int argc, char **argv)
         return efarun_wrong_option("--soft", "--no-soft", "one of the two");
     }
 
+    transport = getenv("EFARUN_TRANSPORT");
+    if ((transport == NULL) || (*transport == '\0')) {
+        transport = "ucx-efa";
+    }
+    is_upstream = !strcmp(transport, "upstream");
+    if (!is_upstream && strcmp(transport, "ucx-efa")) {
+        return efarun_wrong_option("--transport", transport,
+                                   "ucx-efa or upstream");
+    }
+
     num_nics = soft ? 0 : efa_sysfs_list(nics);
     if (num_nics == 0) {
         if (no_soft) {
@@ -341,11 +364,18 @@ int main(int argc, char **argv)
     }
     ret |= efarun_list_append("LD_PRELOAD", path);
 
-    if (efarun_find_library(self, "../uct/ib/efa", UCX_EFA_MODULE_DIR,
-                            "libuct_ib_efa.so.0", path, sizeof(path)) != 0) {
+    /* The loader finds them in the same way: this is only to say so early */
+    if (!is_upstream &&
+        (efarun_find_library(self, "../uct/ib/efa/loader", UCX_EFA_MODULE_DIR,
+                             "libuct_efasrd.so.0", path, sizeof(path)) != 0)) {
         return EXIT_EFARUN;
     }
-    /* The loader finds it in the same way: this is only to say so early */
+    if (!is_upstream && !efa_module_versions(self, versions)) {
+        fputs("efarun: there is no libefasrd-VERSION.so in "
+              UCX_EFA_MODULE_DIR ": install ucx-efa completely (make "
+              "install)\n", stderr);
+        return EXIT_EFARUN;
+    }
     if (ret != 0) {
         fprintf(stderr, "efarun: cannot set the environment: %s\n",
                 strerror(errno));
@@ -354,13 +384,24 @@ int main(int argc, char **argv)
 
     if (!quiet && efarun_is_first_rank()) {
         if (soft) {
-            fprintf(stderr, "efarun: Soft-EFA, %u device%s\n", options.devices,
-                    (options.devices == 1) ? "" : "s");
+            snprintf(device, sizeof(device), "Soft-EFA, %u device%s",
+                     options.devices, (options.devices == 1) ? "" : "s");
         } else if (num_nics == 1) {
-            fprintf(stderr, "efarun: EFA device %s\n", nics[0]);
+            snprintf(device, sizeof(device), "EFA device %s", nics[0]);
         } else {
-            fprintf(stderr, "efarun: EFA device %s and %u more\n", nics[0],
-                    num_nics - 1);
+            snprintf(device, sizeof(device), "EFA device %s and %u more",
+                     nics[0], num_nics - 1);
+        }
+        modules = getenv("UCX_MODULES");
+        if (is_upstream) {
+            fprintf(stderr, "efarun: %s, srd of UCX itself\n", device);
+        } else if ((modules != NULL) &&
+                   !ucx_efa_modules_allow(modules, "efasrd")) {
+            fprintf(stderr, "efarun: %s, srd of UCX itself if it has one, as "
+                    "UCX_MODULES=%s leaves efasrd out\n", device, modules);
+        } else {
+            fprintf(stderr, "efarun: %s, srd of ucx-efa " PACKAGE_VERSION
+                    " for UCX %s\n", device, versions);
         }
     }
 

@@ -65,7 +65,7 @@ doctor_is_well()
     soft 0 "$tool" doctor && says ok device efa_0 && says ok permission uverbs &&
         says ok provider rdma-core && says ok abilities 'RDMA read yes' &&
         says ok counters '22 of efa_0' && says ok ucx '[0-9]' &&
-        says ok module 'finds 1 device' && says ok loader LD_PRELOAD &&
+        says ok module 'finds 1 device; srd is that of ucx-efa' && says ok loader LD_PRELOAD &&
         says ok selection unset && says ok process_vm reads &&
         says ok window written && ! grep -q FAIL "$TMPDIR/out"
 }
@@ -113,7 +113,7 @@ expect doctor-ucx-tls-not broken 1 FAIL selection 'UCX_TLS=\^srd' \
 expect doctor-net-devices broken 1 FAIL selection eth0 \
     'UCX_NET_DEVICES=efa_0:1' UCX_NET_DEVICES=eth0
 expect doctor-ucx-modules broken 1 FAIL module 'does not load' \
-    'unset UCX_MODULES' 'UCX_MODULES=^ib_efa'
+    'unset UCX_MODULES' 'UCX_MODULES=^efasrd'
 expect doctor-openmpi-pml broken 0 warn openmpi 'pml = ob1' \
     'OMPI_MCA_pml=ucx' OMPI_MCA_pml=ob1
 expect doctor-openmpi-tls broken 0 warn openmpi 'opal_common_ucx_tls' \

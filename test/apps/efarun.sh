@@ -28,13 +28,32 @@ says()
     fi
 }
 
+# who serves: this version, for the versions of UCX that it was built for
+versions=$(cd "$BUILD/src/uct/ib/efa/.libs" && echo libefasrd-*.so)
+versions=${versions#libefasrd-}
+srd="srd of ucx-efa $("$EFARUN" --version | sed 's/.* //') for UCX ${versions%.so}"
 run 0 "Soft-EFA is announced" --soft true &&
-    says "Soft-EFA is announced" "$TMPDIR/err" "efarun: Soft-EFA, 1 device"
+    says "Soft-EFA is announced" "$TMPDIR/err" "efarun: Soft-EFA, 1 device, $srd"
 run 0 "devices are counted" --soft --devices 3 true &&
-    says "devices are counted" "$TMPDIR/err" "efarun: Soft-EFA, 3 devices"
+    says "devices are counted" "$TMPDIR/err" "efarun: Soft-EFA, 3 devices, $srd"
 run 0 "--quiet" --soft --quiet true && says "--quiet" "$TMPDIR/err" ""
 OMPI_COMM_WORLD_RANK=1 run 0 "other ranks say nothing" --soft true &&
     says "other ranks say nothing" "$TMPDIR/err" ""
+
+run 0 "upstream's srd is announced" --soft --transport upstream env &&
+    says "upstream's srd is announced" "$TMPDIR/err" \
+        "efarun: Soft-EFA, 1 device, srd of UCX itself" &&
+    says "--transport becomes a variable" \
+        <(grep ^EFARUN_ "$TMPDIR/out") EFARUN_TRANSPORT=upstream
+EFARUN_TRANSPORT=upstream run 0 "--transport ucx-efa" --soft \
+        --transport ucx-efa true &&
+    says "--transport ucx-efa" "$TMPDIR/err" "efarun: Soft-EFA, 1 device, $srd"
+run 125 "a wrong --transport is refused" --transport srd true &&
+    says "a wrong --transport is refused" "$TMPDIR/err" \
+        "efarun: --transport srd: expected ucx-efa or upstream (efarun --help)"
+UCX_MODULES=^efasrd run 0 "UCX_MODULES is announced" --soft true &&
+    says "UCX_MODULES is announced" "$TMPDIR/err" \
+        "efarun: Soft-EFA, 1 device, srd of UCX itself if it has one, as UCX_MODULES=^efasrd leaves efasrd out"
 
 run 0 "options become variables" --soft --devices 2 --profile efa2 \
         --reorder=8 --seed 5 --fabric other env &&

@@ -35,7 +35,7 @@ expect()
     if "$@"; then
         ok "$name"
     else
-        not_ok "$name" "$(grep -hE 'omponent: (efa|ib)|ransport: srd' \
+        not_ok "$name" "$(grep -hE 'omponent: (efasrd|ib|self)|ransport: srd' \
             "$TMPDIR/out" | tr -s '\n# ' ' ') $(head -n 3 "$TMPDIR/err")"
     fi
 }
@@ -58,6 +58,13 @@ refused()
         ! has_srd && grep -q '# *Transport: tcp' "$TMPDIR/out"
 }
 
+# serves: the components that have a transport srd
+serves()
+{
+    [ "$(awk '/Component: /{c = $NF} /Transport: srd$/{print c}' \
+        "$TMPDIR/out" | xargs)" = "$1" ] && is_silent
+}
+
 loader=$lib/libucx_efa_loader.so
 info "$soft:$loader" ucx_info -d
 expect "srd is there" has_srd
@@ -66,33 +73,96 @@ expect "nothing is said" is_silent
 info "$loader" true
 expect "nothing is said to a program without UCX" is_silent
 
-info "$soft:$loader" env UCX_MODULES=^ib_efa ucx_info -d
-expect "UCX_MODULES=^ib_efa keeps srd out" eval '! has_srd && is_silent'
+info "$soft:$loader" env UCX_MODULES=^efasrd ucx_info -d
+expect "UCX_MODULES=^efasrd keeps srd out" eval '! has_srd && is_silent'
 info "$soft:$loader" env UCX_MODULES=cma ucx_info -d
 expect "UCX_MODULES=cma keeps srd out" eval '! has_srd && is_silent'
-info "$soft:$loader" env UCX_MODULES=cma,ib_efa ucx_info -d
-expect "UCX_MODULES=cma,ib_efa lets srd in" has_srd
+info "$soft:$loader" env UCX_MODULES=cma,efasrd ucx_info -d
+expect "UCX_MODULES=cma,efasrd lets srd in" has_srd
+info "$soft:$loader" env UCX_MODULES=^cma ucx_info -d
+expect "UCX_MODULES=^cma is still heard" \
+    eval 'has_srd && ! grep -q "Component: cma" "$TMPDIR/out"'
 
-info "$soft:$lib/libucx_efa_loader_other.so" ucx_info -d
-expect "a module for another version of UCX is refused" \
+# install_as [FILE]: an installation with our transport under that name, or
+# without one
+install_as()
+{
+    rm -rf "${TMPDIR:?}/lib"
+    mkdir -p "$TMPDIR/lib/ucx"
+    cp "$lib/libucx_efa_loader_absent.so" "$TMPDIR/lib/"
+    cp -L "$lib/libuct_efasrd.so.0" "$TMPDIR/lib/ucx/"
+    [ $# = 0 ] || cp -L "$transport" "$TMPDIR/lib/ucx/$1"
+}
+transport=$(echo "$BUILD"/src/uct/ib/efa/.libs/libefasrd-*.so)
+fits=${transport##*/}
+other=$TMPDIR/lib/libucx_efa_loader_absent.so
+
+install_as "$fits"
+info "$soft:$other" ucx_info -d
+expect "an installation is found beside the loader" \
+    eval 'has_srd && is_silent'
+install_as libefasrd-1.99.so
+info "$soft:$other" ucx_info -d
+expect "a transport for another version of UCX is refused" \
     refused "was built for UCX 1\.99, but .*libuct.so.0 is 1\."
+cp "$transport" "$TMPDIR/lib/ucx/"
+info "$soft:$other" ucx_info -d
+expect "one of several is taken" eval 'has_srd && is_silent'
+case $fits in
+*-stats.so) install_as "${fits%-stats.so}.so" ;;
+*)          install_as "${fits%.so}-stats.so" ;;
+esac
+info "$soft:$other" ucx_info -d
+expect "a transport for other structures is refused" \
+    refused "was built for a UCX with.* statistics, but"
+install_as
+info "$soft:$other" ucx_info -d
+expect "an absent transport is said" refused "$fits is not in $TMPDIR/lib/ucx"
+echo "no library" > "$TMPDIR/lib/ucx/$fits"
+info "$soft:$other" ucx_info -d
+expect "a broken transport is said" refused "$fits.*; are libibverbs"
+echo "no library" > "$TMPDIR/lib/ucx/libuct_efasrd.so.0"
+info "$soft:$other" ucx_info -d
+expect "a broken module is said" refused "libuct_efasrd.so.0.*; install ucx-efa"
+rm "$TMPDIR/lib/ucx/libuct_efasrd.so.0"
+info "$soft:$other" ucx_info -d
+expect "an absent module is said" refused "libuct_efasrd.so.0 is neither in"
 
-cp "$lib/libucx_efa_loader_absent.so" "$TMPDIR/"
-info "$soft:$TMPDIR/libucx_efa_loader_absent.so" ucx_info -d
-expect "an absent module is said" refused "libuct_ib_efa.so.0 is neither in"
+# UCX loads the module by itself: under the name of one of its own, which all
+# versions do. Module directories are those beside libucs, so this is a copy.
+install_as "$fits"
+mv "$TMPDIR/lib/ucx/libuct_efasrd.so.0" "$TMPDIR/lib/ucx/libuct_cma.so.0"
+uct_dir=$(ldd "$(command -v ucx_info)" | sed -n 's,.*=> \(.*\)/libuct\.so.*,\1,p')
+cp -L "$uct_dir"/libuc[tsp].so.0 "$TMPDIR/lib/"
+info "$soft" env LD_LIBRARY_PATH="$TMPDIR/lib" ucx_info -d
+expect "UCX loads the module by itself" eval 'has_srd && is_silent'
+mv "$TMPDIR/lib/ucx/$fits" "$TMPDIR/lib/ucx/libefasrd-1.99.so"
+info "$soft" env LD_LIBRARY_PATH="$TMPDIR/lib" ucx_info -d
+expect "the module refuses a UCX that loads it by itself" \
+    refused "was built for UCX 1\.99, but $TMPDIR/lib/libuct.so.0 is 1\."
 
-# beside the loader, as in an installation: but no library
-mkdir "$TMPDIR/ucx"
-echo "no library" > "$TMPDIR/ucx/libuct_ib_efa.so.0"
-info "$soft:$TMPDIR/libucx_efa_loader_absent.so" ucx_info -d
-expect "a broken module is said" refused "libuct_ib_efa.so.0.*; are libibverbs"
-rm "$TMPDIR/ucx/libuct_ib_efa.so.0"
-cp -L "$BUILD/src/uct/ib/efa/.libs/libuct_ib_efa.so.0" "$TMPDIR/ucx/"
-info "$soft:$TMPDIR/libucx_efa_loader_absent.so" ucx_info -d
-expect "a module beside the loader is found" eval 'has_srd && is_silent'
+# A second srd, as upstream's: in a module of that name, and in `self`
+mkdir "$TMPDIR/fake"
+cp -L "$BUILD/test/gtest/.libs/libfake_srd.so" "$TMPDIR/fake/libuct_ib_efa.so.0"
+fake=$TMPDIR/fake/libuct_ib_efa.so.0
+info "$soft:$fake" ucx_info -d
+expect "without the loader upstream's srd serves" serves self
+info "$soft:$fake:$loader" ucx_info -d
+expect "with the loader ours serves alone" serves efasrd
+info "$soft:$fake:$loader" env UCX_MODULES=^efasrd ucx_info -d
+expect "UCX_MODULES=^efasrd leaves srd to upstream's" serves self
+info "$soft:$fake:$loader" env EFARUN_TRANSPORT=upstream ucx_info -d
+expect "EFARUN_TRANSPORT=upstream, too" serves self
+info "$soft:$loader" env EFARUN_TRANSPORT=upstream ucx_info -d
+expect "and says so where UCX has none" \
+    refused "has none of its own, .*; run without --transport upstream"
+info "$soft:$fake:$loader" ucx_info -f
+expect "options are those of who serves" \
+    eval 'grep -q ^UCX_SRD_TX_WINDOW= "$TMPDIR/out" &&
+          ! grep -q ^UCX_SRD_FAKE= "$TMPDIR/out"'
 
 info "$soft:$loader" "$APPS/dlopen_uct"
-expect "UCX opened with RTLD_LOCAL" grep -qx 'efa 1' "$TMPDIR/out"
+expect "UCX opened with RTLD_LOCAL" grep -qx 'efasrd 1' "$TMPDIR/out"
 
 # The trap is real: with ib, UCX 1.13 prints errors about the EFA device
 info "$soft:$loader" env LD_DEBUG=files ucx_info -d

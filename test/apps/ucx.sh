@@ -31,7 +31,7 @@ info()
 }
 
 unset UCX_TLS
-info "ucx_info -d: component" '^# +Component: efa$' -d
+info "ucx_info -d: component" '^# +Component: efasrd$' -d
 info "ucx_info -d: transport" '^# +Transport: srd$' -d
 sed -n '/Transport: srd/,/error handling/p' "$TMPDIR/info" > "$TMPDIR/srd"
 for line in 'am_short: <= [0-9]+' 'am_bcopy: <= 8928' 'am_zcopy: <= 8928' \

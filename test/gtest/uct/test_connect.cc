@@ -22,7 +22,7 @@ TEST_F(connect_test, attributes)
         GTEST_SKIP();
     }
 
-    EXPECT_EQ("efa", m_dom->component_name());
+    EXPECT_EQ("efasrd", m_dom->component_name());
     for (uint64_t flag : {UCT_IFACE_FLAG_AM_SHORT, UCT_IFACE_FLAG_AM_BCOPY,
                           UCT_IFACE_FLAG_AM_ZCOPY, UCT_IFACE_FLAG_PENDING,
                           UCT_IFACE_FLAG_CB_SYNC,

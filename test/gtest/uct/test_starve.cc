@@ -43,7 +43,7 @@ public:
         if ((set == nullptr) || (m_count == nullptr)) {
             throw std::runtime_error("fail_alloc is not preloaded");
         }
-        set("libuct_ib_efa", n);
+        set("libefasrd", n);
     }
 
     void run()

@@ -331,7 +331,7 @@ TEST_F(test_md, attributes)
     md_probe_query(md, &attr);
 
     EXPECT_STREQ("efa_0:1", attr.port_name);
-    EXPECT_STREQ("efa", attr.component_name);
+    EXPECT_STREQ("efasrd", attr.component_name);
     EXPECT_EQ(96ull << 30, attr.max_reg);
     EXPECT_EQ(6u, attr.rkey_packed_size);
     EXPECT_EQ(8928u, attr.max_msg_sz);

@@ -257,6 +257,8 @@ uct_efa_query_md_resources(uct_component_t *component,
 
     (void)component;
 
+    uct_efa_sole_srd();
+
     list = ibv_get_device_list(&num);
     if (list == NULL) {
         /* No verbs in this kernel */
@@ -332,9 +334,10 @@ static void uct_efa_md_vfs_init(uct_md_h md)
     (void)md;
 }
 
-/* Registered together with its transport, by srd_iface.c */
+/* Registered together with its transport, by srd_iface.c. Not `efa`: that is a
+ * module of UCX's ib. */
 uct_component_t uct_efa_component = {
-    .name               = "efa",
+    .name               = "efasrd",
     .query_md_resources = uct_efa_query_md_resources,
     .md_open            = uct_efa_md_open,
     .cm_open            = uct_efa_cm_open,

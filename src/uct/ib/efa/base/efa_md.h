@@ -1,7 +1,8 @@
 /*
- * Component `efa`, its memory domain, and the device below it.
+ * Component `efasrd`, its memory domain, and the device below it.
  *
- *   component efa          efa_component.c   finds EFA devices, quietly
+ *   component efasrd       efa_component.c   finds EFA devices, quietly
+ *     no other srd         efa_sole.c
  *     memory domain        efa_md.c          who registers how
  *       device             efa_device.c      what the device can do
  *       registration       efa_mem.c         one of them, and why it failed
@@ -91,6 +92,12 @@ typedef enum {
     UCT_EFA_PROBE_NO,           /* something else                           */
     UCT_EFA_PROBE_UNUSABLE      /* an EFA device, but ...                   */
 } uct_efa_probe_t;
+
+/* ------------------------------------------------------------ efa_sole.c */
+
+/* Takes every srd but ours off UCX's lists. When ours is registered, and before
+ * it tells its devices. */
+void uct_efa_sole_srd(void);
 
 /* ---------------------------------------------------------- efa_device.c */
 

@@ -1,53 +1,50 @@
 /*
- * The loader: brings the srd transport into a UCX that does not know it.
+ * The loader: brings the srd transport into a UCX that does not know it, and
+ * sees to it that there is one srd.
  *
  *   libuct:  ucs_load_modules("uct", ":ib:rdmacm:cma", ...)
  *     |
  *     '--> here (preloaded, so the first of that name)
- *            |-- ib and rdmacm taken off the list if all verbs devices are EFA
+ *            |-- whose srd?  ours, UCX's own, or none
+ *            |-- libuct_efasrd.so: is it a UCX that ours was built for?
+ *            |-- UCX_MODULES is given exceptions
  *            |-- the real ucs_load_modules
- *            '-- once: UCX of our version?  -> dlopen libuct_ib_efa.so.0
+ *            |-- UCX_MODULES is what it was
+ *            '-- once: libuct_efasrd.so loads the transport
  *
- * The module is opened by its path instead of being added to the list: UCX
- * searches its own directory first, which may hold an older copy of ours, or
- * upstream's module of the same name, and from 1.22 on it ignores the list. By
- * opening it here the check below comes before any of its code runs, whatever
- * the version. UCX_MODULES is respected as if UCX had loaded it.
+ *   asked for     exceptions                     srd is
+ *   ours          efasrd; ib, rdmacm where all   ours. UCX's own is not loaded,
+ *                 verbs devices are EFA          or taken off (efa_sole.c)
+ *     refused     those, and efa                 not there, and why is said
+ *   upstream      efasrd                         UCX's own; if it has none, why
+ *   neither       efasrd                         UCX's own, if it has one
  *
- * A module that was built for another minor version of UCX would overwrite
- * memory: structures differ. So would one that finds itself beside another
- * copy of UCX (a Python wheel's) than the one it links with.
+ * Ours is asked for unless UCX_MODULES leaves efasrd out; upstream's by
+ * EFARUN_TRANSPORT=upstream, as efarun sets it. Ours is opened by its path, not
+ * by UCX: which directories UCX searches, and whether it does without a list,
+ * depends on its version.
  *
  * It is loaded into every child process: libc only, no constructor, and not a
  * word unless somebody uses UCX and cannot have srd.
  */
 #define _GNU_SOURCE
 #include "ucx_efa_config.h"
+#include "module.h"
+#include "objects.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
-#include <limits.h>
 #include <pthread.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
-#ifdef UCX_EFA_TEST_UCX_MINOR
-#  undef UCX_EFA_UCX_MINOR
-#  define UCX_EFA_UCX_MINOR UCX_EFA_TEST_UCX_MINOR
-#endif
-
-#define LOADER_MODULE     "ib_efa"
-#define LOADER_FILE       "libuct_" LOADER_MODULE ".so.0"
-#define LOADER_VENDOR_EFA 0x1d0f
-#define LOADER_VERBS_DIR  "/sys/class/infiniband_verbs"
-
-typedef void (*ucs_load_modules_func_t)(const char *framework,
-                                        const char *modules, void *init_once,
-                                        unsigned flags);
+#define LOADER_MODULE      "efasrd"
+#define LOADER_FILE        "libuct_" LOADER_MODULE ".so.0"
+#define LOADER_OWN         "libuct_ib_efa"
+#define LOADER_VENDOR_EFA  0x1d0f
+#define LOADER_VERBS_DIR   "/sys/class/infiniband_verbs"
+#define LOADER_MODULES_MAX 1024
 
 typedef enum {
     LOADER_VERBS_NONE,  /* no verbs device                     */
@@ -55,53 +52,71 @@ typedef enum {
     LOADER_VERBS_MIXED  /* another device too                  */
 } loader_verbs_t;
 
+typedef enum {
+    LOADER_SRD_OURS,
+    LOADER_SRD_REFUSED,  /* ours, which does not fit            */
+    LOADER_SRD_UPSTREAM, /* that of UCX                         */
+    LOADER_SRD_ANY       /* that of UCX, if it has one          */
+} loader_srd_t;
+
+/* Of libucs. ucs_status_t is one byte, 0 is UCS_OK. */
+typedef struct {
+    void        (*load_modules)(const char *framework, const char *modules,
+                                void *init_once, unsigned flags);
+    signed char (*get_value)(const char *name, char *value, size_t max);
+    signed char (*set_value)(const char *name, const char *value);
+} loader_ucs_t;
+
 void ucs_load_modules(const char *framework, const char *modules,
                       void *init_once, unsigned flags)
     __attribute__((visibility("default")));
 
-__attribute__((format(printf, 1, 2)))
-static void loader_say(const char *format, ...)
-{
-    char line[1024];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    fprintf(stderr, "ucx-efa: %s\n", line);
-}
-
-/* A handle of an object that is loaded already, else NULL. */
-static void *loader_loaded(const char *name)
-{
-    return dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
-}
+static struct {
+    int (*fits)(const char *libuct);
+    int (*open)(void);
+} loader_module;
 
 /*
- * The real function, for a caller in libuct, libucs or libucm. dlsym() on a
- * handle searches the object and its dependencies, and we are none of those.
- * Not RTLD_NEXT: that does not see a UCX that was loaded with RTLD_LOCAL.
+ * The real functions, for a caller in libuct, libucs, libucm or a module.
+ * dlsym() on a handle searches the object and its dependencies, and we are none
+ * of those. Not RTLD_NEXT: that does not see a UCX that was loaded with
+ * RTLD_LOCAL.
  */
-static ucs_load_modules_func_t loader_real(const char *caller)
+static int loader_real(const char *caller, loader_ucs_t *ucs)
 {
-    const char *names[] = {caller, "libucs.so.0"};
+    const char *names[] = {caller, NULL, "libucs.so.0"};
+    ucx_efa_object_t object;
     void *handle, *func;
+    char dir[PATH_MAX];
     size_t i;
 
+    if (caller != NULL) {
+        /* libucm does not depend on libucs, beside which it lies */
+        snprintf(dir, sizeof(dir), "%s", caller);
+        ucx_efa_dirname(dir);
+        if (ucx_efa_object_find(&object, dir, "libucs")) {
+            names[1] = object.path;
+        }
+    }
+
     for (i = 0; i < sizeof(names) / sizeof(names[0]); ++i) {
-        handle = (names[i] == NULL) ? NULL : loader_loaded(names[i]);
+        handle = (names[i] == NULL) ? NULL :
+                 dlopen(names[i], RTLD_LAZY | RTLD_NOLOAD);
         if (handle == NULL) {
             continue;
         }
 
-        func = dlsym(handle, "ucs_load_modules");
+        func                       = dlsym(handle, "ucs_load_modules");
+        *(void**)&ucs->get_value   = dlsym(handle, "ucs_global_opts_get_value");
+        *(void**)&ucs->set_value   = dlsym(handle, "ucs_global_opts_set_value");
         dlclose(handle); /* it stays: somebody else has loaded it */
         if ((func != NULL) && (func != (void*)ucs_load_modules)) {
-            return (ucs_load_modules_func_t)func;
+            *(void**)&ucs->load_modules = func;
+            return 1;
         }
     }
 
-    return NULL;
+    return 0;
 }
 
 static unsigned long loader_read_hex(const char *device, const char *attribute)
@@ -180,263 +195,231 @@ static int loader_option_is_set(const char *variable)
             !strcasecmp(value, "on") || !strcmp(value, "1"));
 }
 
-/* list: separated by any of delimiters. */
-static int loader_list_has(const char *list, const char *delimiters,
-                           const char *name)
+/* Copies the items of a list, each behind a comma, but name. */
+static void loader_list_copy(const char *list, const char *name, char *copy)
 {
     size_t length;
 
-    for (;;) {
-        list  += strspn(list, delimiters);
-        length = strcspn(list, delimiters);
+    for (*copy = '\0';; list += length) {
+        list  += strspn(list, ",");
+        length = strcspn(list, ",");
         if (length == 0) {
-            return 0;
+            return;
         }
-        if ((length == strlen(name)) && !strncmp(list, name, length)) {
-            return 1;
+        if ((length != strlen(name)) || strncmp(list, name, length)) {
+            strcat(copy, ",");
+            strncat(copy, list, length);
         }
-        list += length;
     }
 }
 
-/* UCX_MODULES: "all", a list of what is allowed, or ^ and what is not. */
-static int loader_is_allowed(void)
+/* Leaves name out of what UCX_MODULES allows, if there is room for that. */
+static void loader_except(char modules[LOADER_MODULES_MAX], const char *name)
 {
-    const char *list = getenv("UCX_MODULES");
+    char copy[LOADER_MODULES_MAX + 2];
 
-    if ((list == NULL) || (*list == '\0') || !strcmp(list, "all")) {
-        return 1;
+    if (ucx_efa_modules_is_list(modules) && (*modules != '^')) {
+        loader_list_copy(modules, name, copy);
+        /* an empty list would be that of all; no module is called - */
+        strcpy(modules, (*copy == '\0') ? "-" : copy + 1);
+        return;
     }
-    if (*list == '^') {
-        return !loader_list_has(list + 1, ",", LOADER_MODULE);
-    }
-    return loader_list_has(list, ",", LOADER_MODULE);
-}
 
-/*
- * UCX's `ib` would open EFA devices too and print errors about CQs that they
- * do not offer. `rdmacm` links with it, so it would bring it back. Copies
- * modules into kept without them; kept has room for all.
- */
-static void loader_drop_ib(const char *modules, char *kept)
-{
-    size_t length;
-
-    for (*kept = '\0'; *modules != '\0'; modules += length) {
-        modules += (*modules == ':');
-        length   = strcspn(modules, ":");
-        if (((length == 2) && !strncmp(modules, "ib", length)) ||
-            ((length == 6) && !strncmp(modules, "rdmacm", length)) ||
-            (length == 0)) {
-            continue;
-        }
-        strcat(kept, ":");
-        strncat(kept, modules, length);
+    loader_list_copy(ucx_efa_modules_is_list(modules) ? modules + 1 : "", name,
+                     copy);
+    if (strlen(copy) + strlen(name) + 2 <= LOADER_MODULES_MAX) {
+        strcat(copy, ",");
+        strcat(copy, name);
+        strcpy(modules, copy);
+        *modules = '^';
     }
 }
 
-/* Cuts a path at its last slash; "." if there is none. */
-static void loader_dirname(char *path)
-{
-    char *slash = strrchr(path, '/');
-
-    if (slash == NULL) {
-        strcpy(path, ".");
-    } else {
-        *slash = '\0';
-    }
-}
-
-static int loader_try_path(char path[PATH_MAX], const char *dir,
-                           const char *subdir)
-{
-    return (snprintf(path, PATH_MAX, "%s/%s%s" LOADER_FILE, dir, subdir,
-                     (*subdir == '\0') ? "" : "/") < PATH_MAX) &&
-           (access(path, R_OK) == 0);
-}
-
-/* Build tree, then where configure said, then relative to this file (a tree
- * that was moved), then UCX's own directory. */
+/* Build tree and installation: beside this file; where configure said; then
+ * below UCX's own directory. */
 static int loader_find_module(const char *libuct, char path[PATH_MAX])
 {
     char self_dir[PATH_MAX], uct_dir[PATH_MAX];
+    const struct {
+        const char *dir, *subdir;
+    } places[] = {
+        {self_dir, ""}, {UCX_EFA_MODULE_DIR, ""}, {self_dir, "/ucx"},
+        {uct_dir, "/ucx"}
+    };
     Dl_info info;
+    size_t i;
 
     if (dladdr((void*)ucs_load_modules, &info) == 0 ||
         (realpath(info.dli_fname, self_dir) == NULL)) {
         strcpy(self_dir, "./");
     }
-    loader_dirname(self_dir);
+    ucx_efa_dirname(self_dir);
     snprintf(uct_dir, sizeof(uct_dir), "%s", libuct);
-    loader_dirname(uct_dir);
+    ucx_efa_dirname(uct_dir);
 
-    return loader_try_path(path, self_dir, "../../.libs") ||
-           loader_try_path(path, UCX_EFA_MODULE_DIR, "") ||
-           loader_try_path(path, self_dir, "ucx") ||
-           loader_try_path(path, uct_dir, "ucx");
+    for (i = 0; i < sizeof(places) / sizeof(places[0]); ++i) {
+        if ((snprintf(path, PATH_MAX, "%s%s/" LOADER_FILE, places[i].dir,
+                      places[i].subdir) < PATH_MAX) &&
+            (access(path, R_OK) == 0)) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
-/* Does a library use, or contain, the same libuct? */
-static int loader_is_beside(void *library, void *uct)
+/* Our module, and whether it has a transport for this UCX. Says why not. */
+static int loader_module_fits(const char *libuct)
 {
-    return (library != NULL) && (dlsym(library, "uct_component_register") ==
-                                 dlsym(uct, "uct_component_register"));
-}
-
-/*
- * Is it the UCX that the module was built for? libucs and libuct do not tell
- * their version, libucp does. It lies beside them, and most programs have it
- * loaded already. Says why not.
- */
-static int loader_check_ucx(const char *libuct, void *uct)
-{
-    void (*get_version)(unsigned *major, unsigned *minor, unsigned *release);
-    unsigned major, minor, release;
     char path[PATH_MAX];
-    void *same, *ucp;
-    int is_same, stats;
-
-    /* What the module's dependency libuct.so.0 would be bound to */
-    same    = loader_loaded("libuct.so.0");
-    is_same = loader_is_beside(same, uct);
-    if (same != NULL) {
-        dlclose(same);
-    }
-    if (!is_same) {
-        loader_say("srd is not available: this program brings a UCX of its "
-                   "own, %s, which is not the system's; make it use that "
-                   "(ucx-py: RAPIDS_LIBUCX_PREFER_SYSTEM_LIBRARY=1)", libuct);
-        return 0;
-    }
-
-    snprintf(path, sizeof(path) - strlen("/libucp.so.0"), "%s", libuct);
-    loader_dirname(path);
-    strcat(path, "/libucp.so.0");
-    /* The one that is there first: in a wheel libucp.so and libucp.so.0 are two
-     * files, and two copies of libucp are two sets of settings. */
-    ucp = loader_loaded("libucp.so.0");
-    if (!loader_is_beside(ucp, uct)) {
-        ucp = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
-    }
-    if (ucp == NULL) {
-        ucp = dlopen("libucp.so.0", RTLD_LAZY | RTLD_LOCAL);
-    }
-    get_version = (ucp == NULL) ? NULL :
-                  (void (*)(unsigned*, unsigned*, unsigned*))
-                  dlsym(ucp, "ucp_get_version");
-    if (get_version == NULL) {
-        loader_say("srd is not available: the version of UCX is unknown, "
-                   "%s is missing or broken; reinstall UCX", path);
-        return 0;
-    }
-
-    get_version(&major, &minor, &release);
-    if ((major != UCX_EFA_UCX_MAJOR) || (minor != UCX_EFA_UCX_MINOR)) {
-        loader_say("srd is not available: ucx-efa was built for UCX %d.%d, "
-                   "but %s is %u.%u.%u; build ucx-efa with that version",
-                   UCX_EFA_UCX_MAJOR, UCX_EFA_UCX_MINOR, libuct, major, minor,
-                   release);
-        return 0;
-    }
-
-    stats = dlsym(uct, "ucs_stats_node_free") != NULL;
-    if (stats != UCX_EFA_UCX_STATS) {
-        loader_say("srd is not available: ucx-efa was built for a UCX %s "
-                   "statistics, but %s was built %s them; build ucx-efa with "
-                   "this one", UCX_EFA_UCX_STATS ? "with" : "without", libuct,
-                   stats ? "with" : "without");
-        return 0;
-    }
-
-    return 1;
-}
-
-static const char *loader_libuct; /* for loader_load(), set before each call */
-
-static void loader_load(void)
-{
-    const char *libuct = __atomic_load_n(&loader_libuct, __ATOMIC_ACQUIRE);
-    char path[PATH_MAX];
-    int (*init)(void);
-    void *uct, *module;
-
-    if (!loader_is_allowed()) {
-        return;
-    }
-
-    uct = loader_loaded(libuct);
-    if ((uct == NULL) || !loader_check_ucx(libuct, uct)) {
-        return;
-    }
+    void *module;
 
     if (!loader_find_module(libuct, path)) {
-        loader_say("srd is not available: " LOADER_FILE " is neither in "
-                   UCX_EFA_MODULE_DIR " nor beside UCX; install ucx-efa "
-                   "completely (make install)");
-        return;
-    }
-
-    /* UCX's directory scan (1.22) may have loaded it, under another name */
-    module = loader_loaded(path);
-    if (module != NULL) {
-        return;
+        ucx_efa_say("srd is not available: " LOADER_FILE " is neither in "
+                    UCX_EFA_MODULE_DIR " nor beside UCX; install ucx-efa "
+                    "completely (make install)");
+        return 0;
     }
 
     module = dlopen(path, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
     if (module == NULL) {
-        loader_say("srd is not available: %s; are libibverbs and libefa "
-                   "(Debian: ibverbs-providers) installed?", dlerror());
+        ucx_efa_say("srd is not available: %s; install ucx-efa completely "
+                    "(make install)", dlerror());
+        return 0;
+    }
+
+    *(void**)&loader_module.fits = dlsym(module, "ucx_efasrd_fits");
+    *(void**)&loader_module.open = dlsym(module, "ucx_efasrd_open");
+    if ((loader_module.fits == NULL) || (loader_module.open == NULL)) {
+        ucx_efa_say("srd is not available: %s is not of ucx-efa "
+                    PACKAGE_VERSION "; install ucx-efa completely (make "
+                    "install)", path);
+        return 0;
+    }
+
+    return loader_module.fits(libuct);
+}
+
+static loader_srd_t loader_choose(const char *libuct, const char *modules)
+{
+    const char *transport = getenv("EFARUN_TRANSPORT");
+
+    if ((transport != NULL) && !strcmp(transport, "upstream")) {
+        return LOADER_SRD_UPSTREAM;
+    }
+    if (!ucx_efa_modules_allow(modules, LOADER_MODULE)) {
+        return LOADER_SRD_ANY;
+    }
+    return loader_module_fits(libuct) ? LOADER_SRD_OURS : LOADER_SRD_REFUSED;
+}
+
+/* UCX_MODULES while UCX loads the modules of libuct, and those of its ib */
+static void loader_set_exceptions(loader_srd_t srd,
+                                  char modules[LOADER_MODULES_MAX])
+{
+    loader_except(modules, LOADER_MODULE);
+    if ((srd != LOADER_SRD_OURS) && (srd != LOADER_SRD_REFUSED)) {
         return;
     }
 
-    init = (int (*)(void))dlsym(module, "ucs_module_global_init");
-    if (init != NULL) {
-        init();
+    if (!loader_option_is_set("UCX_EFA_KEEP_IB") &&
+        (loader_verbs_devices() == LOADER_VERBS_EFA)) {
+        /* It would open EFA devices too and print errors about what they do not
+         * offer. rdmacm links with it, so it would bring it back. */
+        loader_except(modules, "ib");
+        loader_except(modules, "rdmacm");
+    }
+    if (srd == LOADER_SRD_REFUSED) {
+        loader_except(modules, "efa");
+    }
+}
+
+static void loader_done(loader_srd_t srd, const char *libuct)
+{
+    ucx_efa_object_t object;
+
+    if (srd == LOADER_SRD_OURS) {
+        loader_module.open();
+    } else if ((srd == LOADER_SRD_UPSTREAM) &&
+               !ucx_efa_object_find(&object, NULL, LOADER_OWN)) {
+        ucx_efa_say("srd is not available: %s has none of its own, which UCX "
+                    "has since 1.19 where it was built with EFA; run without "
+                    "--transport upstream for that of ucx-efa", libuct);
+    }
+}
+
+/* Of the framework "uct", and of "uct_ib" within */
+static void loader_load(const loader_ucs_t *ucs, const char *libuct,
+                        const char *framework, const char *list,
+                        void *init_once, unsigned flags)
+{
+    static loader_srd_t srd;
+    static int chosen = 0, done = 0;
+    char modules[LOADER_MODULES_MAX], except[LOADER_MODULES_MAX];
+    int can_set;
+
+    can_set = (ucs->get_value != NULL) && (ucs->set_value != NULL) &&
+              (ucs->get_value("MODULES", modules, sizeof(modules)) == 0);
+    if (!can_set) {
+        strcpy(modules, "all");
+    }
+
+    if (!chosen && (libuct != NULL)) {
+        chosen = 1;
+        srd    = loader_choose(libuct, modules);
+    }
+
+    strcpy(except, modules);
+    if (chosen) {
+        loader_set_exceptions(srd, except);
+    }
+    if (can_set && (ucs->set_value("MODULES", except) != 0)) {
+        can_set = 0;
+    }
+
+    ucs->load_modules(framework, list, init_once, flags);
+
+    if (can_set) {
+        ucs->set_value("MODULES", modules);
+    }
+    if (!done && (libuct != NULL)) {
+        done = 1;
+        loader_done(srd, libuct);
     }
 }
 
 void ucs_load_modules(const char *framework, const char *modules,
                       void *init_once, unsigned flags)
 {
-    static pthread_once_t load_once = PTHREAD_ONCE_INIT;
-    ucs_load_modules_func_t real;
+    /* ib loads its modules while uct is loaded */
+    static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    loader_ucs_t ucs;
     Dl_info caller;
-    char *kept = NULL;
     int is_uct;
 
     if (dladdr(__builtin_return_address(0), &caller) == 0) {
         caller.dli_fname = NULL;
     }
 
-    real = loader_real(caller.dli_fname);
-    if (real == NULL) {
-        loader_say("ucs_load_modules of UCX not found, called by %s: no UCX "
-                   "module is loaded; run the program without "
-                   "libucx_efa_loader.so", caller.dli_fname);
+    if (!loader_real(caller.dli_fname, &ucs)) {
+        ucx_efa_say("ucs_load_modules of UCX not found, called by %s: no UCX "
+                    "module is loaded; run the program without "
+                    "libucx_efa_loader.so", caller.dli_fname);
         return;
     }
 
     is_uct = (caller.dli_fname != NULL) && !strcmp(framework, "uct");
-    if (is_uct && (modules != NULL) &&
-        !loader_option_is_set("UCX_EFA_KEEP_IB") &&
-        (loader_verbs_devices() == LOADER_VERBS_EFA)) {
-        kept = malloc(strlen(modules) + 2);
-        if (kept != NULL) {
-            loader_drop_ib(modules, kept);
-        }
-    }
-
     if (is_uct) {
         /* Before anybody starts libibverbs: objects of a device that was reset
          * can be freed then (docs/srd-wire.md, section 12). */
         setenv("RDMAV_ALLOW_DISASSOC_DESTROY", "1", 0);
     }
 
-    real(framework, (kept != NULL) ? kept : modules, init_once, flags);
-    free(kept);
-
-    if (is_uct) {
-        __atomic_store_n(&loader_libuct, caller.dli_fname, __ATOMIC_RELEASE);
-        pthread_once(&load_once, loader_load);
+    if (is_uct || !strcmp(framework, "uct_ib")) {
+        pthread_mutex_lock(&lock);
+        loader_load(&ucs, is_uct ? caller.dli_fname : NULL, framework, modules,
+                    init_once, flags);
+        pthread_mutex_unlock(&lock);
+    } else {
+        ucs.load_modules(framework, modules, init_once, flags);
     }
 }
