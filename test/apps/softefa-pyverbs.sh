@@ -2,7 +2,8 @@
 # The EFA, SRD and general verbs tests that rdma-core's authors wrote, from the
 # Debian package of the installed version (python3-pyverbs carries them as
 # documentation), over Soft-EFA. A test they skip is a skip here, not a pass;
-# of the EFA and SRD tests none may be skipped.
+# of the EFA and SRD tests none may be skipped: they run on the generation that
+# has all that they ask for.
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -49,15 +50,17 @@ printf '#!/bin/sh\necho "[]"\n' > "$TMPDIR/bin/rdma"
 chmod +x "$TMPDIR/bin/rdma"
 PATH=$TMPDIR/bin:$PATH
 
+# run_tests NAME PROFILE ARGUMENTS
 run_tests()
 {
-    local name=$1 status=0
-    shift
+    local name=$1 profile=$2 status=0
+    shift 2
 
     (
         cd "$TMPDIR/pyverbs" &&
-            PYTHONPATH=$TMPDIR/pyverbs:$TMPDIR/pyverbs/tests "$EFARUN" --soft --quiet $python \
-                "$TOP/test/apps/softefa-pyverbs.py" "$@"
+            PYTHONPATH=$TMPDIR/pyverbs:$TMPDIR/pyverbs/tests \
+                "$EFARUN" --soft --profile="$profile" --quiet \
+                $python "$TOP/test/apps/softefa-pyverbs.py" "$@"
     ) >"$TMPDIR/out" 2>"$TMPDIR/err" || status=$?
     add_results "$TMPDIR/out"
     # 0: all passed or skipped, 1: some failed, each with a line of its own
@@ -67,12 +70,12 @@ run_tests()
     fi
 }
 
-run_tests "EFA and SRD" --no-skip test_efadv test_efa_srd
+run_tests "EFA and SRD" efa2 --no-skip test_efadv test_efa_srd
 # Not for this device: RC, UC, XRC and raw QPs, memory windows, device memory,
 # dmabufs of a GPU, registering again, RoCE.
 absent='_rc(_|$)|_uc_|_xrc_|_raw_|roce|rereg|resize|MWTest|DMTest|DmaBuf'
 absent="$absent|DeviceMemory|huge_page|mem_align|imported_rc"
-run_tests "general verbs" --except "$absent" test_device test_pd test_mr \
+run_tests "general verbs" efa1 --except "$absent" test_device test_pd test_mr \
     test_cq test_cqex test_cq_events test_qp test_qpex test_addr \
     test_shared_pd test_fork test_parent_domain test_relaxed_ordering
 
