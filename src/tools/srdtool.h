@@ -86,7 +86,8 @@ typedef struct {
     srdtool_window_t *list;
     unsigned         num;
     unsigned         room;
-    unsigned         failed;  /* files that could not be read, each said    */
+    unsigned         failed;  /* named, could not be read, each said        */
+    unsigned         unread;  /* the same, of those that were not named     */
     unsigned         left;    /* of the dead (or the living with --dead)    */
 } srdtool_windows_t;
 

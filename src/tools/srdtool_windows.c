@@ -5,6 +5,9 @@
  *   --pid N               those of process N       living, or with
  *   (nothing)             those of this user       --dead the dead ones
  *
+ * One that was not named and cannot be read, as that of another version, is said
+ * and passed over: what was asked for may be in the others.
+ *
  * and whether an interface polls: its window is read twice.
  */
 #include "srdtool.h"
@@ -46,11 +49,12 @@ static void load_one(const char *path, void *arg)
 
     w = &windows->list[windows->num];
     if (window_read(path, &w->window, error, sizeof(error)) != 0) {
-        if (errno == ENOENT && tool->file == NULL) {
-            return; /* its process ended just now */
+        if ((errno == ENOENT || errno == ENODATA) && tool->file == NULL) {
+            return; /* its process ended, or begins, just now */
         }
         fprintf(stderr, "srdtool: %s\n", error);
-        ++windows->failed;
+        ++*((tool->file == NULL && tool->pid == 0) ? &windows->unread :
+                                                     &windows->failed);
         return;
     }
 
@@ -169,6 +173,9 @@ int srdtool_windows_status(const srdtool_t *tool,
     if (windows->num > 0) {
         fprintf(stderr, "srdtool: nothing like that in the windows of %u "
                 "processes\n", windows->num);
+        return SRDTOOL_NOTHING;
+    }
+    if (windows->unread > 0) {
         return SRDTOOL_NOTHING;
     }
 

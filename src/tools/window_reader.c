@@ -100,6 +100,14 @@ static uint8_t *read_twice(int fd, size_t *size, const char **reason)
     return data;
 }
 
+/* Its owner, who writes the magic number last, has not come that far. */
+static bool is_unborn(int fd)
+{
+    efa_window_header_t header = {0};
+
+    return pread(fd, &header, sizeof(header), 0) >= 0 && header.magic == 0;
+}
+
 int window_read(const char *path, window_t *window, char *error, size_t max)
 {
     const char *reason = NULL;
@@ -139,9 +147,10 @@ int window_read(const char *path, window_t *window, char *error, size_t max)
     free(data);
 
     if (reason != NULL) {
+        err = is_unborn(fd) ? ENODATA : EINVAL;
         snprintf(error, max, "%s: %s", path, reason);
         close(fd);
-        errno = EINVAL;
+        errno = err;
         return -1;
     }
 

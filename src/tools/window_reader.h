@@ -51,7 +51,8 @@ typedef struct {
 } window_t;
 
 /* Returns 0; or -1 with the reason in error (one line), and errno: that of
- * open(), or EINVAL for a file that is no window. window_free() after success.
+ * open(), ENODATA for a window that is still being made, or EINVAL for a file
+ * that is none. window_free() after success.
  */
 int window_read(const char *path, window_t *window, char *error, size_t max);
 void window_free(window_t *window);

@@ -554,6 +554,26 @@ bad()
 }
 test_that "bad windows: one clear error" bad
 
+# Others of this user are in the way of none: one that another version wrote is
+# said, one that is just being made is not
+others()
+{
+    echo 'header version=3' | "$WRITE" "$windows/ucx-efa.1111.0"
+    : > "$windows/ucx-efa.1112.0"
+    head -c 8192 /dev/zero > "$windows/ucx-efa.1113.0"
+    cp "$dead" "$windows/ucx-efa.7.0"
+    run 0 --dead res show ep pid 7 && lines 6 &&
+        says 'ucx-efa.1111.0: written by another version' || return 1
+    if grep -E 'ucx-efa.111[23]' "$err"; then
+        why="a window that is being made: $(cat "$err")"
+        return 1
+    fi
+    one_error 'another version' --dead --pid 1111 res || return 1
+    run 1 --dead --pid 1112 res && says 'no window of a process that is gone' &&
+        rm -f "$windows"/ucx-efa.*
+}
+test_that "windows of others that cannot be read" others
+
 foreign()
 {
     cp "$dead" "$windows/ucx-efa.77.0"
