@@ -2,7 +2,8 @@
 # Runs the suites of test/suites and adds up.
 #
 #   test/run.sh [--build DIR] [--variant plain|asan|tsan|valgrind] [--programs DIR]
-#               [--jobs N] [--beside SUITE] [--counts FILE] [--list] [SUITE...]
+#               [--jobs N] [--beside SUITE] [--counts FILE] [--suites FILE]
+#               [--list] [SUITE...]
 #
 # A SUITE is a name of test/suites or the beginning of some. The output of each
 # goes to DIR/test-logs/ and is shown if it fails. The last line is
@@ -13,11 +14,19 @@
 #         nothing, but processes that poll for each other need a processor each.
 # --beside  begins this suite first and runs the others beside it; it has what they
 #         leave of the processors
+# --suites  in place of test/suites
 # --programs  build tree of the test programs that DIR has not: those that get
 #         the product at run time, so that a second build needs none of them
+#
+# A suite that shows nothing new for TEST_STALL seconds (1200; more on a machine
+# with much to do, progress.sh) is ended, and every suite after TEST_TIMEOUT
+# seconds (21600). Both only end what hangs.
 set -uo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=test/progress.sh
+. "$top/test/progress.sh"
+suites=$top/test/suites
 build=$PWD
 variant=plain
 programs=
@@ -34,8 +43,9 @@ while [ $# -gt 0 ]; do
     --jobs)    jobs=$2; shift ;;
     --beside)  beside=$2; shift ;;
     --counts)  counts=$2; shift ;;
+    --suites)  suites=$2; shift ;;
     --list)    list=y ;;
-    -h|--help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,24s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "run.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     *)  wanted+=("$1") ;;
     esac
@@ -62,8 +72,8 @@ if [ -z "$jobs" ]; then
     [ "$jobs" -lt 4 ] || jobs=4
 fi
 
-# Seconds that only end what hangs
-limit=${TEST_TIMEOUT:-600}
+stall=${TEST_STALL:-1200}
+limit=${TEST_TIMEOUT:-21600}
 
 logs=$build/test-logs
 mkdir -p "$logs"
@@ -104,6 +114,10 @@ suite_command()
     shift 2
 
     case $program in
+    /*)
+        argv=("$program" "$@")
+        return
+        ;;
     *.sh)
         argv=("$top/test/apps/$program" "$@")
         return
@@ -147,29 +161,42 @@ suite_command()
 run_suite()
 {
     local name=$1 log=$logs/$1-$variant.log lower=()
-    local argv=() status=0 start=$SECONDS p f s job leaks why=
+    local argv=() status=0 start=$SECONDS p f s job watch leaks why=
     shift
 
     # a name that is in no other's name; it may have 31 letters
     SOFTEFA_FABRIC=$(printf 'test-%d-%03d' $$ "$started")
     TMPDIR=$work/$name
-    export SOFTEFA_FABRIC TMPDIR
+    # windows of this suite alone, and nowhere else
+    XDG_RUNTIME_DIR=$TMPDIR/run
+    export SOFTEFA_FABRIC TMPDIR XDG_RUNTIME_DIR
     mkdir -p "$TMPDIR"
+    mkdir -m 700 "$XDG_RUNTIME_DIR"
     suite_command "$@"
     [ "$name" != "$beside" ] || lower=(nice -n 10)
     ${lower[@]+"${lower[@]}"} timeout -k 10 "$limit" "${argv[@]}" > "$log" 2>&1 < /dev/null &
     job=$!
-    # shellcheck disable=SC2064 # this job
-    trap "kill $job 2> /dev/null; wait; exit 130" INT TERM
-    { wait $job || status=$?; } 2> /dev/null
+    progress_watch $job "$stall" "$log" "$TMPDIR" &
+    watch=$!
+    # shellcheck disable=SC2064 # these
+    trap "kill $watch $job 2> /dev/null; wait; exit 130" INT TERM
+    {
+        wait $job || status=$?
+        kill $watch
+        wait $watch
+        [ $? != 1 ] || why="no progress for $stall s"
+    } 2> /dev/null
     leaks=$(grep -r -a -h 'WARN.*not given back when' "$log" "$TMPDIR")
-    rm -rf "$TMPDIR"
+    # the second: what processes that were killed have left
+    rm -rf "$TMPDIR" "/dev/shm/softefa.$(id -u).$SOFTEFA_FABRIC"*
 
     # GoogleTest writes a failed test twice: count where it ran
     p=$(grep -c -a -E '^(ok |\[       OK \] )' "$log")
     f=$(grep -c -a -E '^(not ok |\[  FAILED  \] .* \([0-9]+ ms\)$)' "$log")
     s=$(grep -c -a -E '^(skip |\[  SKIPPED \] .* \([0-9]+ ms\)$)' "$log")
-    if [ $status = 124 ] || [ $status = 137 ]; then
+    if [ -n "$why" ]; then
+        :
+    elif [ $status = 124 ] || [ $status = 137 ]; then
         why="not finished after $limit s"
     elif [ $status -gt 128 ]; then
         why="ended by signal $((status - 128))"
@@ -245,7 +272,7 @@ suites()
         case ,$variants, in *,"$variant",*) ;; *) continue ;; esac
         # shellcheck disable=SC2086 # the command's words
         ! is_wanted "$name" || "$1" "$name" "$options" $command
-    done < "$top/test/suites"
+    done < "$suites"
 }
 
 # shellcheck disable=SC2317 # called by suites

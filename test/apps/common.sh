@@ -34,9 +34,28 @@ fi
 common_failed=0
 common_done=0
 
+# Seconds that only end what hangs, wherever a script waits: fewer than run.sh's,
+# so that the script can say what it was, more than any machine needs
+hang_limit=900
+
+# What a script that failed has left running, stopped or not
+common_end_jobs()
+{
+    local job
+
+    for job in $(jobs -p); do
+        kill -TERM "$job" 2> /dev/null
+        kill -CONT "$job" 2> /dev/null
+    done
+    for job in $(jobs -p); do
+        timeout 10 tail --pid="$job" -f /dev/null || kill -KILL "$job"
+    done
+}
+
 common_exit()
 {
     pair_end
+    common_end_jobs
     [ -z "$common_own_tmp" ] || rm -rf "$common_own_tmp"
     if [ $common_done = 0 ]; then
         echo "not ok ${0##*/}: ended before it was finished"
@@ -104,6 +123,23 @@ need()
         not_ok "${0##*/}" "no $1: install the Debian package $2"
         finish
     fi
+}
+
+# limited COMMAND...: ended if it hangs
+limited()
+{
+    timeout -k 10 $hang_limit "$@"
+}
+
+# until_true COMMAND...: waits until it succeeds; fails if that never comes
+until_true()
+{
+    local end=$((SECONDS + hang_limit))
+
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || return 1
+        sleep 0.05
+    done
 }
 
 # scaled COUNT: TEST_SCALE percent of it, at least 1

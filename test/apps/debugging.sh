@@ -53,18 +53,6 @@ start()
     stand_in[$!]=$number
 }
 
-# until_true COMMAND...: waits until it succeeds; a limit that only ends what
-# hangs
-until_true()
-{
-    local end=$((SECONDS + ${DEBUGGING_LIMIT:-60}))
-
-    until "$@"; do
-        [ "$SECONDS" -lt "$end" ] || return 1
-        sleep 0.02
-    done
-}
-
 # counter NAME WHAT: of the program's interface
 counter()
 {

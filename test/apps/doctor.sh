@@ -21,7 +21,7 @@ run()
     local wanted=$1 status=0
     shift
 
-    timeout 120 "$@" > "$TMPDIR/out" 2> "$TMPDIR/err" < /dev/null || status=$?
+    limited "$@" > "$TMPDIR/out" 2> "$TMPDIR/err" < /dev/null || status=$?
     [ "$status" = "$wanted" ]
 }
 
@@ -288,7 +288,7 @@ serve()
     local fabric_env=("$@")
 
     port=$(free_port)
-    env "${fabric_env[@]}" timeout 120 "$EFARUN" --soft --quiet -- "$tool" \
+    limited env "${fabric_env[@]}" "$EFARUN" --soft --quiet -- "$tool" \
         doctor echo --server --once -a 127.0.0.1 -P "$port" -t 2 \
         > "$TMPDIR/server" 2>&1 < /dev/null &
     server=$!
@@ -356,12 +356,12 @@ echo_stranger()
 
     python3 -c 'import socket, sys
 s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-s.settimeout(60)
+s.settimeout(int(sys.argv[2]))
 c = s.accept()[0]
 c.sendall(b"HTTP/1.1 400 Bad Request\r\n" + b"x" * 100)
-c.settimeout(60)
+c.settimeout(int(sys.argv[2]))
 while c.recv(4096):
-    pass' "$port" 2> /dev/null &
+    pass' "$port" "$hang_limit" 2> /dev/null &
     server=$!
     wait_port "$port" "$server" &&
         soft 1 "$tool" doctor echo -P "$port" 127.0.0.1 || status=1

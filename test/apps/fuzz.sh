@@ -7,11 +7,11 @@
 . "$(dirname "$0")/common.sh"
 
 # refused NAME WORDS: Soft-EFA does not use what is there, and says so
-fabric=planted-$$
+fabric=$SOFTEFA_FABRIC-planted
 planted=/dev/shm/softefa.$(id -u).$fabric
 refused()
 {
-    timeout 60 "$EFARUN" --soft --quiet --fabric "$fabric" ibv_devinfo \
+    limited "$EFARUN" --soft --quiet --fabric "$fabric" ibv_devinfo \
         > "$TMPDIR/planted.out" 2>&1 < /dev/null
     if ! grep -q "$2" "$TMPDIR/planted.out"; then
         not_ok "$1" "no '$2': $(head -n 3 "$TMPDIR/planted.out")"
@@ -60,15 +60,15 @@ fuzz()
 
     mkdir -p "$new"
     if nm "$program" | grep LLVMFuzzerRunDriver > /dev/null; then
-        check "$1 corpus" timeout 300 "$program" -runs=0 "$corpus"
+        check "$1 corpus" limited "$program" -runs=0 "$corpus"
         [ "$seconds" = 0 ] ||
-            check "$1 fuzzing" timeout $((seconds + 300)) "$program" \
+            check "$1 fuzzing" timeout $((seconds + hang_limit)) "$program" \
                 -max_len="$3" -max_total_time="$seconds" -rss_limit_mb=3000 \
                 "$new" "$corpus"
     else
-        check "$1 corpus" timeout 300 "$program" "$corpus"
+        check "$1 corpus" limited "$program" "$corpus"
         [ "$seconds" = 0 ] ||
-            check "$1 fuzzing" timeout $((seconds + 300)) "$program" \
+            check "$1 fuzzing" timeout $((seconds + hang_limit)) "$program" \
                 --mutate "$seconds" "$corpus"
     fi
 }

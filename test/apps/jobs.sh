@@ -6,9 +6,6 @@
 
 export UCX_TLS=srd,self
 
-# Seconds that only end what hangs
-jobs_limit=200
-
 # for mpirun.openmpi and oshrun. UCX only: within one host Open MPI would take
 # shared memory of its own
 openmpi=(--oversubscribe --mca pml ucx --mca osc ucx --mca btl self
@@ -30,7 +27,7 @@ job()
     shift 2
 
     counters_reset
-    timeout -k 10 $jobs_limit "$@" > "$TMPDIR/out" 2> "$TMPDIR/err" \
+    limited "$@" > "$TMPDIR/out" 2> "$TMPDIR/err" \
         < /dev/null || status=$?
     sent=$(counted tx_msgs)
     received=$(counted rx_msgs)

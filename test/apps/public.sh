@@ -17,7 +17,7 @@ public()
     shift 4
 
     counters_reset
-    timeout -k 10 $jobs_limit "$@" > "$TMPDIR/out" 2> "$TMPDIR/err" \
+    limited "$@" > "$TMPDIR/out" 2> "$TMPDIR/err" \
         < /dev/null || status=$?
     count=$(($(counted tx_msgs) + $(counted rdma_read_ops) +
              $(counted rdma_write_ops)))

@@ -5,6 +5,8 @@
 
 seconds=${SOAK_SECONDS:-20}
 every=3
+# No progress for so long is a hang, on any machine
+limit=300
 if [ "$seconds" -gt 20 ]; then
     # Beside other suites and below them: who has no processor for some seconds
     # is not gone
@@ -19,7 +21,7 @@ soak()
 }
 
 # Its counts, for whoever reads the log
-if check "soak" soak --reorder 16 --kill-every $every --reset-every $every; then
+if check "soak" soak --limit $limit --reorder 16 --kill-every $every --reset-every $every; then
     sed 's/^/    /' "$TMPDIR/check.out"
 fi
 

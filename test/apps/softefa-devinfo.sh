@@ -81,20 +81,9 @@ fi
 export SOFTEFA_FABRIC=$SOFTEFA_FABRIC-w
 "$EFARUN" --soft --quiet stdbuf -oL ibv_asyncwatch >"$TMPDIR/watch" 2>&1 &
 watch=$!
-for ((i = 0; i < 600; ++i)); do
-    if grep -q 'event FD' "$TMPDIR/watch"; then
-        break
-    fi
-    sleep 0.1
-done
+until_true grep -q 'event FD' "$TMPDIR/watch"
 "$EFARUN" --inject 'fatal dev=0' || not_ok "efarun --inject" "status $?"
-for ((i = 0; i < 600; ++i)); do
-    if grep -q IBV_EVENT_DEVICE_FATAL "$TMPDIR/watch"; then
-        break
-    fi
-    sleep 0.1
-done
-if grep -q IBV_EVENT_DEVICE_FATAL "$TMPDIR/watch"; then
+if until_true grep -q IBV_EVENT_DEVICE_FATAL "$TMPDIR/watch"; then
     ok "ibv_asyncwatch sees a device die"
 else
     not_ok "ibv_asyncwatch sees a device die" "$(tail -n 1 "$TMPDIR/watch")"

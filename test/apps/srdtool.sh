@@ -31,7 +31,7 @@ run()
     local want=$1 status=0
     shift
 
-    timeout 60 "$SRDTOOL" "$@" > "$out" 2> "$err" < /dev/null || status=$?
+    limited "$SRDTOOL" "$@" > "$out" 2> "$err" < /dev/null || status=$?
     [ "$status" = "$want" ] || {
         why="srdtool $*: status $status, not $want: $(head -n 3 "$err")"
         return 1
@@ -85,14 +85,9 @@ test_that()
     fi
 }
 
-until_true()
+in_time()
 {
-    local end=$((SECONDS + 60))
-
-    until "$@"; do
-        [ "$SECONDS" -lt "$end" ] || { why="never: $*"; return 1; }
-        sleep 0.05
-    done
+    until_true "$@" || { why="never: $*"; return 1; }
 }
 
 # ---- windows that are written here ------------------------------------------
@@ -263,7 +258,7 @@ progress()
     run 0 --pid 5002 res show ep && says "why rnr-backoff $age" &&
         run 0 --pid 5002 link && says 'why ready asleep' && gone || return 1
     live 5003 progress 0
-    until_true run 0 --pid 5003 res show ep why rnr-backoff && gone
+    in_time run 0 --pid 5003 res show ep why rnr-backoff && gone
 }
 test_that "who does not call progress" progress
 
@@ -298,10 +293,10 @@ real()
         -n 300000000 127.0.0.1 > "$TMPDIR/client.out" 2>&1 < "$pair_stdin" &
     client=$!
     jobs+=("$client")
-    until_true run 0 --pid "$client" res show peer state joined || return 1
+    in_time run 0 --pid "$client" res show peer state joined || return 1
 
     # the device's own counters, seen in its fabric; others' are in theirs
-    timeout 60 "$EFARUN" --soft --quiet -- "$SRDTOOL" --pid "$server" -j \
+    limited "$EFARUN" --soft --quiet -- "$SRDTOOL" --pid "$server" -j \
         stat show nic counter recv_wrs > "$out" 2> "$err"
     json 'd[0]["dev"] == "efa_0" and d[0]["nic"] > 0 and d[0]["ours"] > 0 and
           d[0]["flag"] != "ours-more"' || return 1
@@ -317,7 +312,7 @@ real()
         run 0 top -n 1 && says 'TX/s' || return 1
     for words in dev link res "res show qp" "res show ep" event; do
         # shellcheck disable=SC2086 # words
-        timeout 60 "$SRDTOOL" --pid "$client" -j $words > "$out" 2> "$err"
+        limited "$SRDTOOL" --pid "$client" -j $words > "$out" 2> "$err"
         json 'type(d) == list' || return 1
     done
 
@@ -385,7 +380,7 @@ ends()
 {
     local status=0
 
-    until_true ended || return 1
+    in_time ended || return 1
     wait "$watcher" 2> /dev/null || status=$?
     [ "$status" = "$1" ] && [ ! -s "$err" ] || {
         why="status $status, not $1: $(cat "$err")"
@@ -399,11 +394,11 @@ monitor()
 
     case_start receiver
     receiver=$program
-    until_true [ -s "$TMPDIR/receiver" ] || return 1
+    in_time [ -s "$TMPDIR/receiver" ] || return 1
 
     # what happens while it looks, of that process and kind alone, whole lines
     watch events --pid "$receiver" -i 0.05 event monitor event ctl-tx
-    until_true greeted "$TMPDIR/events" 'what hello-ack' && kill -INT "$watcher" && ends 130 ||
+    in_time greeted "$TMPDIR/events" 'what hello-ack' && kill -INT "$watcher" && ends 130 ||
         return 1
     cp "$TMPDIR/events" "$out"
     says "^time .* pid $receiver comm debug_case .*what hello-ack( repeats .*)?$" ||
@@ -416,10 +411,10 @@ monitor()
 
     # --count, and a document a line; SIGTERM
     watch one --pid "$receiver" -j -i 0.05 -n 1 event monitor event ctl-tx
-    until_true greeted "$TMPDIR/one" ctl-tx && ends 0 && cp "$TMPDIR/one" "$out" &&
+    in_time greeted "$TMPDIR/one" ctl-tx && ends 0 && cp "$TMPDIR/one" "$out" &&
         lines 1 && json 'd["event"] == "ctl-tx" and d["gid"]' &&
         watch none --pid "$receiver" event monitor event reset &&
-        until_true looks && kill -TERM "$watcher" && ends 143 &&
+        in_time looks && kill -TERM "$watcher" && ends 143 &&
         [ ! -s "$TMPDIR/none" ] ||
         return 1
 
@@ -443,18 +438,18 @@ top_goes_on()
     mkfifo "$fifo"
     watch fifo-top --file "$dead" -i 0.05 top
     exec {reader}< "$fifo"
-    while [ "$count" -lt 3 ] && read -r -t 60 line <&"$reader"; do
+    while [ "$count" -lt 3 ] && read -r -t "$hang_limit" line <&"$reader"; do
         [[ $line != "srdtool top "* ]] || count=$((count + 1))
         [[ $line != *$'\033'* ]] || { why="an escape: $line"; return 1; }
     done
     exec {reader}<&-
     [ "$count" = 3 ] || { why="$count blocks"; return 1; }
     # at its next block by SIGPIPE, or before, when it sees that nobody reads
-    until_true ended || return 1
+    in_time ended || return 1
     [ ! -s "$err" ] || { why=$(cat "$err"); return 1; }
 
     watch blocks --file "$dead" -i 0.05 top
-    until_true [ -s "$TMPDIR/blocks" ] && kill -INT "$watcher" && ends 130 &&
+    in_time [ -s "$TMPDIR/blocks" ] && kill -INT "$watcher" && ends 130 &&
         tail -n 1 "$TMPDIR/blocks" | grep -q '^$' || return 1
 }
 test_that "top without a terminal goes on and ends" top_goes_on
@@ -465,13 +460,13 @@ nothing()
         run 1 --pid $$ -j res && json 'd == []' || return 1
 
     # a program that ends leaves its window only if it is asked to
-    UCX_EFA_WINDOW=keep timeout 60 "$EFARUN" --soft --quiet -- ucx_info -d \
+    UCX_EFA_WINDOW=keep limited "$EFARUN" --soft --quiet -- ucx_info -d \
         > /dev/null 2>&1
     ls "$windows"/ucx-efa.* > /dev/null 2>&1 ||
         { why="keep left nothing"; return 1; }
     rm -f "$windows"/ucx-efa.*
     # shellcheck disable=SC2016 # not this shell's
-    UCX_EFA_WINDOW=n timeout 60 "$EFARUN" --soft --quiet -- bash -c '
+    UCX_EFA_WINDOW=n limited "$EFARUN" --soft --quiet -- bash -c '
         ucx_info -d > /dev/null 2>&1; ls "$XDG_RUNTIME_DIR"' > "$out"
     [ ! -s "$out" ] || { why="n left $(cat "$out")"; return 1; }
 }

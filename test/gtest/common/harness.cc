@@ -34,12 +34,16 @@ uint64_t scaled(uint64_t count)
     return std::max<uint64_t>(1, count * env_u64("TEST_SCALE", 100) / 100);
 }
 
+int deadline_ms()
+{
+    return 1000 * env_u64("TEST_DEADLINE", 600);
+}
+
 bool wait_until(const std::function<bool()> &done,
                 const std::function<void()> &step)
 {
     typedef std::chrono::steady_clock clock;
-    auto deadline = clock::now() +
-                    std::chrono::seconds(env_u64("TEST_DEADLINE", 60));
+    auto deadline = clock::now() + std::chrono::milliseconds(deadline_ms());
 
     while (!done()) {
         for (int i = 0; i < 16; ++i) {
@@ -226,11 +230,11 @@ peer_proc::~peer_proc()
     if (m_pid > 0) {
         /* End of file ends the peer. One that hangs is ended by its pid. */
         close(m_fd);
-        for (int i = 0; i < 1000; ++i) {
-            if (waitpid(m_pid, nullptr, WNOHANG) == m_pid) {
-                return;
-            }
-            usleep(10000);
+        if (wait_until([this]() {
+                           return waitpid(m_pid, nullptr, WNOHANG) == m_pid;
+                       },
+                       []() { usleep(1000); })) {
+            return;
         }
         ADD_FAILURE() << "the peer process does not end";
         kill(m_pid, SIGKILL);

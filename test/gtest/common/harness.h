@@ -3,7 +3,8 @@
  * checkable messages (stream.h), a second process.
  *
  * No test measures time. A wait ends when what it waits for is there; after
- * TEST_DEADLINE seconds it gives up, which only tells a hang from a failure.
+ * TEST_DEADLINE seconds (600) it gives up, which only tells a hang from a failure:
+ * no machine is that busy.
  */
 #ifndef TEST_COMMON_HARNESS_H_
 #define TEST_COMMON_HARNESS_H_
@@ -22,6 +23,9 @@ uint64_t    env_u64(const char *name, uint64_t dflt);
 
 /* Scales message counts: TEST_SCALE percent, for slow (valgrind) runs. */
 uint64_t scaled(uint64_t count);
+
+/* How long to wait for what must come, as poll(2) wants it. */
+int deadline_ms();
 
 /* Repeats step() until done(); false after the deadline. */
 bool wait_until(const std::function<bool()> &done,

@@ -161,9 +161,12 @@ std::string fresh_fabric()
 {
     static int count = 0;
 
-    return "fresh" + std::to_string(getpid()) + "-" + std::to_string(++count);
+    /* beginning with this run's name, by which run.sh removes what is left */
+    return harness::env("SOFTEFA_FABRIC", "fresh") + "-" +
+           std::to_string(getpid()) + "-" + std::to_string(++count);
 }
 
+/* What has that name, or begins with it and a dot; "": all */
 static void list_below(std::string directory, const std::string &part,
                        std::vector<std::string> *found)
 {
@@ -176,7 +179,8 @@ static void list_below(std::string directory, const std::string &part,
     while (dirent *entry = readdir(dir)) {
         name = entry->d_name;
         if ((name != ".") && (name != "..") &&
-            (name.find(part) != std::string::npos)) {
+            (part.empty() || (name == part) ||
+             (name.compare(0, part.size() + 1, part + ".") == 0))) {
             found->push_back(directory + "/" + name);
             if (entry->d_type == DT_DIR) {
                 list_below(found->back(), "", found);
@@ -190,8 +194,8 @@ std::vector<std::string> fabric_files(const std::string &fabric)
 {
     std::vector<std::string> found;
 
-    list_below("/dev/shm", fabric.empty() ? getenv("SOFTEFA_FABRIC") : fabric,
-               &found);
+    list_below("/dev/shm", "softefa." + std::to_string(geteuid()) + "." +
+               (fabric.empty() ? getenv("SOFTEFA_FABRIC") : fabric), &found);
     return found;
 }
 

@@ -32,7 +32,7 @@
 
 namespace device {
 
-constexpr int      HANG_SEC     = 120;    /* a blocking call that hangs     */
+constexpr int      HANG_SEC     = 600;    /* a blocking call that hangs     */
 constexpr uint32_t QKEY         = 0x1ee7c0de;
 constexpr unsigned UD_PREFIX    = 40;     /* bytes before a UD payload      */
 constexpr uint16_t AH_UNKNOWN   = 0xffff; /* efa_io_rx_cdesc.ah             */

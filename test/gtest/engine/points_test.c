@@ -64,7 +64,7 @@ static void shared_init(void)
     shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED);
-    alarm(120);                      /* ends what blocks */
+    alarm(6 * RING_DEADLINE);        /* ends what blocks */
 }
 
 /* Starts `run` in a process, which carries out the plan between plan_begin() and
@@ -270,7 +270,7 @@ static void target_send(target_t *target)
 
 static void target_settle(target_t *target)
 {
-    uint64_t end = ring_now() + 30000000000ull;
+    uint64_t end = ring_deadline();
 
     while ((target->own_done < target->own_sent + target->num_out) ||
            (target->own_got < target->own_sent) ||
@@ -385,7 +385,7 @@ static bool send_round(target_t *target, unsigned point, round_t kind)
     target_post(target);
     softefa_cq_arm(target->cq.cq);
     target_send(target);
-    CHECK(event_get(target, 10000));
+    CHECK(event_get(target, RING_DEADLINE * 1000));
     target_settle(target);
     return reached;
 }
@@ -605,7 +605,7 @@ static void send_until_gone(void)
 static void expect_flushed(target_t *target, pid_t holder)
 {
     unsigned count = 0, flushed = 0;
-    uint64_t end   = ring_now() + 30000000000ull;
+    uint64_t end   = ring_deadline();
     softefa_io_cqe_t cqe;
 
     ring_qp_to(&target->qp, IBV_QPS_ERR);

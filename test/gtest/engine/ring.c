@@ -13,6 +13,11 @@ uint64_t ring_now(void)
     return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
+uint64_t ring_deadline(void)
+{
+    return ring_now() + (RING_DEADLINE * 1000000000ull);
+}
+
 unsigned ring_scaled(unsigned count)
 {
     const char *scale = getenv("TEST_SCALE");
@@ -87,7 +92,7 @@ bool ring_cq_poll(ring_cq_t *cq, softefa_io_cqe_t *cqe)
 
 softefa_io_cqe_t ring_cq_wait(ring_cq_t *cq)
 {
-    uint64_t end = ring_now() + 10000000000ull;
+    uint64_t end = ring_deadline();
     softefa_io_cqe_t cqe;
 
     while (!ring_cq_poll(cq, &cqe)) {

@@ -96,6 +96,10 @@ unsigned ring_scaled(unsigned count);
 /* ns, monotonic */
 uint64_t ring_now(void);
 
+/* When to give up what must come: it only ends what hangs. */
+#define RING_DEADLINE 600 /* seconds */
+uint64_t ring_deadline(void);
+
 /* Nothing is left of processes that are gone: `opens` files are open. */
 void expect_empty(unsigned device, uint32_t opens);
 

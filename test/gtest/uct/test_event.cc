@@ -54,7 +54,7 @@ protected:
             check(status, "event_arm");
             struct pollfd pfd = {fd(n), POLLIN, 0};
             ++polls;
-            int ret = poll(&pfd, 1, 1000 * env_u64("TEST_DEADLINE", 60));
+            int ret = poll(&pfd, 1, deadline_ms());
             if (ret <= 0) {
                 throw std::runtime_error("asleep for ever");
             }

@@ -344,7 +344,7 @@ std::string small_shm()
         (mount("none", "/dev/shm", "tmpfs", 0, "size=4m") != 0)) {
         return "skip";
     }
-    return run_role("exhaust shared_memory", {});
+    return run_role("exhaust shared_memory", {"XDG_RUNTIME_DIR=/dev/shm"});
 }
 
 /* Interfaces that each have a device, and so handles, of their own */

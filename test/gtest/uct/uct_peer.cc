@@ -125,7 +125,7 @@ private:
             }
             check(status, "event_arm");
             struct pollfd pfd = {fd, POLLIN, 0};
-            int ret = poll(&pfd, 1, 1000 * env_u64("TEST_DEADLINE", 60));
+            int ret = poll(&pfd, 1, deadline_ms());
             if ((ret < 0) && (errno != EINTR)) {
                 throw std::runtime_error("poll failed");
             } else if (ret == 0) {

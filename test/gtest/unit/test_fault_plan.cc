@@ -2,6 +2,8 @@
  * Fault plans as text: what is understood, and what the one line says about
  * what is not.
  */
+#include "common/temp.h"
+
 #include <gtest/gtest.h>
 
 extern "C" {
@@ -115,15 +117,12 @@ TEST(fault_plan, complaints)
 
 TEST(fault_plan, file)
 {
-    char path[] = "/tmp/fault-plan-XXXXXX";
-    int  fd     = mkstemp(path);
+    temp_dir dir;
+    std::string path = dir.path() + "/plan";
 
-    ASSERT_LE(0, fd);
-    close(fd);
     std::ofstream(path) << "# a plan\nrnr burst=3\n  pause for=1ms  # end\n";
-    EXPECT_EQ(2u, parse(std::string("@") + path).num_rules);
-    unlink(path);
-    EXPECT_EQ(std::string("cannot read ") + path +
-                      ": No such file or directory",
-              complaint(std::string("@") + path));
+    EXPECT_EQ(2u, parse("@" + path).num_rules);
+    unlink(path.c_str());
+    EXPECT_EQ("cannot read " + path + ": No such file or directory",
+              complaint("@" + path));
 }

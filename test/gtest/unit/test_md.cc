@@ -4,6 +4,7 @@
  * of this test. Warnings come once in a process, so each search that may warn
  * runs in a process of its own.
  */
+#include "common/temp.h"
 #include "unit/fake_verbs.h"
 #include "unit/md_probe.h"
 #include "efa_rkey.h"
@@ -31,11 +32,6 @@ class test_md : public ::testing::Test {
 protected:
     void SetUp() override
     {
-        char path[] = "/tmp/test_md.XXXXXX";
-
-        ASSERT_NE(nullptr, mkdtemp(path));
-        m_dir = path;
-        setenv("SYSFS_PATH", path, 1);
         memset(&fake_verbs, 0, sizeof(fake_verbs));
         make_dirs("class/infiniband_verbs");
     }
@@ -46,9 +42,6 @@ protected:
         EXPECT_EQ(0, fake_verbs.num_contexts);
         EXPECT_EQ(0, fake_verbs.num_pds);
         EXPECT_EQ(0, fake_verbs.num_mrs);
-        unsetenv("SYSFS_PATH");
-        ASSERT_EQ(0, m_dir.find("/tmp/test_md."));
-        EXPECT_EQ(0, system(("rm -r " + m_dir).c_str()));
     }
 
     void make_dirs(const std::string &path)
@@ -204,7 +197,9 @@ protected:
         return ::testing::internal::GetCapturedStdout();
     }
 
-    std::string m_dir;
+    temp_dir    m_temp;
+    std::string m_dir = m_temp.path();
+    temp_env    m_env{"SYSFS_PATH", m_dir};
 };
 
 } // namespace

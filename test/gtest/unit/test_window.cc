@@ -3,6 +3,7 @@
  * are made in a directory of this test, by way of XDG_RUNTIME_DIR.
  */
 #include "efa_window.h"
+#include "common/temp.h"
 #include "fake_clock.h"
 #include "tools/window_reader.h"
 
@@ -39,12 +40,7 @@ class test_window : public ::testing::Test {
 protected:
     void SetUp() override
     {
-        char path[] = "/tmp/test_window.XXXXXX";
-
-        ASSERT_NE(nullptr, mkdtemp(path));
-        m_dir   = path;
         m_umask = umask(077);
-        setenv("XDG_RUNTIME_DIR", path, 1);
     }
 
     /* Whatever was left open, as by a test that failed */
@@ -53,12 +49,7 @@ protected:
         while (m_opened > 0) {
             close_window();
         }
-        for (auto &name : files()) {
-            unlink((m_dir + "/" + name).c_str());
-        }
-        EXPECT_EQ(0, rmdir(m_dir.c_str()));
         umask(m_umask);
-        unsetenv("XDG_RUNTIME_DIR");
     }
 
     void open_window(uct_efa_window_mode_t mode)
@@ -250,7 +241,9 @@ protected:
         memcpy(&bytes.at(offset), &value, sizeof(value));
     }
 
-    std::string m_dir;
+    temp_dir    m_temp;
+    std::string m_dir = m_temp.path();
+    temp_env    m_env{"XDG_RUNTIME_DIR", m_dir};
     mode_t      m_umask  = 0;
     unsigned    m_opened = 0;
 };
