@@ -744,16 +744,24 @@ HARNESS_ROLE(inside_reset)
     uint32_t index  = inside().iface(*n[0]).device;
     auto mrs        = inside().objects(EFA_WINDOW_MR);
     bool recovering = false, blocked = false;
-    if (inject("fatal dev=0 return=50ms") != 0) {
+    if (inject("fatal dev=0") != 0) {
         return "no fault";
     }
-    bool back = wait_until([&]() {
+    /* The device returns when all has been seen that is to be, not after a time */
+    wait_until([&]() {
         inside now;
         recovering |= now.iface(*n[0]).state == EFA_WINDOW_IFACE_RECOVERING;
         for (unsigned i = 0; i < now->num_peers; ++i) {
             blocked |= (now->peers[i].blocked == 1) &&
                        (now->peers[i].wait_time != 0);
         }
+        return recovering && blocked;
+    }, step);
+    if (inject("return dev=0") != 0) {
+        return "no return";
+    }
+    bool back = wait_until([&]() {
+        inside now;
         return (now.events(EFA_WINDOW_EVENT_REJOINED, first) > 0) &&
                (now.events(EFA_WINDOW_EVENT_FOLLOWED, first) > 0);
     }, step);
@@ -789,7 +797,7 @@ TEST_F(inside_test, reset)
 {
     EXPECT_EQ("all shown",
               run_role("inside_reset", {"SOFTEFA_DEVICES=2",
-                                        "UCX_SRD_RECOVERY_TIMEOUT=20s",
+                                        "UCX_SRD_RECOVERY_TIMEOUT=3600s",
                                         "UCX_LOG_LEVEL=error"}));
 }
 
