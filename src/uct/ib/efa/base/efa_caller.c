@@ -54,6 +54,22 @@ static int uct_efa_caller_count(struct dl_phdr_info *info, size_t size,
     return 1;
 }
 
+/* This library, whatever its file is called */
+static int uct_efa_caller_is_own(const struct dl_phdr_info *info)
+{
+    uintptr_t here = (uintptr_t)uct_efa_caller_is_own - info->dlpi_addr;
+    unsigned i;
+
+    for (i = 0; i < info->dlpi_phnum; ++i) {
+        if ((info->dlpi_phdr[i].p_type == PT_LOAD) &&
+            (here - info->dlpi_phdr[i].p_vaddr < info->dlpi_phdr[i].p_memsz)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
 static int uct_efa_caller_add(struct dl_phdr_info *info, size_t size, void *arg)
 {
     const char *name = uct_efa_caller_base_name(info->dlpi_name);
@@ -63,10 +79,12 @@ static int uct_efa_caller_add(struct dl_phdr_info *info, size_t size, void *arg)
 
     (void)size;
     (void)arg;
-    if ((name == NULL) || ((strncmp(name, "libuct", 6) != 0) &&
-                           (strncmp(name, "libucp", 6) != 0) &&
-                           (strncmp(name, "libucs", 6) != 0) &&
-                           (strncmp(name, "libucm", 6) != 0))) {
+    /* The program has no name here */
+    if ((name == NULL) || (name[0] == '\0') ||
+        ((strncmp(name, "libuct", 6) != 0) &&
+         (strncmp(name, "libucp", 6) != 0) &&
+         (strncmp(name, "libucs", 6) != 0) &&
+         (strncmp(name, "libucm", 6) != 0) && !uct_efa_caller_is_own(info))) {
         return 0;
     }
 
