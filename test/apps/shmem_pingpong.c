@@ -1,6 +1,7 @@
 /*
  * Two PEs: latency of a put that the other one waits for, and bandwidth of
- * puts and gets; content checked at the beginning and the end of each size.
+ * puts and gets. Rounds that are timed have nothing else in them: content is
+ * checked in rounds of their own before, and afterwards.
  *
  *   shmem_pingpong [ROUNDS]     of the smallest size (default 20000)
  *
@@ -12,7 +13,7 @@
 
 #include <time.h>
 
-enum { LARGEST = 1 << 20, WINDOW = 16 };
+enum { LARGEST = 1 << 20, WINDOW = 16, CHECKED = 5 };
 
 static const size_t sizes[] = {8, 1024, 8192, 65536, LARGEST};
 
@@ -31,12 +32,36 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* One round of puts in both directions; its half in us */
+static double round_trip(uint8_t *target, const uint8_t *source, size_t size,
+                         long value)
+{
+    /* the last word of the data says that all of it is there */
+    volatile long *flag = (volatile long*)(target + size - sizeof(*flag));
+    double start        = now_us(), time;
+    int other           = !check_rank, i;
+
+    for (i = 0; i < 2; ++i) {
+        if (check_rank == i) {
+            if (size > sizeof(*flag)) {
+                shmem_putmem(target, source, size - sizeof(*flag), other);
+                shmem_fence();
+            }
+            shmem_long_p((long*)flag, value, other);
+        } else {
+            shmem_long_wait_until(flag, SHMEM_CMP_EQ, value);
+        }
+    }
+    time         = (now_us() - start) / 2;
+    check_bytes += size;
+    return time;
+}
+
 int main(int argc, char **argv)
 {
     unsigned rounds = (argc > 1) ? (unsigned)atoi(argv[1]) : 20000;
     double *times, put_bw, get_bw, start;
     uint8_t *target, *source;
-    volatile long *flag;
     unsigned i, count;
     size_t s, size;
     int other;
@@ -55,34 +80,20 @@ int main(int argc, char **argv)
         count = rounds / (1 + (unsigned)(size / 4096));
         count = (count < 50) ? 50 : count;
 
-        /* the last word of the data says that all of it is there */
-        flag = (volatile long*)(target + size - sizeof(*flag));
         fill(source, size, check_rank, s);
-        *flag = -1;
+        memset(target, 0xff, size); /* no round's value */
         shmem_barrier_all();
-        for (i = 0; i < count; ++i) {
-            start = now_us();
-            if (check_rank == 0) {
-                if (size > sizeof(*flag)) {
-                    shmem_putmem(target, source, size - sizeof(*flag), other);
-                    shmem_fence();
-                }
-                shmem_long_p((long*)flag, i, other);
-            }
-            shmem_long_wait_until(flag, SHMEM_CMP_EQ, i);
-            times[i] = (now_us() - start) / 2;
-            if (check_rank == 1) {
-                if (size > sizeof(*flag)) {
-                    shmem_putmem(target, source, size - sizeof(*flag), other);
-                    shmem_fence();
-                }
-                shmem_long_p((long*)flag, i, other);
-            }
-            if ((i < 5) || (i + 5 >= count)) {
-                verify("put", target, size - sizeof(*flag), other, s);
-            }
-            check_bytes += size;
+        for (i = 0; i < CHECKED; ++i) {
+            round_trip(target, source, size, i);
+            /* the next one's data comes when both have looked */
+            verify("put", target, size - sizeof(long), other, s);
+            memset(target, 0, size - sizeof(long));
+            shmem_barrier_all();
         }
+        for (i = 0; i < count; ++i) {
+            times[i] = round_trip(target, source, size, CHECKED + (long)i);
+        }
+        verify("put", target, size - sizeof(long), other, s);
         qsort(times, count, sizeof(*times), compare);
 
         shmem_barrier_all();
