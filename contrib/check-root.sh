@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Runs contrib/check.sh in a bare Debian, as continuous integration does: what
-# is committed here, in a root of its own that is removed afterwards. For
-# maintainers, as root; needs debootstrap and git.
+# Runs what the README begins with, contrib/demo.sh and contrib/check.sh, in a
+# bare Debian, as whoever has just cloned it: what is committed here, in a root of
+# its own that is removed afterwards. For maintainers, as root; needs debootstrap
+# and git.
 #
-#   contrib/check-root.sh [--suite bookworm|trixie] [--mirror URI]
-#                         [--ucx-src DIR] [--keep] [ARGUMENTS of check.sh]
+#   contrib/check-root.sh [--suite bookworm|trixie|sid] [--uptime SECONDS]
+#                         [--loaded N] [--mirror URI] [--ucx-src DIR] [--keep]
+#                         [ARGUMENTS of check.sh]
 #
-#   --suite    release of Debian (default: bookworm; ucx-efa is for 12 and 13)
+#   --suite    release of Debian (default: bookworm, which is 12; trixie is 13)
+#   --uptime   a machine that is up for so long: a few seconds or many years
+#   --loaded   beside N processes that never stop computing
 #   --mirror   where its packages are (default: as this machine's apt has it)
 #   --ucx-src  UCX source tree of the version that the release has, for a mirror
 #              without source packages
@@ -14,7 +18,8 @@
 #
 # Mounts and processes live in namespaces of their own: with them they end,
 # whatever happens, and nothing of this machine's is seen when the root is
-# removed. It needs 4 GB in ${TMPDIR:-/var/tmp}.
+# removed. It needs 4 GB in ${TMPDIR:-/var/tmp}. The last lines are those of the
+# two commands with their times; the status is 0 if both passed.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -26,20 +31,28 @@ die()
 }
 
 suite=bookworm
+uptime=
+loaded=0
 mirror=
 ucx_src=
 keep=n
 while [ $# -gt 0 ]; do
     case $1 in
     --suite)   suite=${2:?--suite needs a value}; shift ;;
+    --uptime)  uptime=${2:?--uptime needs a value}; shift ;;
+    --loaded)  loaded=${2:?--loaded needs a value}; shift ;;
     --mirror)  mirror=${2:?--mirror needs a value}; shift ;;
     --ucx-src) ucx_src=$(cd "${2:?--ucx-src needs a value}" && pwd); shift ;;
     --keep)    keep=y ;;
-    -h|--help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,25s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *)         break ;;
     esac
     shift
 done
+
+case $uptime$loaded in
+*[!0-9]*) die "--uptime and --loaded need a number" ;;
+esac
 
 [ "$(id -u)" = 0 ] || die "needs root: debootstrap and chroot do"
 for tool in debootstrap git unshare chroot; do
@@ -60,7 +73,6 @@ fi
     echo "check-root.sh: what is not committed is not tested" >&2
 
 root=$(mktemp -d "${TMPDIR:-/var/tmp}/ucx-efa-root.XXXXXX")
-# shellcheck disable=SC2317 # called by the trap
 cleanup()
 {
     if [ "$keep" = y ]; then
@@ -98,6 +110,8 @@ fi
 inside='
 set -e
 cd "$1"
+loaded=$2
+shift 2
 mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys
 mount -t tmpfs -o mode=755 tmpfs dev
@@ -110,9 +124,33 @@ mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 mount -t tmpfs -o mode=1777 tmpfs dev/shm
-shift
+for i in $(seq "$loaded"); do
+    (while :; do :; done) &
+done
 exec chroot . "$@"
 '
+# shellcheck disable=SC2016
+commands='
+cd /root/ucx-efa
+begin=$(date +%s)
+contrib/demo.sh 2>&1
+demo=$?
+middle=$(date +%s)
+contrib/check.sh "$@" > check.log 2>&1 &
+tail -n +1 --pid=$! -f check.log
+wait $!
+check=$?
+end=$(date +%s)
+echo
+echo "demo.sh: status $demo, $((middle - begin)) s"
+echo "check.sh: status $check, $((end - middle)) s: $(tail -n 1 check.log)"
+[ $demo = 0 ] && [ $check = 0 ]
+'
+time=()
+if [ -n "$uptime" ]; then
+    ahead=$((uptime - $(cut -d. -f1 /proc/uptime)))
+    time=(--time "--monotonic=$ahead" "--boottime=$ahead")
+fi
 proxies=()
 for name in http_proxy https_proxy no_proxy; do
     [ -z "${!name:-}" ] || proxies+=("$name=${!name}")
@@ -121,8 +159,9 @@ status=0
 env -i HOME=/root LANG=C.UTF-8 TERM="${TERM:-dumb}" \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     ${proxies[@]+"${proxies[@]}"} \
-    unshare --mount --pid --fork --kill-child sh -c "$inside" check-root \
-    "$root/debian" /root/ucx-efa/contrib/check.sh "$@" &
+    unshare --mount --pid --fork --kill-child ${time[@]+"${time[@]}"} \
+    sh -c "$inside" check-root "$root/debian" "$loaded" \
+    sh -c "$commands" check-root "$@" &
 inside_pid=$!
 wait $inside_pid || status=$?
 exit $status

@@ -8,6 +8,7 @@
 #          asan      build-asan/: AddressSanitizer and UBSan
 #          tsan      build-tsan/: ThreadSanitizer
 #          valgrind  build-gcc/: the suites that test/suites marks for it
+#          scripts   shellcheck, where it is installed
 #          dist      make distcheck, with clang: tar file, VPATH build without a
 #                    warning, unit and loader suites, DESTDIR, uninstall
 #   SUITE  of test/suites, by name or the beginning of one (test/README.md)
@@ -27,12 +28,12 @@ step()
     printf -- '-- %d:%02d %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*"
 }
 
-parts=gcc,asan,tsan,valgrind,dist
+parts=scripts,gcc,asan,tsan,valgrind,dist
 suites=()
 while [ $# -gt 0 ]; do
     case $1 in
     --only)    parts=${2:?--only needs a value}; shift ;;
-    -h|--help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "check.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     *)  suites+=("$1") ;;
     esac
@@ -47,7 +48,6 @@ counts=$work/counts
 touch "$counts"
 declare -A begun=()                     # name: process, also of its group
 
-# shellcheck disable=SC2317 # called by trap
 cleanup()
 {
     local group
@@ -121,7 +121,6 @@ await()
 
 # beside PROCESS COMMAND...: when the process has ended, if there is one, with
 # what others leave of the processors, also the soak (10, test/run.sh)
-# shellcheck disable=SC2317 # called by begin
 beside()
 {
     local process=$1
@@ -147,7 +146,6 @@ beside_suites()
 
 # build_gcc: the product and the tests' programs (whose debug information would
 # take a third of the time)
-# shellcheck disable=SC2317 # called by begin
 build_gcc()
 {
     build_tree "$gcc" --enable-werror CC=gcc CXX=g++ CXXFLAGS=-O1 || return
@@ -157,7 +155,6 @@ build_gcc()
 
 # build_asan: the product, instrumented, and what contains parts of it. The
 # other tests' programs, which are not instrumented, are those of build-gcc.
-# shellcheck disable=SC2317 # called by begin
 build_asan()
 {
     local sanitize=-fsanitize=address,undefined
@@ -171,7 +168,6 @@ build_asan()
 }
 
 # build_tsan: the product alone
-# shellcheck disable=SC2317 # called by begin
 build_tsan()
 {
     build_tree "$tsan" --enable-werror CC=gcc CXX=g++ \
@@ -207,7 +203,6 @@ is_part()
 
 # Of the tests this builds all, with the other compiler's warnings, and runs
 # what tells whether the tar file has everything
-# shellcheck disable=SC2317 # called by begin
 build_dist()
 {
     step "make distcheck in ${gcc##*/}"
@@ -222,6 +217,21 @@ if ! setup_packages check; then
     echo "not ok set-up"
     failed=1
     finish
+fi
+
+check_scripts()
+{
+    find "$top/contrib" "$top/test" "$top/autogen.sh" "$top/.ci/run" -type f \
+        \( -name '*.sh' -o -name run \) -print0 |
+        xargs -0 shellcheck
+}
+if is_part scripts; then
+    if command -v shellcheck > /dev/null; then
+        stage "shellcheck" check_scripts
+    else
+        echo "skip shellcheck: not installed (Debian package shellcheck)"
+        skipped=$((skipped + 1))
+    fi
 fi
 
 export SOAK_SECONDS=${SOAK_SECONDS:-180}

@@ -22,7 +22,7 @@ check=(g++ clang libclang-rt-dev libgtest-dev valgrind
        python3-pyverbs                 # rdma-core's own tests of EFA
        # programs for public.sh, 1.3 MB
        libcoarrays-openmpi-dev hpcc netpipe-openmpi netpipe-mpich2
-       gdb procps
+       gdb procps shellcheck
        man-db)                         # manpages.sh
 
 what=check

@@ -111,7 +111,6 @@ export UCX_EFA_WINDOW=keep XDG_RUNTIME_DIR=$output/windows
 export UCX_WARN_UNUSED_ENV_VARS=n
 
 job=
-# shellcheck disable=SC2317 # called by trap
 cleanup()
 {
     if [ -n "$job" ]; then

@@ -275,7 +275,6 @@ suites()
     done < "$suites"
 }
 
-# shellcheck disable=SC2317 # called by suites
 start_beside()
 {
     if [ "$1" = "$beside" ]; then
@@ -284,7 +283,6 @@ start_beside()
     fi
 }
 
-# shellcheck disable=SC2317 # called by suites
 start_other()
 {
     case $1:$3 in

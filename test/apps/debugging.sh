@@ -9,7 +9,6 @@
 # What is between <!-- show NAME --> and <!-- /show --> there is replaced. The
 # test wants that the lines of it that matter (the command, and what names the
 # cause) are those that are printed today, numbers and times apart.
-# shellcheck disable=SC2317 # cases are called by name
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 

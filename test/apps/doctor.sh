@@ -2,7 +2,6 @@
 # srdtool doctor, doctor echo, selftest: what they say where all is well, and of
 # everything that can be broken here: the check that must fail, with its cause
 # and the next step.
-# shellcheck disable=SC2317 # called by name
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # efarun: choice, options, exit status, signals, being started by and starting
 # other tools, the build tree and an installation.
-# shellcheck disable=SC2016,SC2317 # for the shells below; called by name
+# shellcheck disable=SC2016 # for the shells below
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 

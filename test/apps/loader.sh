@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The loader: brings srd in, refuses what would crash, says one line when srd
 # cannot be had and none otherwise, keeps UCX's ib off EFA devices.
-# shellcheck disable=SC2016,SC2317 # for the shells below; called by name
+# shellcheck disable=SC2016 # for the shells below
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 

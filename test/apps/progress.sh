@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # run.sh ends what hangs, and nothing that moves, however slowly. Seconds pass as
 # this test lets them.
-# shellcheck disable=SC2317 # called by name
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 # shellcheck source=test/progress.sh

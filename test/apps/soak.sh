@@ -14,7 +14,6 @@ if [ "$seconds" -gt 20 ]; then
     every=6
 fi
 
-# shellcheck disable=SC2317 # called by check
 soak()
 {
     "$TOP/contrib/soak.sh" --build "$BUILD" --seconds "$seconds" "$@"

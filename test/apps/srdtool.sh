@@ -5,7 +5,7 @@
 # Other programs of this user may run: what is not a file is asked for by --pid.
 #
 # Tests are called by name, and are chains that end at the first that fails.
-# shellcheck disable=SC2317,SC2015
+# shellcheck disable=SC2015
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
