@@ -3,6 +3,8 @@
  */
 #include "uct_test.h"
 
+#include "common/counters.h"
+
 using namespace uct_test;
 
 static const uint8_t AM_ID = 5;
@@ -101,6 +103,26 @@ TEST_F(pending_test, busy_while_resources_exist)
     send(*m_end, BCOPY, AM_ID, s, 0);
     flush(*m_end);
     EXPECT_EQ(UCS_ERR_BUSY, uct_ep_pending_add(m_end->ep(), &r.req, 0));
+}
+
+/* Of what is refused, send calls are counted, in the window and in UCX's
+ * statistics; a queued request is no send call. */
+TEST_F(pending_test, refused_sends_are_counted)
+{
+    stream s(1, PLAN);
+    checker chk(s);
+
+    m_b->check_am(AM_ID, &chk);
+    uint64_t sent = fill(*m_end, s, 0);
+    uint64_t no_resource = harness::counter("no_resource");
+    for (unsigned i = 0; i < 3; ++i) {
+        EXPECT_EQ(UCS_ERR_NO_RESOURCE, m_end->send(BCOPY, AM_ID, s, sent));
+    }
+    queue(*m_end, s, sent);
+    EXPECT_EQ(no_resource + 3, harness::counter("no_resource"));
+    EXPECT_TRUE(wait([&]() { return m_log.size() == 1; }));
+    EXPECT_EQ(no_resource + 3, harness::counter("no_resource"));
+    flush(*m_end);
 }
 
 /* Queued requests leave in the order they came, and behind them nothing

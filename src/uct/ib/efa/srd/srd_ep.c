@@ -193,7 +193,7 @@ ucs_status_t uct_srd_ep_pending_add(uct_ep_h tl_ep, uct_pending_req_t *req,
 
     /* A failed peer says so at the next send, too. */
     if (ucs_arbiter_group_is_empty(&ep->pending) && !iface->tx.bufs_short &&
-        (uct_srd_tx_admit(ep) != UCS_ERR_NO_RESOURCE)) {
+        (uct_srd_tx_check(ep) != UCS_ERR_NO_RESOURCE)) {
         return UCS_ERR_BUSY;
     }
 
@@ -222,7 +222,7 @@ uct_srd_ep_pending_cb(UCS_V_UNUSED ucs_arbiter_t *arbiter,
     }
 
     iface->tx.pending_ep = ep;
-    if (uct_srd_tx_admit(ep) == UCS_ERR_NO_RESOURCE) {
+    if (uct_srd_tx_check(ep) == UCS_ERR_NO_RESOURCE) {
         iface->tx.pending_ep  = NULL;
         ep->peer->tx.flags   |= UCT_SRD_PEER_TX_WAITERS;
         return UCS_ARBITER_CB_RESULT_DESCHED_GROUP;

@@ -120,7 +120,7 @@ ssize_t uct_srd_ep_put_bcopy(uct_ep_h tl_ep, uct_pack_callback_t pack,
 
     buf = uct_srd_buf_get(iface);
     if (ucs_unlikely(buf == NULL)) {
-        return uct_srd_buf_none(iface);
+        return uct_srd_buf_none(ep);
     }
 
     length = pack(buf->data, arg);
@@ -160,7 +160,7 @@ ucs_status_t uct_srd_ep_get_bcopy(uct_ep_h tl_ep, uct_unpack_callback_t unpack,
 
     buf = uct_srd_buf_get(iface);
     if (ucs_unlikely(buf == NULL)) {
-        return uct_srd_buf_none(iface);
+        return uct_srd_buf_none(ep);
     }
 
     /* ZCOPY: unpack writes to the user's memory, so a cancelling flush must

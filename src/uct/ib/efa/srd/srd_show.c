@@ -51,7 +51,7 @@ static int uct_srd_peer_is_backing_off(const uct_srd_peer_t *peer)
             (uct_srd_peer_outstanding(peer) > 0));
 }
 
-/* As uct_srd_tx_admit() sees it */
+/* As uct_srd_tx_check() sees it */
 static int uct_srd_peer_is_fenced(const uct_srd_peer_t *peer)
 {
     uint16_t messages = peer->tx.psn - peer->tx.una.una;

@@ -147,11 +147,10 @@ uct_srd_buf_t *uct_srd_buf_get_slow(uct_srd_iface_t *iface)
     return buf;
 }
 
-ucs_status_t uct_srd_buf_none(uct_srd_iface_t *iface)
+ucs_status_t uct_srd_buf_none(uct_srd_ep_t *ep)
 {
-    UCT_SRD_COUNT(iface, no_resource);
-    if (iface->tx.num_bufs > 0) {
-        return UCS_ERR_NO_RESOURCE;
+    if (ep->peer->iface->tx.num_bufs > 0) {
+        return uct_srd_tx_no_resource(ep);
     }
 
     ucs_error("srd: no memory for send buffers: raise `ulimit -l`, or lower "

@@ -9,7 +9,7 @@
  */
 #include "srd_rma.h"
 
-ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep)
+ucs_status_t uct_srd_tx_check(uct_srd_ep_t *ep)
 {
     uct_srd_peer_t *peer   = ep->peer;
     uct_srd_iface_t *iface = peer->iface;
@@ -43,25 +43,26 @@ ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep)
         (messages + operations >= iface->config.peer_window) ||
         !ucs_queue_is_empty(&peer->tx.resend) || peer->rma.fence ||
         peer->blocked) {
-        goto no_resource;
+        return UCS_ERR_NO_RESOURCE;
     }
 
     if (ucs_unlikely(peer->rma.fence_am)) {
         /* Still in flight? PSNs may have wrapped since the fence. */
         if ((uint16_t)(peer->tx.psn - peer->rma.fence_psn) < messages) {
-            goto no_resource;
+            return UCS_ERR_NO_RESOURCE;
         }
         peer->rma.fence_am = 0;
     }
 
     if ((peer->state == UCT_SRD_PEER_LEAVING) && (peer->tx.byes > 0)) {
-        goto no_resource; /* the remote must see them before what follows */
+        /* The remote must see them before what follows. */
+        return UCS_ERR_NO_RESOURCE;
     }
 
     status = uct_srd_peer_ah_get(peer);
     if (status == UCS_ERR_NO_RESOURCE) {
         uct_srd_ctl_timer_start(peer, 1e-3);
-        goto no_resource;
+        return UCS_ERR_NO_RESOURCE;
     } else if (status != UCS_OK) {
         uct_srd_peer_fail(peer, status);
         return status;
@@ -74,10 +75,21 @@ ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep)
     }
 
     return UCS_OK;
+}
 
-no_resource:
-    UCT_SRD_COUNT(iface, no_resource);
+ucs_status_t uct_srd_tx_no_resource(uct_srd_ep_t *ep)
+{
+    UCT_SRD_COUNT(ep->peer->iface, no_resource);
+    UCS_STATS_UPDATE_COUNTER(ep->super.stats, UCT_EP_STAT_NO_RES, 1);
     return UCS_ERR_NO_RESOURCE;
+}
+
+ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep)
+{
+    ucs_status_t status = uct_srd_tx_check(ep);
+
+    return (status == UCS_ERR_NO_RESOURCE) ? uct_srd_tx_no_resource(ep) :
+                                             status;
 }
 
 /* Bytes of payload */

@@ -37,7 +37,13 @@ uct_srd_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 
 /* May ep send now? Starts the handshake where needed.
  * UCS_ERR_NO_RESOURCE, or the status of the peer's failure. */
+ucs_status_t uct_srd_tx_check(uct_srd_ep_t *ep);
+
+/* As above, of a send call: one that is refused is counted. */
 ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep);
+
+/* Counts a refused send call. Returns UCS_ERR_NO_RESOURCE. */
+ucs_status_t uct_srd_tx_no_resource(uct_srd_ep_t *ep);
 
 /* Slow path of all sends, after admit: gives slot its PSN and posts it. The
  * slot is gone when this fails. total: bytes of payload. */
@@ -107,7 +113,7 @@ uct_srd_buf_t *uct_srd_buf_get_slow(uct_srd_iface_t *iface);
 
 /* What a send returns then: UCS_ERR_NO_RESOURCE; UCS_ERR_NO_MEMORY if there
  * never was one, so that none will come back. */
-ucs_status_t uct_srd_buf_none(uct_srd_iface_t *iface);
+ucs_status_t uct_srd_buf_none(uct_srd_ep_t *ep);
 
 /* A pack callback wrote length bytes to buf, for which there was no room. Puts
  * buf back; UCS_ERR_INVALID_PARAM. */
