@@ -45,6 +45,33 @@ has_no_more()
     fi
 }
 
+# same_list NAME FILE FILE: the same lines in both
+same_list()
+{
+    local differ
+
+    differ=$(diff <(sort -u "$2") <(sort -u "$3") | grep '^[<>]')
+    if [ ! -s "$2" ]; then
+        not_ok "$1" "the program has none"
+    elif [ -n "$differ" ]; then
+        not_ok "$1" "the program (<) and man/ (>): $differ"
+    else
+        ok "$1 ($(wc -l < "$2"))"
+    fi
+}
+
+# defaults PAGE PATTERN: "NAME DEFAULT" of tags as: .BR NAME ", " NAME " [DEFAULT]"
+defaults()
+{
+    text "$1" | grep -A 1 '^\.TP' |
+        sed -nE 's/^\.BR ([A-Z_, ]+) \[([^] ]+)\]$/\1 \2/p' |
+        while read -r line; do
+            for word in ${line% *}; do
+                echo "${word%,} ${line##* }"
+            done
+        done | grep -E "^$2 "
+}
+
 "$EFARUN" --help > "$TMPDIR/efarun"
 options()
 {
@@ -59,8 +86,18 @@ has_all softefa.7 "variables" < "$TMPDIR/softefa"
 has_no_more softefa.7 'SOFTEFA_[A-Z_]+' < "$TMPDIR/softefa"
 has_all softefa.7 "profiles" \
     < <(grep -oE '^  efa[0-9]+' "$TMPDIR/efarun" | tr -d ' ')
-has_all softefa.7 "limits" \
-    < <(sed '1,/^Limits:/d' "$TMPDIR/efarun" | tr -s ' ' '\n' | grep .)
+# name, and its range
+sed '1,/^Limits:/d' "$TMPDIR/efarun" | awk '{ print $1 "\t" $2 " to " $4 }' \
+    > "$TMPDIR/limits"
+text softefa.7 | sed -nE '/^\.SH LIMITS/,/^\.SH FAULTS/s/^([a-z_]+\t[0-9]+ to [0-9]+)( .*)?$/\1/p' \
+    > "$TMPDIR/limits.man"
+same_list "softefa.7: limits" "$TMPDIR/limits" "$TMPDIR/limits.man"
+# what help says in brackets, and numbers in ranges
+sed -nE 's/^  (SOFTEFA_[A-Z_]+) .* \[([a-z0-9]+)\]$/\1 \2/p' "$TMPDIR/efarun" |
+    grep -v SOFTEFA_MTU > "$TMPDIR/defaults"
+defaults softefa.7 'SOFTEFA_[A-Z_]+' > "$TMPDIR/defaults.man"
+same_list "softefa.7: defaults" "$TMPDIR/defaults" \
+    <(grep -v SOFTEFA_MTU "$TMPDIR/defaults.man")
 
 srdtool=$BUILD/src/tools/srdtool
 "$srdtool" --help > "$TMPDIR/srdtool"
@@ -97,6 +134,40 @@ printf 'UCX_%s\n' SRD_{T,R}X_{MAX_CHUNK_SIZE,GROW_FACTOR} \
     SRD_MAX_{SHORT,BCOPY,NUM_EPS} \
     EFA_RCACHE_{MEM_PRIO,ADDR_ALIGN,MAX_UNRELEASED} >> "$TMPDIR/variables"
 has_no_more ucx-efa.7 'UCX_(SRD|EFA)_[A-Z_]+' < "$TMPDIR/variables"
+
+# Defaults and ranges, as UCX shows them; times as people write them
+"$EFARUN" --soft --quiet -- ucx_info -caf 2> /dev/null |
+    sed -nE -e '/^# syntax: +/{s///; h}' \
+        -e '/^UCX_(SRD|EFA)_[A-Z_]+=/{s/=/ /; s/000000\.00us$/s/; s/000\.00us$/ms/; G; s/\n/ /; p}' |
+    sort -u > "$TMPDIR/shown"
+defaults ucx-efa.7 'UCX_(SRD|EFA)_[A-Z_]+' > "$TMPDIR/defaults.man"
+# log levels are words in capitals, for UCX
+awk '{ print $1 " " tolower($2) }' "$TMPDIR/shown" > "$TMPDIR/defaults"
+# These depend on the version, or the version has them not
+for name in EFA_RCACHE EFA_RCACHE_MAX_UNRELEASED EFA_RCACHE_ADDR_ALIGN \
+        SRD_{T,R}X_{MAX_CHUNK_SIZE,GROW_FACTOR}; do
+    sed -i "/^UCX_$name /d" "$TMPDIR/defaults" "$TMPDIR/defaults.man"
+done
+same_list "ucx-efa.7: defaults" "$TMPDIR/defaults" "$TMPDIR/defaults.man"
+
+missing=
+number=0
+while read -r name _ syntax; do
+    range=$(grep -oE '[0-9]+ to [0-9]+|from [0-9]+' <<< "$syntax")
+    # times have one range, which is said once
+    case $syntax in ''|time:*) continue ;; esac
+    [ -n "$range" ] || continue
+    number=$((number + 1))
+    # the paragraphs that have it in their tag
+    text ucx-efa.7 | tr '\n' ' ' | sed 's/\.TP/\n/g' |
+        grep -E "^ \.BR? [A-Z_, ]*\b$name\b" | grep -qF -e "$range" ||
+        missing="$missing $name: $range;"
+done < "$TMPDIR/shown"
+if [ $number -lt 10 ] || [ -n "$missing" ]; then
+    not_ok "ucx-efa.7: ranges" "man/ucx-efa.7 lacks$missing ($number ranges)"
+else
+    ok "ucx-efa.7: ranges ($number)"
+fi
 
 need man man-db
 for page in "$TOP"/man/*.[1-8]; do

@@ -85,7 +85,7 @@ TEST_F(deadline_test, retry_count)
     said lines;
 
     EXPECT_THROW(node(m_dom, {{"RETRY_COUNT", "255"}}), std::exception);
-    EXPECT_EQ("", lines.only({"UCX_SRD_RETRY_COUNT=255", "0 to 254"}));
+    EXPECT_EQ("", lines.only({"RETRY_COUNT: '255'", "0 to 254"}));
     node(m_dom, {{"RETRY_COUNT", "254"}});
 }
 

@@ -128,6 +128,11 @@ ucs_status_t uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode
         return UCS_OK;
     }
 
+    status = uct_efa_rcache_config_check(config);
+    if (status != UCS_OK) {
+        return status;
+    }
+
     uct_efa_rcache_params(config, &params);
     params.region_struct_size = sizeof(uct_efa_rcache_region_t);
     params.ucm_events         = UCM_EVENT_VM_UNMAPPED;

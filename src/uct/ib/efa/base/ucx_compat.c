@@ -325,6 +325,30 @@ int uct_efa_compat_is_reachable(const uct_iface_h iface,
 
 /* ------------------------------------------------------ registration cache */
 
+ucs_status_t uct_efa_rcache_config_check(const uct_efa_rcache_config_t *config)
+{
+    /* A negative time, or one that is no number, is a very long one here */
+    if ((config->overhead != UCS_TIME_AUTO) &&
+        (config->overhead > ucs_time_from_sec(1))) {
+        ucs_error("UCX_EFA_RCACHE_OVERHEAD: must be auto or 0 to 1s, the time "
+                  "of a look-up");
+        return UCS_ERR_INVALID_PARAM;
+    }
+
+#if !UCT_EFA_UCX(1, 17)
+    if (!ucs_is_pow2(config->alignment) ||
+        (config->alignment < UCT_EFA_RCACHE_ALIGNMENT) ||
+        (config->alignment > ucs_get_page_size())) {
+        ucs_error("UCX_EFA_RCACHE_ADDR_ALIGN=%zu: must be %d to %zu, a power "
+                  "of two", (size_t)config->alignment,
+                  UCT_EFA_RCACHE_ALIGNMENT, ucs_get_page_size());
+        return UCS_ERR_INVALID_PARAM;
+    }
+#endif
+
+    return UCS_OK;
+}
+
 void uct_efa_rcache_params(const uct_efa_rcache_config_t *config,
                            ucs_rcache_params_t *params)
 {
@@ -359,6 +383,24 @@ ucs_status_t uct_efa_ucs_rcache_get(ucs_rcache_t *rcache, void *address,
 #else
     return ucs_rcache_get(rcache, address, length, PROT_READ | PROT_WRITE, arg,
                           region_p);
+#endif
+}
+
+/* -------------------------------------------------------------- interface */
+
+void uct_efa_compat_mpool_limit(uct_iface_mpool_config_t *config, unsigned num,
+                                size_t elem_size)
+{
+    config->bufs_grow = ucs_min(config->bufs_grow,
+                                ucs_min(num, config->max_bufs));
+#if UCT_EFA_UCX(1, 14)
+    /* With what the pool adds to a buffer and to a chunk */
+    elem_size              += 256;
+    config->max_chunk_size  = ucs_min(config->max_chunk_size,
+                                      (num + 1ul) * elem_size);
+    config->max_chunk_size  = ucs_max(config->max_chunk_size, 2 * elem_size);
+#else
+    (void)elem_size;
 #endif
 }
 

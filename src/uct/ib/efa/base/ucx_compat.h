@@ -23,7 +23,8 @@
  *   iface_query_v2                                    yes  no   yes ...
  *   outstanding_purge                                                yes
  *   mpool init         args  params ...................................
- *   mpool config       6 args  8 args ...................................
+ *   mpool config       2 fields  4 fields ...............................
+ *   config parser      ................... +doc .......................
  *   ep_check params      flags, completion ................ completion ...
  *   am_short_fill_data                           +hint (harmless) .....
  *
@@ -351,17 +352,54 @@ int uct_efa_compat_is_reachable(const uct_iface_h iface,
 #  define UCT_EFA_INTERNAL_OPS_1_23
 #endif
 
-/* Parameters of a memory pool in a configuration table: 1.14 added how pools
- * grow. _max -1: no limit, _grow 0: the transport chooses. */
+/*
+ * Parameters of a memory pool in a configuration table, with the names that UCX
+ * gives them and our types (efa_config.h). 1.14 added how pools grow.
+ */
+#define UCT_EFA_MPOOL_CONFIG_FIELDS(_prefix, _name, _offset) \
+    {_prefix "MAX_BUFS", "-1", \
+     "Number of " _name " buffers of an interface at most; -1: no limit.", \
+     (_offset) + ucs_offsetof(uct_iface_mpool_config_t, max_bufs), \
+     UCT_EFA_CONFIG_TYPE_LIMIT}, \
+    \
+    {_prefix "BUFS_GROW", "0", \
+     "How many " _name " buffers are made at once; 0: the transport chooses, " \
+     "more than " _prefix "QUEUE_LEN counts as that.", \
+     (_offset) + ucs_offsetof(uct_iface_mpool_config_t, bufs_grow), \
+     UCT_EFA_CONFIG_TYPE_UINT(0, UINT_MAX)} \
+    UCT_EFA_MPOOL_CONFIG_FIELDS_1_14(_prefix, _name, _offset)
+
 #if UCT_EFA_UCX(1, 14)
-#  define UCT_EFA_MPOOL_CONFIG_FIELDS(_prefix, _max, _grow, _name, _offset, \
-                                      _desc) \
-    UCT_IFACE_MPOOL_CONFIG_FIELDS(_prefix, _max, _grow, 128m, 1.0, _name, \
-                                  _offset, _desc)
+#  define UCT_EFA_MPOOL_CONFIG_FIELDS_1_14(_prefix, _name, _offset) \
+    , {_prefix "MAX_CHUNK_SIZE", "128m", \
+     "Bytes of " _name " buffers that are allocated at once at most; less " \
+     "than one buffer counts as one, and more than " _prefix "QUEUE_LEN as " \
+     "that.", \
+     (_offset) + ucs_offsetof(uct_iface_mpool_config_t, max_chunk_size), \
+     UCT_EFA_CONFIG_TYPE_SIZE(0)}, \
+    \
+    {_prefix "GROW_FACTOR", "1.0", \
+     "By how much more " _name " buffers are made each time than the time " \
+     "before.", \
+     (_offset) + ucs_offsetof(uct_iface_mpool_config_t, grow_factor), \
+     UCT_EFA_CONFIG_TYPE_FACTOR(1, 1000)}
 #else
-#  define UCT_EFA_MPOOL_CONFIG_FIELDS(_prefix, _max, _grow, _name, _offset, \
-                                      _desc) \
-    UCT_IFACE_MPOOL_CONFIG_FIELDS(_prefix, _max, _grow, _name, _offset, _desc)
+#  define UCT_EFA_MPOOL_CONFIG_FIELDS_1_14(_prefix, _name, _offset)
+#endif
+
+/*
+ * A pool that grows without measure takes minutes, and all memory. Its steps are
+ * limited to what is needed at once at most: num buffers of elem_size bytes,
+ * with header and alignment.
+ */
+void uct_efa_compat_mpool_limit(uct_iface_mpool_config_t *config, unsigned num,
+                                size_t elem_size);
+
+/* A field of ucs_config_parser_t that came with 1.17 */
+#if UCT_EFA_UCX(1, 17)
+#  define UCT_EFA_CONFIG_DOC .doc = ucs_config_doc_nop,
+#else
+#  define UCT_EFA_CONFIG_DOC
 #endif
 
 /* Parameters of ep_check. From 1.22 on a completion may be given, for an answer
@@ -414,6 +452,9 @@ static_assert(UCT_EFA_RCACHE_ALIGNMENT == UCS_RCACHE_MIN_ALIGNMENT,
 #  define UCT_EFA_RCACHE_CONFIG_DEFAULTS \
     "RCACHE_ADDR_ALIGN=" UCS_PP_MAKE_STRING(UCT_EFA_RCACHE_ALIGNMENT)
 #endif
+
+/* What UCX's own types let through; logs what is wrong. */
+ucs_status_t uct_efa_rcache_config_check(const uct_efa_rcache_config_t *config);
 
 /* Fills what config and version decide; the rest is zero. */
 void uct_efa_rcache_params(const uct_efa_rcache_config_t *config,

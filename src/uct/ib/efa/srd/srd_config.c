@@ -1,14 +1,24 @@
 /*
  * UCX_SRD_*: what the user can set, and within which limits.
+ *
+ *   the table         what no device can do, and what makes no sense: refused
+ *                     where UCX reads the option (efa_config.h)
+ *   config_check()    what this device cannot do
  */
 #include "srd_iface.h"
+#include "../base/efa_config.h"
+
+/* Of tables of this size PSNs of 16 bits tell all messages apart. The device
+ * limits queues further: uct_srd_iface_config_check(). */
+#define UCT_SRD_QUEUE_MAX 65535
 
 /* What has one name for all of UCX's verbs transports */
 static ucs_config_field_t uct_srd_ib_config_table[] = {
     {"SEG_SIZE", "inf",
-     "Largest message, and largest put or get through a buffer, bytes. The "
-     "device's limit (max_msg_sz, 8928 on all known devices) holds in any case.",
-     ucs_offsetof(uct_srd_iface_config_t, seg_size), UCS_CONFIG_TYPE_MEMUNITS},
+     "Largest message, and largest put or get through a buffer. The device's "
+     "limit (max_msg_sz, 8928 bytes on all known devices) holds in any case.",
+     ucs_offsetof(uct_srd_iface_config_t, seg_size),
+     UCT_EFA_CONFIG_TYPE_SIZE(UCT_SRD_INLINE_AREA)},
 
     {.name = NULL}
 };
@@ -21,52 +31,59 @@ static ucs_config_field_t uct_srd_config_table[] = {
 
     {"TX_QUEUE_LEN", "512",
      "Messages an interface may have under way, to all peers together.",
-     ucs_offsetof(uct_srd_iface_config_t, tx.queue_len), UCS_CONFIG_TYPE_UINT},
+     ucs_offsetof(uct_srd_iface_config_t, tx.queue_len),
+     UCT_EFA_CONFIG_TYPE_UINT(1, UCT_SRD_QUEUE_MAX)},
 
     {"TX_WINDOW", "256",
      "Messages an interface may have under way to one peer; a power of two, 16 "
      "to 4096. The peer's RX_WINDOW and half of TX_QUEUE_LEN limit it, too: one "
      "peer that does not take messages cannot stop the others.",
-     ucs_offsetof(uct_srd_iface_config_t, tx.window), UCS_CONFIG_TYPE_UINT},
+     ucs_offsetof(uct_srd_iface_config_t, tx.window),
+     UCT_EFA_CONFIG_TYPE_UINT_FLAGS(UCT_SRD_WINDOW_MIN, UCT_SRD_WINDOW_MAX,
+                                    UCT_EFA_CONFIG_POW2)},
 
     {"RNR_RETRY", "3",
      "How often the device sends a message again that met a receiver without "
      "buffers, 0 to 6, or 7 for without end. Then the message is sent again "
      "from here after a pause, so none is lost with any value.",
-     ucs_offsetof(uct_srd_iface_config_t, tx.rnr_retry), UCS_CONFIG_TYPE_UINT},
+     ucs_offsetof(uct_srd_iface_config_t, tx.rnr_retry),
+     UCT_EFA_CONFIG_TYPE_UINT(0, 7)},
 
     {"RETRY_COUNT", "7",
      "How often a message that ends with an unexpected status is sent again "
      "before the peer counts as failed, 0 to 254.",
      ucs_offsetof(uct_srd_iface_config_t, tx.retry_count),
-     UCS_CONFIG_TYPE_UINT},
+     UCT_EFA_CONFIG_TYPE_UINT(0, UCT_SRD_RETRY_MAX)},
 
-    UCT_EFA_MPOOL_CONFIG_FIELDS("TX_", -1, 0, "send",
-                                ucs_offsetof(uct_srd_iface_config_t, tx.mp),
-                                ""),
+    UCT_EFA_MPOOL_CONFIG_FIELDS("TX_", "send",
+                                ucs_offsetof(uct_srd_iface_config_t, tx.mp)),
 
     {"RX_QUEUE_LEN", "1024",
      "Receive buffers an interface keeps posted at most: 256 for each peer that "
      "was heard from, at least 256. Each takes the device's max_msg_sz of "
      "registered memory.",
-     ucs_offsetof(uct_srd_iface_config_t, rx.queue_len), UCS_CONFIG_TYPE_UINT},
+     ucs_offsetof(uct_srd_iface_config_t, rx.queue_len),
+     UCT_EFA_CONFIG_TYPE_UINT(1, UCT_SRD_QUEUE_MAX)},
 
     {"RX_WINDOW", "512",
      "Messages beyond a missing one that are kept for a peer; a power of two, "
      "16 to 4096. Peers send no further.",
-     ucs_offsetof(uct_srd_iface_config_t, rx.window), UCS_CONFIG_TYPE_UINT},
+     ucs_offsetof(uct_srd_iface_config_t, rx.window),
+     UCT_EFA_CONFIG_TYPE_UINT_FLAGS(UCT_SRD_WINDOW_MIN, UCT_SRD_WINDOW_MAX,
+                                    UCT_EFA_CONFIG_POW2)},
 
     {"RX_BATCH", "32",
      "Receive buffers that are posted at once, 1 to 64.",
-     ucs_offsetof(uct_srd_iface_config_t, rx.batch), UCS_CONFIG_TYPE_UINT},
+     ucs_offsetof(uct_srd_iface_config_t, rx.batch),
+     UCT_EFA_CONFIG_TYPE_UINT(1, 64)},
 
-    UCT_EFA_MPOOL_CONFIG_FIELDS("RX_", -1, 0, "receive",
-                                ucs_offsetof(uct_srd_iface_config_t, rx.mp),
-                                ""),
+    UCT_EFA_MPOOL_CONFIG_FIELDS("RX_", "receive",
+                                ucs_offsetof(uct_srd_iface_config_t, rx.mp)),
 
     {"MAX_POLL", "16",
      "Completions handled in one round of progress, 1 to 16.",
-     ucs_offsetof(uct_srd_iface_config_t, max_poll), UCS_CONFIG_TYPE_UINT},
+     ucs_offsetof(uct_srd_iface_config_t, max_poll),
+     UCT_EFA_CONFIG_TYPE_UINT(1, UCT_SRD_POLL_BATCH)},
 
     {"EVENTS", "try",
      "Completion events, for workers that sleep: \"try\" uses them if the device "
@@ -84,25 +101,27 @@ static ucs_config_field_t uct_srd_config_table[] = {
      "waits for messages that were not flushed and that their receivers have\n"
      "no buffers for. Answers are not waited for.",
      ucs_offsetof(uct_srd_iface_config_t, close_timeout),
-     UCS_CONFIG_TYPE_TIME},
+     UCT_EFA_CONFIG_TYPE_DURATION},
 
     {"MAX_CLAIMED", "16384",
      "Peers that are remembered though nothing but their own word says where\n"
      "they are; others that begin so are not heard until these have proven\n"
      "theirs. Counted as drop_nomem.",
-     ucs_offsetof(uct_srd_iface_config_t, max_claimed), UCS_CONFIG_TYPE_UINT},
+     ucs_offsetof(uct_srd_iface_config_t, max_claimed),
+     UCT_EFA_CONFIG_TYPE_UINT_FLAGS(0, UINT_MAX, UCT_EFA_CONFIG_INF)},
 
     {"GONE_TIMEOUT", "2s",
      "How long a peer may be without its queue pair, though its device answers,\n"
      "before it counts as failed: its process has exited, or makes a new one\n"
      "after a reset of the device.",
-     ucs_offsetof(uct_srd_iface_config_t, gone_timeout), UCS_CONFIG_TYPE_TIME},
+     ucs_offsetof(uct_srd_iface_config_t, gone_timeout),
+     UCT_EFA_CONFIG_TYPE_DURATION},
 
     {"RECOVERY_TIMEOUT", "10s",
      "How long to wait for our device after its reset, and for a peer whose\n"
      "device does not answer any more, before endpoints fail.",
      ucs_offsetof(uct_srd_iface_config_t, recovery_timeout),
-     UCS_CONFIG_TYPE_TIME},
+     UCT_EFA_CONFIG_TYPE_DURATION},
 
     {.name = NULL}
 };
@@ -115,38 +134,49 @@ ucs_config_field_t uct_srd_iface_config_table[] = {
     {.name = NULL}
 };
 
+/* A queue that the device can have; extra entries are ours. */
+static ucs_status_t
+uct_srd_config_check_queue(const uct_srd_iface_t *iface, const char *name,
+                           unsigned value, unsigned extra,
+                           const char *limit_name, uint32_t limit)
+{
+    const char *device = uct_efa_md_device_name(uct_srd_iface_md(iface));
+
+    if (limit <= extra) {
+        ucs_error("srd: %s has queues of %u entries (%s), srd needs %u or more",
+                  device, limit, limit_name, extra + 1);
+        return UCS_ERR_UNSUPPORTED;
+    }
+
+    if (value > limit - extra) {
+        ucs_error("srd: UCX_SRD_%s=%u: must be 1 to %u: %s has queues of %u "
+                  "entries (%s)", name, value, limit - extra, device, limit,
+                  limit_name);
+        return UCS_ERR_INVALID_PARAM;
+    }
+
+    return UCS_OK;
+}
+
 ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
                                         const uct_srd_iface_config_t *config)
 {
     const uct_efa_device_t *dev = &uct_srd_iface_md(iface)->dev;
-    struct {
-        const char *name;
-        unsigned   value, min, max;
-        int        pow2;
-    } limits[] = {
-        {"TX_QUEUE_LEN", config->tx.queue_len, 1,
-         dev->efa.max_sq_wr - UCT_SRD_CTL_SLOTS, 0},
-        {"RX_QUEUE_LEN", config->rx.queue_len, 1, dev->efa.max_rq_wr, 0},
-        {"TX_WINDOW", config->tx.window, UCT_SRD_WINDOW_MIN,
-         UCT_SRD_WINDOW_MAX, 1},
-        {"RX_WINDOW", config->rx.window, UCT_SRD_WINDOW_MIN,
-         UCT_SRD_WINDOW_MAX, 1},
-        {"RX_BATCH", config->rx.batch, 1, 64, 0},
-        {"MAX_POLL", config->max_poll, 1, UCT_SRD_POLL_BATCH, 0},
-        {"RNR_RETRY", config->tx.rnr_retry, 0, 7, 0},
-        {"RETRY_COUNT", config->tx.retry_count, 0, UCT_SRD_RETRY_MAX, 0}
-    };
-    unsigned i;
+    ucs_status_t status;
 
-    for (i = 0; i < ucs_static_array_size(limits); ++i) {
-        if ((limits[i].value < limits[i].min) ||
-            (limits[i].value > limits[i].max) ||
-            (limits[i].pow2 && !ucs_is_pow2(limits[i].value))) {
-            ucs_error("srd: UCX_SRD_%s=%u: must be %u to %u%s", limits[i].name,
-                      limits[i].value, limits[i].min, limits[i].max,
-                      limits[i].pow2 ? ", a power of two" : "");
-            return UCS_ERR_INVALID_PARAM;
-        }
+    status = uct_srd_config_check_queue(iface, "TX_QUEUE_LEN",
+                                        config->tx.queue_len,
+                                        UCT_SRD_CTL_SLOTS, "max_sq_wr",
+                                        dev->efa.max_sq_wr);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    status = uct_srd_config_check_queue(iface, "RX_QUEUE_LEN",
+                                        config->rx.queue_len, 0, "max_rq_wr",
+                                        dev->efa.max_rq_wr);
+    if (status != UCS_OK) {
+        return status;
     }
 
     iface->config.max_msg       = ucs_min(config->seg_size, dev->max_msg_sz);
@@ -185,9 +215,11 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
     }
 
     if (iface->config.max_msg < UCT_SRD_INLINE_AREA) {
-        ucs_error("srd: UCX_SRD_SEG_SIZE=%zu: must be %u or more",
+        ucs_error("srd: %s takes messages of %zu bytes (max_msg_sz), srd needs "
+                  "%u or more",
+                  uct_efa_md_device_name(uct_srd_iface_md(iface)),
                   iface->config.max_msg, UCT_SRD_INLINE_AREA);
-        return UCS_ERR_INVALID_PARAM;
+        return UCS_ERR_UNSUPPORTED;
     }
 
     return UCS_OK;

@@ -54,8 +54,8 @@ ucs_status_t uct_srd_cq_create(uct_srd_iface_t *iface)
 
     if ((int)attr.cqe > md->dev.attr.max_cqe) {
         ucs_error("srd: UCX_SRD_TX_QUEUE_LEN + UCX_SRD_RX_QUEUE_LEN need a "
-                  "completion queue of %u entries, %s has at most %d: lower "
-                  "them", attr.cqe, uct_efa_md_device_name(md),
+                  "completion queue of %u entries, %s has at most %d "
+                  "(max_cqe): lower them", attr.cqe, uct_efa_md_device_name(md),
                   md->dev.attr.max_cqe);
         return UCS_ERR_INVALID_PARAM;
     }
