@@ -245,6 +245,84 @@ std::string idle_registrations()
     return s.text();
 }
 
+/* No registration is left when the first copy is to be sent: all goes through
+ * the one buffer that an interface has had since it was opened. */
+std::string send_buffers()
+{
+    auto dom = std::make_shared<domain>();
+    node a(dom), b(dom);
+    end  to_b(a, b.addr());
+    stream  messages(32, length_plan::random(200, 8000));
+    checker chk(messages);
+    region  target(dom, 8000);
+    rkey    key(dom, target.key());
+    std::vector<std::unique_ptr<region>> more;
+    std::vector<uint8_t> local(target.length());
+    auto progress    = [&]() { a.progress(); b.progress(); };
+    std::string text = "the device is never full; ";
+    said lines;
+
+    b.check_am(AM_ID, &chk);
+    for (unsigned i = 0; i < 1000; ++i) {
+        try {
+            more.emplace_back(new region(dom, 4096));
+        } catch (const std::runtime_error&) {
+            text = "";
+            break;
+        }
+    }
+    lines.forget();
+
+    for (unsigned i = 0; (i < 50) && text.empty(); ++i) {
+        ucs_status_t status = UCS_OK;
+        if (!wait_until([&]() {
+                status = to_b.send(BCOPY, AM_ID, messages, i);
+                return status != UCS_ERR_NO_RESOURCE;
+            }, progress) || (status != UCS_OK)) {
+            text += std::string("send: ") + ucs_status_string(status) + "; ";
+        }
+    }
+    if (!wait_until([&]() { return chk.count() == 50; }, progress)) {
+        text += "messages do not arrive; ";
+    }
+    text += chk.text();
+
+    for (rma_kind kind : {PUT_BCOPY, GET_BCOPY}) {
+        remote where{target.addr(), key.get()};
+        ucs_status_t status = UCS_OK;
+        rma_op op;
+
+        if (!rma_has(a.attr(), kind)) {
+            continue;
+        }
+        op.local = local.data();
+        target.fill(5);
+        if (!wait_until([&]() {
+                status = op.issue(to_b.ep(), kind, local.size(), 5, where);
+                return status != UCS_ERR_NO_RESOURCE;
+            }, progress) || (status != UCS_OK) ||
+            !wait_until([&]() {
+                return (op.state == rma_op::DONE) &&
+                       (uct_ep_flush(to_b.ep(), 0, nullptr) == UCS_OK);
+            }, progress) || (op.status != UCS_OK)) {
+            text += std::string(rma_names[kind]) + " fails; ";
+        }
+        text += op.verify() + rma_verify(target.data(), target.length(), 5);
+    }
+
+    /* Beside UCX's own line */
+    bool is_said = false;
+    for (const std::string &line : lines.lines()) {
+        is_said |= (line.find("no memory for more than 1 send buffers") !=
+                    std::string::npos);
+    }
+    if (!is_said) {
+        text += "not said, but: " + lines.none();
+    }
+    lines.forget();
+    return text;
+}
+
 /* Opens interfaces without a descriptor to spare. */
 std::string descriptors()
 {
@@ -472,6 +550,8 @@ HARNESS_ROLE(exhaust)
         return registrations();
     } else if (what == "idle_mrs") {
         return idle_registrations();
+    } else if (what == "send_buffers") {
+        return send_buffers();
     } else if (what == "fds") {
         return descriptors();
     } else if (what == "device_fds") {
@@ -530,6 +610,11 @@ TEST_F(exhaust_test, registrations)
 TEST_F(exhaust_test, registrations_kept_for_nobody)
 {
     run("idle_mrs", "max_mr=64");
+}
+
+TEST_F(exhaust_test, send_buffers)
+{
+    run("send_buffers", "max_mr=64");
 }
 
 TEST_F(exhaust_test, file_descriptors)

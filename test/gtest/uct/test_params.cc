@@ -333,6 +333,10 @@ TEST_F(params_test, seg_size)
         EXPECT_EQ(std::min(max, full.cap.am.max_short), attr.cap.am.max_short);
         EXPECT_EQ(std::min(max, full.cap.am.max_hdr), attr.cap.am.max_hdr);
         EXPECT_EQ(max, attr.cap.am.align_mtu);
+        /* UCP subtracts a place in the one from the other */
+        EXPECT_LE(attr.cap.am.opt_zcopy_align, attr.cap.am.align_mtu);
+        EXPECT_LE(attr.cap.get.opt_zcopy_align, attr.cap.get.align_mtu);
+        EXPECT_LE(attr.cap.put.opt_zcopy_align, attr.cap.put.align_mtu);
         if (attr.cap.flags & UCT_IFACE_FLAG_GET_BCOPY) {
             EXPECT_EQ(max, attr.cap.get.max_bcopy);
             EXPECT_EQ(full.cap.get.max_zcopy, attr.cap.get.max_zcopy);

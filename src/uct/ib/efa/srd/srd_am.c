@@ -131,7 +131,7 @@ ssize_t uct_srd_ep_am_bcopy(uct_ep_h tl_ep, uint8_t id, uct_pack_callback_t pack
     /* All resources before the callback: it must not be called in vain. */
     buf = uct_srd_buf_get(iface);
     if (ucs_unlikely(buf == NULL)) {
-        return uct_srd_buf_none(ep);
+        return uct_srd_tx_no_resource(ep);
     }
 
     length = pack(buf->data, arg);

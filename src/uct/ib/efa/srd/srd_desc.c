@@ -98,8 +98,18 @@ uct_srd_desc_t *uct_srd_desc_get(uct_srd_iface_t *iface)
     if (desc != NULL) {
         iface->rx.free = (uct_srd_desc_t*)desc->wr.next;
     } else {
-        desc = ucs_mpool_get(&iface->rx.mp);
+        /* Each try is an error in the log: not with every progress call */
+        if ((iface->rx.grow_at != 0) && (ucs_get_time() < iface->rx.grow_at)) {
+            return NULL;
+        }
+
+        iface->rx.grow_at = 0;
+        desc              = ucs_mpool_get(&iface->rx.mp);
         if (desc == NULL) {
+            if (!ucs_mpool_is_empty(&iface->rx.mp)) {
+                iface->rx.grow_at = ucs_get_time() +
+                                    ucs_time_from_sec(UCT_SRD_GROW_PAUSE);
+            }
             return NULL;
         }
     }
@@ -196,9 +206,11 @@ ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
                              const uct_iface_params_t *params,
                              const uct_srd_iface_config_t *config)
 {
-    size_t max_msg = uct_srd_iface_md(iface)->dev.max_msg_sz;
-    size_t max_wcs = iface->tx.num_slots + iface->config.rx_queue_len;
-    size_t align, align_offset;
+    size_t max_msg              = uct_srd_iface_md(iface)->dev.max_msg_sz;
+    size_t max_wcs              = iface->tx.num_slots +
+                                  iface->config.rx_queue_len;
+    uct_iface_mpool_config_t mp = config->rx.mp;
+    size_t elem_size, align, align_offset;
     ucs_status_t status;
 
     iface->rx.last_key   = UCT_SRD_NO_KEY;
@@ -210,10 +222,11 @@ ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
         return status;
     }
 
-    status = uct_iface_mpool_init(&iface->super, &iface->rx.mp,
-                                  ucs_max(iface->rx.offset + max_msg,
-                                          align_offset),
-                                  align_offset, align, &config->rx.mp,
+    elem_size = ucs_max(iface->rx.offset + max_msg, align_offset);
+    uct_efa_compat_mpool_limit(&mp, iface->config.rx_queue_len,
+                               elem_size + align);
+    status = uct_iface_mpool_init(&iface->super, &iface->rx.mp, elem_size,
+                                  align_offset, align, &mp,
                                   ucs_min(iface->config.rx_queue_len,
                                           UCT_SRD_RX_PER_PEER),
                                   uct_srd_desc_init, "srd_rx");

@@ -83,7 +83,7 @@ uct_srd_iface_query(uct_iface_h tl_iface, uct_iface_attr_t *attr)
         attr->cap.flags              |= UCT_IFACE_FLAG_AM_ZCOPY;
         attr->cap.am.min_zcopy        = 0;
         attr->cap.am.max_zcopy        = iface->config.max_msg;
-        attr->cap.am.opt_zcopy_align  = UCS_SYS_PCI_MAX_PAYLOAD;
+        attr->cap.am.opt_zcopy_align  = uct_srd_iface_zcopy_align(iface);
         attr->cap.am.align_mtu        = iface->config.max_msg;
         attr->cap.am.max_hdr          = UCT_SRD_INLINE_AREA;
         attr->cap.am.max_iov          = UCT_SRD_MAX_IOV;
@@ -306,7 +306,8 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
     uct_srd_rx_refill(self);
     if (self->rx.missing > 0) {
         ucs_error("srd: no memory for %u receive buffers of %zu bytes: lower "
-                  "UCX_SRD_RX_QUEUE_LEN or raise `ulimit -l`",
+                  "UCX_SRD_RX_QUEUE_LEN, raise `ulimit -l`, or let "
+                  "UCX_SRD_ALLOC name more ways to get memory (heap, mmap)",
                   self->config.rx_queue_len, md->dev.max_msg_sz);
         status = UCS_ERR_NO_MEMORY;
         goto err_qp;

@@ -45,6 +45,7 @@ typedef struct uct_srd_ep    uct_srd_ep_t;
 #define UCT_SRD_RETRY_MAX      254u   /* are counted in 8 bits               */
 #define UCT_SRD_INLINE_AREA    192u   /* bytes of payload in a slot          */
 #define UCT_SRD_RX_PER_PEER    256u   /* receive buffers                     */
+#define UCT_SRD_GROW_PAUSE     1      /* between two tries to get memory, s  */
 #define UCT_SRD_MAX_IOV        1      /* the device has 2, one is the header */
 #define UCT_SRD_POST_BATCH     32u    /* sends of one doorbell               */
 
@@ -271,7 +272,8 @@ struct uct_srd_iface {
         struct ibv_send_wr  wr;       /* prepared, for the fast path         */
         uct_srd_buf_t       *bufs;    /* free bcopy buffers                  */
         uct_srd_buf_t       *all;     /* and those in use                    */
-        unsigned            num_bufs; /* taken from the pool so far          */
+        unsigned            num_bufs; /* that there are, one not of the pool */
+        ucs_time_t          grow_at;  /* no memory: not to be tried before   */
         ucs_arbiter_t       arbiter;
         uct_srd_slot_t      *ctl_free[UCT_SRD_CTL_SLOTS];
         struct ibv_send_wr  wrs[UCT_SRD_POST_BATCH];
@@ -300,6 +302,7 @@ struct uct_srd_iface {
         unsigned            effort;   /* so many after the last one,         */
         ucs_time_t          looked;   /* and when that was                   */
         unsigned            missing;  /* kept by users and not yet replaced  */
+        ucs_time_t          grow_at;  /* no memory: not to be tried before   */
         unsigned            depth;    /* buffers for today's peers           */
         unsigned            talkers;  /* peers that were ever heard from     */
         unsigned            blind;    /* peers that may be heard without AH  */
@@ -401,6 +404,14 @@ static UCS_F_ALWAYS_INLINE uct_efa_md_t *
 uct_srd_iface_md(const uct_srd_iface_t *iface)
 {
     return ucs_derived_of(iface->super.md, uct_efa_md_t);
+}
+
+/* UCP begins with what is left of an MTU up to an address of this alignment:
+ * 1 to an MTU. */
+static inline size_t uct_srd_iface_zcopy_align(const uct_srd_iface_t *iface)
+{
+    return (iface->config.max_msg < UCS_SYS_PCI_MAX_PAYLOAD) ?
+           1 : UCS_SYS_PCI_MAX_PAYLOAD;
 }
 
 extern ucs_config_field_t uct_srd_iface_config_table[];

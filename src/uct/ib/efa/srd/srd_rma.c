@@ -120,7 +120,7 @@ ssize_t uct_srd_ep_put_bcopy(uct_ep_h tl_ep, uct_pack_callback_t pack,
 
     buf = uct_srd_buf_get(iface);
     if (ucs_unlikely(buf == NULL)) {
-        return uct_srd_buf_none(ep);
+        return uct_srd_tx_no_resource(ep);
     }
 
     length = pack(buf->data, arg);
@@ -160,7 +160,7 @@ ucs_status_t uct_srd_ep_get_bcopy(uct_ep_h tl_ep, uct_unpack_callback_t unpack,
 
     buf = uct_srd_buf_get(iface);
     if (ucs_unlikely(buf == NULL)) {
-        return uct_srd_buf_none(ep);
+        return uct_srd_tx_no_resource(ep);
     }
 
     /* ZCOPY: unpack writes to the user's memory, so a cancelling flush must
@@ -248,7 +248,7 @@ void uct_srd_rma_query(const uct_srd_iface_t *iface, uct_iface_attr_t *attr)
         attr->cap.get.max_bcopy       = iface->config.rdma_bcopy;
         attr->cap.get.min_zcopy       = 0;
         attr->cap.get.max_zcopy       = iface->config.rdma_zcopy;
-        attr->cap.get.opt_zcopy_align = UCS_SYS_PCI_MAX_PAYLOAD;
+        attr->cap.get.opt_zcopy_align = uct_srd_iface_zcopy_align(iface);
         attr->cap.get.align_mtu       = iface->config.max_msg;
         attr->cap.get.max_iov         = UCT_SRD_MAX_IOV;
     }
@@ -261,7 +261,7 @@ void uct_srd_rma_query(const uct_srd_iface_t *iface, uct_iface_attr_t *attr)
         attr->cap.put.max_bcopy       = iface->config.rdma_bcopy;
         attr->cap.put.min_zcopy       = 0;
         attr->cap.put.max_zcopy       = iface->config.rdma_zcopy;
-        attr->cap.put.opt_zcopy_align = UCS_SYS_PCI_MAX_PAYLOAD;
+        attr->cap.put.opt_zcopy_align = uct_srd_iface_zcopy_align(iface);
         attr->cap.put.align_mtu       = iface->config.max_msg;
         attr->cap.put.max_iov         = UCT_SRD_MAX_IOV;
     }

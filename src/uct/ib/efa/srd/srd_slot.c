@@ -1,5 +1,12 @@
 /*
  * Slots and bcopy buffers: their memory, and what they hold on to.
+ *
+ *   | slots | a buffer |     made when the interface is opened
+ *
+ * The other buffers are made when they are needed. If there is no memory then,
+ * that one carries all messages, one after the other: who asks UCT for a send
+ * can wait for a buffer, but not all users can do without the message. UCP, for
+ * one, does not tell the other side that an answer could not be sent.
  */
 #include "srd_tx.h"
 
@@ -22,6 +29,12 @@ uct_srd_buf_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
     iface->tx.all = buf;
 }
 
+/* The one behind the slots */
+static uct_srd_buf_t *uct_srd_buf_first(const uct_srd_iface_t *iface)
+{
+    return (uct_srd_buf_t*)(iface->tx.slots + iface->tx.num_slots);
+}
+
 static void uct_srd_wr_init(struct ibv_send_wr *wr)
 {
     memset(wr, 0, sizeof(*wr));
@@ -31,7 +44,9 @@ static void uct_srd_wr_init(struct ibv_send_wr *wr)
 ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
                              const uct_srd_iface_config_t *config)
 {
-    uct_md_h md = iface->super.md;
+    uct_md_h md                 = iface->super.md;
+    uct_iface_mpool_config_t mp = config->tx.mp;
+    size_t buf_len              = sizeof(uct_srd_buf_t) + iface->config.max_msg;
     uct_srd_slot_t *slot;
     ucs_status_t status;
     uint32_t lkey;
@@ -52,20 +67,21 @@ ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
         return status;
     }
 
-    status = uct_iface_mpool_init(&iface->super, &iface->tx.buf_mp,
-                                  sizeof(uct_srd_buf_t) +
-                                          iface->config.max_msg,
+    /* A slot has one buffer at most */
+    uct_efa_compat_mpool_limit(&mp, iface->config.tx_queue_len,
+                               buf_len + UCS_SYS_CACHE_LINE_SIZE);
+    status = uct_iface_mpool_init(&iface->super, &iface->tx.buf_mp, buf_len,
                                   offsetof(uct_srd_buf_t, data),
-                                  UCS_SYS_CACHE_LINE_SIZE, &config->tx.mp,
-                                  ucs_min(config->tx.mp.max_bufs, 64u),
+                                  UCS_SYS_CACHE_LINE_SIZE, &mp,
+                                  ucs_min(mp.max_bufs, 64u),
                                   uct_srd_buf_init, "srd_tx_buf");
     if (status != UCS_OK) {
         goto err_flush_mp;
     }
 
     iface->tx.num_slots = iface->config.tx_queue_len + UCT_SRD_CTL_SLOTS;
-    iface->tx.slots_len = ucs_align_up(iface->tx.num_slots *
-                                       sizeof(uct_srd_slot_t),
+    iface->tx.slots_len = ucs_align_up((iface->tx.num_slots *
+                                        sizeof(uct_srd_slot_t)) + buf_len,
                                        ucs_get_page_size());
     iface->tx.slots_mem = mmap(NULL, iface->tx.slots_len,
                                PROT_READ | PROT_WRITE,
@@ -77,8 +93,11 @@ ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
         goto err_buf_mp;
     }
 
+    /* Gets write to the buffer */
     status = uct_efa_md_mem_reg(md, iface->tx.slots_mem, iface->tx.slots_len,
-                                UCT_MD_MEM_ACCESS_LOCAL_READ, &iface->tx.slots_memh);
+                                UCT_MD_MEM_ACCESS_LOCAL_READ |
+                                UCT_MD_MEM_ACCESS_LOCAL_WRITE,
+                                &iface->tx.slots_memh);
     if (status != UCS_OK) {
         goto err_unmap;
     }
@@ -103,6 +122,10 @@ ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
         }
     }
 
+    uct_srd_buf_init(&iface->super.super, uct_srd_buf_first(iface),
+                     iface->tx.slots_memh);
+    uct_srd_buf_put(iface, uct_srd_buf_first(iface));
+    iface->tx.num_bufs = 1;
     return UCS_OK;
 
 err_dereg:
@@ -122,7 +145,9 @@ void uct_srd_tx_cleanup(uct_srd_iface_t *iface)
 
     while ((buf = iface->tx.bufs) != NULL) {
         iface->tx.bufs = buf->next;
-        ucs_mpool_put(buf);
+        if (buf != uct_srd_buf_first(iface)) {
+            ucs_mpool_put(buf);
+        }
     }
 
     ucs_free(iface->tx.free);
@@ -135,27 +160,30 @@ void uct_srd_tx_cleanup(uct_srd_iface_t *iface)
 
 uct_srd_buf_t *uct_srd_buf_get_slow(uct_srd_iface_t *iface)
 {
-    uct_srd_buf_t *buf = ucs_mpool_get(&iface->tx.buf_mp);
+    uct_srd_buf_t *buf = NULL;
 
-    if (buf == NULL) {
-        iface->tx.bufs_short = (iface->tx.num_bufs > 0);
-        UCT_TL_IFACE_STAT_TX_NO_DESC(&iface->super);
-    } else {
-        ++iface->tx.num_bufs; /* it stays in tx.bufs when it is free again */
+    if ((iface->tx.grow_at == 0) || (ucs_get_time() >= iface->tx.grow_at)) {
+        iface->tx.grow_at = 0;
+        buf               = ucs_mpool_get(&iface->tx.buf_mp);
+        if (buf != NULL) {
+            ++iface->tx.num_bufs; /* stays in tx.bufs when it is free again */
+            return buf;
+        }
+
+        if (!ucs_mpool_is_empty(&iface->tx.buf_mp)) {
+            /* Each try is an error in the log */
+            iface->tx.grow_at = ucs_get_time() +
+                                ucs_time_from_sec(UCT_SRD_GROW_PAUSE);
+            ucs_warn("srd: no memory for more than %u send buffers, sends wait "
+                     "for these: raise `ulimit -l`, or lower "
+                     "UCX_SRD_TX_BUFS_GROW; see the error above",
+                     iface->tx.num_bufs);
+        }
     }
 
-    return buf;
-}
-
-ucs_status_t uct_srd_buf_none(uct_srd_ep_t *ep)
-{
-    if (ep->peer->iface->tx.num_bufs > 0) {
-        return uct_srd_tx_no_resource(ep);
-    }
-
-    ucs_error("srd: no memory for send buffers: raise `ulimit -l`, or lower "
-              "UCX_SRD_TX_BUFS_GROW; see the error above");
-    return UCS_ERR_NO_MEMORY;
+    iface->tx.bufs_short = 1;
+    UCT_TL_IFACE_STAT_TX_NO_DESC(&iface->super);
+    return NULL;
 }
 
 /* In the words of UCT_CHECK_LENGTH */

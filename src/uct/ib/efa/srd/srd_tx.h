@@ -108,12 +108,9 @@ void uct_srd_tx_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
 void uct_srd_tx_timer_start(uct_srd_peer_t *peer, unsigned vendor_err);
 void uct_srd_tx_timer(uct_srd_timer_t *timer);
 
-/* A bcopy buffer, NULL: none (tx.bufs_short is set) */
+/* A bcopy buffer, NULL: none (tx.bufs_short is set). There is at least one, which
+ * comes back: a send returns uct_srd_tx_no_resource() then. */
 uct_srd_buf_t *uct_srd_buf_get_slow(uct_srd_iface_t *iface);
-
-/* What a send returns then: UCS_ERR_NO_RESOURCE; UCS_ERR_NO_MEMORY if there
- * never was one, so that none will come back. */
-ucs_status_t uct_srd_buf_none(uct_srd_ep_t *ep);
 
 /* A pack callback wrote length bytes to buf, for which there was no room. Puts
  * buf back; UCS_ERR_INVALID_PARAM. */
