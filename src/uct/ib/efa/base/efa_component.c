@@ -26,6 +26,9 @@
 
 #define UCT_EFA_CDEV_DIR "/dev/infiniband"
 
+/* Descriptors that listing and opening devices take at once, and some more */
+#define UCT_EFA_FILES 8
+
 /* Prints one warning for a process. The first device's trouble is everybody's,
  * and a second thread's line more would be no harm. */
 #define uct_efa_component_warn(_fmt, ...) \
@@ -101,6 +104,38 @@ uct_efa_component_try_open(struct ibv_device *ibv_device, int *is_efa_p)
     *is_efa_p = (efadv_query_device(ctx, &efa_attr, sizeof(efa_attr)) == 0);
     ibv_close_device(ctx);
     return 0;
+}
+
+/* libibverbs leaves devices out, without a word, if it cannot open their files:
+ * says so if this may be the reason. stat() needs no descriptor. */
+static int uct_efa_component_is_out_of_files(void)
+{
+    int fds[UCT_EFA_FILES], err = 0;
+    unsigned i;
+
+    if (access(UCT_EFA_CDEV_DIR, F_OK) != 0) {
+        return 0;
+    }
+
+    for (i = 0; (i < UCT_EFA_FILES) && (err == 0); ++i) {
+        fds[i] = open("/", O_PATH | O_CLOEXEC);
+        err    = (fds[i] < 0) ? errno : 0;
+    }
+    while (i-- > 0) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
+        }
+    }
+
+    if ((err != EMFILE) && (err != ENFILE)) {
+        return 0;
+    }
+
+    uct_efa_component_warn(
+            "EFA devices cannot be used: %s; raise the limit of open files "
+            "(`ulimit -n`)",
+            strerror(err));
+    return 1;
 }
 
 static void uct_efa_component_warn_open(const char *name, const char *node,
@@ -232,7 +267,7 @@ static void uct_efa_component_check_unlisted(struct ibv_device **list, int num)
                  entry->d_name);
         if (access(node_path, F_OK) != 0) {
             uct_efa_component_warn_open(entry->d_name, entry->d_name, errno);
-        } else {
+        } else if (!uct_efa_component_is_out_of_files()) {
             uct_efa_component_warn(
                     "the EFA device %s cannot be used: libibverbs has no "
                     "provider for it; install the package with libefa "
@@ -261,6 +296,7 @@ uct_efa_query_md_resources(uct_component_t *component,
 
     list = ibv_get_device_list(&num);
     if (list == NULL) {
+        uct_efa_component_is_out_of_files();
         /* No verbs in this kernel */
         return uct_md_query_empty_md_resource(resources_p, num_resources_p);
     }
@@ -287,6 +323,7 @@ uct_efa_query_md_resources(uct_component_t *component,
     ibv_free_device_list(list);
 
     if (count == 0) {
+        uct_efa_component_is_out_of_files();
         ucs_free(resources);
         return uct_md_query_empty_md_resource(resources_p, num_resources_p);
     }
