@@ -15,9 +15,11 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#define FABRIC_SIZE     (SOFTEFA_HEAP_OFFSET + SOFTEFA_HEAP_SIZE)
 #define FABRIC_MAGIC    0x534f4654454641ull       /* "SOFTEFA" */
 
 /* How long attaching waits for who attaches: if that one is stopped; at all */
@@ -137,6 +139,23 @@ static bool fabric_dir_is_own(int dir_fd)
             0) && (st.stx_uid == geteuid()) && ((st.stx_mode & 0777) == 0700);
 }
 
+/* A file that grows beyond the limit is a signal (SIGXFSZ), not an error. */
+static int fabric_check_limit(softefa_fabric_t *fabric)
+{
+    struct rlimit limit;
+
+    if ((getrlimit(RLIMIT_FSIZE, &limit) != 0) ||
+        (limit.rlim_cur >= FABRIC_SIZE)) {
+        return 0;
+    }
+
+    softefa_error("the limit of file sizes (ulimit -f) is %llu KiB, "
+                  "%s/mem has %llu MiB, of which hardly any are used: raise "
+                  "it", (unsigned long long)limit.rlim_cur >> 10, fabric->dir,
+                  (unsigned long long)FABRIC_SIZE >> 20);
+    return EFBIG;
+}
+
 /* Directory and lock file, both private to this user. */
 static int fabric_open_dir(softefa_fabric_t *fabric)
 {
@@ -220,7 +239,10 @@ static int fabric_lock_dir(softefa_fabric_t *fabric)
     struct statx st;
     int ret;
 
-    ret = fabric_open_dir(fabric);
+    ret = fabric_check_limit(fabric);
+    if (ret == 0) {
+        ret = fabric_open_dir(fabric);
+    }
     if (ret != 0) {
         return ret;
     }
@@ -359,7 +381,7 @@ static int fabric_map(softefa_fabric_t *fabric, uint64_t size)
 
 static int fabric_create(softefa_fabric_t *fabric)
 {
-    uint64_t size = SOFTEFA_HEAP_OFFSET + SOFTEFA_HEAP_SIZE;
+    uint64_t size = FABRIC_SIZE;
     softefa_shm_t *shm;
     int ret;
 

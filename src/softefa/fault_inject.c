@@ -65,6 +65,11 @@ int softefa_inject(const char *spec)
         return ret;
     }
 
+    if (plan.num_rules == 0) {
+        softefa_error("inject: an order is missing, as in 'fatal dev=0'");
+        return EINVAL;
+    }
+
     for (i = 0; i < plan.num_rules; ++i) {
         if (plan.rule[i].dev == SOFTEFA_FAULT_ANY) {
             softefa_error("inject: %s: dev= is missing",

@@ -14,6 +14,9 @@
 #define FAIL(_error, _size, ...)                                              \
     (snprintf(_error, _size, __VA_ARGS__), EINVAL)
 
+/* Of a word in an error: what would be right must fit behind it */
+#define GIVEN "%.60s"
+
 #define MAX_PLAN (64 << 10)                  /* characters of a file */
 #define MAX_NS   (1ull << 60)
 
@@ -291,7 +294,7 @@ static int parse_word(softefa_fault_rule_t *rule, unsigned number, char *word,
     int key;
 
     if (equals == NULL) {
-        return FAIL(error, size, "rule %u (%s): \"%s\" is not key=value",
+        return FAIL(error, size, "rule %u (%s): \"" GIVEN "\" is not key=value",
                     number, action, word);
     }
 
@@ -303,8 +306,8 @@ static int parse_word(softefa_fault_rule_t *rule, unsigned number, char *word,
     }
 
     if ((key == NUM_KEYS) || !(allowed & (1u << key))) {
-        return FAIL(error, size, "rule %u (%s): %s has no key \"%s\"", number,
-                    action, action, word);
+        return FAIL(error, size, "rule %u (%s): %s has no key \"" GIVEN "\"",
+                    number, action, action, word);
     }
 
     if (rule->given & (1u << key)) {
@@ -314,8 +317,8 @@ static int parse_word(softefa_fault_rule_t *rule, unsigned number, char *word,
 
     rule->given |= 1u << key;
     if (key_set(rule, key, equals + 1)) {
-        return FAIL(error, size, "rule %u (%s): %s=%s is not %s", number,
-                    action, word, equals + 1, key_table[key].expected);
+        return FAIL(error, size, "rule %u (%s): %s=" GIVEN " is not %s",
+                    number, action, word, equals + 1, key_table[key].expected);
     }
 
     return 0;
@@ -370,8 +373,8 @@ static int parse_rule(char *text, unsigned number, softefa_fault_rule_t *rule,
         }
     }
     if (action == SOFTEFA_NUM_FAULTS) {
-        return FAIL(error, size, "rule %u: no action is called \"%s\"", number,
-                    word);
+        return FAIL(error, size, "rule %u: no action is called \"" GIVEN "\"",
+                    number, word);
     }
 
     rule->action = action;

@@ -56,25 +56,37 @@ static const softefa_profile_t profile_table[] = {
 
 /* What SOFTEFA_LIMITS can change: 32-bit fields of the profile, and
  * capabilities, which it can take away (0) or give (1). */
-#define LIMIT(_name, _max)                                                    \
-    {#_name, offsetof(softefa_profile_t, _name), _max, 0}
+#define LIMIT(_name, _min, _max)                                              \
+    {#_name, offsetof(softefa_profile_t, _name), _min, _max, 0}
 #define CAP(_name, _cap)                                                      \
-    {#_name, offsetof(softefa_profile_t, caps), 1, _cap}
+    {#_name, offsetof(softefa_profile_t, caps), 0, 1, _cap}
+
+#define MTU_MIN 256u
+#define MTU_MAX 65535u
 
 static const struct {
     const char *name;
     size_t     offset;
+    uint32_t   min;         /* 0: nothing, or no limit; else a device without
+                             * any would be none */
     uint32_t   max;         /* what the queue formats can carry */
     uint32_t   cap;         /* softefa_cap_t, 0: a number */
 } limit_table[] = {
-    LIMIT(max_qp, 32768),       LIMIT(max_cq, 32768),
-    LIMIT(max_cqe, 32768),      LIMIT(max_ah, 65535),
-    LIMIT(max_pd, 65535),       LIMIT(max_mr, 262144),
-    LIMIT(max_sq_wr, 32768),    LIMIT(max_rq_wr, 32768),
-    LIMIT(max_sq_sge, 2),       LIMIT(max_rq_sge, 16),
-    LIMIT(max_msg_size, 65535), LIMIT(max_rdma_size, 1u << 30),
-    LIMIT(max_tx_batch, 65535), LIMIT(min_sq_wr, 4096),
-    LIMIT(comp_vectors, 64),
+    LIMIT(max_qp, 1, 32768),
+    LIMIT(max_cq, 1, 32768),
+    LIMIT(max_cqe, 1, 32768),
+    LIMIT(max_ah, 1, 65535),
+    LIMIT(max_pd, 1, 65535),
+    LIMIT(max_mr, 1, 262144),
+    LIMIT(max_sq_wr, 1, 32768),
+    LIMIT(max_rq_wr, 1, 32768),
+    LIMIT(max_sq_sge, 1, 2),
+    LIMIT(max_rq_sge, 1, 16),
+    LIMIT(max_msg_size, MTU_MIN, MTU_MAX),
+    LIMIT(max_rdma_size, 0, 1u << 30),
+    LIMIT(max_tx_batch, 0, 65535),
+    LIMIT(min_sq_wr, 0, 4096),
+    LIMIT(comp_vectors, 1, 64),
     CAP(rdma_read, SOFTEFA_CAP_RDMA_READ),
     CAP(rdma_write, SOFTEFA_CAP_RDMA_WRITE),
     CAP(source_gid, SOFTEFA_CAP_CQ_WITH_SGID),
@@ -82,6 +94,9 @@ static const struct {
 
 #define FAIL(_error, _size, ...)                                              \
     (snprintf(_error, _size, "softefa: " __VA_ARGS__), EINVAL)
+
+/* Of a value in an error: what would be right must fit behind it */
+#define GIVEN "%.60s"
 
 static int parse_number(const char *text, uint64_t min, uint64_t max,
                         uint64_t *value)
@@ -107,7 +122,7 @@ static int parse_fabric(softefa_options_t *options, const char *text,
 
     if ((length == 0) || (length >= sizeof(options->fabric)) ||
         (strspn(text, valid) != length)) {
-        return FAIL(error, size, "SOFTEFA_FABRIC=%s is not a name of 1 to %d "
+        return FAIL(error, size, "SOFTEFA_FABRIC=" GIVEN " is not a name of 1 to %d "
                     "letters, digits, _ or -", text, SOFTEFA_FABRIC_CHARS - 1);
     }
 
@@ -121,8 +136,8 @@ static int parse_devices(softefa_options_t *options, const char *text,
     uint64_t value;
 
     if (parse_number(text, 1, SOFTEFA_MAX_DEVICES, &value)) {
-        return FAIL(error, size, "SOFTEFA_DEVICES=%s is not a number from 1 "
-                    "to %d", text, SOFTEFA_MAX_DEVICES);
+        return FAIL(error, size, "SOFTEFA_DEVICES=" GIVEN " is not a number "
+                    "from 1 to %d", text, SOFTEFA_MAX_DEVICES);
     }
 
     options->devices = value;
@@ -141,8 +156,8 @@ static int parse_profile(softefa_options_t *options, const char *text,
         }
     }
 
-    return FAIL(error, size, "SOFTEFA_PROFILE=%s is not one of %s..%s", text,
-                profile_table[0].name,
+    return FAIL(error, size, "SOFTEFA_PROFILE=" GIVEN " is not one of %s..%s",
+                text, profile_table[0].name,
                 profile_table[ARRAY_SIZE(profile_table) - 1].name);
 }
 
@@ -151,9 +166,9 @@ static int parse_mtu(softefa_options_t *options, const char *text,
 {
     uint64_t value;
 
-    if (parse_number(text, 256, 65535, &value)) {
-        return FAIL(error, size, "SOFTEFA_MTU=%s is not a number of bytes "
-                    "from 256 to 65535", text);
+    if (parse_number(text, MTU_MIN, MTU_MAX, &value)) {
+        return FAIL(error, size, "SOFTEFA_MTU=" GIVEN " is not a number of "
+                    "bytes from %u to %u", text, MTU_MIN, MTU_MAX);
     }
 
     options->profile.max_msg_size = value;
@@ -169,8 +184,8 @@ static int parse_limit(softefa_options_t *options, char *item, char *error,
     size_t i;
 
     if (equals == NULL) {
-        return FAIL(error, size, "SOFTEFA_LIMITS: %s has no value, write %s=N",
-                    item, item);
+        return FAIL(error, size, "SOFTEFA_LIMITS: " GIVEN " has no value, write "
+                    GIVEN "=N", item, item);
     }
 
     *equals = '\0';
@@ -179,9 +194,11 @@ static int parse_limit(softefa_options_t *options, char *item, char *error,
             continue;
         }
 
-        if (parse_number(equals + 1, 0, limit_table[i].max, &value)) {
-            return FAIL(error, size, "SOFTEFA_LIMITS: %s=%s is not a number "
-                        "up to %u", item, equals + 1, limit_table[i].max);
+        if (parse_number(equals + 1, limit_table[i].min, limit_table[i].max,
+                         &value)) {
+            return FAIL(error, size, "SOFTEFA_LIMITS: %s=" GIVEN " is not a "
+                        "number from %u to %u", item, equals + 1,
+                        limit_table[i].min, limit_table[i].max);
         }
 
         field = (uint32_t*)((char*)&options->profile + limit_table[i].offset);
@@ -194,8 +211,8 @@ static int parse_limit(softefa_options_t *options, char *item, char *error,
         return 0;
     }
 
-    return FAIL(error, size, "SOFTEFA_LIMITS: no limit is called %s (efarun "
-                "--help lists them)", item);
+    return FAIL(error, size, "SOFTEFA_LIMITS: no limit is called " GIVEN
+                " (efarun --help lists them)", item);
 }
 
 static int parse_limits(softefa_options_t *options, const char *text,
@@ -227,7 +244,7 @@ static int parse_reorder(softefa_options_t *options, const char *text,
     uint64_t value;
 
     if (parse_number(text, 0, SOFTEFA_MAX_REORDER, &value)) {
-        return FAIL(error, size, "SOFTEFA_REORDER=%s is not a number of "
+        return FAIL(error, size, "SOFTEFA_REORDER=" GIVEN " is not a number of "
                     "messages from 0 to %d", text, SOFTEFA_MAX_REORDER);
     }
 
@@ -239,7 +256,8 @@ static int parse_seed(softefa_options_t *options, const char *text,
                       char *error, size_t size)
 {
     if (parse_number(text, 0, UINT64_MAX, &options->seed)) {
-        return FAIL(error, size, "SOFTEFA_SEED=%s is not a number", text);
+        return FAIL(error, size, "SOFTEFA_SEED=" GIVEN " is not a number from "
+                    "0 to %llu", text, (unsigned long long)UINT64_MAX);
     }
 
     return 0;
@@ -270,8 +288,8 @@ static int parse_fault_log(softefa_options_t *options, const char *text,
         }
     }
 
-    return FAIL(error, size, "SOFTEFA_FAULT_LOG=%s is not none, counts or all",
-                text);
+    return FAIL(error, size, "SOFTEFA_FAULT_LOG=" GIVEN " is not none, counts "
+                "or all", text);
 }
 
 /* In the order of parsing: the profile comes before what adjusts it. */
@@ -295,7 +313,8 @@ static const struct {
     {"SOFTEFA_REORDER", "0",
      "hold back up to this many messages and deliver out of order, 0 to 4096",
      parse_reorder},
-    {"SOFTEFA_SEED", "1", "seed of the device's random choices", parse_seed},
+    {"SOFTEFA_SEED", "1",
+     "seed of the device's random choices, a number below 2^64", parse_seed},
     {"SOFTEFA_FAULTS", "",
      "fault plan, or @FILE with one (docs/soft-efa.md, \"Faults\")",
      parse_faults},
@@ -324,7 +343,7 @@ int softefa_options_parse(softefa_options_t *options, char *error,
 {
     const char *text;
     char **variable;
-    size_t i;
+    size_t i, length;
     int ret;
 
     memset(options, 0, sizeof(*options));
@@ -347,9 +366,10 @@ int softefa_options_parse(softefa_options_t *options, char *error,
     for (variable = environ; *variable != NULL; ++variable) {
         if (!strncmp(*variable, "SOFTEFA_", 8) &&
             !option_is_known(*variable)) {
+            length = strcspn(*variable, "=");
             return FAIL(error, error_size, "%.*s is not an option (efarun "
                         "--help lists them)",
-                        (int)strcspn(*variable, "="), *variable);
+                        (int)((length > 60) ? 60 : length), *variable);
         }
     }
 
@@ -419,9 +439,9 @@ void softefa_options_print(FILE *stream)
         fprintf(stream, "\n");
     }
 
-    fprintf(stream, "Limits:");
+    fprintf(stream, "Limits:\n");
     for (i = 0; i < ARRAY_SIZE(limit_table); ++i) {
-        fprintf(stream, "%s%s", (i % 5) ? " " : "\n  ", limit_table[i].name);
+        fprintf(stream, "  %-13s  %u to %u\n", limit_table[i].name,
+                limit_table[i].min, limit_table[i].max);
     }
-    fprintf(stream, "\n");
 }

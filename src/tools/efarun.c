@@ -311,7 +311,8 @@ int main(int argc, char **argv)
     }
 
     if (optind == argc) {
-        fputs(efarun_usage, stderr);
+        fputs("efarun: a COMMAND is missing, behind the options\n"
+              "efarun: try efarun --help\n", stderr);
         return EXIT_EFARUN;
     }
 

@@ -150,10 +150,26 @@ TEST_F(test_options, wrong_limits)
 {
     expect_wrong("SOFTEFA_LIMITS", "max_ah", "max_ah=N");
     expect_wrong("SOFTEFA_LIMITS", "max_foo=1", "max_foo");
-    expect_wrong("SOFTEFA_LIMITS", "rdma_read=2", "up to 1");
+    expect_wrong("SOFTEFA_LIMITS", "rdma_read=2", "0 to 1");
     expect_wrong("SOFTEFA_LIMITS", "max_ah=65536", "65535");
+    expect_wrong("SOFTEFA_LIMITS", "max_ah=0", "1 to 65535");
+    expect_wrong("SOFTEFA_LIMITS", "max_ah=" + std::string(400, '9'),
+                 "1 to 65535");
     expect_wrong("SOFTEFA_LIMITS", "max_qp=8,max_ah=x", "max_ah=x");
     expect_wrong("SOFTEFA_LIMITS", std::string(600, 'a'), "longer");
+}
+
+/* However long the value is, what would be right is said */
+TEST_F(test_options, long_values)
+{
+    std::string value(3000, 'a');
+
+    expect_wrong("SOFTEFA_FABRIC", value, "letters");
+    expect_wrong("SOFTEFA_DEVICES", value, "1 to 16");
+    expect_wrong("SOFTEFA_PROFILE", value, "efa0..efa4");
+    expect_wrong("SOFTEFA_MTU", value, "256 to 65535");
+    expect_wrong("SOFTEFA_REORDER", value, "4096");
+    expect_wrong("SOFTEFA_SEED", value, "18446744073709551615");
 }
 
 TEST_F(test_options, misspelt_name)
