@@ -113,8 +113,13 @@ int srdtool_doctor(int argc, char **argv, const srdtool_output_t *given)
     if ((argc == 1) && !strcmp(argv[0], "probe-ucx")) {
         return doctor_probe_ucx(); /* of doctor_check_module() */
     }
+    if ((argc == 1) && !strcmp(argv[0], "help")) {
+        fputs(doctor_usage, stdout);
+        return EXIT_SUCCESS;
+    }
     if (argc > 1) {
-        fputs(doctor_usage, stderr);
+        fprintf(stderr, "srdtool: doctor %s %s: one DEVICE, or echo\n%s",
+                argv[0], argv[1], doctor_usage);
         return EXIT_USAGE;
     }
 

@@ -322,7 +322,9 @@ static int echo_options(echo_t *echo, srdtool_output_t *out, int argc,
     argc -= optind;
     argv += optind;
     if ((argc > 1) || (!echo->server && (argc != 1))) {
-        fputs(echo_usage, stderr);
+        fprintf(stderr, "srdtool: echo: %s\n%s",
+                echo->server ? "one DEVICE" : (argc > 1) ? "one HOST" :
+                "a HOST is missing, or --server", echo_usage);
         return EXIT_USAGE;
     }
     if (!echo->server) {

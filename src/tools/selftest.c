@@ -188,8 +188,13 @@ int srdtool_selftest(int argc, char **argv, const srdtool_output_t *given)
             return EXIT_USAGE;
         }
     }
+    if ((argc - optind == 1) && !strcmp(argv[optind], "help")) {
+        fputs(selftest_usage, stdout);
+        return EXIT_SUCCESS;
+    }
     if (argc - optind > 1) {
-        fputs(selftest_usage, stderr);
+        fprintf(stderr, "srdtool: selftest %s %s: one DEVICE\n%s",
+                argv[optind], argv[optind + 1], selftest_usage);
         return EXIT_USAGE;
     }
 

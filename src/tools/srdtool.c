@@ -211,9 +211,10 @@ static int parse_interval(const char *text, unsigned *ms)
     char *end;
     double seconds;
 
-    errno   = 0;
+    /* strtod() takes hexadecimal numbers, exponents and words, too */
     seconds = strtod(text, &end);
-    if (errno != 0 || end == text || *end != '\0' ||
+    if (end == text || *end != '\0' ||
+        text[strspn(text, "0123456789.")] != '\0' ||
         !(seconds >= 0.01 && seconds <= 86400)) {
         srdtool_wrong(NULL, "--interval %s: not a number of seconds from 0.01 "
                       "to 86400", text);

@@ -5,8 +5,9 @@
  *   res show ep why rnr-backoff
  *   -j stat
  *
- * Ends at the first line that fails, unless forced. Words are separated by
- * spaces; there is no quoting, no name of anything has a space in it.
+ * Ends at the first line that fails, unless forced, and at one that is too long
+ * to be one. Words are separated by spaces; there is no quoting, no name of
+ * anything has a space in it.
  */
 #include "srdtool.h"
 
@@ -15,6 +16,30 @@
 #include <string.h>
 
 #define BATCH_WORDS_MAX 64
+#define BATCH_LINE_MAX  4096
+
+/* A line, or the last one without its end. 0: there is none, -1: it cannot be
+ * read, said. */
+static int read_line(FILE *file, const char *path, unsigned number,
+                     char line[BATCH_LINE_MAX])
+{
+    if (fgets(line, BATCH_LINE_MAX, file) == NULL) {
+        if (ferror(file)) {
+            fprintf(stderr, "srdtool: %s: %s\n", path, strerror(errno));
+            return -1;
+        }
+        return 0;
+    }
+
+    /* A zero hides what is behind it: that is no text either */
+    if (strchr(line, '\n') == NULL && !feof(file)) {
+        fprintf(stderr, "srdtool: %s:%u: not a line of up to %d characters: "
+                "commands are wanted, one a line\n", path, number,
+                BATCH_LINE_MAX - 2);
+        return -1;
+    }
+    return 1;
+}
 
 /* Splits the line in place; -1: too many words */
 static int split(char *line, char *words[BATCH_WORDS_MAX + 2])
@@ -42,19 +67,23 @@ int srdtool_batch(const srdtool_t *tool, const char *path, bool force)
     FILE *file = (strcmp(path, "-") == 0) ? stdin : fopen(path, "re");
     int worst  = SRDTOOL_SHOWN;
     char *words[BATCH_WORDS_MAX + 2];
-    char *line      = NULL;
-    size_t size     = 0;
     unsigned number = 0;
-    int num, status;
+    char line[BATCH_LINE_MAX];
+    int num, got, status;
 
     if (file == NULL) {
         fprintf(stderr, "srdtool: %s: %s\n", path, strerror(errno));
         return SRDTOOL_NOTHING;
     }
 
-    while ((force || worst == SRDTOOL_SHOWN) &&
-           getline(&line, &size, file) > 0) {
-        ++number;
+    while (force || worst == SRDTOOL_SHOWN) {
+        got = read_line(file, path, ++number, line);
+        if (got <= 0) {
+            if (got < 0 && worst == SRDTOOL_SHOWN) {
+                worst = SRDTOOL_NOTHING;
+            }
+            break;
+        }
         num = split(line, words);
         if (num == 1) {
             continue;
@@ -70,7 +99,6 @@ int srdtool_batch(const srdtool_t *tool, const char *path, bool force)
         }
     }
 
-    free(line);
     if (file != stdin) {
         fclose(file);
     }

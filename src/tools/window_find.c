@@ -94,9 +94,13 @@ static void search_dir(search_t *search, const char *dir_path)
 static void search_run(search_t *search)
 {
     const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
+    struct stat shm, dir;
 
     search_dir(search, "/dev/shm");
-    if (runtime_dir != NULL && strcmp(runtime_dir, "/dev/shm") != 0) {
+    /* That may be the same one, by another name */
+    if (runtime_dir != NULL && stat(runtime_dir, &dir) == 0 &&
+        (stat("/dev/shm", &shm) != 0 || shm.st_dev != dir.st_dev ||
+         shm.st_ino != dir.st_ino)) {
         search_dir(search, runtime_dir);
     }
 }
