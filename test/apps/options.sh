@@ -58,7 +58,7 @@ fault()
         [ "$expected" != refused ] || echo "is taken"
     elif [ "$expected" = works ]; then
         echo "does not work: $(head -n 2 "$out" | cut -c 1-200)"
-    elif ! grep -a -E -e "$name" "$out" | grep -q -a -E -e "$words"; then
+    elif [ "$(grep -a -E -e "$name" "$out" | grep -c -a -E -e "$words")" = 0 ]; then
         echo "no word about it, or what is allowed: $(head -c 200 "$out")"
     fi
 }
