@@ -782,7 +782,8 @@ HARNESS_ROLE(inside_reset)
     text += (device.qp == 1) && (device.cq == 1) && (device.pd == 1) ? "" :
             "held; ";
     for (auto &qp : now.objects(EFA_WINDOW_QP)) {
-        text += qp.number != qpn ? "" : "old queue pair; ";
+        text += (qp.device != index) || (qp.number != qpn) ? "" :
+                "old queue pair; ";
     }
     for (auto &mr : now.objects(EFA_WINDOW_MR)) {
         for (auto &was : mrs) {

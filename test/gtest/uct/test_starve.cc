@@ -51,7 +51,9 @@ public:
         std::shared_ptr<domain> dom;
         std::unique_ptr<node> a, b;
 
-        twice(DEVICE, [&]() { dom = std::make_shared<domain>(); });
+        twice(DEVICE, [&]() {
+            dom = std::make_shared<domain>(config_map(), "efa_0:1");
+        });
         twice(IFACE, [&]() { a.reset(new node(dom)); });
         twice(IFACE, [&]() { b.reset(new node(dom)); });
         m_a = a.get();
@@ -299,6 +301,9 @@ std::string starve(const std::string &arguments)
 
 HARNESS_ROLE(starve)
 {
+    /* Keeps UCX's thread for events, which cannot be started without memory */
+    domain apart(config_map(), "efa_1:1");
+
     return starve(arguments);
 }
 
@@ -319,7 +324,8 @@ TEST_P(starve_test, every_allocation)
     }
     std::string text = run_role(std::string("starve ") +
                                         stage_names[GetParam()],
-                                {"LD_PRELOAD=" + std::string(preload) + ":" +
+                                {"SOFTEFA_DEVICES=2",
+                                 "LD_PRELOAD=" + std::string(preload) + ":" +
                                  library});
     EXPECT_EQ("ok ", text.substr(0, 3)) << text;
     printf("%s: allocations that failed, and calls that did: %s\n",

@@ -1,5 +1,6 @@
 /*
- * The other process. It progresses its interface all the time and obeys:
+ * The other process. It progresses its interface, which is made by the first line
+ * that needs one, all the time and obeys:
  *
  *   addr                                    -> ok ADDRESS
  *   connect ADDRESS                         -> ok INDEX
@@ -36,7 +37,7 @@ namespace uct_test {
 
 class peer {
 public:
-    peer(int fd) : m_fd(fd), m_node(std::make_shared<domain>())
+    peer(int fd) : m_fd(fd)
     {
     }
 
@@ -44,14 +45,24 @@ public:
     {
         peer_loop(m_fd, [this](const std::string &line) { return obey(line); },
                   [this]() {
-                      for (int i = 0; !m_frozen && (i < 64); ++i) {
-                          m_node.progress();
+                      bool awake = m_made && !m_frozen;
+                      for (int i = 0; awake && (i < 64); ++i) {
+                          m_made->progress();
                       }
-                      return !m_frozen;
+                      return awake;
                   });
     }
 
 private:
+    /* Made when it is first needed: a role has the process for itself */
+    node &self()
+    {
+        if (!m_made) {
+            m_made.reset(new node(std::make_shared<domain>()));
+        }
+        return *m_made;
+    }
+
     std::string report(unsigned id)
     {
         const checker &c = m_checkers.at(id);
@@ -79,12 +90,12 @@ private:
             if (!wait_until([&]() {
                         status = e.send((send_kind)kind, id, s, seq);
                         return status != UCS_ERR_NO_RESOURCE;
-                    }, [&]() { m_node.progress(); })) {
+                    }, [&]() { self().progress(); })) {
                 throw std::runtime_error("no resource for ever");
             }
             check(status, "send");
             if ((seq & 63) == 0) {
-                m_node.progress();
+                self().progress();
             }
         }
 
@@ -103,7 +114,7 @@ private:
                                           nullptr);
                     return (status != UCS_INPROGRESS) &&
                            (status != UCS_ERR_NO_RESOURCE);
-                }, [&]() { m_node.progress(); })) {
+                }, [&]() { self().progress(); })) {
             throw std::runtime_error("flush does not end");
         }
         check(status, "flush");
@@ -113,12 +124,12 @@ private:
     {
         int fd;
 
-        check(uct_iface_event_fd_get(m_node.iface(), &fd), "event_fd_get");
+        check(uct_iface_event_fd_get(self().iface(), &fd), "event_fd_get");
         while (m_checkers.at(id).count() < count) {
-            if (m_node.progress() > 0) {
+            if (self().progress() > 0) {
                 continue;
             }
-            ucs_status_t status = uct_iface_event_arm(m_node.iface(),
+            ucs_status_t status = uct_iface_event_arm(self().iface(),
                                                       UCT_EVENT_RECV);
             if (status == UCS_ERR_BUSY) {
                 continue;
@@ -140,7 +151,7 @@ private:
         uint64_t seed;
 
         in >> length >> seed;
-        m_regions.emplace_back(new region(m_node.dom(), length, 40));
+        m_regions.emplace_back(new region(self().dom(), length, 40));
         m_regions.back()->fill(seed);
         return std::to_string(m_regions.size() - 1) + " " +
                std::to_string(m_regions.back()->addr()) + " " +
@@ -171,8 +182,8 @@ private:
         in >> index >> kind_name >> addr >> key_text >> length >> seed >>
                 count;
         rma_kind kind = rma_kind_of(kind_name);
-        rkey key(m_node.dom(), from_hex(key_text));
-        rma_pool pool(m_node.dom(), 64, length);
+        rkey key(self().dom(), from_hex(key_text));
+        rma_pool pool(self().dom(), 64, length);
         end &e = *m_ends.at(index);
 
         bool ended = wait_until([&]() { return done == count; }, [&]() {
@@ -187,7 +198,7 @@ private:
                 check(status, kind_name);
                 ++issued;
             }
-            m_node.progress();
+            self().progress();
             for (rma_op &o : pool.ops()) {
                 if (o.state == rma_op::DONE) {
                     check(o.status, kind_name);
@@ -219,18 +230,18 @@ private:
         m_frozen = m_frozen && ((verb == "got") || (verb == "verify") ||
                                 (verb == "fill"));
         if (verb == "addr") {
-            return m_node.addr().text();
+            return self().addr().text();
         } else if (verb == "connect") {
             std::string text;
             in >> text;
-            m_ends.emplace_back(new end(m_node, address::parse(text)));
+            m_ends.emplace_back(new end(self(), address::parse(text)));
             return std::to_string(m_ends.size() - 1);
         } else if (verb == "check") {
             uint64_t src;
             std::string plan;
             in >> id >> src >> plan;
             m_checkers[id] = checker(stream(src, parse_plan(plan)));
-            m_node.check_am(id, &m_checkers[id]);
+            self().check_am(id, &m_checkers[id]);
             return "";
         } else if (verb == "send") {
             send(in);
@@ -242,7 +253,7 @@ private:
             in >> id >> count;
             if (!wait_until([&]() {
                         return m_checkers.at(id).count() >= count;
-                    }, [&]() { m_node.progress(); })) {
+                    }, [&]() { self().progress(); })) {
                 throw std::runtime_error("only " + report(id));
             }
             return report(id);
@@ -251,9 +262,9 @@ private:
             sleep_for(id, count);
             return report(id);
         } else if (verb == "failures") {
-            return std::to_string(m_node.failures.size()) + " " +
-                   (m_node.failures.empty() ? "" :
-                    ucs_status_string(m_node.failures.back().status));
+            return std::to_string(self().failures.size()) + " " +
+                   (self().failures.empty() ? "" :
+                    ucs_status_string(self().failures.back().status));
         } else if (verb == "freeze") {
             m_frozen = true;
             return "";
@@ -297,7 +308,7 @@ private:
 
     int                               m_fd;
     bool                              m_frozen = false;
-    node                              m_node;
+    std::unique_ptr<node>             m_made;
     std::map<unsigned, checker>       m_checkers;
     std::vector<std::unique_ptr<end>> m_ends;
     std::deque<std::unique_ptr<region>> m_regions;

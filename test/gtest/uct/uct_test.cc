@@ -43,7 +43,7 @@ static ucs_status_t set_option(void *config, const std::string &prefix,
 /* ---- memory domain ---- */
 
 bool domain::try_component(uct_component_h component,
-                           const config_map &settings)
+                           const config_map &settings, const std::string &want)
 {
     uct_component_attr_t cattr;
 
@@ -52,15 +52,17 @@ bool domain::try_component(uct_component_h component,
                        UCT_COMPONENT_ATTR_FIELD_MD_RESOURCE_COUNT;
     check(uct_component_query(component, &cattr), "uct_component_query");
 
-    std::vector<uct_md_resource_desc_t> mds(cattr.md_resource_count);
-    cattr.field_mask   = UCT_COMPONENT_ATTR_FIELD_MD_RESOURCES;
-    cattr.md_resources = mds.data();
-    if (mds.empty()) {
+    if (cattr.md_resource_count == 0) {
         return false;
     }
-    check(uct_component_query(component, &cattr), "uct_component_query");
 
-    std::string want = env("TEST_DEV", "");
+    /* UCT looks again, and writes as many as there are then */
+    std::vector<uct_md_resource_desc_t> mds(cattr.md_resource_count + 16);
+    cattr.field_mask  |= UCT_COMPONENT_ATTR_FIELD_MD_RESOURCES;
+    cattr.md_resources = mds.data();
+    check(uct_component_query(component, &cattr), "uct_component_query");
+    mds.resize(cattr.md_resource_count);
+
     for (const uct_md_resource_desc_t &res : mds) {
         uct_md_config_t *config;
         uct_md_h md;
@@ -106,7 +108,7 @@ bool domain::try_component(uct_component_h component,
     return m_md != nullptr;
 }
 
-domain::domain(const config_map &config)
+domain::domain(const config_map &config, const std::string &device)
 {
     uct_component_h *components;
     unsigned count;
@@ -114,8 +116,8 @@ domain::domain(const config_map &config)
     check(uct_query_components(&components, &count), "uct_query_components");
     std::unique_ptr<uct_component_h, void(*)(uct_component_h*)>
             list(components, uct_release_component_list);
-    for (unsigned i = 0; (i < count) && !try_component(components[i], config);
-         ++i) {
+    for (unsigned i = 0;
+         (i < count) && !try_component(components[i], config, device); ++i) {
     }
 
     if (m_md == nullptr) {

@@ -44,7 +44,9 @@ typedef std::map<std::string, std::string> config_map;
 
 class domain {
 public:
-    explicit domain(const config_map &config = config_map());
+    /* device: "efa_1:1"; the one that TEST_DEV says, else the first */
+    explicit domain(const config_map &config  = config_map(),
+                    const std::string &device = env("TEST_DEV", ""));
     ~domain();
     domain(const domain&)            = delete;
     domain &operator=(const domain&) = delete;
@@ -57,7 +59,8 @@ public:
     const std::vector<std::string> &devices() const { return m_devices; }
 
 private:
-    bool try_component(uct_component_h component, const config_map &settings);
+    bool try_component(uct_component_h component, const config_map &settings,
+                       const std::string &want);
 
     uct_component_h          m_component = nullptr;
     uct_md_h                 m_md        = nullptr;

@@ -116,6 +116,26 @@ int ibv_close_device(struct ibv_context *ctx)
     return 0;
 }
 
+/* Devices are reset, nothing else happens to them */
+int ibv_get_async_event(struct ibv_context *ctx, struct ibv_async_event *event)
+{
+    (void)ctx;
+    if (fake_verbs.num_fatal == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+
+    --fake_verbs.num_fatal;
+    memset(event, 0, sizeof(*event));
+    event->event_type = IBV_EVENT_DEVICE_FATAL;
+    return 0;
+}
+
+void ibv_ack_async_event(struct ibv_async_event *event)
+{
+    (void)event;
+}
+
 int ibv_query_device(struct ibv_context *ctx, struct ibv_device_attr *attr)
 {
     *attr = fake_of(ctx->device)->attr;

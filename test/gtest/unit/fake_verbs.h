@@ -34,6 +34,7 @@ typedef struct {
     int           pd_errno;
     int           reg_errno;      /* of the next registrations               */
     int           query_errno;    /* of the next ibv_query_port              */
+    int           num_fatal;      /* next looks for events that find one     */
     int           reg_read_only;  /* EFAULT if LOCAL_WRITE is asked for      */
     const void    *read_only_page; /* likewise, if the page is in the range  */
     size_t        reg_max;        /* ENOMEM for more bytes; 0: any           */

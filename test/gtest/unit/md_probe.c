@@ -265,6 +265,16 @@ uint32_t md_probe_lkey(void *memh)
     return uct_efa_memh_lkey(memh);
 }
 
+ucs_status_t md_probe_replace(void *md)
+{
+    return uct_efa_context_replace(ucs_derived_of((uct_md_h)md, uct_efa_md_t));
+}
+
+unsigned md_probe_generation(void *md)
+{
+    return ucs_derived_of((uct_md_h)md, uct_efa_md_t)->context->generation;
+}
+
 double md_probe_bandwidth(unsigned speed, unsigned width)
 {
     return uct_efa_port_bandwidth(speed, width);

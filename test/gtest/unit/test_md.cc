@@ -451,6 +451,117 @@ TEST_F(test_md, open_fails_with_a_reason)
     EXPECT_EQ(1u, lines(log)) << log;
 }
 
+/* ------------------------------------------------------------ opened once */
+
+TEST_F(test_md, opened_twice_is_open_once)
+{
+    void *one, *two, *other;
+
+    add("efa_0", "0x1d0f");
+    add("efa_1", "0x1d0f");
+    ASSERT_EQ(UCS_OK, md_probe_open("efa_0", &one));
+    ASSERT_EQ(UCS_OK, md_probe_open("efa_0", &two));
+    ASSERT_EQ(UCS_OK, md_probe_open("efa_1", &other));
+    EXPECT_EQ(2, fake_verbs.num_pds);
+    EXPECT_EQ(2, fake_verbs.num_contexts);
+    md_probe_close(one);
+    EXPECT_EQ(2, fake_verbs.num_pds);
+    ASSERT_EQ(UCS_OK, md_probe_open("efa_0", &one));
+    md_probe_close(two);
+    md_probe_close(one);
+    EXPECT_EQ(1, fake_verbs.num_pds);
+    md_probe_close(other);
+}
+
+/* The second finds what the first could not make, and the other way round */
+TEST_F(test_md, opened_where_another_failed)
+{
+    fake_device_t *fake = add("efa_0", "0x1d0f");
+    void *one, *two;
+
+    fake_verbs.pd_errno = ENOMEM;
+    logged([&]() {
+        EXPECT_EQ(UCS_ERR_NO_RESOURCE, md_probe_open("efa_0", &one));
+    });
+    fake_verbs.pd_errno = 0;
+    ASSERT_EQ(UCS_OK, md_probe_open("efa_0", &one));
+
+    fake->port.state = IBV_PORT_DOWN;
+    logged([&]() {
+        EXPECT_EQ(UCS_ERR_NO_DEVICE, md_probe_open("efa_0", &two));
+    });
+    fake->port.state    = IBV_PORT_ACTIVE;
+    fake_verbs.pd_errno = ENOMEM;
+    EXPECT_EQ(UCS_OK, md_probe_open("efa_0", &two));
+    md_probe_close(one);
+    md_probe_close(two);
+}
+
+TEST_F(test_md, reset_with_two_domains)
+{
+    void *one, *two, *three, *memh;
+    char buffer[64];
+
+    add("efa_0", "0x1d0f");
+    ASSERT_EQ(UCS_OK, md_probe_open("efa_0", &one));
+    ASSERT_EQ(UCS_OK, md_probe_open("efa_0", &two));
+    ASSERT_EQ(UCS_OK, md_probe_reg(two, buffer, sizeof(buffer),
+                                   MD_PROBE_REG_ALL, &memh));
+    fake_verbs.num_fatal = 1;
+    EXPECT_EQ(UCS_OK, md_probe_replace(one));
+    EXPECT_EQ(1u, md_probe_generation(one));
+    EXPECT_EQ(0u, md_probe_generation(two)) << "it moves when it looks";
+    EXPECT_EQ(2, fake_verbs.num_pds) << "the old one is in use";
+
+    /* Joins the new one */
+    ASSERT_EQ(UCS_OK, md_probe_open("efa_0", &three));
+    EXPECT_EQ(1u, md_probe_generation(three));
+    EXPECT_EQ(UCS_OK, md_probe_replace(two));
+    EXPECT_EQ(1u, md_probe_generation(two));
+    EXPECT_EQ(1, fake_verbs.num_pds);
+    EXPECT_EQ(1, fake_verbs.num_contexts);
+    EXPECT_EQ(UCS_OK, md_probe_dereg(two, memh));
+
+    /* Whoever opens it may be the first to see the reset, too */
+    md_probe_close(three);
+    fake_verbs.num_fatal = 1;
+    ASSERT_EQ(UCS_OK, md_probe_open("efa_0", &three));
+    EXPECT_EQ(2u, md_probe_generation(three));
+    EXPECT_EQ(UCS_OK, md_probe_replace(one));
+    EXPECT_EQ(UCS_OK, md_probe_replace(two));
+    EXPECT_EQ(2u, md_probe_generation(one));
+    EXPECT_EQ(2u, md_probe_generation(two));
+    EXPECT_EQ(1, fake_verbs.num_pds);
+    for (void *md : {one, two, three}) {
+        md_probe_close(md);
+    }
+}
+
+/* An open device is its process' own: a child begins anew */
+TEST_F(test_md, forked_child_opens_its_own)
+{
+    void *md;
+
+    add("efa_0", "0x1d0f");
+    ASSERT_EQ(UCS_OK, md_probe_open("efa_0", &md));
+    pid_t pid = fork();
+    if (pid == 0) {
+        void *own;
+        int ok = (md_probe_open("efa_0", &own) == UCS_OK) &&
+                 (fake_verbs.num_contexts == 2) && (fake_verbs.num_pds == 2);
+
+        if (ok) {
+            md_probe_close(own);
+            ok = (fake_verbs.num_contexts == 1) && (fake_verbs.num_pds == 1);
+        }
+        _exit(ok ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(pid, &status, 0);
+    EXPECT_EQ(0, status);
+    md_probe_close(md);
+}
+
 /* ------------------------------------------------------------- registration */
 
 TEST_F(test_md, access_by_capability)

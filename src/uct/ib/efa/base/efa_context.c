@@ -1,5 +1,7 @@
 /*
  * Opening the device, again if need be; the picture is in efa_context.h.
+ *
+ * Locks: md->lock, then uct_efa_opened_lock, then watch_lock.
  */
 #include "ucx_compat.h"
 #include "efa_md.h"
@@ -8,6 +10,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+static pthread_mutex_t uct_efa_opened_lock = PTHREAD_MUTEX_INITIALIZER;
+static UCS_LIST_HEAD(uct_efa_opened_list);
 
 static struct ibv_context *
 uct_efa_context_open_device(const char *name, int quiet)
@@ -47,8 +54,11 @@ uct_efa_context_open_device(const char *name, int quiet)
     return ctx;
 }
 
-uct_efa_context_t *
-uct_efa_context_open(const char *name, unsigned generation, int quiet)
+/* ------------------------------------------------------- one for each reset */
+
+/* NULL: errno says why; ENODEV: it is not there. No reference. */
+static uct_efa_context_t *
+uct_efa_context_create(const char *name, unsigned generation, int quiet)
 {
     struct ibv_device_attr attr;
     uct_efa_context_t *context;
@@ -60,7 +70,6 @@ uct_efa_context_open(const char *name, unsigned generation, int quiet)
         goto err;
     }
 
-    context->refs       = 1;
     context->generation = generation & UCT_EFA_GENERATION_MASK;
     context->ctx        = uct_efa_context_open_device(name, quiet);
     if (context->ctx == NULL) {
@@ -97,6 +106,8 @@ uct_efa_context_open(const char *name, unsigned generation, int quiet)
         goto err_dealloc_pd;
     }
 
+    pthread_mutex_init(&context->watch_lock, NULL);
+    ucs_list_head_init(&context->watchers);
     return context;
 
 err_dealloc_pd:
@@ -110,26 +121,16 @@ err:
     return NULL;
 }
 
-void uct_efa_context_show(uct_efa_context_t *context,
-                          uct_efa_window_device_t *win)
-{
-    uct_efa_window_object_params_t params = {
-        .kind = EFA_WINDOW_PD,
-        .site = "uct_efa_context_open"
-    };
-
-    context->win    = win;
-    context->pd_win = uct_efa_window_object_get(win, &params);
-    uct_efa_ah_cache_show(context->ahs, win);
-}
-
-static void uct_efa_context_close(uct_efa_context_t *context)
+static void uct_efa_context_destroy(uct_efa_context_t *context)
 {
     int ret;
 
     uct_efa_ah_cache_destroy(context->ahs);
 
-    uct_efa_window_object_put(context->win, context->pd_win, EFA_WINDOW_PD, 0);
+    if (context->pd_win != NULL) {
+        uct_efa_window_object_put(context->opened->win, context->pd_win,
+                                  EFA_WINDOW_PD, 0);
+    }
     ret = ibv_dealloc_pd(context->pd);
     if ((ret != 0) && !uct_efa_context_is_gone(context, ret)) {
         ucs_diag("%s: cannot free the protection domain: %s; something made "
@@ -142,7 +143,151 @@ static void uct_efa_context_close(uct_efa_context_t *context)
         ucs_diag("cannot close an EFA device: %s", strerror(errno));
     }
 
+    pthread_mutex_destroy(&context->watch_lock);
     ucs_free(context);
+}
+
+/* Lock held. Once opened->win is there. */
+static void uct_efa_context_show_one(uct_efa_context_t *context)
+{
+    uct_efa_window_object_params_t params = {
+        .kind = EFA_WINDOW_PD,
+        .site = "uct_efa_context_open"
+    };
+
+    if (context->pd_win == NULL) {
+        context->pd_win = uct_efa_window_object_get(context->opened->win,
+                                                    &params);
+        uct_efa_ah_cache_show(context->ahs, context->opened->win);
+    }
+}
+
+/* Lock held. A reference to the newest context: to another than not_this. Made
+ * if there is none, or only one that is known to be dead. NULL: errno says
+ * why. */
+static uct_efa_context_t *
+uct_efa_opened_context(uct_efa_opened_t *opened,
+                       const uct_efa_context_t *not_this, int quiet)
+{
+    uct_efa_context_t *newest = opened->context;
+    int is_reset              = (newest != NULL) || (not_this != NULL);
+    unsigned generation       = 0;
+
+    if ((newest != NULL) && (newest != not_this) &&
+        !__atomic_load_n(&newest->dead, __ATOMIC_RELAXED)) {
+        ++newest->refs;
+        return newest;
+    }
+
+    if (newest != NULL) {
+        generation = newest->generation + 1;
+    } else if (not_this != NULL) {
+        generation = not_this->generation + 1;
+    }
+
+    newest = uct_efa_context_create(opened->name, generation, quiet);
+    if (newest == NULL) {
+        return NULL;
+    }
+
+    newest->opened  = opened;
+    newest->refs    = 1;
+    opened->context = newest;
+    if (opened->win != NULL) {
+        opened->win->generation += is_reset;
+        uct_efa_context_show_one(newest);
+    }
+    return newest;
+}
+
+/* ------------------------------------------------------- one for each device */
+
+/* Lock held. NULL: no memory. */
+static uct_efa_opened_t *uct_efa_opened_get(const char *name)
+{
+    uct_efa_opened_t *opened;
+
+    ucs_list_for_each(opened, &uct_efa_opened_list, list) {
+        /* What was open when this process was forked is its parent's */
+        if ((strcmp(opened->name, name) == 0) && (opened->pid == getpid())) {
+            ++opened->refs;
+            return opened;
+        }
+    }
+
+    opened = ucs_calloc(1, sizeof(*opened), "efa_opened");
+    if (opened == NULL) {
+        ucs_error("cannot allocate what is known of the open device %s", name);
+        return NULL;
+    }
+
+    opened->refs = 1;
+    opened->pid  = getpid();
+    ucs_strncpy_zero(opened->name, name, sizeof(opened->name));
+    ucs_list_add_tail(&uct_efa_opened_list, &opened->list);
+    return opened;
+}
+
+/* Lock held. */
+static void uct_efa_opened_put(uct_efa_opened_t *opened)
+{
+    if (--opened->refs > 0) {
+        return;
+    }
+
+    if (opened->win != NULL) {
+        uct_efa_window_device_put(opened->win);
+    }
+    ucs_list_del(&opened->list);
+    ucs_free(opened);
+}
+
+ucs_status_t uct_efa_context_open(uct_efa_md_t *md)
+{
+    ucs_status_t status = UCS_OK;
+
+    pthread_mutex_lock(&uct_efa_opened_lock);
+    md->opened = uct_efa_opened_get(md->name);
+    if (md->opened == NULL) {
+        status = UCS_ERR_NO_MEMORY;
+        goto out;
+    }
+
+    if (md->opened->context != NULL) {
+        (void)uct_efa_context_check(md, md->opened->context);
+    }
+    md->context = uct_efa_opened_context(md->opened, NULL, 0);
+    if (md->context == NULL) {
+        status = (errno == ENOMEM) ? UCS_ERR_NO_RESOURCE : UCS_ERR_NO_DEVICE;
+        uct_efa_opened_put(md->opened);
+    }
+
+out:
+    pthread_mutex_unlock(&uct_efa_opened_lock);
+    return status;
+}
+
+void uct_efa_context_close(uct_efa_md_t *md)
+{
+    uct_efa_context_put(md->context);
+
+    pthread_mutex_lock(&uct_efa_opened_lock);
+    uct_efa_opened_put(md->opened);
+    pthread_mutex_unlock(&uct_efa_opened_lock);
+}
+
+void uct_efa_context_show(uct_efa_md_t *md,
+                          const uint64_t max[EFA_WINDOW_KIND_LAST])
+{
+    uct_efa_opened_t *opened = md->opened;
+
+    pthread_mutex_lock(&uct_efa_opened_lock);
+    if (opened->win == NULL) {
+        opened->win = uct_efa_window_device_get(md->name, max);
+    }
+    uct_efa_context_show_one(md->context);
+    md->win = opened->win;
+    pthread_mutex_unlock(&uct_efa_opened_lock);
 }
 
 uct_efa_context_t *uct_efa_context_get(uct_efa_md_t *md)
@@ -151,21 +296,61 @@ uct_efa_context_t *uct_efa_context_get(uct_efa_md_t *md)
 
     pthread_mutex_lock(&md->lock);
     context = md->context;
+    pthread_mutex_lock(&uct_efa_opened_lock);
     ++context->refs;
+    pthread_mutex_unlock(&uct_efa_opened_lock);
     pthread_mutex_unlock(&md->lock);
     return context;
 }
 
-void uct_efa_context_put(uct_efa_md_t *md, uct_efa_context_t *context)
+void uct_efa_context_put(uct_efa_context_t *context)
 {
     unsigned refs;
 
-    pthread_mutex_lock(&md->lock);
+    pthread_mutex_lock(&uct_efa_opened_lock);
     refs = --context->refs;
-    pthread_mutex_unlock(&md->lock);
-    if (refs == 0) {
-        uct_efa_context_close(context);
+    if ((refs == 0) && (context->opened->context == context)) {
+        context->opened->context = NULL;
     }
+    pthread_mutex_unlock(&uct_efa_opened_lock);
+    if (refs == 0) {
+        uct_efa_context_destroy(context);
+    }
+}
+
+/* ------------------------------------------------------------------- events */
+
+void uct_efa_context_watch(uct_efa_context_t *context,
+                           uct_efa_watcher_t *watcher)
+{
+    uct_efa_context_t *before = watcher->context;
+
+    if (before != NULL) {
+        pthread_mutex_lock(&before->watch_lock);
+        ucs_list_del(&watcher->list);
+        pthread_mutex_unlock(&before->watch_lock);
+    }
+
+    watcher->context = context;
+    if (context != NULL) {
+        pthread_mutex_lock(&context->watch_lock);
+        ucs_list_add_tail(&context->watchers, &watcher->list);
+        pthread_mutex_unlock(&context->watch_lock);
+    }
+}
+
+static void uct_efa_context_wake(uct_efa_context_t *context)
+{
+    const struct itimerspec soon = {.it_value = {.tv_nsec = 1}};
+    uct_efa_watcher_t *watcher;
+
+    pthread_mutex_lock(&context->watch_lock);
+    ucs_list_for_each(watcher, &context->watchers, list) {
+        if (timerfd_settime(watcher->timer_fd, 0, &soon, NULL) < 0) {
+            ucs_diag("cannot wake an interface: timerfd_settime: %m");
+        }
+    }
+    pthread_mutex_unlock(&context->watch_lock);
 }
 
 int uct_efa_context_is_gone(const uct_efa_context_t *context, int err)
@@ -197,6 +382,7 @@ static void uct_efa_context_set_dead(uct_efa_md_t *md,
     __atomic_store_n(&context->dead, 1, __ATOMIC_RELAXED);
     ucs_diag("%s: the device was reset or failed; waiting for it to come back "
              "(see dmesg)", uct_efa_md_device_name(md));
+    uct_efa_context_wake(context);
 }
 
 int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context)
@@ -217,6 +403,7 @@ int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context)
         case IBV_EVENT_QP_FATAL:
             __atomic_store_n((int*)event.element.qp->qp_context, 1,
                              __ATOMIC_RELAXED);
+            uct_efa_context_wake(context); /* may be another thread's */
             break;
         default:
             ucs_debug("%s: %s", uct_efa_md_device_name(md),
@@ -258,13 +445,12 @@ ucs_status_t uct_efa_context_replace(uct_efa_md_t *md)
     /* One that replaced a dead one may be dead as well, before anybody has
      * begun to use it. */
     if (uct_efa_context_check(md, md->context)) {
-        context = uct_efa_context_open(md->name, md->context->generation + 1,
-                                       1);
+        pthread_mutex_lock(&uct_efa_opened_lock);
+        context = uct_efa_opened_context(md->opened, md->context, 1);
+        pthread_mutex_unlock(&uct_efa_opened_lock);
         if (context == NULL) {
             status = UCS_ERR_NO_DEVICE;
         } else {
-            uct_efa_context_show(context, md->win);
-            ++md->win->generation;
             uct_efa_mems_move(md, context);
             old         = md->context;
             md->context = context;
@@ -274,7 +460,7 @@ ucs_status_t uct_efa_context_replace(uct_efa_md_t *md)
 
     if (old != NULL) {
         ucs_diag("%s: the device is back", uct_efa_md_device_name(md));
-        uct_efa_context_put(md, old);
+        uct_efa_context_put(old);
     }
 
     return status;

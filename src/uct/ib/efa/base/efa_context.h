@@ -1,13 +1,22 @@
 /*
  * An open device: what is lost when the device is reset, and made anew.
  *
- *   memory domain --> current --> context 0   context, PD, address handles
- *   interface 1 ---------------->    |        (dead: IBV_EVENT_DEVICE_FATAL)
- *   interface 2 ------------------> context 1
+ *   memory domain A --> context 0   context, PD, address handles
+ *     interface 1 -------> |        (dead: IBV_EVENT_DEVICE_FATAL)
+ *     interface 2 ------------+
+ *   memory domain B ------> context 1
+ *     interface 3 ------------^
  *
- * The memory domain replaces a dead context as soon as the device can be
- * opened again, and registers all memory with the new one. Interfaces follow
- * one by one, each in its own thread; the last to leave closes the old one.
+ * A process opens a device once: all memory domains of that name share the
+ * context, because a device has few of what a context takes (256 protection
+ * domains for all processes of the host). Each memory domain replaces a dead
+ * context as soon as the device can be opened again, by the one that another
+ * has opened meanwhile if there is one, and registers all memory with it.
+ * Interfaces follow one by one, each in its own thread; the last to leave closes
+ * the old one. A forked child opens the device itself.
+ *
+ * An event of the device is read by whoever looks first; the others may sleep.
+ * So each interface that sleeps has a watcher here, by which it is woken.
  *
  *   generation   how often the device was reset, modulo 64. It is part of
  *                remote keys: one of an earlier generation means nothing to
@@ -21,38 +30,74 @@
 
 #include <errno.h>
 #include <infiniband/verbs.h>
+#include <pthread.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <uct/api/uct_def.h>
 
 typedef struct uct_efa_md uct_efa_md_t;
 
 #define UCT_EFA_GENERATION_BITS 6
 #define UCT_EFA_GENERATION_MASK ((1u << UCT_EFA_GENERATION_BITS) - 1)
 
+typedef struct uct_efa_opened uct_efa_opened_t;
+
 typedef struct {
     struct ibv_context *ctx;
     struct ibv_pd      *pd;
     uct_efa_ah_cache_t *ahs;
-    unsigned           refs;           /* under md->lock                     */
+    uct_efa_opened_t   *opened;
+    unsigned           refs;           /* under the lock of efa_context.c    */
     unsigned           generation;
     int                dead;           /* set once, by any thread            */
-    uct_efa_window_device_t *win;      /* NULL: not shown (yet)              */
-    uct_efa_window_object_t *pd_win;
+    pthread_mutex_t    watch_lock;
+    ucs_list_link_t    watchers;       /* uct_efa_watcher_t                  */
+    uct_efa_window_object_t *pd_win;   /* NULL: not shown (yet)              */
 } uct_efa_context_t;
 
-/* Opens the device called name. Logs the cause unless `quiet`. NULL: errno
- * says why; ENODEV: it is not there. One reference. */
-uct_efa_context_t *uct_efa_context_open(const char *name, unsigned generation,
-                                        int quiet);
+/* A device that memory domains of this process have open */
+struct uct_efa_opened {
+    ucs_list_link_t    list;
+    unsigned           refs;           /* memory domains                     */
+    pid_t              pid;
+    uct_efa_context_t  *context;       /* the newest; NULL: none. No reference */
+    uct_efa_window_device_t *win;      /* NULL: not shown yet                */
+    char               name[UCT_DEVICE_NAME_MAX];
+};
 
-/* Shows it and what will be made of it in the window. */
-void uct_efa_context_show(uct_efa_context_t *context,
-                          uct_efa_window_device_t *win);
+/* context NULL: not watching */
+typedef struct {
+    ucs_list_link_t   list;
+    uct_efa_context_t *context;
+    int               timer_fd;
+} uct_efa_watcher_t;
+
+/* Opens md->name for md, or joins those that have it open: sets md->opened and
+ * md->context, with a reference to each. Logs the cause of an error.
+ * UCS_ERR_NO_RESOURCE: the device has no protection domain left;
+ * UCS_ERR_NO_DEVICE: it is not there, or cannot be opened. */
+ucs_status_t uct_efa_context_open(uct_efa_md_t *md);
+
+/* The reverse. */
+void uct_efa_context_close(uct_efa_md_t *md);
+
+/* Shows the device and what will be made of it in the window: sets md->win. max:
+ * as for uct_efa_window_device_get(). Between window open and close. */
+void uct_efa_context_show(uct_efa_md_t *md,
+                          const uint64_t max[EFA_WINDOW_KIND_LAST]);
 
 /* A reference to the memory domain's present context. */
 uct_efa_context_t *uct_efa_context_get(uct_efa_md_t *md);
 
 /* Gives one back. A device that is gone cannot refuse to be closed. */
-void uct_efa_context_put(uct_efa_md_t *md, uct_efa_context_t *context);
+void uct_efa_context_put(uct_efa_context_t *context);
+
+/* From now on watcher->timer_fd, a timerfd, expires when somebody has read an
+ * event of context that the watcher's owner must know of. The owner may set the
+ * timer for itself, too, and looks at the context after that. Ends what it
+ * watched before; context NULL: watches no more. */
+void uct_efa_context_watch(uct_efa_context_t *context,
+                           uct_efa_watcher_t *watcher);
 
 /* Reads what the device has to say. Nonzero: the context is dead, for good. A
  * queue pair that failed alone is told by setting the int at its qp_context.

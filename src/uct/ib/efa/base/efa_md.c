@@ -12,7 +12,6 @@
 #include "efa_md.h"
 #include "efa_dmabuf.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -269,8 +268,7 @@ static void uct_efa_md_show(uct_efa_md_t *md)
         [EFA_WINDOW_AH] = ucs_max(attr->max_ah, 0)
     };
 
-    md->win = uct_efa_window_device_get(md->name, max);
-    uct_efa_context_show(md->context, md->win);
+    uct_efa_context_show(md, max);
 }
 
 ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
@@ -296,9 +294,8 @@ ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
     ucs_snprintf_zero(md->port_name, sizeof(md->port_name), "%s:%d", md_name,
                       UCT_EFA_PORT_NUM);
 
-    md->context = uct_efa_context_open(md_name, 0, 0);
-    if (md->context == NULL) {
-        status = (errno == ENOMEM) ? UCS_ERR_NO_RESOURCE : UCS_ERR_NO_DEVICE;
+    status = uct_efa_context_open(md);
+    if (status != UCS_OK) {
         goto err_free;
     }
 
@@ -332,12 +329,11 @@ ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
     return UCS_OK;
 
 err_window:
-    uct_efa_context_put(md, md->context);
-    uct_efa_window_device_put(md->win);
+    uct_efa_context_close(md);
     uct_efa_window_close();
     goto err_free;
 err_close:
-    uct_efa_context_put(md, md->context);
+    uct_efa_context_close(md);
 err_free:
     pthread_mutex_destroy(&md->lock);
     ucs_free(md);
@@ -373,8 +369,7 @@ void uct_efa_md_close(uct_md_h uct_md)
     uct_efa_rcache_cleanup(md);
     uct_efa_md_free_mems(md, &leak);
     uct_efa_leak_end(&leak);
-    uct_efa_context_put(md, md->context);
-    uct_efa_window_device_put(md->win);
+    uct_efa_context_close(md);
     uct_efa_window_close();
     pthread_mutex_destroy(&md->lock);
     ucs_free(md);

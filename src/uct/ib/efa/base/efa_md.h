@@ -13,7 +13,8 @@
  *       AH cache           efa_ah.c
  *     window               efa_window.c      counters, one for the process
  *
- * One memory domain is one open verbs device; its name is the device's name.
+ * A memory domain is a verbs device, and has its name. Those of one name in a
+ * process share the open device (efa_context.h).
  */
 #ifndef UCT_EFA_MD_H
 #define UCT_EFA_MD_H
@@ -65,6 +66,7 @@ struct uct_efa_md {
     uct_md_t             super;
     uct_efa_device_t     dev;
     pthread_mutex_t      lock;             /* context, mems                  */
+    uct_efa_opened_t     *opened;          /* shared with others of the name */
     uct_efa_context_t    *context;         /* the present one                */
     uct_efa_window_device_t *win;          /* what is held, and its limits   */
     ucs_list_link_t      mems;             /* uct_efa_mem_t, registered      */

@@ -266,7 +266,7 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
             err = (errno != 0) ? errno : EIO;
             if (!uct_efa_context_is_gone(context, err) || mem->is_dmabuf ||
                 !uct_efa_context_probe(md, context)) {
-                uct_efa_context_put(md, context);
+                uct_efa_context_put(context);
                 if (!(params->flags & UCT_MD_MEM_FLAG_HIDE_ERRORS)) {
                     uct_efa_window_device_refused(md->win, EFA_WINDOW_MR, err);
                 }
@@ -284,7 +284,7 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
                 ibv_dereg_mr(mem->mr);
             }
         }
-        uct_efa_context_put(md, context);
+        uct_efa_context_put(context);
     } while (!noted);
 
     ucs_trace("%s: registered %p..%p access 0x%x lkey 0x%x rkey 0x%x%s",

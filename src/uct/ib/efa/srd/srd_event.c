@@ -2,11 +2,12 @@
  * Sleeping: one fd that becomes readable when there is something to progress.
  *
  *     epoll set  <-- completion channel (armed CQ)
- *                <-- timerfd (the earliest deadline of the interface)
+ *                <-- timerfd (the earliest deadline of the interface, and
+ *                             events of the device that another has read)
  *                <-- asynchronous events of the device (reset)
  *
  * Arming: what is already waiting makes it BUSY; then the CQ is armed, then
- * the timer is set.
+ * the timer is set, and what another may have read before that is looked at.
  */
 #include "srd_peer.h"
 
@@ -52,8 +53,11 @@ ucs_status_t uct_srd_event_init(uct_srd_iface_t *iface, int wanted)
         ucs_debug("srd: no completion events on %s: %m",
                   uct_efa_md_device_name(uct_srd_iface_md(iface)));
         uct_srd_event_cleanup(iface);
+        return UCS_OK;
     }
 
+    iface->event.watcher.timer_fd = iface->event.timer_fd;
+    uct_efa_context_watch(iface->context, &iface->event.watcher);
     return UCS_OK;
 }
 
@@ -84,6 +88,8 @@ ucs_status_t uct_srd_event_watch(uct_srd_iface_t *iface)
 
 void uct_srd_event_cleanup(uct_srd_iface_t *iface)
 {
+    uct_efa_context_watch(NULL, &iface->event.watcher);
+
     if (iface->event.fd >= 0) {
         close(iface->event.fd);
         iface->event.fd = -1;
@@ -145,11 +151,14 @@ static ucs_status_t uct_srd_event_sleep(uct_srd_iface_t *iface)
 {
     ucs_status_t status = uct_srd_event_arm_timer(iface);
 
-    if (status == UCS_OK) {
-        uct_srd_iface_show_asleep(iface);
+    if (status != UCS_OK) {
+        return status;
+    } else if (uct_srd_recover_is_due(iface)) {
+        return UCS_ERR_BUSY; /* the timer may have been its news */
     }
 
-    return status;
+    uct_srd_iface_show_asleep(iface);
+    return UCS_OK;
 }
 
 ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,

@@ -339,14 +339,12 @@ err_rx:
 err_tx:
     uct_srd_tx_cleanup(self);
 err_context:
-    uct_efa_context_put(md, self->context);
+    uct_efa_context_put(self->context);
     return status;
 }
 
 static UCS_CLASS_CLEANUP_FUNC(uct_srd_iface_t)
 {
-    uct_efa_md_t *md = uct_srd_iface_md(self);
-
     uct_base_iface_progress_disable(&self->super.super,
                                     UCT_PROGRESS_SEND | UCT_PROGRESS_RECV);
     uct_srd_iface_show_state(self, EFA_WINDOW_IFACE_CLOSING);
@@ -361,7 +359,7 @@ static UCS_CLASS_CLEANUP_FUNC(uct_srd_iface_t)
     uct_efa_window_iface_put(self->win);
     uct_srd_rx_cleanup(self);
     uct_srd_tx_cleanup(self);
-    uct_efa_context_put(md, self->context);
+    uct_efa_context_put(self->context);
     uct_srd_timers_cleanup(&self->timers);
     kh_destroy_inplace(uct_srd_ahns, &self->ahns);
     kh_destroy_inplace(uct_srd_keys, &self->keys);

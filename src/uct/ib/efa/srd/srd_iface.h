@@ -356,6 +356,7 @@ struct uct_srd_iface {
     struct {
         int                     fd;       /* epoll set, -1: no events        */
         int                     timer_fd;
+        uct_efa_watcher_t       watcher;  /* by timer_fd                     */
         struct ibv_comp_channel *channel;
         unsigned                unacked;
     } event;
@@ -429,6 +430,10 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
 /* Has the device something to say? If it or our queue pair is lost, begins to
  * recover. At most every 10 ms. */
 void uct_srd_recover_look(uct_srd_iface_t *iface);
+
+/* Is there something to recover from that has been seen by somebody, but not by
+ * recover_look()? Asks nobody. */
+int uct_srd_recover_is_due(const uct_srd_iface_t *iface);
 
 /* The queue pair is of no use any more, as a completion says. */
 void uct_srd_recover_qp_dead(uct_srd_iface_t *iface);

@@ -236,6 +236,13 @@ void uct_srd_recover_look(uct_srd_iface_t *iface)
     }
 }
 
+int uct_srd_recover_is_due(const uct_srd_iface_t *iface)
+{
+    return !iface->recover.is &&
+           (__atomic_load_n(&iface->context->dead, __ATOMIC_RELAXED) ||
+            __atomic_load_n(&iface->recover.qp_dead, __ATOMIC_RELAXED));
+}
+
 void uct_srd_recover_qp_dead(uct_srd_iface_t *iface)
 {
     __atomic_store_n(&iface->recover.qp_dead, 1, __ATOMIC_RELAXED);
@@ -352,12 +359,15 @@ static ucs_status_t uct_srd_recover_queues(uct_srd_iface_t *iface)
             goto err_qp;
         }
         uct_efa_ah_cache_remove_owner(old.context->ahs, iface);
+        if (iface->event.watcher.context != NULL) {
+            uct_efa_context_watch(iface->context, &iface->event.watcher);
+        }
     }
 
     uct_srd_iface_show_queues(iface);
     uct_srd_iface_hide_queues(iface, old.cq_win, old.qp_win);
     uct_srd_queues_destroy(iface, &old);
-    uct_efa_context_put(md, old.context);
+    uct_efa_context_put(old.context);
     return UCS_OK;
 
 err_qp:
@@ -369,7 +379,7 @@ err_channel:
         ibv_destroy_comp_channel(iface->event.channel);
     }
 err:
-    uct_efa_context_put(md, iface->context);
+    uct_efa_context_put(iface->context);
     uct_srd_queues_restore(iface, &old);
     return status;
 }
