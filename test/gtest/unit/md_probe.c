@@ -3,6 +3,7 @@
 
 #include <ucm/api/ucm.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -252,7 +253,7 @@ uint64_t md_probe_rkey(void *md, void *memh)
     char buffer[16];
 
     memset(buffer, 0xee, sizeof(buffer));
-    if ((uct_efa_md_mkey_pack(md, memh, buffer) != UCS_OK) ||
+    if ((uct_efa_md_mkey_pack(md, memh, 0, buffer) != UCS_OK) ||
         (uct_efa_rkey_unpack(buffer, &rkey, &handle) != UCS_OK) ||
         (handle != NULL)) {
         return 0;
@@ -263,6 +264,27 @@ uint64_t md_probe_rkey(void *md, void *memh)
 uint32_t md_probe_lkey(void *memh)
 {
     return uct_efa_memh_lkey(memh);
+}
+
+void *md_probe_component(void)
+{
+    return &uct_efa_component;
+}
+
+const char *md_probe_missing_ops(void *md)
+{
+    /* A table of functions and of nothing else */
+    void (*const *ops)(void) = (void (*const *)(void))((uct_md_h)md)->ops;
+    static char text[64];
+    unsigned i;
+
+    text[0] = '\0';
+    for (i = 0; i < sizeof(uct_md_ops_t) / sizeof(*ops); ++i) {
+        if (ops[i] == NULL) {
+            snprintf(text, sizeof(text), "operation %u", i);
+        }
+    }
+    return text;
 }
 
 ucs_status_t md_probe_replace(void *md)

@@ -66,6 +66,11 @@ uint64_t     md_probe_flag_invalidate(void);
 int          md_probe_sees_unmap(void);
 uint64_t     md_probe_rkey(void *md, void *memh); /* packed and unpacked */
 uint32_t     md_probe_lkey(void *memh);
+/* uct_component_h */
+void        *md_probe_component(void);
+/* Operations without a function, "" if there are none: UCX calls some without
+ * a look at flags. */
+const char  *md_probe_missing_ops(void *md);
 /* As interfaces do when they look after their device: UCS_OK if it is there */
 ucs_status_t md_probe_replace(void *md);
 unsigned     md_probe_generation(void *md);

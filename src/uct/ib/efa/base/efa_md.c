@@ -134,8 +134,7 @@ ucs_status_t uct_efa_md_mem_reg_user(uct_md_h uct_md, void *address,
     if ((md->rcache != NULL) &&
         (params->dmabuf_fd == UCT_DMABUF_FD_INVALID) &&
         (access & (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE))) {
-        status = uct_efa_rcache_get(md, address, length, access, params->flags,
-                                    &mem);
+        status = uct_efa_rcache_get(md, address, length, access, params, &mem);
         if (status != UCS_ERR_NO_ELEM) {
             *memh_p = mem;
             return status;
@@ -192,10 +191,23 @@ int uct_efa_md_can_invalidate(uct_md_h uct_md)
     return (md->rcache == NULL) || UCT_EFA_RCACHE_DEFAULT;
 }
 
-ucs_status_t uct_efa_md_mkey_pack(uct_md_h uct_md, uct_mem_h memh, void *buffer)
+int uct_efa_md_is_invalidatable(uct_mem_h memh)
+{
+    const uct_efa_mem_t *mem = memh;
+
+    return !__atomic_load_n(&mem->is_remote, __ATOMIC_RELAXED) ||
+           __atomic_load_n(&mem->is_packed, __ATOMIC_RELAXED);
+}
+
+ucs_status_t uct_efa_md_mkey_pack(uct_md_h uct_md, uct_mem_h memh,
+                                  int for_invalidate, void *buffer)
 {
     uct_efa_md_t *md   = ucs_derived_of(uct_md, uct_efa_md_t);
     uct_efa_mem_t *mem = memh;
+
+    if (for_invalidate) {
+        __atomic_store_n(&mem->is_packed, 1, __ATOMIC_RELAXED);
+    }
 
     uct_efa_mem_pack(md, mem, buffer);
     return UCS_OK;

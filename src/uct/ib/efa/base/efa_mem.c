@@ -254,6 +254,8 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
     mem->address   = address;
     mem->length    = length;
     mem->is_dmabuf = (params->dmabuf_fd != UCT_DMABUF_FD_INVALID);
+    mem->is_remote = !!params->is_remote;
+    mem->is_packed = 0;
     mem->caller    = uct_efa_caller();
     uct_efa_caller_name(mem->caller, site, sizeof(site));
 

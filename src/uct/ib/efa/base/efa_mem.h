@@ -37,6 +37,8 @@ typedef struct {
     uint16_t          access;          /* IBV_ACCESS_ that it was made with  */
     uint8_t           is_cached;
     uint8_t           is_dmabuf;       /* may be memory that no CPU reads    */
+    uint8_t           is_remote;       /* UCX asked for access by others     */
+    uint8_t           is_packed;       /* a key was, to be invalidated       */
     unsigned          generation;      /* of rkey                            */
     void              *address;
     size_t            length;          /* bytes                              */

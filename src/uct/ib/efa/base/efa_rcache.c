@@ -16,6 +16,7 @@
 typedef struct {
     unsigned access;
     uint64_t flags;
+    int      is_remote;
 } uct_efa_rcache_arg_t;
 
 static uct_efa_rcache_region_t *uct_efa_rcache_region(uct_efa_mem_t *mem)
@@ -39,7 +40,8 @@ uct_efa_rcache_mem_reg(void *context, ucs_rcache_t *rcache, void *arg,
         return UCS_ERR_CANCELED; /* uct_efa_rcache_sweep() */
     }
 
-    params.flags = asked->flags;
+    params.flags     = asked->flags;
+    params.is_remote = asked->is_remote;
 
     /* The cache tries the memory merged with its neighbours first, and alone
      * if that fails: not an error yet, nor a reason to grant less to both */
@@ -288,10 +290,13 @@ static int uct_efa_rcache_is_poorer(const uct_efa_rcache_region_t *region,
 }
 
 ucs_status_t uct_efa_rcache_get(uct_efa_md_t *md, void *address, size_t length,
-                                unsigned access, uint64_t flags,
+                                unsigned access,
+                                const uct_efa_reg_params_t *params,
                                 uct_efa_mem_t **mem_p)
 {
-    uct_efa_rcache_arg_t arg = {access, flags | UCT_MD_MEM_FLAG_HIDE_ERRORS};
+    uint64_t flags           = params->flags;
+    uct_efa_rcache_arg_t arg = {access, flags | UCT_MD_MEM_FLAG_HIDE_ERRORS,
+                                params->is_remote};
     uct_efa_rcache_region_t *region;
     ucs_rcache_region_t *rregion;
     ucs_status_t status;
@@ -316,6 +321,9 @@ ucs_status_t uct_efa_rcache_get(uct_efa_md_t *md, void *address, size_t length,
                 return UCS_ERR_NO_ELEM;
             }
 
+            if (params->is_remote) {
+                __atomic_store_n(&region->mem.is_remote, 1, __ATOMIC_RELAXED);
+            }
             *mem_p = &region->mem;
             return UCS_OK;
         }

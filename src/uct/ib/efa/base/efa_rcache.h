@@ -58,7 +58,8 @@ void uct_efa_rcache_leaks(uct_efa_md_t *md, uct_efa_leak_t *leak);
  * the sake of other pages; register alone. Errors: those of
  * uct_efa_mem_init(). */
 ucs_status_t uct_efa_rcache_get(uct_efa_md_t *md, void *address, size_t length,
-                                unsigned access, uint64_t flags,
+                                unsigned access,
+                                const uct_efa_reg_params_t *params,
                                 uct_efa_mem_t **mem_p);
 void uct_efa_rcache_put(uct_efa_md_t *md, uct_efa_mem_t *mem);
 

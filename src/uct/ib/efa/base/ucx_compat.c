@@ -94,17 +94,31 @@ uint64_t uct_efa_compat_reg_flags(uint64_t flags)
 #endif
 }
 
+static int uct_efa_compat_is_remote(uint64_t flags)
+{
+    return !!(flags & (UCT_MD_MEM_ACCESS_REMOTE_GET |
+                       UCT_MD_MEM_ACCESS_REMOTE_PUT |
+                       UCT_MD_MEM_ACCESS_REMOTE_ATOMIC));
+}
+
 #if UCT_EFA_UCX(1, 14)
 static ucs_status_t
 uct_efa_compat_mem_reg(uct_md_h md, void *address, size_t length,
                        const uct_md_mem_reg_params_t *reg_params,
                        uct_mem_h *memh_p)
 {
-    uct_efa_reg_params_t params = UCT_EFA_REG_PARAMS_INIT(0);
+    uint64_t flags = (reg_params->field_mask & UCT_MD_MEM_REG_FIELD_FLAGS) ?
+                             reg_params->flags : 0;
+    uct_efa_reg_params_t params =
+            UCT_EFA_REG_PARAMS_INIT(uct_efa_compat_reg_flags(flags));
 
-    if (reg_params->field_mask & UCT_MD_MEM_REG_FIELD_FLAGS) {
-        params.flags = uct_efa_compat_reg_flags(reg_params->flags);
+#if UCT_EFA_UCX(1, 18)
+    /* All memory of the process at once: there is no attribute that offers it */
+    if (flags & UCT_MD_MEM_GVA) {
+        return UCS_ERR_UNSUPPORTED;
     }
+#endif
+    params.is_remote = uct_efa_compat_is_remote(flags);
     if (reg_params->field_mask & UCT_MD_MEM_REG_FIELD_DMABUF_FD) {
         params.dmabuf_fd = reg_params->dmabuf_fd;
     }
@@ -122,6 +136,7 @@ static ucs_status_t uct_efa_compat_mem_reg(uct_md_h md, void *address,
     uct_efa_reg_params_t params =
             UCT_EFA_REG_PARAMS_INIT(uct_efa_compat_reg_flags(flags));
 
+    params.is_remote = uct_efa_compat_is_remote(flags);
     return uct_efa_md_mem_reg_user(md, address, length, &params, memh_p);
 }
 #endif
@@ -141,8 +156,37 @@ uct_efa_compat_mem_dereg(uct_md_h md, const uct_md_mem_dereg_params_t *params)
         return uct_efa_md_mem_dereg(md, params->memh);
     }
 
-    return (comp == NULL) ? UCS_ERR_INVALID_PARAM :
-                            uct_efa_md_mem_invalidate(md, params->memh, comp);
+    if (!uct_efa_md_can_invalidate(md)) {
+        return UCS_ERR_UNSUPPORTED;
+    } else if ((comp == NULL) || !uct_efa_md_is_invalidatable(params->memh)) {
+        return UCS_ERR_INVALID_PARAM;
+    }
+
+    return uct_efa_md_mem_invalidate(md, params->memh, comp);
+}
+
+/* UCS_ERR_UNSUPPORTED: keys for other processes of the host to attach; keys for
+ * what is not offered. */
+static ucs_status_t
+uct_efa_compat_mkey_pack_any(uct_md_h md, uct_mem_h memh,
+                             const uct_md_mkey_pack_params_t *params,
+                             void *buffer)
+{
+    unsigned flags     = (params->field_mask & UCT_MD_MKEY_PACK_FIELD_FLAGS) ?
+                                 params->flags : 0;
+    int for_invalidate = !!(flags & UCT_EFA_MKEY_PACK_INVALIDATE);
+
+    if (for_invalidate && !uct_efa_md_can_invalidate(md)) {
+        return UCS_ERR_UNSUPPORTED;
+    }
+
+#if UCT_EFA_UCX(1, 14)
+    if (flags & UCT_MD_MKEY_PACK_FLAG_EXPORT) {
+        return UCS_ERR_UNSUPPORTED;
+    }
+#endif
+
+    return uct_efa_md_mkey_pack(md, memh, for_invalidate, buffer);
 }
 
 #if UCT_EFA_UCX(1, 16)
@@ -153,16 +197,14 @@ uct_efa_compat_mkey_pack(uct_md_h md, uct_mem_h memh, void *address,
 {
     (void)address;
     (void)length;
-    (void)params;
-    return uct_efa_md_mkey_pack(md, memh, buffer);
+    return uct_efa_compat_mkey_pack_any(md, memh, params, buffer);
 }
 #else
 static ucs_status_t
 uct_efa_compat_mkey_pack(uct_md_h md, uct_mem_h memh,
                          const uct_md_mkey_pack_params_t *params, void *buffer)
 {
-    (void)params;
-    return uct_efa_md_mkey_pack(md, memh, buffer);
+    return uct_efa_compat_mkey_pack_any(md, memh, params, buffer);
 }
 #endif
 
@@ -271,10 +313,55 @@ static void uct_efa_compat_mem_elem_release(uct_md_h md, void *release_handle)
 }
 #endif
 
-/* mem_alloc, mem_free, mem_advise are called only with the matching flag */
+/* Whoever looks at flags first does not call these. */
+static ucs_status_t uct_efa_compat_mem_alloc(uct_md_h md, size_t *length_p,
+                                             void **address_p,
+                                             ucs_memory_type_t mem_type,
+#if UCT_EFA_UCX(1, 19)
+                                             ucs_sys_device_t sys_dev,
+#endif
+                                             unsigned flags,
+                                             const char *alloc_name,
+                                             uct_mem_h *memh_p)
+{
+    (void)md;
+    (void)length_p;
+    (void)address_p;
+    (void)mem_type;
+#if UCT_EFA_UCX(1, 19)
+    (void)sys_dev;
+#endif
+    (void)flags;
+    (void)alloc_name;
+    (void)memh_p;
+    return UCS_ERR_UNSUPPORTED;
+}
+
+static ucs_status_t uct_efa_compat_mem_free(uct_md_h md, uct_mem_h memh)
+{
+    (void)md;
+    (void)memh;
+    return UCS_ERR_UNSUPPORTED;
+}
+
+static ucs_status_t uct_efa_compat_mem_advise(uct_md_h md, uct_mem_h memh,
+                                              void *addr, size_t length,
+                                              unsigned advice)
+{
+    (void)md;
+    (void)memh;
+    (void)addr;
+    (void)length;
+    (void)advice;
+    return UCS_ERR_UNSUPPORTED;
+}
+
 uct_md_ops_t uct_efa_md_ops = {
     .close                  = uct_efa_md_close,
     .query                  = uct_efa_compat_md_query,
+    .mem_alloc              = uct_efa_compat_mem_alloc,
+    .mem_free               = uct_efa_compat_mem_free,
+    .mem_advise             = uct_efa_compat_mem_advise,
     .mem_reg                = uct_efa_compat_mem_reg,
     .mem_dereg              = uct_efa_compat_mem_dereg,
     .mem_query              = uct_efa_compat_mem_query,

@@ -21,6 +21,7 @@
  *   ep_is_connected                    yes ............................
  *   ep_invalidate     flags ............................... params ....
  *   iface_query_v2                                    yes  no   yes ...
+ *   ctl_device                                                  yes ...
  *   outstanding_purge                                                yes
  *   mpool init         args  params ...................................
  *   mpool config       2 fields  4 fields ...............................
@@ -154,16 +155,23 @@ typedef struct {
 #endif
 
 /* In uct_efa_md_attr_t.flags: a key is worth nothing after mem_dereg with
- * invalidation. There are no keys for atomics, so that goes for those as well. */
+ * invalidation. A key never allows atomics, so that goes for those as well.
+ * Below it the flags of mkey_pack that make ready for it. */
 #if UCT_EFA_UCX(1, 15)
 #  define UCT_EFA_MD_FLAG_INVALIDATE \
-    (UCT_MD_FLAG_INVALIDATE | UCT_MD_FLAG_INVALIDATE_RMA)
+    (UCT_MD_FLAG_INVALIDATE | UCT_MD_FLAG_INVALIDATE_RMA | \
+     UCT_MD_FLAG_INVALIDATE_AMO)
+#  define UCT_EFA_MKEY_PACK_INVALIDATE \
+    (UCT_MD_MKEY_PACK_FLAG_INVALIDATE_RMA | \
+     UCT_MD_MKEY_PACK_FLAG_INVALIDATE_AMO)
 #else
 #  define UCT_EFA_MD_FLAG_INVALIDATE UCT_MD_FLAG_INVALIDATE
+#  define UCT_EFA_MKEY_PACK_INVALIDATE UCT_MD_MKEY_PACK_FLAG_INVALIDATE
 #endif
 
 typedef struct {
     uint64_t flags;                   /* UCT_MD_MEM_ACCESS_, _FLAG_          */
+    int      is_remote;               /* UCX asked for access by others      */
     int      dmabuf_fd;               /* or UCT_DMABUF_FD_INVALID            */
     size_t   dmabuf_offset;           /* of the memory in it, bytes          */
     int      is_exact;                /* rather fail than grant less         */
@@ -193,7 +201,11 @@ ucs_status_t uct_efa_md_mem_dereg(uct_md_h md, uct_mem_h memh);
 ucs_status_t uct_efa_md_mem_invalidate(uct_md_h md, uct_mem_h memh,
                                        uct_completion_t *comp);
 int          uct_efa_md_can_invalidate(uct_md_h md);
-ucs_status_t uct_efa_md_mkey_pack(uct_md_h md, uct_mem_h memh, void *buffer);
+/* UCT wants a key of memory that others access to have been packed for it. */
+int          uct_efa_md_is_invalidatable(uct_mem_h memh);
+/* for_invalidate: mem_invalidate may follow. */
+ucs_status_t uct_efa_md_mkey_pack(uct_md_h md, uct_mem_h memh,
+                                  int for_invalidate, void *buffer);
 /* The tables and adapters made of them (ucx_compat.c). */
 extern uct_md_ops_t uct_efa_md_ops;
 
@@ -421,6 +433,15 @@ void uct_efa_compat_mpool_limit(uct_iface_mpool_config_t *config, unsigned num,
 #  define UCT_EFA_IFACE_FLAG_INTER_NODE UCT_IFACE_FLAG_INTER_NODE
 #else
 #  define UCT_EFA_IFACE_FLAG_INTER_NODE 0
+#endif
+
+/* uct_iface_attr from 1.22 on: which device controls the interface. UCX's own
+ * initial value is the number of a device. */
+#if UCT_EFA_UCX(1, 22)
+#  define UCT_EFA_IFACE_ATTR_CPU_CONTROLS(_attr) \
+    (_attr)->ctl_device = UCS_SYS_DEVICE_ID_UNKNOWN
+#else
+#  define UCT_EFA_IFACE_ATTR_CPU_CONTROLS(_attr) (void)(_attr)
 #endif
 
 

@@ -100,6 +100,7 @@ uct_srd_iface_query(uct_iface_h tl_iface, uct_iface_attr_t *attr)
     attr->bandwidth.shared    = dev->bandwidth;
     attr->latency             = ucs_linear_func_make(dev->latency, 0);
     attr->priority            = 30;
+    UCT_EFA_IFACE_ATTR_CPU_CONTROLS(attr);
     return UCS_OK;
 }
 
@@ -221,6 +222,16 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
     if (!(params->open_mode & UCT_IFACE_OPEN_MODE_DEVICE)) {
         ucs_error("srd: only UCT_IFACE_OPEN_MODE_DEVICE is supported");
         return UCS_ERR_UNSUPPORTED;
+    }
+
+    UCT_CHECK_PARAM(params->mode.device.dev_name != NULL,
+                    "srd: an interface needs the name of its device, such as %s",
+                    uct_efa_md_device_name(md));
+    if (ucs_derived_of(worker, uct_priv_worker_t)->thread_mode ==
+        UCS_THREAD_MODE_MULTI) {
+        ucs_error("srd: UCS_THREAD_MODE_MULTI is not supported: make the worker "
+                  "with UCS_THREAD_MODE_SERIALIZED, and lock around its use");
+        return UCS_ERR_INVALID_PARAM;
     }
 
     UCS_CLASS_CALL_SUPER_INIT(
@@ -372,7 +383,55 @@ static UCS_CLASS_DEFINE_NEW_FUNC(uct_srd_iface_t, uct_iface_t, uct_md_h,
                                  const uct_iface_config_t*);
 static UCS_CLASS_DEFINE_DELETE_FUNC(uct_srd_iface_t, uct_iface_t);
 
+/* Two whose result is not a status */
+static ssize_t
+uct_srd_ep_tag_eager_bcopy(UCS_V_UNUSED uct_ep_h ep, UCS_V_UNUSED uct_tag_t tag,
+                           UCS_V_UNUSED uint64_t imm,
+                           UCS_V_UNUSED uct_pack_callback_t pack_cb,
+                           UCS_V_UNUSED void *arg, UCS_V_UNUSED unsigned flags)
+{
+    return UCS_ERR_UNSUPPORTED;
+}
+
+static ucs_status_ptr_t
+uct_srd_ep_tag_rndv_zcopy(UCS_V_UNUSED uct_ep_h ep, UCS_V_UNUSED uct_tag_t tag,
+                          UCS_V_UNUSED const void *header,
+                          UCS_V_UNUSED unsigned header_length,
+                          UCS_V_UNUSED const uct_iov_t *iov,
+                          UCS_V_UNUSED size_t iovcnt,
+                          UCS_V_UNUSED unsigned flags,
+                          UCS_V_UNUSED uct_completion_t *comp)
+{
+    return UCS_STATUS_PTR(UCS_ERR_UNSUPPORTED);
+}
+
+/* Those that are not offered are here for callers that do not look at flags:
+ * they get a status. docs/uct-contract.md says why each is not. */
 static uct_iface_ops_t uct_srd_iface_ops = {
+    .ep_get_short = UCT_EFA_UNSUPPORTED(uct_ep_get_short_func_t),
+    .ep_atomic_cswap64 = UCT_EFA_UNSUPPORTED(uct_ep_atomic_cswap64_func_t),
+    .ep_atomic_cswap32 = UCT_EFA_UNSUPPORTED(uct_ep_atomic_cswap32_func_t),
+    .ep_atomic32_post = UCT_EFA_UNSUPPORTED(uct_ep_atomic32_post_func_t),
+    .ep_atomic64_post = UCT_EFA_UNSUPPORTED(uct_ep_atomic64_post_func_t),
+    .ep_atomic32_fetch = UCT_EFA_UNSUPPORTED(uct_ep_atomic32_fetch_func_t),
+    .ep_atomic64_fetch = UCT_EFA_UNSUPPORTED(uct_ep_atomic64_fetch_func_t),
+    .ep_tag_eager_short = UCT_EFA_UNSUPPORTED(uct_ep_tag_eager_short_func_t),
+    .ep_tag_eager_bcopy = uct_srd_ep_tag_eager_bcopy,
+    .ep_tag_eager_zcopy = UCT_EFA_UNSUPPORTED(uct_ep_tag_eager_zcopy_func_t),
+    .ep_tag_rndv_zcopy = uct_srd_ep_tag_rndv_zcopy,
+    .ep_tag_rndv_cancel = UCT_EFA_UNSUPPORTED(uct_ep_tag_rndv_cancel_func_t),
+    .ep_tag_rndv_request = UCT_EFA_UNSUPPORTED(uct_ep_tag_rndv_request_func_t),
+    .iface_tag_recv_zcopy =
+            UCT_EFA_UNSUPPORTED(uct_iface_tag_recv_zcopy_func_t),
+    .iface_tag_recv_cancel =
+            UCT_EFA_UNSUPPORTED(uct_iface_tag_recv_cancel_func_t),
+    .ep_connect = UCT_EFA_UNSUPPORTED(uct_ep_connect_func_t),
+    .ep_disconnect = UCT_EFA_UNSUPPORTED(uct_ep_disconnect_func_t),
+    .cm_ep_conn_notify = UCT_EFA_UNSUPPORTED(uct_cm_ep_conn_notify_func_t),
+    .ep_get_address = UCT_EFA_UNSUPPORTED(uct_ep_get_address_func_t),
+    .ep_connect_to_ep = UCT_EFA_UNSUPPORTED(uct_ep_connect_to_ep_func_t),
+    .iface_accept = UCT_EFA_UNSUPPORTED(uct_iface_accept_func_t),
+    .iface_reject = UCT_EFA_UNSUPPORTED(uct_iface_reject_func_t),
     .ep_am_short              = uct_srd_ep_am_short,
     .ep_am_short_iov          = uct_srd_ep_am_short_iov,
     .ep_am_bcopy              = uct_srd_ep_am_bcopy,
