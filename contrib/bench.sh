@@ -4,10 +4,14 @@
 # per message.
 #
 #   contrib/bench.sh [--reps N] [--quick] [--no-instructions] [--csv FILE]
-#                    [--only PATTERN]
+#                    [--only PATTERN] [--upstream PREFIX]
 #
 #   --quick   a quarter of the messages, 3 repetitions if --reps does not say
 #   --only    measures whose name matches the shell pattern, e.g. '*get*'
+#   --upstream PREFIX
+#             compare with UCX's own srd, instead: both in the UCX that is
+#             installed there, built with EFA, and for which BUILD_DIR was built
+#             (configure --with-ucx=PREFIX --with-ucx-src=...)
 #
 # Repetitions are interleaved (every tool once, then every tool again), medians
 # are reported, and what counts are the ratios: absolute times are the machine's.
@@ -20,6 +24,7 @@ scale=1
 instructions=y
 csv=
 only='*'
+upstream=
 
 while [ $# -gt 0 ]; do
     case $1 in
@@ -28,7 +33,8 @@ while [ $# -gt 0 ]; do
     --no-instructions) instructions=n ;;
     --csv)             csv=$2; shift ;;
     --only)            only=$2; shift ;;
-    -h|--help)         sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --upstream)        upstream=$2; shift ;;
+    -h|--help)         sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "bench.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     esac
     shift
@@ -43,8 +49,10 @@ efarun=$build/src/tools/efarun
          "or set BUILD_DIR" >&2
     exit 1
 }
-for tool in ib_send_lat ib_send_bw ib_read_lat ib_read_bw ucx_perftest \
-            fi_pingpong taskset; do
+tools=(taskset)
+[ -n "$upstream" ] || tools+=(ib_send_lat ib_send_bw ib_read_lat ib_read_bw
+                              ucx_perftest fi_pingpong)
+for tool in "${tools[@]}"; do
     command -v "$tool" > /dev/null || {
         echo "bench.sh: $tool is missing: run contrib/install-deps.sh" >&2
         exit 1
@@ -69,7 +77,19 @@ export FI_EFA_ENABLE_SHM_TRANSFER=0
 dev=$("$efarun" --soft --quiet ibv_devices | awk '/^ *[a-z]+/ && !/device|---/ \
       { print $1; exit }')
 cpus=$(nproc)
-perftest_find
+perftest_find ${upstream:+"$upstream/bin/ucx_perftest"}
+
+# Whose srd, and is it there? EFARUN_TRANSPORT is efarun's
+for EFARUN_TRANSPORT in ${upstream:+ucx-efa upstream}; do
+    export EFARUN_TRANSPORT
+    "$efarun" --soft --quiet "$upstream/bin/ucx_info" -d > "$tmp/info" \
+        2> "$tmp/error" || true
+    grep -q 'Transport: srd' "$tmp/info" || {
+        echo "bench.sh: no srd of $EFARUN_TRANSPORT in $upstream:" \
+             "$(head -n 1 "$tmp/error")" >&2
+        exit 1
+    }
+done
 
 # wanted NAME: by --only
 wanted()
@@ -257,6 +277,34 @@ round()
     one_sided
 }
 
+# The same measures of both; the sizes are what upstream's can send at once
+beside_upstream()
+{
+    local n=$((20000 / scale)) b=$((200000 / scale)) m=$((2000 / scale)) s who
+    local -x EFARUN_TRANSPORT
+
+    for EFARUN_TRANSPORT in ucx-efa upstream; do
+        who=${EFARUN_TRANSPORT#ucx-}
+        uct "${who}_am_short_lat" 8 us "$ucx_lat" "$n" am_lat short
+        uct "${who}_am_short_rate" 8 Mmsg/s "$ucx_rate" "$b" am_bw short
+        uct "${who}_am_zcopy_bw" 4000 MB/s "$ucx_bw" "$b" am_bw zcopy
+        for s in 8 4000 8000; do
+            UCX_RNDV_THRESH=inf ucp "${who}_tag_lat" "$s" us "$ucx_lat" "$n" \
+                tag_lat
+        done
+        # Where UCP changes from one to the other depends on the latency that a
+        # transport tells, which is the NIC's in ours
+        UCX_RNDV_THRESH=inf ucp "${who}_tag_eager_lat" 65536 us "$ucx_lat" "$n" \
+            tag_lat
+        UCX_RNDV_THRESH=8k ucp "${who}_tag_rndv_lat" 65536 us "$ucx_lat" "$n" \
+            tag_lat
+        ucp "${who}_tag_rate" 8 Mmsg/s "$ucx_rate" "$b" tag_bw
+        for s in 8000 1048576; do
+            ucp "${who}_tag_bw" "$s" MB/s "$ucx_bw" "$m" tag_bw
+        done
+    done
+}
+
 # instructions NAME LAYOUT SIZE: of one message sent and received in one
 # process, from the difference of two run lengths, by object.
 instructions()
@@ -290,7 +338,8 @@ instructions()
                   for (b in t) printf "%s %s %d\n", n, b, t[b] }
         ' "$tmp/cg.$n"
     done > "$tmp/cg.costs"
-    for obj in libefasrd libefa-rdmav34 libefa libuct libucs; do
+    for obj in libefasrd libuct_ib_efa libuct_ib libefa-rdmav34 libefa libuct \
+               libucs; do
         awk -v o="$obj" -v a="$n1" -v b="$n2" -v name="$name" -v s="$size" '
             $2 == o { c[$1] = $3 }
             END { if (b in c)
@@ -302,9 +351,17 @@ instructions()
 
 for i in $(seq "$reps"); do
     echo "bench.sh: round $i of $reps" >&2
-    round
+    if [ -n "$upstream" ]; then
+        beside_upstream
+    else
+        round
+    fi
 done
-if [ "$instructions" = y ]; then
+if [ "$instructions" = y ] && [ -n "$upstream" ]; then
+    echo "bench.sh: counting instructions" >&2
+    EFARUN_TRANSPORT=ucx-efa instructions efa_am_short short 8
+    EFARUN_TRANSPORT=upstream instructions upstream_am_short short 8
+elif [ "$instructions" = y ]; then
     echo "bench.sh: counting instructions" >&2
     instructions am_short short 8
     instructions am_bcopy bcopy 1024
@@ -328,6 +385,20 @@ function bar(text, ratio, op, limit) {
     if (ratio < 0) return
     printf "| %-52s | %6.2f | %s %-5s | %s |\n", text, ratio, op, limit,
            (op == "<=" ? ratio <= limit : ratio >= limit) ? "yes" : "NO"
+}
+# Ours and upstream, 1 is as good: more is better for us
+function beside(text, what, swap,    a, b) {
+    a = median("efa_" what); b = median("upstream_" what)
+    if (a > 0 && b > 0)
+        printf "| %-52s | %6.2f | %-8s | %-3s |\n", text,
+               swap ? a / b : b / a, "", ""
+}
+function of_objects(name,    n, i, o, sum) {
+    n = split("libefasrd libuct_ib_efa libuct_ib libefa-rdmav34 libefa " \
+              "libuct libucs", o, " ")
+    for (i = 1; i <= n; i++)
+        if (median(name ":" o[i] ",8") > 0) sum += median(name ":" o[i] ",8")
+    return sum
 }
 function ratio(a, b) {
     return (median(a) < 0 || median(b) <= 0) ? -1 : median(a) / median(b)
@@ -374,6 +445,24 @@ END {
         ratio("ucp_tag_bw,4194304", "verbs_read_bw,4194304"), ">=", 0.9)
     bar("UCT put_zcopy bandwidth / raw RDMA write, 1 MB",
         ratio("uct_put_zcopy_bw,1048576", "verbs_write_bw,1048576"), ">=", 0.95)
+    beside("am_short latency 8 B: upstream / ours", "am_short_lat,8", 0)
+    beside("am_short rate 8 B: ours / upstream", "am_short_rate,8", 1)
+    beside("am_zcopy bandwidth 4000 B: ours / upstream", "am_zcopy_bw,4000", 1)
+    beside("tag latency 8 B: upstream / ours", "tag_lat,8", 0)
+    beside("tag latency 4000 B: upstream / ours", "tag_lat,4000", 0)
+    beside("tag latency 8000 B: upstream / ours", "tag_lat,8000", 0)
+    beside("tag latency 64 KB, eager: upstream / ours",
+           "tag_eager_lat,65536", 0)
+    beside("tag latency 64 KB, rendezvous: upstream / ours",
+           "tag_rndv_lat,65536", 0)
+    beside("tag rate 8 B: ours / upstream", "tag_rate,8", 1)
+    beside("tag bandwidth 8000 B: ours / upstream", "tag_bw,8000", 1)
+    beside("tag bandwidth 1 MB: ours / upstream", "tag_bw,1048576", 1)
+    if (of_objects("efa_am_short") > 0)
+        printf "| %-52s | %6.2f | %-8s | %-3s |\n",
+               "instructions, am_short 8 B: upstream / ours",
+               of_objects("upstream_am_short") / of_objects("efa_am_short"),
+               "", ""
     efa = median("am_short:libefa-rdmav34,8")
     if (efa < 0) efa = median("am_short:libefa,8")
     if (efa > 0) {

@@ -20,14 +20,14 @@ if (: < /dev/ptmx) 2> /dev/null; then
     pair_stdin=/dev/ptmx
 fi
 
-# perftest_find: sets perftest, the program with the options that it needs. Its
-# input is to be pair_stdin.
+# perftest_find [PROGRAM]: sets perftest, the program with the options that it
+# needs. Its input is to be pair_stdin.
 perftest_find()
 {
     local help
 
-    perftest=(ucx_perftest)
-    help=$(ucx_perftest -h 2>&1 < "$pair_stdin") || true
+    perftest=("${1:-ucx_perftest}")
+    help=$("${perftest[0]}" -h 2>&1 < "$pair_stdin") || true
     case $help in
     *"MPI mode"*) perftest+=(-P 0) ;;
     esac
