@@ -141,6 +141,18 @@ info "$soft" env LD_LIBRARY_PATH="$TMPDIR/lib" ucx_info -d
 expect "the module refuses a UCX that loads it by itself" \
     refused "was built for UCX 1\.99, but $TMPDIR/lib/libuct.so.0 is 1\."
 
+# A wheel's UCX, which has libraries with names of its own
+mkdir "$TMPDIR/wheel"
+cp -L "$uct_dir"/libuc[mpst].so.0 "$(command -v ucx_info)" "$TMPDIR/wheel/"
+for file in "$TMPDIR"/wheel/*; do
+    sed -i 's/libuc\([mpst]\)\.so\.0/libuc\1-so.0/g' "$file"
+    mv -n "$file" "${file/.so.0/-so.0}" 2> /dev/null
+done
+info "$soft:$loader" env LD_LIBRARY_PATH="$TMPDIR/wheel" \
+    "$TMPDIR/wheel/ucx_info" -d
+expect "a UCX with other names is refused" \
+    refused "brings a UCX of its own, $TMPDIR/wheel/libuct-so.0"
+
 # A second srd, as upstream's: in a module of that name, and in `self`
 mkdir "$TMPDIR/fake"
 cp -L "$BUILD/test/gtest/.libs/libfake_srd.so" "$TMPDIR/fake/libuct_ib_efa.so.0"

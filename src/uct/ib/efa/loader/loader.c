@@ -84,8 +84,8 @@ static struct {
  */
 static int loader_real(const char *caller, loader_ucs_t *ucs)
 {
-    const char *names[] = {caller, NULL, "libucs.so.0"};
-    ucx_efa_object_t object;
+    const char *names[] = {caller, NULL, "libucs.so.0", NULL};
+    ucx_efa_object_t beside, any;
     void *handle, *func;
     char dir[PATH_MAX];
     size_t i;
@@ -94,9 +94,13 @@ static int loader_real(const char *caller, loader_ucs_t *ucs)
         /* libucm does not depend on libucs, beside which it lies */
         snprintf(dir, sizeof(dir), "%s", caller);
         ucx_efa_dirname(dir);
-        if (ucx_efa_object_find(&object, dir, "libucs")) {
-            names[1] = object.path;
+        if (ucx_efa_object_find(&beside, dir, "libucs")) {
+            names[1] = beside.path;
         }
+    }
+    /* A call that a constructor of UCX ends with seems to come from ld.so */
+    if (ucx_efa_object_find(&any, NULL, "libucs")) {
+        names[3] = any.path;
     }
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); ++i) {
