@@ -47,6 +47,10 @@ static ucs_status_t uct_efa_compat_md_query(uct_md_h md,
 #if UCT_EFA_UCX(1, 16)
     md_attr->reg_alignment = 1;
 #endif
+#if UCT_EFA_UCX(1, 22)
+    /* GPUs have memory that no device can be given */
+    md_attr->required_mem_flags = UCS_MEM_FLAG_REGISTRABLE;
+#endif
     return UCS_OK;
 }
 #else
