@@ -17,6 +17,12 @@ need ucx_info ucx-utils
 
 SRDTOOL=$BUILD/src/tools/srdtool
 TRY=$APPS/option_try
+for program in "$TRY" "$APPS/window_write"; do
+    if [ ! -x "$program" ]; then
+        not_ok "${0##*/}" "$program is missing: build first (check-programs)"
+        finish
+    fi
+done
 
 export UCX_TLS=srd XDG_RUNTIME_DIR
 

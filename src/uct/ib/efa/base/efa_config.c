@@ -213,9 +213,12 @@ void uct_efa_config_help_limit(char *buf, size_t max, const void *arg)
 void uct_efa_config_help_size(char *buf, size_t max, const void *arg)
 {
     const uct_efa_config_range_t *range = arg;
+    char from[32]                       = "";
 
-    snprintf(buf, max, "bytes: <number>[b|kb|mb|gb|tb], from %" PRIu64
-             ", or inf", range->min);
+    if (range->min > 0) {
+        snprintf(from, sizeof(from), ", from %" PRIu64, range->min);
+    }
+    snprintf(buf, max, "bytes: <number>[b|kb|mb|gb|tb]%s, or inf", from);
 }
 
 void uct_efa_config_help_duration(char *buf, size_t max, const void *arg)
