@@ -30,6 +30,7 @@ typedef struct user_op {
 typedef struct {
     uct_ep_h ep;
     int      is_honest;
+    int      is_cancelled;               /* flushed so: sends nothing        */
     int      told;
 } user_ep_t;
 
@@ -359,8 +360,9 @@ void fuzz_user_connect(unsigned choice, unsigned bits)
         return;
     }
 
-    user.eps[i].is_honest = is_honest && !fuzz_honest_is_over();
-    user.eps[i].told      = 0;
+    user.eps[i].is_honest    = is_honest && !fuzz_honest_is_over();
+    user.eps[i].is_cancelled = 0;
+    user.eps[i].told         = 0;
     memcpy(user.connects[user.num_connects].gid, gid, sizeof(gid));
     user.connects[user.num_connects++].qpn = addr.qpn;
 }
@@ -594,9 +596,13 @@ void fuzz_user_am(unsigned choice, unsigned kind, unsigned length,
 
     FUZZ_SAY("    am %u of %u bytes on %zd: %s\n", kind, pack.length,
              entry - user.eps, ucs_status_string(status));
+    FUZZ_CHECK(!entry->is_cancelled || UCS_STATUS_IS_ERR(status),
+               "a cancelled endpoint sends");
     if (entry->is_honest && (status != UCS_OK) && (status != UCS_INPROGRESS)) {
         fuzz_honest_unexpect();
-        FUZZ_CHECK((status == UCS_ERR_NO_RESOURCE) || fuzz_honest_end(status),
+        FUZZ_CHECK((status == UCS_ERR_NO_RESOURCE) ||
+                   (entry->is_cancelled && (status == UCS_ERR_CANCELED)) ||
+                   fuzz_honest_end(status),
                    "to the honest peer: %s", ucs_status_string(status));
     }
 }
@@ -679,7 +685,8 @@ void fuzz_user_flush(unsigned choice, unsigned kind)
         return;
     }
 
-    op     = user_op_new(0);
+    entry->is_cancelled |= !!(flags & UCT_FLUSH_FLAG_CANCEL);
+    op                   = user_op_new(0);
     ++user.depth; /* nobody closes an endpoint while it is being flushed */
     status = uct_ep_flush(entry->ep, flags, &op->comp);
     --user.depth;
@@ -745,7 +752,9 @@ static ucs_status_t user_pending_func(uct_pending_req_t *self)
     FUZZ_SAY("    pending on %u: %s\n", req->ep, ucs_status_string(status));
     if ((status != UCS_OK) && entry->is_honest) {
         fuzz_honest_unexpect();
-        FUZZ_CHECK((status == UCS_ERR_NO_RESOURCE) || fuzz_honest_end(status),
+        FUZZ_CHECK((status == UCS_ERR_NO_RESOURCE) ||
+                   (entry->is_cancelled && (status == UCS_ERR_CANCELED)) ||
+                   fuzz_honest_end(status),
                    "to the honest peer: %s", ucs_status_string(status));
     }
     if (status == UCS_ERR_NO_RESOURCE) {

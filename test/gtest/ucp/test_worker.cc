@@ -459,3 +459,54 @@ INSTANTIATE_TEST_SUITE_P(
         [](const ::testing::TestParamInfo<const char*> &info) {
             return std::string(info.param[0] == 'y' ? "proto_v2" : "proto_v1");
         });
+
+/* ---- closing ---- */
+
+/* Twenty workers, connected and with messages under way, are destroyed one
+ * after the other while no other worker progresses. What waits, hangs: the time
+ * that a close may take is an hour. */
+HARNESS_ROLE(close_workers)
+{
+    const unsigned num = 20;
+    std::vector<std::unique_ptr<ucp_side>> a, b;
+    std::vector<ucp_ep_h> eps;
+    bytes data = message(1, 1, 100000); /* in fragments: no handshake yet */
+    ucp_options options;
+    ucp_request_param_t param = {};
+
+    (void)arguments;
+    options.config["RNDV_THRESH"] = "inf";
+    a.emplace_back(new ucp_side(options));
+    while (b.size() < num) {
+        b.emplace_back(new ucp_side(*a[0], UCS_THREAD_MODE_SINGLE));
+        a.emplace_back(new ucp_side(*a[0], UCS_THREAD_MODE_SINGLE));
+        eps.push_back(a.back()->connect(b.back()->address()));
+    }
+    for (unsigned i = 0; i < num; ++i) {
+        for (unsigned k = 0; k < 3; ++k) {
+            ucs_status_ptr_t request = ucp_tag_send_nbx(eps[i], data.data(),
+                                                        data.size(), 1, &param);
+            if (UCS_PTR_IS_PTR(request)) {
+                ucp_request_free(request);
+            }
+            a[i + 1]->progress();
+        }
+    }
+    for (auto *sides : {&a, &b}) {
+        while (sides->size() > (sides == &a)) {
+            sides->back()->abandon();
+            sides->pop_back();
+        }
+    }
+    return "closed";
+}
+
+TEST(ucp_close, workers)
+{
+    if (!is_srd()) {
+        GTEST_SKIP() << "of this transport";
+    }
+    peer_proc peer({"UCX_SRD_CLOSE_TIMEOUT=3600s",
+                    "SOFTEFA_FABRIC=close-" + std::to_string(getpid())});
+    EXPECT_EQ("closed", peer.call("role close_workers"));
+}

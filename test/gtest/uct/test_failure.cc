@@ -389,3 +389,36 @@ TEST_F(failure_test, log_level)
     EXPECT_EQ("", run_role("failure_level handler", {}));
     EXPECT_EQ("", run_role("failure_level none", {}));
 }
+
+/* UCT: after flush(CANCEL) an endpoint is in error state, unusable for sending.
+ * Nobody is told, for its user knows; others to the same peer go on. */
+TEST_F(failure_test, cancelled)
+{
+    end &e = connect(*m_a, *m_b);
+    flush_comp comp;
+    said lines;
+
+    m_b->on_am(AM_ID + 1, [](void*, size_t, unsigned) { return UCS_OK; });
+    steady();
+    send(e, BCOPY, AM_ID + 1, m_stream, 0);
+    ucs_status_t status = uct_ep_flush(e.ep(), UCT_FLUSH_FLAG_CANCEL,
+                                       &comp.comp);
+    EXPECT_TRUE(wait([&]() {
+        return (status == UCS_OK) || (comp.calls > 0);
+    }));
+    for (unsigned kind = 0; kind < KIND_LAST; ++kind) {
+        status = e.send((send_kind)kind, AM_ID + 1,
+                        stream(5, length_plan::fixed(100)), 1);
+        EXPECT_EQ(UCS_ERR_CANCELED, status) << ucs_status_string(status);
+    }
+    EXPECT_EQ(UCS_ERR_CANCELED, uct_ep_flush(e.ep(), 0, nullptr));
+    EXPECT_EQ("", e.promises());
+    expect_steady();
+    e.destroy();
+    end &again = connect(*m_a, *m_b);
+    send(again, BCOPY, AM_ID + 1, m_stream, 0);
+    flush(again);
+    expect_steady();
+    EXPECT_TRUE(m_a->failures.empty());
+    EXPECT_EQ("", lines.none());
+}

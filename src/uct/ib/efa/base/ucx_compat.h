@@ -18,10 +18,13 @@
  *   rcache LRU lock                                      flag .........
  *   is_sockaddr_acc.    yes ....... gone
  *   is_reachable_v2               yes; the only one used from 1.16 ....
+ *     lengths of addresses                       yes ..................
  *   ep_is_connected                    yes ............................
  *   ep_invalidate     flags ............................... params ....
  *   iface_query_v2                                    yes  no   yes ...
  *   ctl_device                                                  yes ...
+ *   put_sgl_zcopy                                               yes ...
+ *   get_sgl_zcopy                                                    yes
  *   outstanding_purge                                                yes
  *   mpool init         args  params ...................................
  *   mpool config       2 fields  4 fields ...............................
@@ -244,37 +247,79 @@ ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
 #define UCT_EFA_UNSUPPORTED(_type) \
     ((_type)(void (*)(void))ucs_empty_function_return_unsupported)
 
+/* An address of which somebody asks. Addresses may be NULL: not known (yet). */
+typedef struct {
+    const void *dev_addr;
+    size_t     dev_addr_len;          /* or UCT_EFA_LENGTH_UNKNOWN           */
+    const void *iface_addr;
+    size_t     iface_addr_len;
+    int        same_device;           /* nothing but our own device will do  */
+} uct_efa_remote_t;
+
+#define UCT_EFA_LENGTH_UNKNOWN SIZE_MAX
+
+/* May it be reached? 0: no, why says why not, in at most max bytes. */
+typedef int (*uct_efa_is_reachable_func_t)(uct_iface_h iface,
+                                           const uct_efa_remote_t *remote,
+                                           char *why, size_t max);
+
+/* Does the endpoint lead there? Both addresses are known. */
+typedef int (*uct_efa_is_connected_func_t)(uct_ep_h ep, const void *dev_addr,
+                                           const void *iface_addr);
+
+/* One-sided operations with a list of pieces: arguments as in UCT */
+#define UCT_EFA_SGL_ARGS \
+    uct_ep_h tl_ep, void *const *buffers, const size_t *lengths, \
+    uct_mem_h const *memhs, const uint64_t *remote_addrs, \
+    uct_rkey_t const *rkeys, const size_t *counts, const size_t *strides, \
+    size_t count, uct_completion_t *comp
+
+/* How many pieces, 0: none. */
+typedef struct {
+    size_t put;
+    size_t get;
+} uct_efa_sgl_max_t;
+
 /*
  * The internal operations of an interface, from functions that are the same
  * for all versions:
  *
  *   _estimate_perf   uct_iface_estimate_perf_func_t
  *   _vfs_refresh     uct_iface_vfs_refresh_func_t
- *   _ep_query        uct_ep_query_func_t
  *   _invalidate      ucs_status_t (*)(uct_ep_h ep)
- *   _is_reachable    uct_iface_is_reachable_func_t: the one in uct_iface_ops_t
+ *   _is_reachable    uct_efa_is_reachable_func_t
+ *   _is_connected    uct_efa_is_connected_func_t
+ *   _sgl_max         void (*)(uct_iface_h, uct_efa_sgl_max_t*)
+ *   _put_sgl, _get_sgl   ucs_status_t (*)(UCT_EFA_SGL_ARGS)
+ *
+ * What there is not: addresses of sockets (ep_query), connections of endpoints
+ * (ep_connect_to_ep_v2), endpoints for GPUs (ep_get_device_ep), and tokens that
+ * say what a remote has got, with what ep_outstanding_purge makes of them.
  *
  * Used once, in the file that opens the interface:
  *   UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(uct_srd_iface_internal_ops, ...);
  * defines a static table of that name.
  */
 #define UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(_name, _estimate_perf, _vfs_refresh, \
-                                          _ep_query, _invalidate, \
-                                          _is_reachable) \
+                                          _invalidate, _is_reachable, \
+                                          _is_connected, _sgl_max, _put_sgl, \
+                                          _get_sgl) \
     UCT_EFA_EP_INVALIDATE_DEFINE(_name, _invalidate) \
     UCT_EFA_IS_REACHABLE_V2_DEFINE(_name, _is_reachable) \
+    UCT_EFA_IS_CONNECTED_DEFINE(_name, _is_connected) \
+    UCT_EFA_QUERY_V2_DEFINE(_name, _sgl_max) \
     static uct_iface_internal_ops_t _name = { \
         .iface_estimate_perf = _estimate_perf, \
         .iface_vfs_refresh   = _vfs_refresh, \
-        .ep_query            = _ep_query, \
+        .ep_query            = UCT_EFA_UNSUPPORTED(uct_ep_query_func_t), \
         .ep_invalidate       = _name##_ep_invalidate, \
         UCT_EFA_INTERNAL_OPS_1_14 \
         UCT_EFA_INTERNAL_OPS_1_15(_name) \
-        UCT_EFA_INTERNAL_OPS_1_16 \
+        UCT_EFA_INTERNAL_OPS_1_16(_name) \
         UCT_EFA_INTERNAL_OPS_1_20 \
-        UCT_EFA_INTERNAL_OPS_QUERY_V2 \
-        UCT_EFA_INTERNAL_OPS_1_22 \
-        UCT_EFA_INTERNAL_OPS_1_23 \
+        UCT_EFA_INTERNAL_OPS_QUERY_V2(_name) \
+        UCT_EFA_INTERNAL_OPS_1_22(_put_sgl) \
+        UCT_EFA_INTERNAL_OPS_1_23(_get_sgl) \
     }
 
 #if UCT_EFA_UCX(1, 21)
@@ -295,10 +340,11 @@ ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
 #endif
 
 #if UCT_EFA_UCX(1, 15)
-/* Unpacks params and asks func. A missing address is not reachable. */
+/* Unpacks params, asks func, and says why not. A missing device address is not
+ * reachable. */
 int uct_efa_compat_is_reachable(const uct_iface_h iface,
                                 const uct_iface_is_reachable_params_t *params,
-                                uct_iface_is_reachable_func_t func);
+                                uct_efa_is_reachable_func_t func);
 
 #  define UCT_EFA_IS_REACHABLE_V2_DEFINE(_name, _func) \
     static int _name##_is_reachable_v2( \
@@ -322,9 +368,18 @@ int uct_efa_compat_is_reachable(const uct_iface_h iface,
 #endif
 
 #if UCT_EFA_UCX(1, 16)
-#  define UCT_EFA_INTERNAL_OPS_1_16 .ep_is_connected = uct_base_ep_is_connected,
+#  define UCT_EFA_IS_CONNECTED_DEFINE(_name, _func) \
+    static int _name##_ep_is_connected( \
+            const uct_ep_h ep, const uct_ep_is_connected_params_t *params) \
+    { \
+        UCT_EP_IS_CONNECTED_CHECK_DEV_IFACE_ADDRS(params); \
+        return _func(ep, params->device_addr, params->iface_addr); \
+    }
+#  define UCT_EFA_INTERNAL_OPS_1_16(_name) \
+    .ep_is_connected = _name##_ep_is_connected,
 #else
-#  define UCT_EFA_INTERNAL_OPS_1_16
+#  define UCT_EFA_IS_CONNECTED_DEFINE(_name, _func)
+#  define UCT_EFA_INTERNAL_OPS_1_16(_name)
 #endif
 
 #if UCT_EFA_UCX(1, 20)
@@ -335,33 +390,57 @@ int uct_efa_compat_is_reachable(const uct_iface_h iface,
 #endif
 
 #if UCT_EFA_UCX(1, 22)
-#  define UCT_EFA_INTERNAL_OPS_QUERY_V2 \
-    .iface_query_v2 = uct_iface_base_query_v2,
+ucs_status_t uct_efa_compat_query_v2(uct_iface_h iface,
+                                     uct_iface_attr_v2_t *attr,
+                                     const uct_efa_sgl_max_t *max);
+
+#  define UCT_EFA_QUERY_V2_DEFINE(_name, _sgl_max) \
+    static ucs_status_t _name##_query_v2(uct_iface_h iface, \
+                                         uct_iface_attr_v2_t *attr) \
+    { \
+        uct_efa_sgl_max_t max; \
+        \
+        _sgl_max(iface, &max); \
+        return uct_efa_compat_query_v2(iface, attr, &max); \
+    }
+#  define UCT_EFA_INTERNAL_OPS_QUERY_V2(_name) \
+    .iface_query_v2 = _name##_query_v2,
 #elif UCT_EFA_UCX(1, 21)
-#  define UCT_EFA_INTERNAL_OPS_QUERY_V2
+#  define UCT_EFA_INTERNAL_OPS_QUERY_V2(_name)
 #elif UCT_EFA_UCX(1, 20)
-#  define UCT_EFA_INTERNAL_OPS_QUERY_V2 \
+#  define UCT_EFA_INTERNAL_OPS_QUERY_V2(_name) \
     .iface_query_v2         = uct_iface_base_query_v2, \
     .iface_mem_element_pack = \
             UCT_EFA_UNSUPPORTED(uct_iface_mem_element_pack_func_t),
 #else
-#  define UCT_EFA_INTERNAL_OPS_QUERY_V2
+#  define UCT_EFA_INTERNAL_OPS_QUERY_V2(_name)
+#endif
+#if !UCT_EFA_UCX(1, 22)
+#  define UCT_EFA_QUERY_V2_DEFINE(_name, _sgl_max)
 #endif
 
 #if UCT_EFA_UCX(1, 22)
-#  define UCT_EFA_INTERNAL_OPS_1_22 \
-    .ep_put_sgl_zcopy = UCT_EFA_UNSUPPORTED(uct_ep_put_sgl_zcopy_func_t),
+#  define UCT_EFA_INTERNAL_OPS_1_22(_put_sgl) .ep_put_sgl_zcopy = _put_sgl,
 #else
-#  define UCT_EFA_INTERNAL_OPS_1_22
+#  define UCT_EFA_INTERNAL_OPS_1_22(_put_sgl)
 #endif
 
 #if UCT_EFA_UCX(1, 23)
-#  define UCT_EFA_INTERNAL_OPS_1_23 \
-    .ep_get_sgl_zcopy     = UCT_EFA_UNSUPPORTED(uct_ep_get_sgl_zcopy_func_t), \
+#  define UCT_EFA_INTERNAL_OPS_1_23(_get_sgl) \
+    .ep_get_sgl_zcopy     = _get_sgl, \
     .ep_outstanding_purge = \
             UCT_EFA_UNSUPPORTED(uct_ep_outstanding_purge_func_t),
 #else
-#  define UCT_EFA_INTERNAL_OPS_1_23
+#  define UCT_EFA_INTERNAL_OPS_1_23(_get_sgl)
+#endif
+
+/* Lengths of addresses among the parameters of ep_create (1.18) */
+#if UCT_EFA_UCX(1, 18)
+#  define UCT_EFA_EP_PARAM_LENGTH(_params, _name, _NAME) \
+    (((_params)->field_mask & UCT_EP_PARAM_FIELD_##_NAME##_LENGTH) ? \
+             (_params)->_name##_length : UCT_EFA_LENGTH_UNKNOWN)
+#else
+#  define UCT_EFA_EP_PARAM_LENGTH(_params, _name, _NAME) UCT_EFA_LENGTH_UNKNOWN
 #endif
 
 /*

@@ -9,31 +9,65 @@
 
 #include "../base/efa_caller.h"
 
+/* The identity that a good address names */
+static void uct_srd_ident_unpack(const void *dev_addr, const void *iface_addr,
+                                 uct_srd_ident_t *ident)
+{
+    uct_srd_iface_addr_t addr;
+
+    uct_srd_iface_addr_unpack(iface_addr, &addr);
+    memset(ident, 0, sizeof(*ident));
+    memcpy(ident->gid, dev_addr, sizeof(ident->gid));
+    ident->qpn  = addr.qpn;
+    ident->qkey = addr.qkey;
+}
+
+int uct_srd_ep_is_connected(uct_ep_h tl_ep, const void *dev_addr,
+                            const void *iface_addr)
+{
+    uct_srd_ep_t *ep        = ucs_derived_of(tl_ep, uct_srd_ep_t);
+    uct_efa_remote_t remote = {
+        .dev_addr       = dev_addr,
+        .dev_addr_len   = UCT_EFA_LENGTH_UNKNOWN,
+        .iface_addr     = iface_addr,
+        .iface_addr_len = UCT_EFA_LENGTH_UNKNOWN
+    };
+    uct_srd_ident_t ident;
+    char why[128];
+
+    if ((iface_addr == NULL) ||
+        !uct_srd_iface_address_is_good(&remote, why, sizeof(why))) {
+        return 0;
+    }
+
+    uct_srd_ident_unpack(dev_addr, iface_addr, &ident);
+    return uct_srd_peer_is_named(ep->peer, &ident);
+}
+
 static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
 {
     uct_srd_iface_t *iface = ucs_derived_of(params->iface, uct_srd_iface_t);
-    uct_srd_iface_addr_t addr;
-    uct_srd_ident_t ident;
     char site[EFA_WINDOW_SITE_MAX];
+    uct_efa_remote_t remote;
+    uct_srd_ident_t ident;
     uct_srd_peer_t *peer;
-    char str[64];
+    char why[128];
 
     UCT_EP_PARAMS_CHECK_DEV_IFACE_ADDRS(params);
     UCS_CLASS_CALL_SUPER_INIT(uct_base_ep_t, &iface->super);
 
-    memset(&ident, 0, sizeof(ident));
-    memcpy(ident.gid, params->dev_addr, sizeof(ident.gid));
-    uct_srd_iface_addr_unpack(params->iface_addr, &addr);
-    ident.qpn  = addr.qpn;
-    ident.qkey = addr.qkey;
-
-    if (addr.version != UCT_SRD_WIRE_VERSION) {
-        ucs_error("srd: %s speaks version %u of the SRD wire protocol, this "
-                  "side version %u: use the same release of ucx-efa on both",
-                  uct_srd_addr_str(ident.gid, ident.qpn, str, sizeof(str)),
-                  addr.version, UCT_SRD_WIRE_VERSION);
+    remote.dev_addr       = params->dev_addr;
+    remote.dev_addr_len   = UCT_EFA_EP_PARAM_LENGTH(params, dev_addr, DEV_ADDR);
+    remote.iface_addr     = params->iface_addr;
+    remote.iface_addr_len = UCT_EFA_EP_PARAM_LENGTH(params, iface_addr,
+                                                    IFACE_ADDR);
+    if (!uct_srd_iface_address_is_good(&remote, why, sizeof(why))) {
+        ucs_error("srd: no endpoint to this address: %s; it must be that of an "
+                  "srd interface, of the same release of ucx-efa", why);
         return UCS_ERR_UNREACHABLE;
     }
+
+    uct_srd_ident_unpack(params->dev_addr, params->iface_addr, &ident);
 
     peer = uct_srd_peer_find(iface, &ident);
     if (peer == NULL) {
@@ -49,6 +83,7 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
     self->rma    = 0;
     self->status = UCS_OK;
     self->told   = 0;
+    self->wanted = 0;
     ucs_arbiter_group_init(&self->pending);
     ucs_queue_head_init(&self->cancels);
     uct_srd_peer_ep_add(peer, self);
@@ -61,17 +96,31 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
     return UCS_OK;
 }
 
+static void uct_srd_ep_set_failed(uct_srd_ep_t *ep, ucs_status_t status)
+{
+    ep->status      = status;
+    ep->win->status = status;
+    ucs_list_head_init(&ep->failed);
+    ++ep->peer->num_failed;
+    uct_srd_peer_tx_update(ep->peer);
+}
+
 void uct_srd_ep_fail(uct_srd_ep_t *ep, ucs_status_t status)
 {
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
 
     if (ep->status == UCS_OK) {
-        ep->status      = status;
-        ep->win->status = status;
+        uct_srd_ep_set_failed(ep, status);
         uct_srd_peer_event(ep->peer, EFA_WINDOW_EVENT_EP_FAILED, status, 0, 0);
         ucs_list_add_tail(&iface->failed_eps, &ep->failed);
-        ++ep->peer->num_failed;
-        uct_srd_peer_tx_update(ep->peer);
+    }
+}
+
+void uct_srd_ep_set_cancelled(uct_srd_ep_t *ep)
+{
+    if (ep->status == UCS_OK) {
+        uct_srd_ep_set_failed(ep, UCS_ERR_CANCELED);
+        ep->told = 1; /* it was the user's own wish */
     }
 }
 
@@ -193,6 +242,7 @@ ucs_status_t uct_srd_ep_pending_add(uct_ep_h tl_ep, uct_pending_req_t *req,
 
     /* A failed peer says so at the next send, too. */
     if (ucs_arbiter_group_is_empty(&ep->pending) && !iface->tx.bufs_short &&
+        (ep->wanted <= iface->tx.num_free) &&
         (uct_srd_tx_check(ep) != UCS_ERR_NO_RESOURCE)) {
         return UCS_ERR_BUSY;
     }

@@ -20,6 +20,7 @@ struct uct_srd_ep {
     ucs_list_link_t     failed;    /* in iface->failed_eps, if status        */
     uint8_t             told;      /* of the peer's failure                  */
     unsigned            num_pending; /* requests in pending                  */
+    unsigned            wanted;    /* slots, by a list that was refused last */
     const void          *caller;   /* who made it, efa_caller.h              */
     uint64_t            create_time; /* of the window                        */
     uct_efa_window_ep_t *win;
@@ -51,10 +52,15 @@ ucs_status_t uct_srd_ep_pending_add(uct_ep_h tl_ep, uct_pending_req_t *req,
 void uct_srd_ep_pending_purge(uct_ep_h tl_ep, uct_pending_purge_callback_t cb,
                               void *arg);
 ucs_status_t uct_srd_ep_invalidate(uct_ep_h tl_ep);
+int uct_srd_ep_is_connected(uct_ep_h tl_ep, const void *dev_addr,
+                            const void *iface_addr);
 
 /* An operation failed that nobody else will hear of: the endpoint alone fails,
  * and its user is told in progress. Its peer and other endpoints live on. */
 void uct_srd_ep_fail(uct_srd_ep_t *ep, ucs_status_t status);
+
+/* Likewise, by the user, who need not be told */
+void uct_srd_ep_set_cancelled(uct_srd_ep_t *ep);
 
 ucs_status_t uct_srd_iface_fence(uct_iface_h tl_iface, unsigned flags);
 

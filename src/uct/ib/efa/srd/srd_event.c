@@ -174,7 +174,8 @@ ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,
         return UCS_ERR_UNSUPPORTED;
     }
 
-    if (!ucs_list_is_empty(&iface->failed) || (iface->rx.stash_len > 0) ||
+    if (!ucs_list_is_empty(&iface->failed) ||
+        !ucs_list_is_empty(&iface->failed_eps) || (iface->rx.stash_len > 0) ||
         (!ucs_arbiter_is_empty(&iface->tx.arbiter) &&
          (iface->tx.num_free > 0))) {
         return UCS_ERR_BUSY;

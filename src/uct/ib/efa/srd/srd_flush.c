@@ -4,7 +4,8 @@
  *   flush          waits until una of messages and of one-sided operations
  *                  reach today's PSNs. REMOTE asks for no more than that: a put
  *                  completes when its data is in the remote memory.
- *   flush(CANCEL)  waits until the device uses no user memory any more
+ *   flush(CANCEL)  waits until the device uses no user memory any more; nothing
+ *                  can be sent by the endpoint afterwards
  *   fence          SRD orders nothing, but messages are put into order by their
  *                  receiver. What is left, with what it makes wait:
  *
@@ -70,6 +71,7 @@ static ucs_status_t uct_srd_ep_cancel(uct_srd_iface_t *iface, uct_srd_ep_t *ep,
     uct_srd_slot_t *slot;
     unsigned i, left;
 
+    uct_srd_ep_set_cancelled(ep);
     ucs_queue_head_init(&waiters);
     ucs_queue_for_each_safe(waiter, iter, &ep->peer->tx.waiters, queue) {
         if (waiter->ep == ep) {

@@ -7,6 +7,7 @@
  *   srd_ep.c       endpoints, pending requests
  *   srd_am.c       active messages                    srd_flush.c   flush, check
  *   srd_rma.c      put and get                        srd_rma_tx.c  their life
+ *   srd_rma_sgl.c  several in one call
  *   srd_tx.c       windows, batches                   srd_slot.c    its memory
  *   srd_resend.c   errors, sending again
  *   srd_poll.c     polling, the fast path of receiving
@@ -48,6 +49,7 @@ typedef struct uct_srd_ep    uct_srd_ep_t;
 #define UCT_SRD_GROW_PAUSE     1      /* between two tries to get memory, s  */
 #define UCT_SRD_MAX_IOV        1      /* the device has 2, one is the header */
 #define UCT_SRD_POST_BATCH     32u    /* sends of one doorbell               */
+#define UCT_SRD_MAX_SGL        8u     /* operations of one call, one doorbell */
 
 /* ---- sending: srd_tx.c ------------------------------------------------- */
 
@@ -267,6 +269,7 @@ struct uct_srd_iface {
         unsigned            max_inline;
         unsigned            batch;    /* sends waiting for the doorbell      */
         uint8_t             batching;
+        uint8_t             rma_batching;
         uint8_t             bufs_short; /* a buffer was wanted in vain       */
         uct_srd_ep_t        *pending_ep;/* whose pending request is running  */
         struct ibv_send_wr  wr;       /* prepared, for the fast path         */
@@ -420,6 +423,14 @@ extern ucs_config_field_t uct_srd_iface_config_table[];
 /* "fe80::1/5": 64 bytes of buffer suffice */
 const char *uct_srd_addr_str(const void *gid, uint32_t qpn, char *buf,
                              size_t max);
+
+/* The same without the QPN */
+const char *uct_srd_gid_str(const void *gid, char *buf, size_t max);
+
+/* Can there be such an address, and does it speak our protocol? 0: why says why
+ * not. */
+int uct_srd_iface_address_is_good(const uct_efa_remote_t *remote, char *why,
+                                  size_t max);
 
 /* srd_config.c: checks config against the device, fills iface->config. */
 ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,

@@ -43,6 +43,20 @@ uct_srd_peer_find(uct_srd_iface_t *iface, const uct_srd_ident_t *ident)
            kh_val(&iface->idents, iter);
 }
 
+int uct_srd_peer_is_named(const uct_srd_peer_t *peer,
+                          const uct_srd_ident_t *ident)
+{
+    unsigned i;
+
+    for (i = 0; i < peer->num_aliases; ++i) {
+        if (uct_srd_ident_equal(peer->aliases[i], *ident)) {
+            return 1;
+        }
+    }
+
+    return uct_srd_ident_equal(peer->ident, *ident);
+}
+
 /* Whoever had that name has it no more. */
 static ucs_status_t
 uct_srd_name_set(uct_srd_peer_t *peer, const uct_srd_ident_t *name)

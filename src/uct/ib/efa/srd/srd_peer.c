@@ -14,23 +14,33 @@ const char *uct_srd_peer_state_names[] = {
     [UCT_SRD_PEER_GONE]    = "gone"
 };
 
+const char *uct_srd_gid_str(const void *gid, char *buf, size_t max)
+{
+    static_assert(INET6_ADDRSTRLEN <= 64, "the room that callers have");
+
+    return inet_ntop(AF_INET6, gid, buf, max);
+}
+
 const char *
 uct_srd_addr_str(const void *gid, uint32_t qpn, char *buf, size_t max)
 {
-    char str[INET6_ADDRSTRLEN];
+    char str[64];
 
-    inet_ntop(AF_INET6, gid, str, sizeof(str));
-    ucs_snprintf_safe(buf, max, "%s/%u", str, qpn);
+    ucs_snprintf_safe(buf, max, "%s/%u",
+                      uct_srd_gid_str(gid, str, sizeof(str)), qpn);
     return buf;
 }
 
 uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
                                     const uct_srd_ident_t *ident)
 {
+    /* Lists of operations may go beyond the window: less than twice */
+    unsigned ops   = 2 * iface->config.tx_window;
     unsigned words = UCT_SRD_UNA_WORDS(iface->config.tx_window);
     uct_srd_peer_t *peer;
 
-    peer = ucs_calloc(1, sizeof(*peer) + (2 * words * sizeof(uint64_t)),
+    peer = ucs_calloc(1, sizeof(*peer) + ((words + UCT_SRD_UNA_WORDS(ops)) *
+                                            sizeof(uint64_t)),
                       "uct_srd_peer");
     if (peer == NULL) {
         goto err;
@@ -56,8 +66,7 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
     peer->rx.imm_base    = UCT_SRD_IMM_MBZ; /* matches nothing */
     peer->rma.beat       = iface->tx.fence_beat;
     uct_srd_una_init(&peer->tx.una, peer->una_bits, iface->config.tx_window, 0);
-    uct_srd_una_init(&peer->rma.una, peer->una_bits + words,
-                     iface->config.tx_window, 0);
+    uct_srd_una_init(&peer->rma.una, peer->una_bits + words, ops, 0);
     uct_srd_ring_init(&peer->rx.ring, iface->config.rx_window, 0);
     ucs_queue_head_init(&peer->tx.resend);
     ucs_queue_head_init(&peer->tx.held);
@@ -387,14 +396,16 @@ void uct_srd_peer_ep_move(uct_srd_ep_t *ep, uct_srd_peer_t *to)
 {
     uct_srd_peer_t *from = ep->peer;
 
-    ucs_assert((ep->rma == 0) && (ep->zcopy == 0) && (ep->status == UCS_OK));
+    ucs_assert((ep->rma == 0) && (ep->zcopy == 0));
     ucs_list_del(&ep->list);
     from->win->eps     = --from->num_eps;
     from->num_pending -= ep->num_pending;
+    from->num_failed  -= (ep->status != UCS_OK);
     uct_srd_peer_show_wait(from);
 
     ep->peer         = to;
     to->num_pending += ep->num_pending;
+    to->num_failed  += (ep->status != UCS_OK);
     uct_srd_peer_ep_link(to, ep);
     uct_srd_peer_show_wait(to);
     uct_efa_window_ep_set_peer(ep->win, to->win);

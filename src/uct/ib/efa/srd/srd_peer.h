@@ -349,6 +349,11 @@ void uct_srd_rx_stash(void *arg);
 uct_srd_peer_t *uct_srd_peer_find(uct_srd_iface_t *iface,
                                   const uct_srd_ident_t *ident);
 
+/* Does the endpoint's user mean this peer by ident, today's name or one of
+ * before a reset? Of a failed one only its last name is known. */
+int uct_srd_peer_is_named(const uct_srd_peer_t *peer,
+                          const uct_srd_ident_t *ident);
+
 /* Who was found by ident, if it is who sent a message with that UID, else NULL:
  * an alias counts only for whom it belonged to, and is none after another used
  * it. peer: may be NULL. */

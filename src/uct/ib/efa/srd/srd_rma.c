@@ -10,7 +10,7 @@
  */
 #include "srd_rma.h"
 
-static UCS_F_NOINLINE ucs_status_t
+UCS_F_NOINLINE ucs_status_t
 uct_srd_rma_no_right(uct_srd_ep_t *ep, uct_rkey_t right)
 {
     char remote[64];
@@ -42,8 +42,7 @@ uct_srd_rma_admit(uct_srd_ep_t *ep, uct_rkey_t rkey, uct_rkey_t right,
     return ucs_likely(status == UCS_OK) ? UCS_INPROGRESS : status;
 }
 
-/* A slot, filled but for the local memory */
-static UCS_F_ALWAYS_INLINE uct_srd_slot_t *
+uct_srd_slot_t *
 uct_srd_rma_slot(uct_srd_ep_t *ep, unsigned flags, uint64_t remote_addr,
                  uct_rkey_t rkey, uct_completion_t *comp)
 {

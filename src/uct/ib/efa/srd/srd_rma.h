@@ -6,6 +6,7 @@
  *   put_zcopy        the user's memory            /
  *   get_bcopy        a bcopy buffer, then unpack  \  RDMA read
  *   get_zcopy        the user's memory            /
+ *   put_sgl, get_sgl several zcopies, one call, one completion: srd_rma_sgl.c
  *
  * An operation holds a slot, as a message does, but has a sequence of its own
  * per peer (rma.psn, rma.una), for the receiver sees none of it:
@@ -63,6 +64,25 @@ ucs_status_t uct_srd_ep_get_bcopy(uct_ep_h tl_ep, uct_unpack_callback_t unpack,
 ucs_status_t uct_srd_ep_get_zcopy(uct_ep_h tl_ep, const uct_iov_t *iov,
                                   size_t iovcnt, uint64_t remote_addr,
                                   uct_rkey_t rkey, uct_completion_t *comp);
+
+/* srd_rma_sgl.c */
+ucs_status_t uct_srd_ep_put_sgl(UCT_EFA_SGL_ARGS);
+ucs_status_t uct_srd_ep_get_sgl(UCT_EFA_SGL_ARGS);
+void         uct_srd_sgl_max(uct_iface_h iface, uct_efa_sgl_max_t *max);
+
+/* An operation in a slot, filled but for the local memory (sge[1]) */
+uct_srd_slot_t *
+uct_srd_rma_slot(uct_srd_ep_t *ep, unsigned flags, uint64_t remote_addr,
+                 uct_rkey_t rkey, uct_completion_t *comp);
+
+/* The key does not have that right: says so. */
+ucs_status_t uct_srd_rma_no_right(uct_srd_ep_t *ep, uct_rkey_t right);
+
+/* Between these, posts of operations to a JOINED peer whose keys are of its
+ * present generation share a doorbell; nothing else is posted. */
+void uct_srd_rma_batch_begin(uct_srd_iface_t *iface);
+void uct_srd_rma_batch_end(uct_srd_iface_t *iface, uct_srd_slot_t **slots,
+                           unsigned count);
 
 /* Fills the attributes of what the device and libefa can do. */
 void uct_srd_rma_query(const uct_srd_iface_t *iface, uct_iface_attr_t *attr);

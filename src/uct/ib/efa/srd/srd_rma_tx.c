@@ -53,7 +53,9 @@ uct_srd_rma_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
         }
     }
 
-    ibv_wr_start(qp);
+    if (!iface->tx.rma_batching) {
+        ibv_wr_start(qp);
+    }
     qp->wr_id    = (uintptr_t)slot | UCT_SRD_WR_ID_SEND;
     qp->wr_flags = 0; /* the queue pair signals all */
     if (slot->flags & UCT_SRD_SLOT_READ) {
@@ -64,6 +66,10 @@ uct_srd_rma_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
     ibv_wr_set_sge(qp, slot->sge[1].lkey, slot->sge[1].addr,
                    slot->sge[1].length);
     ibv_wr_set_ud_addr(qp, dest->ah, dest->qpn, dest->qkey);
+
+    if (iface->tx.rma_batching) {
+        return UCS_OK;
+    }
 
     ret = ibv_wr_complete(qp);
     if (ucs_unlikely(ret != 0)) {
@@ -76,6 +82,32 @@ uct_srd_rma_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 
     UCT_SRD_COUNT(iface, tx_doorbells);
     return UCS_OK;
+}
+
+void uct_srd_rma_batch_begin(uct_srd_iface_t *iface)
+{
+    iface->tx.rma_batching = 1;
+    ibv_wr_start(iface->qp_ex);
+}
+
+void uct_srd_rma_batch_end(uct_srd_iface_t *iface, uct_srd_slot_t **slots,
+                           unsigned count)
+{
+    int ret = ibv_wr_complete(iface->qp_ex);
+    unsigned i;
+
+    iface->tx.rma_batching = 0;
+    UCT_SRD_COUNT(iface, tx_doorbells);
+    if (ucs_likely(ret == 0)) {
+        return;
+    }
+
+    /* None was taken, and all have their place in the sequence: they end when
+     * the peer's failure is told. */
+    uct_srd_tx_refused(slots[0]->peer, ret);
+    for (i = 0; i < count; ++i) {
+        uct_srd_rma_hold(slots[i]->peer, slots[i]);
+    }
 }
 
 /* Takes a filled slot out of its endpoint's accounts and frees it. */
