@@ -6,6 +6,7 @@
 #include "stranger.h"
 
 #include "common/counters.h"
+#include "v2_probe.h"
 
 #include <algorithm>
 
@@ -81,7 +82,7 @@ protected:
         x.poll();
     }
 
-    void connect_to(stranger &x)
+    address addr_of(const stranger &x) const
     {
         uct_srd_iface_addr_t addr = {};
         address to;
@@ -92,7 +93,19 @@ protected:
         to.dev.assign(x.me.gid, x.me.gid + sizeof(x.me.gid));
         to.iface.resize(UCT_SRD_IFACE_ADDR_LEN);
         uct_srd_iface_addr_pack(&addr, to.iface.data());
-        m_end.reset(new end(*m_b, to));
+        return to;
+    }
+
+    void connect_to(stranger &x)
+    {
+        m_end.reset(new end(*m_b, addr_of(x)));
+    }
+
+    int is_connected(const stranger &x) const
+    {
+        address to = addr_of(x);
+
+        return v2_is_connected(m_end->ep(), to.dev.data(), to.iface.data());
     }
 
     ucs_status_t send()
@@ -257,6 +270,34 @@ TEST_F(names_test, aliases)
         EXPECT_EQ(peers, counter("peers")) << i;
         m_old->answers.clear();
     }
+}
+
+/* UCP asks whether an endpoint leads to an address: yes for the names it has, and
+ * for nobody else's. */
+TEST_F(names_test, is_connected)
+{
+    std::unique_ptr<stranger> other = made(9, 815);
+    std::vector<std::unique_ptr<stranger>> was;
+
+    acquaint();
+    connect_to(*m_old);
+    if (is_connected(*m_old) < 0) {
+        GTEST_SKIP() << "UCX before 1.16";
+    }
+    EXPECT_EQ(1, is_connected(*m_old));
+    for (unsigned i = 0; i < 3; ++i) {
+        m_new = made(m_old->me.epoch + 1, m_old->me.uid);
+        EXPECT_EQ(0, is_connected(*m_new)) << "before REJOIN";
+        rejoin_as_new(m_old->me.epoch);
+        ASSERT_NE(nullptr, heard(*m_new, UCT_SRD_OP_REJOIN_ACK)) << i;
+        EXPECT_EQ(1, is_connected(*m_new));
+        EXPECT_EQ(0, is_connected(*other));
+        was.push_back(std::move(m_old));
+        m_old = std::move(m_new);
+    }
+    EXPECT_EQ(1, is_connected(*was[0])) << "the first name";
+    EXPECT_EQ(0, is_connected(*was[1])) << "forgotten";
+    EXPECT_EQ(1, is_connected(*was[2])) << "the last but one";
 }
 
 /* Who was given the queue pair number of before the reset is somebody else, and

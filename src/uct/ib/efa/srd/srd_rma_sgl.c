@@ -103,8 +103,7 @@ uct_srd_ep_sgl(UCT_EFA_SGL_ARGS, const char *name, uct_rkey_t right,
 
     ep->wanted = total;
     if (iface->tx.num_free < (unsigned)total) {
-        UCT_SRD_COUNT(iface, no_resource);
-        return UCS_ERR_NO_RESOURCE;
+        return uct_srd_tx_no_resource(ep);
     }
 
     ep->wanted = 0;
