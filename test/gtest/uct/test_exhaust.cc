@@ -538,7 +538,7 @@ std::string failed_handles()
 
 HARNESS_ROLE(exhaust)
 {
-    std::string what = arguments.substr(arguments.find_first_not_of(' '));
+    const std::string &what = arguments;
 
     if (what == "qps") {
         return interfaces(UCS_ERR_NO_MEMORY,

@@ -294,7 +294,7 @@ private:
             return "";
         } else if (verb == "role") {
             std::string name, arguments;
-            in >> name;
+            in >> name >> std::ws;
             std::getline(in, arguments);
             return role_run(name, arguments);
         } else if (verb == "quit") {
