@@ -6,7 +6,8 @@
  *             phase bit are stored last: they are the commit.
  *   doorbell  [15:0] entries consumed, of all sub-CQs together; [31] arm.
  *             Any poll clears the arm bit there, so the arm is latched in
- *             `armed` by softefa_cq_arm() and dropped by the event.
+ *             `armed` by softefa_cq_arm() and dropped by the event. While the
+ *             CQ is polled with ibv_start_poll() it may be `behind`.
  *
  * Death of the writer: `head` is behind the ring by at most one entry; the
  * next owner of the lock sees the phase bit and catches up. If there is no
@@ -225,7 +226,8 @@ void softefa_cq_put(softefa_shm_cq_t *cq, unsigned sub, softefa_io_cqe_t *cqe)
     /* A doorbell of 0 may also be a CQ whose owner has none. */
     if (softefa_unlikely((doorbell != 0) && !cq->overrun &&
                          (cq_pending(cq, doorbell) >=
-                          cq->depth * cq->num_sub_cqs))) {
+                          cq->depth * cq->num_sub_cqs)) &&
+        !atomic_load(&cq->behind)) {
         cq_overrun(cq, cqe);
     }
 
@@ -291,6 +293,13 @@ bool softefa_rq_repair(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
         softefa_unlock(&cq->lock);
     }
     return true;
+}
+
+void softefa_cq_set_behind(softefa_cq_t *handle, bool behind)
+{
+    if (softefa_dev_valid(handle->dev)) {
+        atomic_store(&handle->shm->behind, behind);
+    }
 }
 
 void softefa_cq_arm(softefa_cq_t *handle)

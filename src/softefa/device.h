@@ -106,6 +106,9 @@ int softefa_cq_destroy(softefa_cq_t *cq, uint32_t *events);
 /* Called after libefa wrote an armed doorbell. Raises the event at once if an
  * unconsumed completion is already there. */
 void softefa_cq_arm(softefa_cq_t *cq);
+/* Whether libefa took entries without saying so by the doorbell: ibv_end_poll()
+ * does not when the poll before it found the CQ empty. */
+void softefa_cq_set_behind(softefa_cq_t *cq, bool behind);
 
 typedef enum { SOFTEFA_QP_UD, SOFTEFA_QP_SRD } softefa_qp_type_t;
 

@@ -42,7 +42,7 @@
 #include <sys/types.h>
 
 enum {
-    SOFTEFA_LAYOUT_VERSION = 3,
+    SOFTEFA_LAYOUT_VERSION = 4,
     SOFTEFA_MAX_PROCS      = 1024,
     SOFTEFA_MAX_CHANNELS   = 4096,
     SOFTEFA_MAX_SUB_CQS    = 4,
@@ -142,6 +142,7 @@ typedef struct {
     uint32_t          channel;               /* index + 1, 0: none */
     uint16_t          with_sgid;
     uint16_t          refs;                  /* QPs' send and receive queues */
+    _Atomic uint32_t  behind;                /* so is the doorbell */
     softefa_extent_t  extent;
 
     /* Under the lock. */

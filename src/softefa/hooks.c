@@ -56,6 +56,7 @@ typedef struct {
         struct {
             softefa_cq_t *cq;
             int (*start_poll)(struct ibv_cq_ex*, struct ibv_poll_cq_attr*);
+            atomic_bool  behind; /* softefa_cq_set_behind() */
         } cq;
         struct {
             softefa_qp_t *qp;
@@ -277,25 +278,48 @@ static int hook_wr_complete(struct ibv_qp_ex *qp_ex)
     return ret;
 }
 
+/* Entries were taken, or the doorbell rang. */
+static inline void hook_set_behind(hook_t *hook, bool behind)
+{
+    if ((atomic_load_explicit(&hook->u.cq.behind, memory_order_relaxed) !=
+         behind) && (hook->dev != NULL)) {
+        atomic_store_explicit(&hook->u.cq.behind, behind,
+                              memory_order_relaxed);
+        softefa_cq_set_behind(hook->u.cq.cq, behind);
+    }
+}
+
 static int hook_poll_cq(struct ibv_cq *cq, int num_entries, struct ibv_wc *wc)
 {
     hook_t *hook = hook_find(cq, cq->context);
+    int count;
 
     if (hook->dev != NULL) {
         softefa_dev_progress(hook->dev);
     }
-    return hook->hooks->poll_cq(cq, num_entries, wc);
+
+    count = hook->hooks->poll_cq(cq, num_entries, wc);
+    if (count > 0) {
+        hook_set_behind(hook, false);
+    }
+    return count;
 }
 
 static int hook_start_poll(struct ibv_cq_ex *cq_ex,
                            struct ibv_poll_cq_attr *attr)
 {
     hook_t *hook = hook_find(cq_ex, cq_ex->context);
+    int ret;
 
     if (hook->dev != NULL) {
         softefa_dev_progress(hook->dev);
     }
-    return hook->u.cq.start_poll(cq_ex, attr);
+
+    ret = hook->u.cq.start_poll(cq_ex, attr);
+    if (ret == 0) {
+        hook_set_behind(hook, true);
+    }
+    return ret;
 }
 
 static int hook_req_notify(struct ibv_cq *cq, int solicited_only)
@@ -304,6 +328,7 @@ static int hook_req_notify(struct ibv_cq *cq, int solicited_only)
     int ret      = hook->hooks->req_notify_cq(cq, solicited_only);
 
     if ((ret == 0) && (hook->dev != NULL)) {
+        hook_set_behind(hook, false);
         softefa_cq_arm(hook->u.cq.cq);
     }
     return ret;

@@ -152,6 +152,52 @@ TEST_P(cq_ring, wraps)
 INSTANTIATE_TEST_SUITE_P(extended, cq_ring, ::testing::Bool());
 
 /* Many QPs on one CQ: entries name theirs. */
+/* What it says of a CQ that overruns, and nothing of one that is only polled
+ * with ibv_start_poll(), until it is empty: libefa rings no doorbell then. */
+TEST(cq_ring, overrun)
+{
+    config   cfg;
+    endpoint a;
+
+    if (device_attr(a.context).vendor_part_id == 0xefa0) {
+        GTEST_SKIP() << "0xefa0 has no completion events, so no doorbell";
+    }
+    cfg.channel  = true;
+    cfg.extended = true;
+    cfg.cqe      = 64;
+    cfg.recv_wr  = 128;
+    endpoint b(cfg);
+    address  to = b.addr();
+
+    auto transfer = [&](unsigned count, bool poll) {
+        for (unsigned i = 0; i < count; ++i) {
+            b.recv(i, 0, 64);
+            a.send(to, i, 0, 64);
+            a.wait();
+            if (poll) {
+                b.wait(1, &a);
+            }
+        }
+    };
+
+    /* A doorbell that never rang tells nothing: arm it once */
+    testing::internal::CaptureStderr();
+    transfer(1, true);
+    ASSERT_EQ(0, ibv_req_notify_cq(b.cq.get(), 0));
+    transfer(300, true);
+    EXPECT_EQ("", testing::internal::GetCapturedStderr());
+
+    testing::internal::CaptureStderr();
+    ASSERT_EQ(0, ibv_req_notify_cq(b.cq.get(), 0));
+    transfer(64, false);
+    EXPECT_EQ("", testing::internal::GetCapturedStderr());
+    testing::internal::CaptureStderr();
+    transfer(1, false);
+    EXPECT_NE(std::string::npos,
+              testing::internal::GetCapturedStderr().find("CQ OVERRUN"));
+    b.poll(64);
+}
+
 TEST(cq_shared, by_qps)
 {
     endpoint            to;
