@@ -17,6 +17,26 @@ oshmem=("${openmpi[@]}" --mca opal_common_ucx_opal_mem_hooks 0)
 # shellcheck disable=SC2034
 mpich=(-genv MPIR_CVAR_NOLOCAL 1)
 
+# crashed STATUS OUTPUT...: a rank was ended by a signal, however mpirun ended
+crashed()
+{
+    local status=$1
+    shift
+
+    case $status in 0) return 1 ;; 134|135|136|139) return ;; esac
+    grep -qE 'Process received signal|exited on signal' "$@"
+}
+
+# crashes_on_tcp COMMAND...: whether MPI or UCX itself ends this program: then it
+# is not this transport that does
+crashes_on_tcp()
+{
+    local status=0
+
+    UCX_TLS=tcp,self limited "$@" > "$TMPDIR/tcp" 2>&1 < /dev/null || status=$?
+    crashed $status "$TMPDIR/tcp"
+}
+
 # job NAME RANKS COMMAND...: its last line says that nothing was wrong, nothing
 # is on stderr, and srd moved at least the payload that the program counted.
 # A read or write by RDMA is counted where it was asked for, not as a message;
@@ -34,7 +54,10 @@ job()
     rdma=$(($(counted rdma_read_bytes) + $(counted rdma_write_bytes)))
     moved=$(($(counted tx_bytes) + rdma))
     payload=$(sed -n 's/^payload //p' "$TMPDIR/out")
-    if [ $status != 0 ]; then
+    if crashed $status "$TMPDIR/out" "$TMPDIR/err" && crashes_on_tcp "$@"; then
+        skip "$name" "crashes over tcp, too: $(grep -m 1 -E 'Fatal|ignal' \
+            "$TMPDIR/tcp")"
+    elif [ $status != 0 ]; then
         not_ok "$name" "status $status: $(head -n 3 "$TMPDIR/out" \
             "$TMPDIR/err" | cut -c 1-300)"
     elif ! grep -qx "$ranks \(ranks\|PEs\), 0 errors" "$TMPDIR/out"; then

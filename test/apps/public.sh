@@ -23,7 +23,10 @@ public()
              $(counted rdma_write_ops)))
     # NetPIPE reports on stderr, HPC Challenge to a file
     cat "$TMPDIR/err" ${result:+"$result"} >> "$TMPDIR/out"
-    if [ $status != 0 ]; then
+    if crashed $status "$TMPDIR/out" && crashes_on_tcp "$@"; then
+        skip "$name" "crashes over tcp, too: $(grep -m 1 -E 'Fatal|ignal' \
+            "$TMPDIR/tcp")"
+    elif [ $status != 0 ]; then
         not_ok "$name" "status $status: $(tail -n 3 "$TMPDIR/out" \
             "$TMPDIR/err" | cut -c 1-300)"
     elif ! grep -qE "$good" "$TMPDIR/out"; then
