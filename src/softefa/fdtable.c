@@ -53,6 +53,9 @@ static int fd_inode(int fd, dev_t *st_dev, ino_t *st_ino)
 {
     struct stat st;
 
+    /* gcc 16 with TSan does not see that it is only read on success */
+    *st_dev = 0;
+    *st_ino = 0;
     if (syscall(SYS_newfstatat, fd, "", &st, 0x1000 /* AT_EMPTY_PATH */)) {
         return errno;
     }
