@@ -313,7 +313,8 @@ protected:
     {
         ucp_ep_h ep = m_a->connect(from_hex(peer.call(
                 "open " + std::to_string(UCP_FEATURE_TAG) + " 1 " +
-                std::get<0>(GetParam()))), &errors);
+                std::get<0>(GetParam()) + " " + std::get<1>(GetParam()))),
+                &errors);
 
         peer.call("connect " + to_hex(m_a->address()));
         /* Acquainted in both directions, short and long */
@@ -384,8 +385,9 @@ TEST_P(ucp_rndv_death, receiver)
     }
 }
 
-/* We receive, the sender is killed: what was under way ends; what never began
- * can be cancelled. Nothing of a message that failed is taken for good. */
+/* We receive, the sender is killed: what was under way ends, of a rendezvous
+ * (UCP waits for ever for the rest of an eager message); what never began can
+ * be cancelled. Nothing of a message that failed is taken for good. */
 TEST_P(ucp_rndv_death, sender)
 {
     for (unsigned round = 0; round < scaled(3); ++round) {

@@ -1,7 +1,8 @@
 /*
  * The other process of the UCP tests: one worker. Commands:
  *
- *   open FEATURES ERR_PEER PROTO     -> ok ADDRESS   (numbers)
+ *   open FEATURES ERR_PEER PROTO [SCHEME] -> ok ADDRESS   (numbers)
+ *                                       SCHEME: rendezvous, from 1000 bytes
  *   connect ADDRESS                  -> ok
  *   send TAG LENGTH N                -> ok    (messages 0..N-1 of stream TAG)
  *   recv TAG LENGTH N                -> ok ERRORS
@@ -40,9 +41,13 @@ public:
         m_frozen = false;
         if (verb == "open") {
             ucp_options options;
-            std::string proto;
-            in >> options.features >> options.err_peer >> proto;
+            std::string proto, scheme;
+            in >> options.features >> options.err_peer >> proto >> scheme;
             options.config["PROTO_ENABLE"] = proto;
+            if (!scheme.empty()) {
+                options.config["RNDV_THRESH"] = "1000";
+                options.config["RNDV_SCHEME"] = scheme;
+            }
             m_side.reset(new ucp_side(options));
             return to_hex(m_side->address());
         } else if (verb == "connect") {
