@@ -109,9 +109,9 @@ printf '%-26s %-14s %13s %13s   %s\n' "program" "result" "the program" \
 count=20000
 for size in 8 1024 8000; do
     result=$(perftest tag_lat $size $count)
-    # iterations, then the typical, average and overall latency
+    # iterations, then the median, average and overall latency
     row "ucx_perftest tag_lat $size" \
-        "$(echo "$result" | awk '{ printf "%.2f us", $3 }')" \
+        "$(echo "$result" | awk '{ printf "%.2f us", $2 }')" \
         $((2 * size * count))
 done
 for size in 8000 65536 1048576; do
