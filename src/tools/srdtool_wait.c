@@ -20,7 +20,7 @@ const char *const srdtool_ep_keys[] = {
 static const char *const peer_keys[] = {
     "gid", "qpn", "pid", "comm", "gone", "stopped", "link", "+iface", "others",
     "state", "state_ns", "why", "why_ns", "eps", "pending", "unacked", "window",
-    "depth", "resending", "rma", "status", "+done_ns", "+rx_ns", "+psn_next",
+    "depth", "queued", "rma", "status", "+done_ns", "+rx_ns", "+psn_next",
     "+psn_una", "+psn_rx", "+rnr", "+resend", "+epoch", "+remote_epoch", NULL
 };
 
@@ -37,8 +37,7 @@ static void add_peer(struct json_object *row, const window_t *window,
     srdtool_row_string(row, "state", others ? NULL :
                        window_peer_state_name(peer->state));
     srdtool_row_age(row, "state_ns", window, others ? 0 : peer->state_time);
-    srdtool_row_uint(row, "unacked",
-                     (uint16_t)(peer->psn_next - peer->psn_una));
+    srdtool_row_uint(row, "unacked", window_unacked(peer));
     srdtool_row_uint(row, "window", peer->window);
     srdtool_row_uint(row, "depth", peer->depth);
     srdtool_row_age(row, "done_ns", window, peer->done_time);
@@ -69,12 +68,12 @@ peer_row(const srdtool_window_t *w, const efa_window_peer_t *peer)
     add_why(row, w, peer->iface, NULL, peer);
     srdtool_row_uint(row, "eps", peer->eps);
     srdtool_row_uint(row, "pending", peer->pending);
-    srdtool_row_uint(row, "resending", peer->resending);
+    srdtool_row_uint(row, "queued", peer->queued);
     srdtool_row_uint(row, "rma", peer->rma);
     srdtool_row_status(row, peer->status);
-    srdtool_row_uint(row, "psn_next", peer->psn_next);
-    srdtool_row_uint(row, "psn_una", peer->psn_una);
-    srdtool_row_uint(row, "psn_rx", peer->psn_rx);
+    srdtool_row_uint(row, "psn_next", window_psn_next(peer));
+    srdtool_row_uint(row, "psn_una", window_psn_una(peer));
+    srdtool_row_uint(row, "psn_rx", window_psn_rx(peer));
     srdtool_row_uint(row, "rnr", peer->rnr);
     srdtool_row_uint(row, "resend", peer->resend);
     srdtool_row_uint(row, "epoch", peer->epoch);

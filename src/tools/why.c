@@ -62,7 +62,6 @@ static why_t why_peer(const efa_window_peer_t *peer, const efa_window_ep_t *ep,
     uint64_t pending   = (ep != NULL) ? ep->pending : peer->pending;
     uint64_t wait_time = (ep != NULL && ep->wait_time != 0) ? ep->wait_time :
                                                               peer->wait_time;
-    uint16_t unacked   = (uint16_t)(peer->psn_next - peer->psn_una);
 
     *since = peer->wait_time;
     if (peer->blocked) {
@@ -86,7 +85,7 @@ static why_t why_peer(const efa_window_peer_t *peer, const efa_window_ep_t *ep,
     if (peer->fence) {
         return WHY_WAITS_FENCE;
     }
-    if (pending > 0 && unacked >= peer->window) {
+    if (pending > 0 && window_unacked(peer) >= peer->window) {
         *since = wait_time;
         return WHY_WAITS_WINDOW;
     }

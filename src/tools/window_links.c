@@ -3,6 +3,7 @@
  *
  *   ep.peer --> peer (by place)          iface.device --> device (by index)
  *   ep.iface, peer.iface, object.iface --> iface (by index)
+ *   peer: what its counters say together
  */
 #include "window_reader.h"
 
@@ -64,6 +65,26 @@ window_device(const window_t *window, uint32_t index)
     return find_index(window->devices, window->num_devices,
                       sizeof(*window->devices),
                       offsetof(efa_window_device_t, index), index);
+}
+
+uint64_t window_unacked(const efa_window_peer_t *peer)
+{
+    return (peer->tx_msgs > peer->tx_done) ? peer->tx_msgs - peer->tx_done : 0;
+}
+
+uint16_t window_psn_next(const efa_window_peer_t *peer)
+{
+    return (uint16_t)peer->tx_msgs;
+}
+
+uint16_t window_psn_una(const efa_window_peer_t *peer)
+{
+    return (uint16_t)peer->tx_done;
+}
+
+uint16_t window_psn_rx(const efa_window_peer_t *peer)
+{
+    return (uint16_t)(peer->rx_first + peer->rx_msgs);
 }
 
 uint64_t window_age(const window_t *window, uint64_t time)

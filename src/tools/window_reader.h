@@ -81,6 +81,16 @@ const efa_window_iface_t *window_iface(const window_t *window, uint32_t index);
 const efa_window_device_t *
 window_device(const window_t *window, uint32_t index);
 
+/* Messages that were sent and are not acknowledged. Of two words of different
+ * moments: 0 if there seem to be less than none. */
+uint64_t window_unacked(const efa_window_peer_t *peer);
+
+/* PSNs: of the next message to send, the lowest not acknowledged, and that which
+ * is awaited */
+uint16_t window_psn_next(const efa_window_peer_t *peer);
+uint16_t window_psn_una(const efa_window_peer_t *peer);
+uint16_t window_psn_rx(const efa_window_peer_t *peer);
+
 /* When an event and what repeated it was last */
 uint64_t window_event_last(const efa_window_event_entry_t *event);
 

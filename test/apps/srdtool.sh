@@ -487,7 +487,7 @@ words()
         run 2 --file && says 'needs a value' && run 2 --pid 0 res &&
         run 2 --pid 5x res && run 2 -n 0 top && run 2 -i never top &&
         run 2 --file x --pid 5 res && run 2 && says '^usage: srdtool \[OPT' &&
-        run 2 -f res && run 2 -b x res && run 0 -V && says 'window format 2' &&
+        run 2 -f res && run 2 -b x res && run 0 -V && says 'window format 3' &&
         run 0 -h && says '^usage' && run 0 res help && says '^usage: srdtool res' &&
         run 0 --help event && says '^usage: srdtool event'
 }
@@ -528,7 +528,7 @@ bad()
     one_error 'too short' --file "$bad" res show ep || return 1
     printf 'iface\ncut 256\n' | "$WRITE" "$bad"
     one_error 'damaged' --file "$bad" stat || return 1
-    echo 'header version=3' | "$WRITE" "$bad"
+    echo 'header version=65535' | "$WRITE" "$bad"
     one_error 'another version' --file "$bad" event || return 1
     echo 'header magic=3' | "$WRITE" "$bad"
     one_error 'not a window' --file "$bad" top -n 1 || return 1
@@ -553,7 +553,7 @@ test_that "bad windows: one clear error" bad
 # said, one that is just being made is not
 others()
 {
-    echo 'header version=3' | "$WRITE" "$windows/ucx-efa.1111.0"
+    echo 'header version=65535' | "$WRITE" "$windows/ucx-efa.1111.0"
     : > "$windows/ucx-efa.1112.0"
     head -c 8192 /dev/zero > "$windows/ucx-efa.1113.0"
     cp "$dead" "$windows/ucx-efa.7.0"

@@ -168,16 +168,55 @@ static unsigned check_names(const uct_srd_peer_t *peer)
     return names;
 }
 
+/* What the window shows of a peer, unless it shows many as one */
+static void check_shown(const uct_srd_peer_t *peer)
+{
+    const uct_efa_window_peer_t *win = peer->win;
+    unsigned queued = ucs_queue_length((ucs_queue_head_t*)&peer->tx.resend) +
+                      ucs_queue_length((ucs_queue_head_t*)&peer->tx.held) +
+                      ucs_queue_length((ucs_queue_head_t*)&peer->rma.held);
+
+    if (uct_efa_window_peer_is_shared(win)) {
+        return;
+    }
+
+    FUZZ_CHECK((uint16_t)win->tx_msgs == peer->tx.psn, "%u of %u sent",
+               (uint16_t)win->tx_msgs, peer->tx.psn);
+    FUZZ_CHECK((uint16_t)win->tx_done == peer->tx.una.una, "%u of %u done",
+               (uint16_t)win->tx_done, peer->tx.una.una);
+    FUZZ_CHECK(!peer->rx.started || ((uint16_t)(win->rx_first + win->rx_msgs) ==
+                                     peer->rx.ring.next),
+               "%u of %u awaited", (uint16_t)(win->rx_first + win->rx_msgs),
+               peer->rx.ring.next);
+    FUZZ_CHECK(win->depth == peer->rx.ring.held, "depth");
+    FUZZ_CHECK(win->queued == queued, "%" PRIu64 " of %u queued", win->queued,
+               queued);
+    FUZZ_CHECK(win->rma == uct_srd_peer_rma_outstanding(peer), "operations");
+    FUZZ_CHECK(win->window == peer->tx.window, "window");
+    FUZZ_CHECK(win->lost == peer->lost.is, "lost");
+    FUZZ_CHECK(win->blocked == (peer->blocked && (peer->elder == NULL)),
+               "blocked");
+    FUZZ_CHECK(win->pending == peer->num_pending, "pending");
+    FUZZ_CHECK(win->eps == peer->num_eps, "endpoints");
+    FUZZ_CHECK(!peer->rma.fence || win->fence, "fence");
+    FUZZ_CHECK(!uct_srd_timer_is_set(&peer->tx.timer) || win->backoff, "pause");
+    FUZZ_CHECK((win->wait_time != 0) ==
+               ((win->lost | win->pending | win->backoff | win->fence |
+                 win->blocked) != 0), "wait_time");
+}
+
 static void check_peers(void)
 {
-    unsigned peers = 0, names = 0, keys = 0, blind = 0, timers = 0, idle = 0;
+    unsigned peers = 0, names = 0, keys = 0, timers = 0, idle = 0;
+    unsigned special = fuzz_iface->rx.wary + (fuzz_iface->rx.stash_len > 0);
     uct_srd_peer_t *peer, *other;
     khiter_t iter;
 
     ucs_list_for_each(peer, &fuzz_iface->peers, list) {
         ++peers;
         names  += check_names(peer);
-        blind  += peer->rx.blind;
+        special += peer->rx.blind + peer->rx.stranger;
+        check_shown(peer);
         timers += uct_srd_timer_is_set(&peer->timer) +
                   uct_srd_timer_is_set(&peer->tx.timer) +
                   uct_srd_timer_is_set(&peer->lost.timer);
@@ -200,7 +239,8 @@ static void check_peers(void)
                kh_size(&fuzz_iface->idents), names, peers);
     FUZZ_CHECK(kh_size(&fuzz_iface->keys) == keys, "%u keys of %u",
                kh_size(&fuzz_iface->keys), keys);
-    FUZZ_CHECK(fuzz_iface->rx.blind == blind, "blind");
+    FUZZ_CHECK(fuzz_iface->rx.special == special, "%u of %u reasons",
+               fuzz_iface->rx.special, special);
     timers += uct_srd_timer_is_set(&fuzz_iface->recover.timer);
     FUZZ_CHECK(fuzz_iface->timers.count == timers, "%u timers of %u",
                fuzz_iface->timers.count, timers);
@@ -225,10 +265,10 @@ void fuzz_check_show(void)
            win->drop_unknown, win->drop_failed, win->drop_nomem, win->early,
            win->dup, win->rx_starved);
     printf("rx: %u posted, %u completions, chain %u, missing %u, depth %u, "
-           "blind %u, stash %u\n", fuzz_queues->num_recvs,
+           "special %u, stash %u\n", fuzz_queues->num_recvs,
            fuzz_queues->num_cqes, fuzz_iface->rx.chain_len,
-           fuzz_iface->rx.missing, fuzz_iface->rx.depth, fuzz_iface->rx.blind,
-           fuzz_iface->rx.stash_len);
+           fuzz_iface->rx.missing, fuzz_iface->rx.depth,
+           fuzz_iface->rx.special, fuzz_iface->rx.stash_len);
     ucs_list_for_each(peer, &fuzz_iface->peers, list) {
         printf("peer of %d: %s, endpoints %u, next %u, held %u, AH %d, key "
                "0x%x, acked %d; to send again %zu, later %zu, operations %zu, "
@@ -317,8 +357,7 @@ void fuzz_check_quiet(void)
                fuzz_iface->config.tx_queue_len);
     FUZZ_CHECK(fuzz_iface->tx.num_ctl == UCT_SRD_CTL_SLOTS,
                "%u slots for control messages", fuzz_iface->tx.num_ctl);
-    FUZZ_CHECK(fuzz_iface->tx.num_rma == 0, "%u operations",
-               fuzz_iface->tx.num_rma);
+    FUZZ_CHECK(ucs_list_is_empty(&fuzz_iface->tx.rma_peers), "operations");
     FUZZ_CHECK(fuzz_user_num_ops() == 0, "%u operations wait for nothing",
                fuzz_user_num_ops());
     for (buf = fuzz_iface->tx.bufs; buf != NULL; buf = buf->next) {

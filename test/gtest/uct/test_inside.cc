@@ -361,7 +361,7 @@ TEST_F(inside_test, backoff)
     EXPECT_TRUE(wait([&]() {
         inside now;
         return (now.peer(*m_a, b.addr()).backoff == 0) &&
-               (now.peer(*m_a, b.addr()).resending == 0) &&
+               (now.peer(*m_a, b.addr()).queued == 0) &&
                (now.peer(*m_a, b.addr()).wait_time == 0);
     })) << "the pause stays for ever";
 }
@@ -428,7 +428,7 @@ TEST_F(inside_test, asleep)
     inside now;
     EXPECT_EQ(1u, now.iface(b).asleep);
     EXPECT_EQ(10u, now.peer(*m_a, b.addr()).tx_msgs);
-    EXPECT_EQ(10u, now.peer(*m_a, b.addr()).psn_una);
+    EXPECT_EQ(10u, now.peer(*m_a, b.addr()).tx_done);
     EXPECT_EQ(10u, now.peer(b, m_a->addr()).rx_msgs);
     EXPECT_NE(0u, now.peer(*m_a, b.addr()).done_time);
     EXPECT_NE(0u, now.peer(b, m_a->addr()).rx_time);

@@ -41,13 +41,12 @@ const config_map hasty = {{"GONE_TIMEOUT", "2ms"}, {"RECOVERY_TIMEOUT", "20ms"}}
 struct window_peer {
     std::string state;
     uint32_t    qpn;
-    uint64_t    tx_msgs, psn_next, psn_una, rnr;
+    uint64_t    tx_msgs, tx_done, rnr;
 };
 
 std::vector<window_peer> window_peers()
 {
-    static const char *const names[] = {"tx_msgs", "psn_next", "psn_una",
-                                        "rnr"};
+    static const char *const names[] = {"tx_msgs", "tx_done", "rnr"};
     std::vector<window_peer> peers;
     std::string path;
     char error[256];
@@ -62,11 +61,10 @@ std::vector<window_peer> window_peers()
     window_entry_t entry;
     size_t pos = 0;
     while (window_next(&window, EFA_WINDOW_PEER, &pos, &entry)) {
-        window_peer p = {entry.state, entry.qpn, 0, 0, 0, 0};
-        uint64_t *const values[] = {&p.tx_msgs, &p.psn_next, &p.psn_una,
-                                    &p.rnr};
+        window_peer p = {entry.state, entry.qpn, 0, 0, 0};
+        uint64_t *const values[] = {&p.tx_msgs, &p.tx_done, &p.rnr};
         for (unsigned i = 0; i < entry.num_counters; ++i) {
-            for (unsigned k = 0; k < 4; ++k) {
+            for (unsigned k = 0; k < 3; ++k) {
                 if (std::string(names[k]) == window_peer_counter_name(i)) {
                     *values[k] = entry.counters[i];
                 }
@@ -618,11 +616,10 @@ protected:
                 if (p.qpn != qpn) {
                     continue;
                 }
-                seen << p.state << ", " << p.rnr << " RNR, PSN " << p.psn_una
-                     << " to " << p.psn_next << ", " << p.tx_msgs << " of "
-                     << seq << " messages; ";
+                seen << p.state << ", " << p.rnr << " RNR, " << p.tx_done
+                     << " of " << p.tx_msgs << " of " << seq << " messages; ";
                 if ((p.state == "joined") && (p.rnr > 0) &&
-                    (p.psn_next != p.psn_una) && (p.tx_msgs == seq)) {
+                    (p.tx_msgs != p.tx_done) && (p.tx_msgs == seq)) {
                     return true;
                 }
             }

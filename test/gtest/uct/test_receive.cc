@@ -50,6 +50,46 @@ protected:
     std::vector<held> m_held;
 };
 
+/* A handler starts another round of polling, which delivers what others sent,
+ * while more of its own sender waits behind the message. */
+TEST_F(receive_test, rounds_within_handlers)
+{
+    const uint64_t count = scaled(10000);
+    node &a = add_node(), &b = add_node(), &c = add_node();
+    end *ends[]     = {&connect(a, b), &connect(c, b)};
+    stream s[]      = {stream(1, length_plan::random(8, 300)),
+                       stream(2, length_plan::random(8, 300))};
+    checker chk[]   = {checker(s[0]), checker(s[1])};
+    uint64_t sent[] = {0, 0};
+    bool within     = false;
+
+    for (unsigned i = 0; i < 2; ++i) {
+        b.on_am(AM_ID + i, [&, i](void *data, size_t length, unsigned) {
+            chk[i].take(data, length);
+            if (!within) {
+                within = true;
+                b.progress();
+                within = false;
+            }
+            return UCS_OK;
+        });
+    }
+
+    EXPECT_TRUE(wait([&]() {
+        for (unsigned i = 0; i < 2; ++i) {
+            for (unsigned k = 0; (k < 16) && (sent[i] < count) &&
+                                 (ends[i]->send(BCOPY, AM_ID + i, s[i],
+                                                sent[i]) == UCS_OK); ++k) {
+                ++sent[i];
+            }
+        }
+        return (chk[0].count() >= count) && (chk[1].count() >= count);
+    })) << chk[0].count() << " and " << chk[1].count() << " of " << sent[0]
+        << " and " << sent[1];
+    expect_clean(chk[0], count);
+    expect_clean(chk[1], count);
+}
+
 /* Kept for a random time, released in random order. */
 TEST_F(receive_test, kept_and_released)
 {

@@ -139,12 +139,14 @@ TEST_F(test_why, waits_fence)
 
 TEST_F(test_why, waits_window)
 {
-    m_peer.psn_una  = 0xff80; /* over the end of 16 bits */
-    m_peer.psn_next = 0x0080;
+    m_peer.tx_done = 0x1ff80;
+    m_peer.tx_msgs = 0x20080;
     expect(WHY_READY, 0);
     pending(1);
     expect(WHY_WAITS_WINDOW, 6);
-    m_peer.psn_una = 0xff81;
+    m_peer.tx_done = 0x1ff81;
+    expect(WHY_READY, 0);
+    m_peer.tx_done = 0x20081; /* read later than tx_msgs */
     expect(WHY_READY, 0);
 }
 
@@ -166,8 +168,8 @@ TEST_F(test_why, another_endpoint_waits)
     m_in.ep = nullptr; /* the peer as a whole does */
     expect(WHY_WAITS_HANDSHAKE, 5);
 
-    m_peer.state    = EFA_WINDOW_PEER_JOINED;
-    m_peer.psn_next = 256;
+    m_peer.state   = EFA_WINDOW_PEER_JOINED;
+    m_peer.tx_msgs = 256;
     expect(WHY_WAITS_WINDOW, 5);
 }
 
@@ -176,7 +178,7 @@ TEST_F(test_why, the_first_that_holds)
     /* Each cause is added in front of those that hold already */
     std::vector<std::function<void()>> causes = {
         [this]() { m_peer.depth = 1; },
-        [this]() { pending(1); m_peer.psn_next = 256; },
+        [this]() { pending(1); m_peer.tx_msgs = 256; },
         [this]() { m_peer.fence = 1; },
         [this]() { m_peer.backoff = 1; },
         [this]() { m_peer.state = EFA_WINDOW_PEER_JOINING; },

@@ -43,7 +43,7 @@
 #include <stdint.h>
 
 #define EFA_WINDOW_MAGIC       0x31574146452d5855ull  /* "UX-EFAW1" */
-#define EFA_WINDOW_VERSION     2
+#define EFA_WINDOW_VERSION     3
 #define EFA_WINDOW_FILE_PREFIX "ucx-efa."
 #define EFA_WINDOW_ALIGN       64u
 #define EFA_WINDOW_MAX_SIZE    (8u << 20) /* no owner makes a larger file    */
@@ -192,32 +192,31 @@ typedef enum {
     X(polls,            "progress calls, and completions met in them")
 
 /*
- * Counters of a peer, X(name, text). Append only. psn_* are not counters but
- * the present value, 16 bits. How old a value may be:
+ * Counters of a peer, X(name, text). Append only. The first eight words, one
+ * cache line, are what messages change. Values are written when they change; a
+ * time is
  *
- *   state, lost, pending, fence, blocked, and that a pause begins; depth and
- *   gap_time                     right; times that go with them up to 1 ms old
- *   resend, rnr, early, dup, eps right
- *   all others, and that a pause is over, as well as zcopy and rma of an
- *   endpoint                     as of one of the last 128 progress calls and
- *                                completions, and not more than 10 ms before
- *                                it, or 10 us for each peer of the interface
- *                                where that is more
+ *   state_time, gap_time,   up to 1 ms old
+ *   wait_time
+ *   done_time, rx_time      that of one of the 128 progress calls and
+ *                           completions before; of the same one where calls are
+ *                           10 ms apart, or after a sleep
  *
- * Whoever sleeps (asleep) has shown all before, if its interface has at most 64
- * peers. In a block of several peers (OVERFLOW) present values and times mean
- * nothing.
+ * PSNs follow: of the next message to send, tx_msgs; the lowest that is not
+ * acknowledged, tx_done; the one awaited, rx_first + rx_msgs; modulo 65536. In a
+ * block of several peers (OVERFLOW) present values and times mean nothing.
  */
 #define EFA_WINDOW_PEER_COUNTERS(X) \
     X(tx_msgs,  "messages sent, first sending only") \
     X(tx_bytes, "bytes of UCT payload in them") \
-    X(psn_next, "PSN of the next message to send") \
-    X(psn_una,  "lowest PSN not yet acknowledged") \
-    X(resend,   "messages sent again") \
-    X(rnr,      "sends that met a receiver without buffers") \
+    X(tx_done,  "of which acknowledged, with all before them") \
+    X(rx_first, "PSN that was awaited when rx_msgs was 0") \
     X(rx_msgs,  "messages delivered") \
     X(rx_bytes, "bytes of UCT payload in them") \
-    X(psn_rx,   "PSN awaited next") \
+    X(done_time,"when a completion of its messages was last seen") \
+    X(rx_time,  "when a message from it was last seen") \
+    X(resend,   "messages sent again") \
+    X(rnr,      "sends that met a receiver without buffers") \
     X(early,    "arrived before an older one, kept") \
     X(dup,      "arrived twice, dropped") \
     X(eps,      "endpoints that use this peer now") \
@@ -225,14 +224,12 @@ typedef enum {
     X(window,   "messages that may be on their way, at present") \
     X(depth,    "kept for an older one that is missing, at present") \
     X(pending,  "requests that wait in its endpoints, at present") \
-    X(resending,"messages that wait to be sent again, at present") \
+    X(queued,   "sends that wait for the handshake or to be sent again, at present") \
     X(backoff,  "1: pauses after RNR, at present") \
     X(fence,    "1: a fence waits for earlier operations, at present") \
     X(blocked,  "1: waits for our own reset to be over, at present") \
     X(rma,      "one-sided operations on their way, at present") \
     X(state_time, "when it came into its state") \
-    X(done_time,  "when a completion of its messages was last seen") \
-    X(rx_time,    "when a message from it was last seen") \
     X(gap_time,   "when the missing message began to be missing, 0: none") \
     X(wait_time,  "when pending, lost, backoff, fence or blocked began, 0: none")
 
@@ -417,6 +414,9 @@ static_assert(offsetof(efa_window_iface_t, rx_msgs) ==
               "send and receive counters are in different cache lines");
 static_assert(offsetof(efa_window_peer_t, tx_msgs) == EFA_WINDOW_PEER_OFF,
               "the first counter has its fixed place");
+static_assert(offsetof(efa_window_peer_t, rx_time) ==
+                      EFA_WINDOW_PEER_OFF + 56,
+              "what messages change is one cache line");
 static_assert(offsetof(efa_window_device_t, pd) == EFA_WINDOW_DEVICE_OFF,
               "the first counter has its fixed place");
 static_assert(sizeof(efa_window_object_t) == 128, "object layout");

@@ -54,8 +54,7 @@ ucs_status_t uct_srd_ep_am_short(uct_ep_h tl_ep, uint8_t id, uint64_t header,
         memcpy(slot->data + sizeof(header), payload, length);
     }
 
-    return uct_srd_tx_post_fast(iface, ep->peer, slot, id, slot->sge, 1, total,
-                                1);
+    return uct_srd_tx_post_buf(iface, ep->peer, slot, id, slot->sge, total);
 }
 
 /* Copies all blocks of iov; of none the buffer is looked at. */
@@ -101,8 +100,8 @@ ucs_status_t uct_srd_ep_am_short_iov(uct_ep_h tl_ep, uint8_t id,
     slot->sge[0].length = total;
     UCT_TL_EP_STAT_OP(&ep->super, AM, SHORT, total);
     if (ucs_likely(open)) {
-        return uct_srd_tx_post_fast(iface, ep->peer, slot, id, slot->sge, 1,
-                                    total, 1);
+        return uct_srd_tx_post_buf(iface, ep->peer, slot, id, slot->sge,
+                                   total);
     }
 
     return uct_srd_tx_send(iface, ep->peer, slot, id, total);
@@ -149,8 +148,8 @@ ssize_t uct_srd_ep_am_bcopy(uct_ep_h tl_ep, uint8_t id, uct_pack_callback_t pack
 
     UCT_TL_EP_STAT_OP(&ep->super, AM, BCOPY, length);
     if (ucs_likely(open)) {
-        status = uct_srd_tx_post_fast(iface, ep->peer, slot, id, &slot->sge[2], 1,
-                                      length, 1);
+        status = uct_srd_tx_post_buf(iface, ep->peer, slot, id, &slot->sge[2],
+                                     length);
     } else {
         status = uct_srd_tx_send(iface, ep->peer, slot, id, length);
     }
@@ -168,6 +167,7 @@ ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
     int open               = uct_srd_tx_is_open(iface, ep);
     size_t payload         = uct_iov_total_length(iov, iovcnt);
     size_t total           = header_length + payload;
+    struct ibv_send_wr *wr;
     uct_srd_slot_t *slot;
     ucs_status_t status;
 
@@ -204,13 +204,14 @@ ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
     }
     slot->comp  = comp;
     slot->ep    = ep;
-    ++ep->zcopy;
+    uct_srd_ep_count_zcopy(ep, 1);
 
     if (ucs_likely(open)) {
-        status = uct_srd_tx_post_fast(iface, ep->peer, slot, id,
-                                      &slot->sge[header_length == 0],
-                                      (header_length != 0) + (payload != 0),
-                                      total, 0);
+        wr          = &iface->tx.wr[UCT_SRD_WR_USER];
+        wr->num_sge = (header_length != 0) + (payload != 0);
+        status      = uct_srd_tx_post_fast(iface, ep->peer, slot, id, wr,
+                                           &slot->sge[header_length == 0],
+                                           total);
     } else {
         status = uct_srd_tx_send(iface, ep->peer, slot, id, total);
     }

@@ -267,6 +267,9 @@ void uct_srd_iface_close_eps(uct_srd_iface_t *iface)
 
 static void uct_srd_peer_forget_sends(uct_srd_peer_t *peer)
 {
+    if (uct_srd_peer_rma_outstanding(peer) > 0) {
+        ucs_list_del(&peer->rma.list);
+    }
     peer->tx.ctl        = 0;
     peer->tx.una.una    = peer->tx.psn;
     peer->tx.una.ahead  = 0;

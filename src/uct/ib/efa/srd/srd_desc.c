@@ -213,7 +213,7 @@ ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
     size_t elem_size, align, align_offset;
     ucs_status_t status;
 
-    iface->rx.last_key   = UCT_SRD_NO_KEY;
+    iface->rx.last_key   = UCT_SRD_NO_LAST;
     iface->rx.release.cb = uct_srd_desc_release;
     iface->rx.release_ext.cb = uct_srd_desc_release_ext;
 

@@ -159,9 +159,9 @@ static void uct_srd_ep_detach_rma(uct_srd_slot_t *slot)
 
     slot->rma.ep  = NULL;
     slot->flags  &= ~UCT_SRD_SLOT_ZCOPY;
-    --ep->rma;
+    uct_srd_ep_count_rma(ep, -1);
     if (flags & UCT_SRD_SLOT_ZCOPY) {
-        --ep->zcopy;
+        uct_srd_ep_count_zcopy(ep, -1);
         if (slot->comp != NULL) {
             uct_invoke_completion(slot->comp, UCS_ERR_CANCELED);
         }
@@ -192,7 +192,7 @@ static void uct_srd_ep_detach(uct_srd_iface_t *iface, uct_srd_ep_t *ep)
                                   "flush endpoints before you close them");
             /* uct_srd_slot_release() must not meet the endpoint any more */
             slot->flags &= ~UCT_SRD_SLOT_ZCOPY;
-            --ep->zcopy;
+            uct_srd_ep_count_zcopy(ep, -1);
             if (slot->comp != NULL) {
                 uct_invoke_completion(slot->comp, UCS_ERR_CANCELED);
             }

@@ -26,6 +26,21 @@ struct uct_srd_ep {
     uct_efa_window_ep_t *win;
 };
 
+/* One more or less of these, also in the window */
+static UCS_F_ALWAYS_INLINE void
+uct_srd_ep_count_zcopy(uct_srd_ep_t *ep, int change)
+{
+    ep->zcopy      += change;
+    ep->win->zcopy += change;
+}
+
+static UCS_F_ALWAYS_INLINE void
+uct_srd_ep_count_rma(uct_srd_ep_t *ep, int change)
+{
+    ep->rma      += change;
+    ep->win->rma += change;
+}
+
 #define UCT_SRD_EP_IFACE(_ep) \
     ucs_derived_of((_ep)->super.super.iface, uct_srd_iface_t)
 

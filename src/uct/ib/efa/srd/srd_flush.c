@@ -187,12 +187,8 @@ ucs_status_t uct_srd_iface_fence(uct_iface_h tl_iface,
     uct_srd_peer_t *peer;
 
     ++iface->tx.fence_beat;
-    if (iface->tx.num_rma > 0) {
-        ucs_list_for_each(peer, &iface->peers, list) {
-            if (uct_srd_peer_rma_outstanding(peer) > 0) {
-                uct_srd_peer_fence(peer);
-            }
-        }
+    ucs_list_for_each(peer, &iface->tx.rma_peers, rma.list) {
+        uct_srd_peer_fence(peer);
     }
 
     UCT_TL_IFACE_STAT_FENCE(&iface->super);

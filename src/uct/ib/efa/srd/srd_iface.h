@@ -69,6 +69,15 @@ enum {
     UCT_SRD_SLOT_AGAIN  = UCS_BIT(11) /* was posted before; retries counts   */
 };
 
+/* Work requests that are prepared as far as they are always the same. The user's
+ * memory may be a GPU's, which libefa cannot copy. */
+enum {
+    UCT_SRD_WR_BUF,               /* one buffer of ours                      */
+    UCT_SRD_WR_INLINE,            /* as above, which libefa copies           */
+    UCT_SRD_WR_USER,              /* with the user's memory, 1 or 2          */
+    UCT_SRD_WR_LAST
+};
+
 /* Part of a work request that depends on the peer alone; as in ibv_send_wr */
 typedef struct {
     struct ibv_ah *ah;
@@ -167,6 +176,12 @@ typedef struct uct_srd_desc {
 static_assert(alignof(uct_srd_desc_t) > UCT_SRD_WR_ID_SEND,
               "the low bit of its address is free");
 
+/* Whose messages are being delivered, one behind the other */
+typedef struct uct_srd_rx_current {
+    uct_srd_peer_t            *peer;  /* NULL: it has ended                  */
+    struct uct_srd_rx_current *outer;
+} uct_srd_rx_current_t;
+
 typedef struct {
     struct ibv_wc wc;
     int           has_gid;
@@ -213,7 +228,8 @@ KHASH_INIT(uct_srd_ahns, uint32_t, union ibv_gid, 1, uct_srd_key_hash,
 KHASH_INIT(uct_srd_keys, uint32_t, uct_srd_peer_t*, 1, uct_srd_key_hash,
            kh_int_hash_equal)
 
-#define UCT_SRD_NO_KEY 0xffffffffu    /* AH number unknown: never in a table */
+#define UCT_SRD_NO_KEY  0xffffffffu   /* AH number unknown: never in a table */
+#define UCT_SRD_NO_LAST UINT64_MAX    /* the key of no completion            */
 
 static UCS_F_ALWAYS_INLINE uint32_t uct_srd_key(uint16_t ahn, uint32_t qpn)
 {
@@ -272,7 +288,7 @@ struct uct_srd_iface {
         uint8_t             rma_batching;
         uint8_t             bufs_short; /* a buffer was wanted in vain       */
         uct_srd_ep_t        *pending_ep;/* whose pending request is running  */
-        struct ibv_send_wr  wr;       /* prepared, for the fast path         */
+        struct ibv_send_wr  wr[UCT_SRD_WR_LAST]; /* for the fast path        */
         uct_srd_buf_t       *bufs;    /* free bcopy buffers                  */
         uct_srd_buf_t       *all;     /* and those in use                    */
         unsigned            num_bufs; /* that there are, one not of the pool */
@@ -283,7 +299,7 @@ struct uct_srd_iface {
         struct ibv_sge      sges[UCT_SRD_POST_BATCH][2];
         uct_srd_slot_t      *slots;
         unsigned            num_slots;
-        unsigned            num_rma;  /* one-sided operations under way      */
+        ucs_list_link_t     rma_peers;/* with one-sided operations under way */
         unsigned            fence_beat; /* fences of the interface so far    */
         void                *slots_mem;
         size_t              slots_len;
@@ -296,9 +312,9 @@ struct uct_srd_iface {
         struct uct_srd_poll *poll;    /* rounds under way, innermost first   */
         uct_srd_rx_wc_t     *stash;   /* completions to be handled first     */
         unsigned            stash_len;/* room: all that can be in the CQ     */
-        uint32_t            last_key;
+        uint64_t            last_key; /* or UCT_SRD_NO_LAST                  */
         uct_srd_peer_t      *last_peer;
-        uct_srd_peer_t      *current; /* being delivered; NULL when freed    */
+        uct_srd_rx_current_t *current;/* innermost                           */
         struct ibv_recv_wr  *chain;   /* descriptors to post again           */
         unsigned            chain_len;
         uint64_t            look_at;  /* win->polls of the next look around, */
@@ -308,10 +324,13 @@ struct uct_srd_iface {
         ucs_time_t          grow_at;  /* no memory: not to be tried before   */
         unsigned            depth;    /* buffers for today's peers           */
         unsigned            talkers;  /* peers that were ever heard from     */
-        unsigned            blind;    /* peers that may be heard without AH  */
-        unsigned            strangers;/* whose GID only they themselves say, */
-        unsigned            claimed;  /* and that exist for no other reason  */
-        uint8_t             wary;     /* one had none until now: the CQ may
+        unsigned            special;  /* reasons not to poll in the plain way:
+                                         peers that may be heard without AH, or
+                                         whose GID only they themselves say;
+                                         wary; a stash                       */
+        unsigned            claimed;  /* peers that exist for no other reason
+                                         than their own word                 */
+        uint8_t             wary;     /* a peer had no AH until now: the CQ may
                                          hold what it sent before            */
         uct_srd_desc_t      *free;
         uct_srd_desc_t      *all;     /* wherever they are                   */
@@ -350,6 +369,7 @@ struct uct_srd_iface {
         uint8_t             is;       /* no queue pair that works            */
         uint8_t             failed;   /* for too long: peers were failed     */
         int                 qp_dead;  /* set by any thread                   */
+        uint8_t             flushed;  /* it gives its receives back          */
         ucs_time_t          looked;   /* at the device's events              */
         ucs_time_t          began;
         ucs_time_t          deadline;
@@ -373,9 +393,6 @@ struct uct_srd_iface {
         uint64_t            now;      /* of the window, at                   */
         ucs_time_t          ticks;
         ucs_time_t          fresh;    /* and for how long                    */
-        uint64_t            time;     /* all peers were brought up to date,  */
-        uint64_t            polls;    /* at which of win->polls,             */
-        unsigned            num;      /* and how many                        */
     } shown;
 
     struct {
@@ -470,7 +487,8 @@ void uct_srd_iface_vfs_refresh(uct_iface_h iface);
 
 /* srd_show.c: what the window shows of an interface beyond its counters. */
 
-/* The window's time, up to 1 ms old; cheap. */
+/* The window's time, up to 1 ms old; cheap. Messages have shown.now, which the
+ * last look around has left (srd_poll.c): nothing. */
 uint64_t uct_srd_iface_now(uct_srd_iface_t *iface);
 
 /* An event that is no peer's */
@@ -487,7 +505,7 @@ void uct_srd_iface_hide_queues(const uct_srd_iface_t *iface,
 void uct_srd_iface_show_state(uct_srd_iface_t *iface,
                               efa_window_iface_state_t state);
 
-/* A progress call was here; brings peers up to date, if it is time to. */
+/* A progress call was here, the process may not be asleep. */
 void uct_srd_iface_show_progress(uct_srd_iface_t *iface);
 
 /* The process may sleep now, for as long as it likes. */

@@ -303,6 +303,7 @@ void uct_srd_heir_wait(uct_srd_peer_t *peer)
     peer->blocked = 1;
     elder->heir   = peer;
     elder->asked  = 0;
+    uct_srd_peer_show_wait(peer);
     uct_srd_heir_ask(peer);
     if (peer->elder != NULL) {
         uct_srd_ctl_timer_start(peer, UCT_SRD_HEIR_ASK);
@@ -340,6 +341,7 @@ void uct_srd_heir_end(uct_srd_peer_t *peer)
     heir->elder   = NULL;
     heir->blocked = heir->iface->recover.is;
     uct_srd_ctl_timer_stop(heir);
+    uct_srd_peer_show_wait(heir);
     uct_srd_peer_tx_update(heir);
     uct_srd_peer_wake(heir);
 }

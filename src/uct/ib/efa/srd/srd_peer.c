@@ -81,7 +81,9 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
 
     peer->win        = uct_efa_window_peer_get(iface->win, ident->gid,
                                                ident->qpn);
-    peer->win->epoch = peer->epoch;
+    peer->win->epoch  = peer->epoch;
+    peer->win->window = peer->tx.window;
+    uct_srd_peer_show_wait(peer);
     uct_srd_peer_set_state(peer, UCT_SRD_PEER_NEW);
     UCT_SRD_COUNT(iface, peers);
     return peer;
@@ -101,6 +103,11 @@ void uct_srd_peer_tx_update(uct_srd_peer_t *peer)
 
     if (peer->rma.fence && (operations == 0)) {
         peer->rma.fence = 0;
+        uct_srd_peer_show_wait(peer);
+    }
+    if (ucs_unlikely(peer->rma.fence_am) &&
+        ((uint16_t)(peer->tx.psn - peer->rma.fence_psn) >= messages)) {
+        peer->rma.fence_am = 0;
         uct_srd_peer_show_wait(peer);
     }
 
@@ -148,6 +155,10 @@ void uct_srd_peer_tx_progress(uct_srd_peer_t *peer)
         return;
     }
 
+    if (ucs_unlikely(peer->tx.flags & UCT_SRD_PEER_TX_PAUSED)) {
+        uct_srd_peer_show_pause(peer);
+    }
+
     if (peer->tx.flags & UCT_SRD_PEER_TX_WAITERS) {
         peer->tx.flags &= ~UCT_SRD_PEER_TX_WAITERS;
         ++peer->tx.ctl; /* the callbacks below may close endpoints */
@@ -186,11 +197,15 @@ void uct_srd_peer_tx_progress(uct_srd_peer_t *peer)
 static void uct_srd_peer_unlink(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
+    uct_srd_rx_current_t *current;
 
     uct_srd_names_del(peer);
     uct_srd_peer_key_del(peer);
-    if (iface->rx.current == peer) {
-        iface->rx.current = NULL;
+    for (current = iface->rx.current; current != NULL;
+         current = current->outer) {
+        if (current->peer == peer) {
+            current->peer = NULL;
+        }
     }
     uct_srd_timer_clear(&iface->timers, &peer->timer);
     uct_srd_timer_clear(&iface->timers, &peer->tx.timer);
@@ -200,6 +215,7 @@ static void uct_srd_peer_unlink(uct_srd_peer_t *peer)
     uct_srd_peer_set_stranger(peer, 0);
     peer->tx.credit  = 0;
     peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
+    uct_srd_peer_show_wait(peer);
     uct_srd_peer_set_blind(peer);
 }
 
@@ -303,7 +319,6 @@ void uct_srd_peer_try_free(uct_srd_peer_t *peer)
     uct_srd_rx_ring_purge(peer);
     uct_srd_ring_cleanup(&peer->rx.ring);
     kh_destroy_inplace(uct_srd_rkeys, &peer->keys.map);
-    uct_srd_peer_show(peer);
     uct_efa_window_peer_put(iface->win, peer->win);
     UCT_SRD_COUNT(iface, peers_gone);
     ucs_free(peer);

@@ -41,7 +41,9 @@ extern const char *uct_srd_peer_state_names[];
 enum {
     UCT_SRD_PEER_TX_CLOSED  = UCS_BIT(0), /* no send without looking closer  */
     UCT_SRD_PEER_TX_WAITERS = UCS_BIT(1), /* flushes or pending requests     */
-    UCT_SRD_PEER_TX_NO_EP   = UCS_BIT(2)  /* leaves when all is done         */
+    UCT_SRD_PEER_TX_NO_EP   = UCS_BIT(2), /* leaves when all is done         */
+    UCT_SRD_PEER_TX_PAUSED  = UCS_BIT(3)  /* the window shows a pause after
+                                             RNR, which may be over          */
 };
 
 /* Waits until una reaches psn, and rma.una rma_psn. comp NULL: an EXT_ACK is due instead. */
@@ -58,6 +60,8 @@ KHASH_MAP_INIT_INT64(uct_srd_rkeys, uct_rkey_t)
 #define UCT_SRD_ALIASES 2 /* the first name and the last but one              */
 
 struct uct_srd_peer {
+    uct_efa_window_peer_t *win;      /* what it counts, and what it is       */
+
     struct {
         uct_srd_dest_t   dest;
         uint32_t         imm_base;   /* our epoch, at its place              */
@@ -67,7 +71,6 @@ struct uct_srd_peer {
         uint8_t          backoff;    /* doublings of the pause               */
         uint16_t         backoff_una;/* una when it began                    */
         uint16_t         window;     /* min(ours, WINDOW of the remote)      */
-        uint64_t         bytes;      /* of payload since shown               */
         uct_srd_una_t    una;
         ucs_queue_head_t resend;     /* slots that failed, by PSN            */
         ucs_queue_head_t held;       /* too long for the extended header     */
@@ -88,13 +91,14 @@ struct uct_srd_peer {
         unsigned         beat;       /* tx.fence_beat of the interface, when
                                         last looked at                       */
         uct_srd_una_t    una;        /* of psn                               */
+        ucs_list_link_t  list;       /* in tx.rma_peers while not all have
+                                        completed                            */
         ucs_queue_head_t held;       /* wait for the handshake or the timer  */
     } rma;
 
     struct {
         uint32_t         imm_base;   /* remote epoch at its place, or what
                                         no header-less message matches       */
-        uint64_t         bytes;      /* of payload since shown               */
         uct_srd_ring_t   ring;
         uint32_t         epoch;      /* of the remote; valid if known        */
         uint64_t         uid;
@@ -103,8 +107,8 @@ struct uct_srd_peer {
         uint8_t          started;    /* ring.next is valid                   */
         uint8_t          acked;      /* a HELLO_ACK left: the remote may do
                                         without extended headers             */
-        uint8_t          blind;      /* counted in rx.blind                  */
-        uint8_t          stranger;   /* counted in rx.strangers              */
+        uint8_t          blind;      /* counted in rx.special                */
+        uint8_t          stranger;   /* likewise                             */
         uint8_t          claimed;    /* counted in rx.claimed                */
         ucs_time_t       ack_time;   /* of the last HELLO_ACK                */
         uint32_t         features;
@@ -160,14 +164,9 @@ struct uct_srd_peer {
     uint8_t              cause;      /* device's status that failed it, or 0 */
     uint16_t             sweep_psn;  /* sum of una when last looked at for
                                         reclaim                              */
-    uint16_t             shown_tx;   /* tx.psn, rx.ring.next when the window */
-    uint16_t             shown_rx;   /* was last brought up to date;         */
-    uint16_t             shown_done; /* uct_srd_peer_done_count(),           */
-    uint16_t             shown_seen; /* received, kept ones too              */
     uct_srd_peer_t       *elder;     /* which this one may be, after a reset */
     uct_srd_peer_t       *heir;      /* whose elder it is                    */
     uct_efa_ah_t         *ah;
-    uct_efa_window_peer_t *win;
     uct_srd_timer_t      timer;      /* by state: HELLO, BYE, EXT_REQ, AH    */
     ucs_time_t           interval;   /* its present distance                 */
     ucs_list_link_t      list;       /* in iface->peers, failed or told      */
@@ -192,6 +191,36 @@ uct_srd_peer_outstanding(const uct_srd_peer_t *peer)
 {
     return uct_srd_una_outstanding(&peer->tx.una, peer->tx.psn) +
            uct_srd_peer_rma_outstanding(peer);
+}
+
+/* A message of so many bytes was given its PSN. */
+static UCS_F_ALWAYS_INLINE void
+uct_srd_peer_count_sent(uct_srd_peer_t *peer, size_t bytes)
+{
+    ++peer->win->tx_msgs;
+    peer->win->tx_bytes += bytes;
+}
+
+/* A message from it is delivered. */
+static UCS_F_ALWAYS_INLINE void
+uct_srd_peer_count_received(const uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                            size_t bytes)
+{
+    ++peer->win->rx_msgs;
+    peer->win->rx_bytes += bytes;
+    peer->win->rx_time   = iface->shown.now;
+}
+
+/* The message of that PSN has completed. Returns by how much una advanced. */
+static UCS_F_ALWAYS_INLINE unsigned
+uct_srd_peer_count_done(const uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                        uint16_t psn)
+{
+    unsigned advance = uct_srd_una_done(&peer->tx.una, psn);
+
+    peer->win->tx_done  += advance;
+    peer->win->done_time = iface->shown.now;
+    return advance;
 }
 
 /* Nothing of ours is with the device. */
@@ -260,11 +289,19 @@ uct_srd_peer_set_claimed(uct_srd_peer_t *peer, uint8_t claimed)
 static UCS_F_ALWAYS_INLINE void
 uct_srd_peer_set_stranger(uct_srd_peer_t *peer, uint8_t stranger)
 {
-    peer->iface->rx.strangers += stranger - peer->rx.stranger;
-    peer->rx.stranger          = stranger;
+    peer->iface->rx.special += stranger - peer->rx.stranger;
+    peer->rx.stranger        = stranger;
     if (!stranger) {
         uct_srd_peer_set_claimed(peer, 0);
     }
+}
+
+/* May the CQ hold what a peer sent before it had an AH? */
+static UCS_F_ALWAYS_INLINE void
+uct_srd_iface_set_wary(uct_srd_iface_t *iface, uint8_t wary)
+{
+    iface->rx.special += wary - iface->rx.wary;
+    iface->rx.wary     = wary;
 }
 
 /* To be called when ah, acked or state changed. */
@@ -317,12 +354,11 @@ void uct_srd_peer_ep_add(uct_srd_peer_t *peer, uct_srd_ep_t *ep);
 void uct_srd_peer_ep_del(uct_srd_peer_t *peer, uct_srd_ep_t *ep);
 void uct_srd_peer_ep_move(uct_srd_ep_t *ep, uct_srd_peer_t *to);
 
-/* srd_show.c. Brings what the window shows of the peer up to date: to be called
- * before 64K messages have gone in one direction. */
-void uct_srd_peer_show(uct_srd_peer_t *peer);
-
-/* Only what it waits for, and since when */
+/* srd_show.c: what the peer waits for has changed. */
 void uct_srd_peer_show_wait(uct_srd_peer_t *peer);
+
+/* The same of a pause, which is shown: is it over? */
+void uct_srd_peer_show_pause(uct_srd_peer_t *peer);
 
 /* The message awaited next is another one, or the first came that is early. */
 void uct_srd_peer_show_gap(uct_srd_peer_t *peer);

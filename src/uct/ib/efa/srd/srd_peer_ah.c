@@ -18,7 +18,7 @@ void uct_srd_peer_key_del(uct_srd_peer_t *peer)
 
     if (iface->rx.last_peer == peer) {
         iface->rx.last_peer = NULL;
-        iface->rx.last_key  = UCT_SRD_NO_KEY;
+        iface->rx.last_key  = UCT_SRD_NO_LAST;
     }
 
     if (peer->key != UCT_SRD_NO_KEY) {
@@ -53,7 +53,7 @@ ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer)
         other->key = UCT_SRD_NO_KEY;
         if (iface->rx.last_peer == other) {
             iface->rx.last_peer = NULL;
-            iface->rx.last_key  = UCT_SRD_NO_KEY;
+            iface->rx.last_key  = UCT_SRD_NO_LAST;
         }
     }
 
@@ -67,8 +67,8 @@ void uct_srd_peer_set_blind(uct_srd_peer_t *peer)
     uint8_t blind = peer->rx.acked && (peer->ah == NULL) &&
                     (peer->state < UCT_SRD_PEER_FAILED);
 
-    peer->iface->rx.blind += blind - peer->rx.blind;
-    peer->rx.blind         = blind;
+    peer->iface->rx.special += blind - peer->rx.blind;
+    peer->rx.blind           = blind;
 }
 
 const union ibv_gid *
@@ -160,7 +160,7 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
     /* What it sent before comes without its number. */
     peer->tx.dest.ah = peer->ah->ibv_ah;
     if (iface->cq_efa != NULL) {
-        iface->rx.wary |= peer->rx.known;
+        uct_srd_iface_set_wary(iface, iface->rx.wary | peer->rx.known);
     } else {
         uct_srd_peer_set_stranger(peer, 1); /* nothing else proves it */
     }
@@ -179,7 +179,7 @@ void uct_srd_peer_ah_drop(uct_srd_peer_t *peer)
 
     if (iface->rx.last_peer == peer) {
         iface->rx.last_peer = NULL;
-        iface->rx.last_key  = UCT_SRD_NO_KEY;
+        iface->rx.last_key  = UCT_SRD_NO_LAST;
     }
 
     uct_efa_ah_put(iface->context->ahs, peer->ah);

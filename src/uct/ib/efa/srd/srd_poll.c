@@ -22,24 +22,28 @@ uct_srd_rx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
 
     imm = be32toh(wc->imm_data);
     if (ucs_likely((wc->status == IBV_WC_SUCCESS) &&
-                   (wc->wc_flags & IBV_WC_WITH_IMM) && (peer != NULL) &&
+                   (wc->wc_flags & IBV_WC_WITH_IMM) &&
                    (uct_srd_key(wc->slid, wc->src_qp) == iface->rx.last_key) &&
                    ((imm & ~UCT_SRD_IMM_AM_MASK) ==
                     (peer->rx.imm_base | peer->rx.ring.next)))) {
         desc = (uct_srd_desc_t*)wc->wr_id;
-        ++peer->rx.ring.next;
-        iface->rx.current = peer;
-        data              = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
+        data = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
         if (UCT_SRD_TRACE_FAST()) {
             uct_srd_trace_recv(peer, imm, data, wc->byte_len,
                                UCT_SRD_RING_AWAITED);
         }
-        uct_srd_rx_deliver(iface, desc, data, wc->byte_len,
-                           uct_srd_imm_am_id(imm), UCT_CB_PARAM_FLAG_DESC, 0);
-        if (ucs_unlikely((iface->rx.current == peer) &&
-                         (peer->rx.ring.held > 0))) {
-            uct_srd_rx_drain(iface, peer);
+
+        if (ucs_unlikely(peer->rx.ring.held > 0)) {
+            desc->length = wc->byte_len;
+            desc->am_id  = uct_srd_imm_am_id(imm);
+            desc->offset = 0;
+            uct_srd_rx_awaited(iface, peer, desc);
+            return;
         }
+
+        ++peer->rx.ring.next;
+        uct_srd_rx_deliver(iface, peer, desc, data, wc->byte_len,
+                           uct_srd_imm_am_id(imm), UCT_CB_PARAM_FLAG_DESC, 0);
         return;
     }
 
@@ -51,10 +55,10 @@ uct_srd_rx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
 /* One round of polling; handlers may start another one, or stash the rest */
 typedef struct uct_srd_poll {
     struct uct_srd_poll *outer;
-    struct ibv_wc       *wc;      /* either these                            */
-    uct_srd_rx_wc_t     *rx;      /* or these                                */
-    unsigned            next;
-    unsigned            count;
+    uct_srd_rx_wc_t     *rx;      /* these are left                          */
+    uct_srd_rx_wc_t     *rx_end;
+    struct ibv_wc       *wc;      /* or, if rx is NULL, these                */
+    struct ibv_wc       *wc_end;
 } uct_srd_poll_t;
 
 static UCS_F_ALWAYS_INLINE void
@@ -136,6 +140,7 @@ static void uct_srd_stash_resolve(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx)
 void uct_srd_rx_stash(void *arg)
 {
     uct_srd_iface_t *iface = arg;
+    unsigned before        = iface->rx.stash_len;
     uct_srd_rx_wc_t *rx;
     uct_srd_poll_t *poll;
     unsigned count, i;
@@ -144,11 +149,13 @@ void uct_srd_rx_stash(void *arg)
      * handled, and is posted once. */
     rx = &iface->rx.stash[iface->rx.stash_len];
     for (poll = iface->rx.poll; poll != NULL; poll = poll->outer) {
-        for (; poll->next < poll->count; ++poll->next, ++rx) {
+        for (; (poll->rx != NULL) ? (poll->rx < poll->rx_end) :
+                                    (poll->wc < poll->wc_end);
+             ++rx) {
             if (poll->rx != NULL) {
-                *rx = poll->rx[poll->next];
+                *rx = *poll->rx++;
             } else {
-                rx->wc      = poll->wc[poll->next];
+                rx->wc      = *poll->wc++;
                 rx->has_gid = 0;
             }
             uct_srd_stash_resolve(iface, rx);
@@ -163,6 +170,8 @@ void uct_srd_rx_stash(void *arg)
         }
         iface->rx.stash_len += count;
     } while (count > 0);
+
+    iface->rx.special += (before == 0) && (iface->rx.stash_len > 0);
 }
 
 /* Handlers may stash more meanwhile: from a copy. */
@@ -174,6 +183,7 @@ static unsigned uct_srd_poll_stash(uct_srd_iface_t *iface)
 
     memcpy(rx, iface->rx.stash, count * sizeof(*rx));
     iface->rx.stash_len -= count;
+    iface->rx.special   -= (iface->rx.stash_len == 0);
     memmove(iface->rx.stash, iface->rx.stash + count,
             iface->rx.stash_len * sizeof(*rx));
 
@@ -188,20 +198,20 @@ static unsigned uct_srd_poll_stash(uct_srd_iface_t *iface)
 static unsigned uct_srd_poll_blind(uct_srd_iface_t *iface)
 {
     uct_srd_rx_wc_t rx[UCT_SRD_POLL_BATCH];
+    unsigned count      = uct_srd_poll_ex(iface, rx, iface->config.max_poll);
     uct_srd_poll_t poll = {
-        .outer = iface->rx.poll,
-        .rx    = rx,
-        .count = uct_srd_poll_ex(iface, rx, iface->config.max_poll)
+        .outer  = iface->rx.poll,
+        .rx     = rx,
+        .rx_end = rx + count
     };
-    unsigned count      = poll.count;
 
     if (count < iface->config.max_poll) {
-        iface->rx.wary = 0; /* what comes from now on names the AH */
+        uct_srd_iface_set_wary(iface, 0); /* from now on the AH is named */
     }
 
     iface->rx.poll = &poll;
-    while (poll.next < poll.count) {
-        uct_srd_any_wc(iface, &rx[poll.next++]);
+    while (poll.rx < poll.rx_end) {
+        uct_srd_any_wc(iface, poll.rx++);
     }
 
     iface->rx.poll = poll.outer;
@@ -221,19 +231,18 @@ static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
 
     poll.outer     = iface->rx.poll;
     poll.wc        = wcs;
+    poll.wc_end    = wcs + count;
     poll.rx        = NULL;
-    poll.next      = 0;
-    poll.count     = count;
     iface->rx.poll = &poll;
 
     do {
-        wc = &wcs[poll.next++];
+        wc = poll.wc++;
         if (wc->wr_id & UCT_SRD_WR_ID_SEND) {
             uct_srd_tx_wc(iface, wc);
         } else {
             uct_srd_rx_wc(iface, wc);
         }
-    } while (poll.next < poll.count);
+    } while (poll.wc < poll.wc_end);
 
     iface->rx.poll = poll.outer;
     return count;
@@ -266,14 +275,19 @@ static UCS_F_NOINLINE void uct_srd_iface_keep_house(uct_srd_iface_t *iface)
 
 unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
 {
+    uct_efa_window_iface_t *win = iface->win;
     unsigned count;
-    uint64_t polls;
 
-    if (ucs_unlikely(iface->rx.stash_len > 0)) {
+    /* Before the poll: what it finds after a pause is not of before that. */
+    if (ucs_unlikely(win->polls >= iface->rx.look_at)) {
+        uct_srd_iface_keep_house(iface);
+    }
+
+    if (ucs_likely(iface->rx.special == 0)) {
+        count = uct_srd_poll_plain(iface);
+    } else if (iface->rx.stash_len > 0) {
         count = uct_srd_poll_stash(iface);
-    } else if (ucs_unlikely((iface->rx.blind + iface->rx.strangers > 0) ||
-                            iface->rx.wary) &&
-               (iface->cq_efa != NULL)) {
+    } else if (iface->cq_efa != NULL) {
         count = uct_srd_poll_blind(iface);
     } else {
         count = uct_srd_poll_plain(iface);
@@ -285,11 +299,6 @@ unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
         uct_srd_rx_refill(iface);
     }
 
-    polls             = iface->win->polls + count + 1;
-    iface->win->polls = polls;
-    if (ucs_unlikely(polls > iface->rx.look_at)) {
-        uct_srd_iface_keep_house(iface);
-    }
-
+    win->polls += count + 1;
     return count;
 }

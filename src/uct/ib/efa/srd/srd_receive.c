@@ -31,6 +31,7 @@ void uct_srd_ctl_heard(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     peer->win->remote_epoch = ext->epoch;
     peer->tx.window         = ucs_min(ext->window,
                                       peer->iface->config.peer_window);
+    peer->win->window       = peer->tx.window;
     if (peer->rx.generation != generation) {
         peer->rx.generation = generation;
         uct_srd_rekey_reset(peer);
@@ -159,10 +160,10 @@ uct_srd_ctl_identify(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 static void uct_srd_ctl_rx_start(uct_srd_peer_t *peer, uint32_t arg)
 {
     if (!peer->rx.started) {
-        peer->rx.started   = 1;
-        peer->rx.ring.next = (uint16_t)arg;
-        peer->shown_rx     = (uint16_t)arg;
-        peer->rx.imm_base  = uct_srd_imm_pack(peer->rx.epoch, 0, 0, 0);
+        peer->rx.started    = 1;
+        peer->rx.ring.next  = (uint16_t)arg;
+        peer->win->rx_first = (uint16_t)(arg - peer->win->rx_msgs);
+        peer->rx.imm_base   = uct_srd_imm_pack(peer->rx.epoch, 0, 0, 0);
     }
 }
 

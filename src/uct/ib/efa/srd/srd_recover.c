@@ -155,7 +155,7 @@ static void uct_srd_recover_stop_peers(uct_srd_iface_t *iface)
         uct_srd_timer_clear(&iface->timers, &peer->tx.timer);
         uct_srd_timer_clear(&iface->timers, &peer->lost.timer);
         uct_srd_peer_tx_update(peer);
-        uct_srd_peer_show(peer);
+        uct_srd_peer_show_wait(peer);
     }
 }
 
@@ -344,6 +344,7 @@ static ucs_status_t uct_srd_recover_queues(uct_srd_iface_t *iface)
     }
 
     __atomic_store_n(&iface->recover.qp_dead, 0, __ATOMIC_RELAXED);
+    iface->recover.flushed = 0;
     uct_srd_recover_lkeys(iface);
     uct_srd_recover_descs(iface);
     uct_srd_rx_refill(iface);

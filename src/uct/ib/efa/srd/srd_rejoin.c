@@ -82,7 +82,7 @@ void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
             /* HELLO never left, for want of an AH; who waits waits for that */
             uct_srd_ctl_timer_start(peer, UCT_SRD_REJOIN_MIN);
         }
-        uct_srd_peer_show(peer);
+        uct_srd_peer_show_wait(peer);
         uct_srd_peer_wake(peer);
         uct_srd_peer_tx_progress(peer); /* nobody may need it any more */
         return;
@@ -135,7 +135,7 @@ void uct_srd_rejoin_done(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     peer->blocked   = 0;
     peer->rejoining = 0;
     uct_srd_peer_event(peer, EFA_WINDOW_EVENT_REJOINED, UCS_OK, 0, 0);
-    uct_srd_peer_show(peer);
+    uct_srd_peer_show_wait(peer);
     UCT_SRD_COUNT(peer->iface, rejoined);
     if (!peer->contacted) {
         uct_srd_peer_set_state(peer, UCT_SRD_PEER_NEW);
@@ -310,7 +310,7 @@ int uct_srd_peer_lose(uct_srd_peer_t *peer, unsigned vendor_err)
         uct_srd_peer_tx_update(peer); /* a success must be noticed */
         uct_srd_peer_event(peer, EFA_WINDOW_EVENT_PEER_LOST, UCS_OK, vendor_err,
                            0);
-        uct_srd_peer_show(peer);
+        uct_srd_peer_show_wait(peer);
         UCT_SRD_COUNT(iface, peers_lost);
         ucs_log((peer->num_eps == 0) ? UCS_LOG_LEVEL_DEBUG : UCS_LOG_LEVEL_DIAG,
                 "srd: %s: %s; trying again for %.1f s",
@@ -341,7 +341,7 @@ void uct_srd_peer_found(uct_srd_peer_t *peer)
 {
     peer->lost.is = 0;
     uct_srd_peer_event(peer, EFA_WINDOW_EVENT_PEER_FOUND, UCS_OK, 0, 0);
-    uct_srd_peer_show(peer);
+    uct_srd_peer_show_wait(peer);
     uct_srd_timer_clear(&peer->iface->timers, &peer->lost.timer);
     UCT_SRD_COUNT(peer->iface, peers_found);
     uct_srd_rejoin_resume(peer);

@@ -96,6 +96,7 @@ void uct_srd_tx_timer_start(uct_srd_peer_t *peer, unsigned vendor_err)
         return;
     }
 
+    peer->tx.flags |= UCT_SRD_PEER_TX_PAUSED;
     uct_srd_peer_show_wait(peer);
     if (vendor_err == UCT_EFA_STATUS_RNR) {
         uct_srd_peer_event(peer, EFA_WINDOW_EVENT_RNR, UCS_OK, delay * 1e6, 0);
@@ -108,7 +109,8 @@ void uct_srd_tx_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
         (void)uct_srd_tx_detach(iface, slot);
     }
 
-    slot->flags |= UCT_SRD_SLOT_QUEUED | UCT_SRD_SLOT_AGAIN;
+    slot->flags |= UCT_SRD_SLOT_AGAIN;
+    uct_srd_slot_set_queued(slot);
     ucs_queue_push(&slot->peer->tx.resend, &slot->queue);
 }
 
@@ -144,7 +146,6 @@ void uct_srd_tx_timer(uct_srd_timer_t *timer)
     uct_srd_tx_queue_post(peer, &peer->tx.resend);
     uct_srd_tx_queue_post(peer, &peer->tx.held); /* for want of an AH */
     uct_srd_rma_held_post(peer);
-    uct_srd_peer_show(peer);
     uct_srd_peer_tx_progress(peer);
 }
 

@@ -58,9 +58,9 @@ uct_srd_rma_slot(uct_srd_ep_t *ep, unsigned flags, uint64_t remote_addr,
     slot->rma.ep          = ep;
     slot->rma.buf         = NULL;
     slot->rma.unpack      = NULL;
-    ++ep->rma;
+    uct_srd_ep_count_rma(ep, 1);
     if (flags & UCT_SRD_SLOT_ZCOPY) {
-        ++ep->zcopy;
+        uct_srd_ep_count_zcopy(ep, 1);
     }
     return slot;
 }

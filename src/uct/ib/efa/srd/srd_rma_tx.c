@@ -117,7 +117,7 @@ static void uct_srd_rma_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     uct_srd_buf_t *buf = slot->rma.buf;
 
     if (slot->rma.ep != NULL) {
-        --slot->rma.ep->rma;
+        uct_srd_ep_count_rma(slot->rma.ep, -1);
     }
 
     if (buf != NULL) {
@@ -137,8 +137,16 @@ static void uct_srd_rma_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 static void uct_srd_rma_end(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                             ucs_status_t status)
 {
-    uct_srd_una_done(&slot->peer->rma.una, (uint16_t)slot->imm);
-    --iface->tx.num_rma;
+    uct_srd_peer_t *peer = slot->peer;
+    unsigned left;
+
+    uct_srd_una_done(&peer->rma.una, (uint16_t)slot->imm);
+    left                 = uct_srd_peer_rma_outstanding(peer);
+    peer->win->rma       = left;
+    peer->win->done_time = iface->shown.now;
+    if (left == 0) {
+        ucs_list_del(&peer->rma.list);
+    }
     uct_srd_rma_slot_put(iface, slot, status);
 }
 
@@ -155,7 +163,7 @@ static void uct_srd_rma_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 
 void uct_srd_rma_hold(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
 {
-    slot->flags |= UCT_SRD_SLOT_QUEUED;
+    uct_srd_slot_set_queued(slot);
     ucs_queue_push(&peer->rma.held, &slot->queue);
 }
 
@@ -210,8 +218,11 @@ ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         UCT_SRD_COUNT_ADD(iface, rdma_write_bytes, length);
     }
 
+    if (uct_srd_peer_rma_outstanding(peer) == 0) {
+        ucs_list_add_tail(&iface->tx.rma_peers, &peer->rma.list);
+    }
     ++peer->rma.psn;
-    ++iface->tx.num_rma;
+    peer->win->rma = uct_srd_peer_rma_outstanding(peer);
     uct_srd_peer_tx_update(peer); /* it shares the send queue with messages */
     return UCS_OK;
 }
@@ -286,10 +297,10 @@ void uct_srd_rma_held_post(uct_srd_peer_t *peer)
         }
 
         if (status == UCS_OK) {
-            slot->flags &= ~UCT_SRD_SLOT_QUEUED;
-            stop         = peer->lost.is; /* one shows whether it answers */
+            uct_srd_slot_clear_queued(slot);
+            stop = peer->lost.is; /* one shows whether it answers */
         } else if (status == UCS_ERR_NO_ELEM) {
-            slot->flags &= ~UCT_SRD_SLOT_QUEUED;
+            uct_srd_slot_clear_queued(slot);
             uct_srd_rma_op_failed(
                     iface, slot,
                     uct_efa_status_desc(UCT_EFA_STATUS_REMOTE_ADDRESS));

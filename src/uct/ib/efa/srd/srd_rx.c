@@ -34,11 +34,12 @@ static void uct_srd_entry_put(uct_srd_iface_t *iface, void *entry)
     }
 }
 
-static void uct_srd_copy_deliver(uct_srd_iface_t *iface, uct_srd_copy_t *copy)
+static void uct_srd_copy_deliver(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                                 uct_srd_copy_t *copy)
 {
     UCT_SRD_COUNT(iface, rx_msgs);
     UCT_SRD_COUNT_ADD(iface, rx_bytes, copy->length);
-    iface->rx.current->rx.bytes += copy->length;
+    uct_srd_peer_count_received(iface, peer, copy->length);
     uct_iface_invoke_am(&iface->super, copy->am_id, copy->data, copy->length,
                         0);
     ucs_free(copy);
@@ -101,7 +102,8 @@ static size_t uct_srd_rx_place(uct_srd_iface_t *iface, void *message,
 
 /* A message behind an extended header, or not */
 static void uct_srd_rx_deliver_desc(uct_srd_iface_t *iface,
-                                    uct_srd_desc_t *desc, int held)
+                                    uct_srd_peer_t *peer, uct_srd_desc_t *desc,
+                                    int held)
 {
     void *data = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset + desc->offset);
 
@@ -110,28 +112,37 @@ static void uct_srd_rx_deliver_desc(uct_srd_iface_t *iface,
         uct_srd_desc_set_release(iface, data, &iface->rx.release_ext);
     }
 
-    uct_srd_rx_deliver(iface, desc, data, desc->length, desc->am_id,
+    uct_srd_rx_deliver(iface, peer, desc, data, desc->length, desc->am_id,
                        UCT_CB_PARAM_FLAG_DESC, held);
 }
 
-/* Messages behind the one just delivered. The handler may have ended the peer:
- * then it is not the last peer any more. */
-void uct_srd_rx_drain(uct_srd_iface_t *iface, uct_srd_peer_t *peer)
+/* The handlers may end the peer, or start rounds that deliver others'. */
+void uct_srd_rx_awaited(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                        uct_srd_desc_t *desc)
 {
+    uct_srd_rx_current_t current = {
+        .peer  = peer,
+        .outer = iface->rx.current
+    };
     void *entry;
 
-    while ((iface->rx.current == peer) &&
+    iface->rx.current = &current;
+    ++peer->rx.ring.next;
+    uct_srd_rx_deliver_desc(iface, peer, desc, 0);
+
+    while ((current.peer != NULL) &&
            ((entry = uct_srd_ring_pop(&peer->rx.ring)) != NULL)) {
         if (uct_srd_entry_is_copy(entry)) {
-            uct_srd_copy_deliver(iface, uct_srd_entry_copy(entry));
+            uct_srd_copy_deliver(iface, peer, uct_srd_entry_copy(entry));
         } else {
-            uct_srd_rx_deliver_desc(iface, entry, 1);
+            uct_srd_rx_deliver_desc(iface, peer, entry, 1);
         }
     }
 
-    if (iface->rx.current == peer) {
+    if (current.peer != NULL) {
         uct_srd_peer_show_gap(peer);
     }
+    iface->rx.current = current.outer;
 }
 
 void uct_srd_rx_ring_purge(uct_srd_peer_t *peer)
@@ -141,6 +152,7 @@ void uct_srd_rx_ring_purge(uct_srd_peer_t *peer)
     while ((entry = uct_srd_ring_purge(&peer->rx.ring)) != NULL) {
         uct_srd_entry_put(peer->iface, entry);
     }
+    uct_srd_peer_show_gap(peer);
 }
 
 static uct_srd_peer_t *
@@ -247,13 +259,13 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 
     if (rx->wc.status != IBV_WC_SUCCESS) {
         UCT_SRD_COUNT(iface, rx_errors);
-        if (!iface->closing &&
-            !__atomic_load_n(&iface->recover.qp_dead, __ATOMIC_RELAXED)) {
+        if (!iface->closing && !iface->recover.flushed) {
             /* Of a queue pair that dies the first one says it all. */
             uct_srd_iface_event(iface, EFA_WINDOW_EVENT_RX_ERROR, UCS_OK,
                                 rx->wc.vendor_err, 0);
         }
         if (rx->wc.vendor_err == UCT_EFA_STATUS_FLUSHED) {
+            iface->recover.flushed = 1;
             uct_srd_recover_qp_dead(iface);
         }
         goto repost;
@@ -294,11 +306,11 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
     result = uct_srd_ring_classify(&peer->rx.ring, psn);
     if (result == UCT_SRD_RING_AWAITED) {
         uct_srd_rx_trace(peer, desc, imm, result);
-        ++peer->rx.ring.next;
-        iface->rx.current = peer;
-        uct_srd_rx_deliver_desc(iface, desc, 0);
-        if ((iface->rx.current == peer) && (peer->rx.ring.held > 0)) {
-            uct_srd_rx_drain(iface, peer);
+        if (peer->rx.ring.held > 0) {
+            uct_srd_rx_awaited(iface, peer, desc);
+        } else {
+            ++peer->rx.ring.next;
+            uct_srd_rx_deliver_desc(iface, peer, desc, 0);
         }
         return;
     }
@@ -314,7 +326,8 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
     case UCT_SRD_RING_EARLY:
         UCT_SRD_COUNT(iface, early);
         ++peer->win->early;
-        peer->win->depth = peer->rx.ring.held;
+        peer->win->depth   = peer->rx.ring.held;
+        peer->win->rx_time = iface->shown.now;
         if (peer->rx.ring.held == 1) {
             uct_srd_peer_show_gap(peer);
         }

@@ -7,18 +7,13 @@
 #include "srd_tx.h"
 
 #define UCT_SRD_RX_CHAIN_MAX 64
-#define UCT_SRD_EFFORT       128u  /* polls and completions between two ...   */
-#define UCT_SRD_LOOKS        240u  /* looks around; then at all peers, in any
-                                      case                                    */
+#define UCT_SRD_EFFORT       128u  /* polls and completions between two looks */
 #define UCT_SRD_LOOK_TIME    10e-3 /* seconds: fewer polls, if they take more */
 #define UCT_SRD_RECLAIM      16u    /* AHs given up for others at once        */
 
 /* Headroom and alignment that users may ask for, bytes; memory ends before. So
  * sizes do not overflow. */
 #define UCT_SRD_RX_ROOM_MAX  ((size_t)UINT32_MAX)
-
-static_assert((UCT_SRD_EFFORT + UCT_SRD_POLL_BATCH) * UCT_SRD_LOOKS < 65536,
-              "a PSN does not wrap unseen");
 
 /* The place of a counter among those of the interface */
 #define UCT_SRD_DROP(_name) \
@@ -50,8 +45,10 @@ void uct_srd_desc_set_release(uct_srd_iface_t *iface, void *data,
 /* A receive completion that is not for the fast path */
 void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx);
 
-/* Delivers what the ring holds behind the message just delivered. */
-void uct_srd_rx_drain(uct_srd_iface_t *iface, uct_srd_peer_t *peer);
+/* Delivers the message that is awaited, of which desc knows length, am_id and
+ * offset, and what the ring holds behind it. */
+void uct_srd_rx_awaited(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                        uct_srd_desc_t *desc);
 
 /* Handles up to max_poll completions. Returns how many. */
 unsigned uct_srd_iface_poll(uct_srd_iface_t *iface);
@@ -64,16 +61,18 @@ uct_srd_rx_chain(uct_srd_iface_t *iface, uct_srd_desc_t *desc)
     ++iface->rx.chain_len;
 }
 
-/* A message of rx.current. held: desc comes from the ring and has been replaced */
+/* A message of the peer, which may be gone afterwards. held: desc comes from the
+ * ring and has been replaced. */
 static UCS_F_ALWAYS_INLINE void
-uct_srd_rx_deliver(uct_srd_iface_t *iface, uct_srd_desc_t *desc, void *data,
-                   size_t length, unsigned am_id, unsigned flags, int held)
+uct_srd_rx_deliver(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                   uct_srd_desc_t *desc, void *data, size_t length,
+                   unsigned am_id, unsigned flags, int held)
 {
     ucs_status_t status;
 
     UCT_SRD_COUNT(iface, rx_msgs);
     UCT_SRD_COUNT_ADD(iface, rx_bytes, length);
-    iface->rx.current->rx.bytes += length;
+    uct_srd_peer_count_received(iface, peer, length);
 
     status = uct_iface_invoke_am(&iface->super, am_id, data, length, flags);
     if (ucs_unlikely(status == UCS_INPROGRESS)) {

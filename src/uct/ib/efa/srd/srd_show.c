@@ -1,28 +1,22 @@
 /*
  * What the window shows of an interface and its peers besides counters: what
- * is, at present (efa_window_format.h).
+ * is, at present (efa_window_format.h). Whoever changes a value writes it, in
+ * the time of a store or two, whatever the number of peers; ages and sums are
+ * the reader's business.
  *
- *   at once          states; what peers wait for (pending requests, a pause, a
- *                    fence, our reset, no answer), and missing messages
- *   now and then     the rest: messages and bytes of a peer, PSNs, when it was
- *                    last heard of. In the first progress call after
- *                    UCT_SRD_SHOW_MIN, or UCT_SRD_SHOW_PEER for each peer if
- *                    that is more, but the calls are counted, not timed: every
- *                    128th looks, more of them if they are seldom. And before
- *                    the process may sleep.
- *
- * Times of what happens at once are those of a clock that is read again when it
- * is older than UCT_SRD_SHOW_FRESH.
+ *   messages   counted where they are sent, acknowledged and delivered
+ *              (srd_peer.h); the time is that of the last look around, after
+ *              UCT_SRD_EFFORT polls or UCT_SRD_LOOK_TIME
+ *   waiting    peers' states, pending requests, pauses, fences, our reset, no
+ *              answer, missing messages: here. The time is that of a clock that
+ *              is read again when it is older than UCT_SRD_SHOW_FRESH.
  */
 #include "srd_tx.h"
 #include "srd_rx.h"
 
 #include "../base/efa_caller.h"
 
-#define UCT_SRD_SHOW_MIN   10000000u  /* ns                                   */
-#define UCT_SRD_SHOW_PEER  10000u     /* ns: 1 % of a processor               */
 #define UCT_SRD_SHOW_FRESH 1e-3       /* seconds                              */
-#define UCT_SRD_SHOW_FEW   64u        /* peers, shown whenever we may sleep   */
 
 /* ----------------------------------------------------------------- the time */
 
@@ -51,13 +45,15 @@ static int uct_srd_peer_is_backing_off(const uct_srd_peer_t *peer)
             (uct_srd_peer_outstanding(peer) > 0));
 }
 
-/* As uct_srd_tx_check() sees it */
+/* Do messages before a fence hold up what is pending? uct_srd_tx_check() asks
+ * the same. */
 static int uct_srd_peer_is_fenced(const uct_srd_peer_t *peer)
 {
     uint16_t messages = peer->tx.psn - peer->tx.una.una;
     uint16_t since    = peer->tx.psn - peer->rma.fence_psn;
 
-    return peer->rma.fence || (peer->rma.fence_am && (since < messages));
+    return peer->rma.fence || (peer->rma.fence_am && (since < messages) &&
+                               (peer->num_pending > 0));
 }
 
 void uct_srd_peer_show_wait(uct_srd_peer_t *peer)
@@ -78,65 +74,19 @@ void uct_srd_peer_show_wait(uct_srd_peer_t *peer)
     }
 }
 
+void uct_srd_peer_show_pause(uct_srd_peer_t *peer)
+{
+    if (!uct_srd_peer_is_backing_off(peer)) {
+        peer->tx.flags &= ~UCT_SRD_PEER_TX_PAUSED;
+        uct_srd_peer_show_wait(peer);
+    }
+}
+
 void uct_srd_peer_show_gap(uct_srd_peer_t *peer)
 {
     peer->win->depth    = peer->rx.ring.held;
     peer->win->gap_time = (peer->rx.ring.held > 0) ?
                           uct_srd_iface_now(peer->iface) : 0;
-}
-
-static void uct_srd_peer_show_rx(uct_srd_peer_t *peer, uint64_t now)
-{
-    uct_efa_window_peer_t *win = peer->win;
-    uint16_t seen              = peer->rx.ring.next + peer->rx.ring.held;
-
-    if (!peer->rx.started) {
-        return;
-    }
-
-    win->rx_msgs += (uint16_t)(peer->rx.ring.next - peer->shown_rx);
-    win->psn_rx   = peer->rx.ring.next;
-    if ((peer->rx.ring.next != peer->shown_rx) || (seen != peer->shown_seen)) {
-        win->rx_time = now;
-    }
-    peer->shown_rx   = peer->rx.ring.next;
-    peer->shown_seen = seen;
-}
-
-void uct_srd_peer_show(uct_srd_peer_t *peer)
-{
-    uct_efa_window_peer_t *win = peer->win;
-    uint16_t done              = uct_srd_peer_done_count(peer);
-    uint64_t now               = uct_srd_iface_now(peer->iface);
-    uct_srd_ep_t *ep;
-
-    win->tx_msgs  += (uint16_t)(peer->tx.psn - peer->shown_tx);
-    win->tx_bytes += peer->tx.bytes;
-    win->rx_bytes += peer->rx.bytes;
-    win->psn_next  = peer->tx.psn;
-    win->psn_una   = peer->tx.una.una;
-    win->window    = peer->tx.window;
-    win->rma       = uct_srd_peer_rma_outstanding(peer);
-    win->depth     = peer->rx.ring.held;
-    win->resending = ucs_queue_length(&peer->tx.resend);
-    if (peer->state == UCT_SRD_PEER_JOINED) {
-        win->resending += ucs_queue_length(&peer->rma.held);
-    }
-    if (done != peer->shown_done) {
-        win->done_time = now;
-    }
-
-    peer->shown_tx   = peer->tx.psn;
-    peer->shown_done = done;
-    peer->tx.bytes   = 0;
-    peer->rx.bytes   = 0;
-    uct_srd_peer_show_rx(peer, now);
-    uct_srd_peer_show_wait(peer);
-
-    ucs_list_for_each(ep, &peer->eps, list) {
-        ep->win->zcopy = ep->zcopy;
-        ep->win->rma   = ep->rma;
-    }
 }
 
 void uct_srd_peer_set_state(uct_srd_peer_t *peer, uct_srd_peer_state_t state)
@@ -233,46 +183,17 @@ void uct_srd_iface_hide_queues(const uct_srd_iface_t *iface,
     uct_efa_window_object_put(device, qp, EFA_WINDOW_QP, 0);
 }
 
-static void uct_srd_iface_show_peers(uct_srd_iface_t *iface)
-{
-    uct_srd_peer_t *peer;
-
-    iface->shown.time  = iface->shown.now;
-    iface->shown.polls = iface->win->polls;
-    iface->shown.num   = 0;
-    ucs_list_for_each(peer, &iface->peers, list) {
-        uct_srd_peer_show(peer);
-        ++iface->shown.num;
-    }
-}
-
 void uct_srd_iface_show_progress(uct_srd_iface_t *iface)
 {
-    uint64_t interval = ucs_max((uint64_t)UCT_SRD_SHOW_MIN,
-                                (uint64_t)iface->shown.num * UCT_SRD_SHOW_PEER);
-    uint64_t now      = uct_srd_iface_now(iface);
-
-    iface->win->progress_time = now;
+    iface->win->progress_time = uct_srd_iface_now(iface);
     if (iface->win->asleep) {
         iface->win->asleep = 0;
-    }
-
-    /* In any case before PSNs can have wrapped */
-    if ((now - iface->shown.time >= interval) ||
-        (iface->win->polls - iface->shown.polls >
-         (UCT_SRD_LOOKS - 1) * UCT_SRD_EFFORT)) {
-        uct_srd_iface_show_peers(iface);
     }
 }
 
 void uct_srd_iface_show_asleep(uct_srd_iface_t *iface)
 {
     uct_srd_iface_show_progress(iface);
-    if ((iface->shown.num <= UCT_SRD_SHOW_FEW) &&
-        (iface->win->polls != iface->shown.polls)) {
-        uct_srd_iface_show_peers(iface);
-    }
-
     iface->win->asleep = 1;
     iface->rx.look_at  = 0; /* the next progress call says that it was here */
 }

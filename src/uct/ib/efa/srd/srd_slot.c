@@ -35,10 +35,12 @@ static uct_srd_buf_t *uct_srd_buf_first(const uct_srd_iface_t *iface)
     return (uct_srd_buf_t*)(iface->tx.slots + iface->tx.num_slots);
 }
 
-static void uct_srd_wr_init(struct ibv_send_wr *wr)
+static void uct_srd_wr_init(struct ibv_send_wr *wr, unsigned flags)
 {
     memset(wr, 0, sizeof(*wr));
-    wr->opcode = IBV_WR_SEND_WITH_IMM;
+    wr->opcode     = IBV_WR_SEND_WITH_IMM;
+    wr->num_sge    = 1;
+    wr->send_flags = flags;
 }
 
 ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
@@ -54,9 +56,12 @@ ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
 
     iface->tx.max_inline = uct_srd_iface_md(iface)->dev.max_inline;
     ucs_arbiter_init(&iface->tx.arbiter);
-    uct_srd_wr_init(&iface->tx.wr);
+    for (i = 0; i < UCT_SRD_WR_LAST; ++i) {
+        uct_srd_wr_init(&iface->tx.wr[i],
+                        (i == UCT_SRD_WR_INLINE) ? IBV_SEND_INLINE : 0);
+    }
     for (i = 0; i < UCT_SRD_POST_BATCH; ++i) {
-        uct_srd_wr_init(&iface->tx.wrs[i]);
+        uct_srd_wr_init(&iface->tx.wrs[i], 0);
     }
 
     status = uct_efa_mpool_init(&iface->tx.flush_mp, 0,
@@ -200,7 +205,8 @@ ucs_status_t uct_srd_buf_overrun(uct_srd_iface_t *iface, uct_srd_buf_t *buf,
 static void uct_srd_slot_zcopy_end(uct_srd_ep_t *ep, ucs_queue_head_t *cancels)
 {
     ucs_queue_head_init(cancels);
-    if (--ep->zcopy == 0) {
+    uct_srd_ep_count_zcopy(ep, -1);
+    if (ep->zcopy == 0) {
         ucs_queue_splice(cancels, &ep->cancels);
     }
 }
@@ -249,6 +255,7 @@ void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     uct_srd_ep_t *ep       = slot->ep;
     ucs_queue_head_t cancels;
 
+    uct_srd_slot_clear_queued(slot);
     slot->flags   = 0;
     slot->retries = 0;
     if (flags & UCT_SRD_SLOT_BUF) {
@@ -265,6 +272,8 @@ void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         if ((comp != NULL) && !(flags & UCT_SRD_SLOT_SILENT)) {
             uct_invoke_completion(comp, status);
         }
-        uct_srd_ep_cancels_end(&cancels);
+        if (ucs_unlikely(!ucs_queue_is_empty(&cancels))) {
+            uct_srd_ep_cancels_end(&cancels);
+        }
     }
 }

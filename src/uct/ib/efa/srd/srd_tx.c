@@ -52,6 +52,7 @@ ucs_status_t uct_srd_tx_check(uct_srd_ep_t *ep)
             return UCS_ERR_NO_RESOURCE;
         }
         peer->rma.fence_am = 0;
+        uct_srd_peer_show_wait(peer);
     }
 
     if ((peer->state == UCT_SRD_PEER_LEAVING) && (peer->tx.byes > 0)) {
@@ -165,7 +166,7 @@ ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
                       !(slot->flags & UCT_SRD_SLOT_ZCOPY)) ?
                              IBV_SEND_INLINE : 0;
     wr->next       = NULL;
-    slot->flags   &= ~UCT_SRD_SLOT_QUEUED;
+    uct_srd_slot_clear_queued(slot);
     if (UCT_SRD_TRACE(iface)) {
         uct_srd_trace_send(iface, slot, imm);
     }
@@ -232,7 +233,7 @@ void uct_srd_tx_batch_end(uct_srd_iface_t *iface)
             /* As lost: the queue pair may be sound */
             uct_srd_ctl_done(iface, slot, UCT_EFA_STATUS_RNR);
         } else {
-            slot->flags |= UCT_SRD_SLOT_QUEUED;
+            uct_srd_slot_set_queued(slot);
             ucs_queue_push(&slot->peer->tx.resend, &slot->queue);
         }
     }
@@ -273,7 +274,7 @@ ucs_status_t uct_srd_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         if (ucs_queue_is_empty(&peer->tx.held)) {
             uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
         }
-        slot->flags |= UCT_SRD_SLOT_QUEUED;
+        uct_srd_slot_set_queued(slot);
         ucs_queue_push(&peer->tx.held, &slot->queue);
     } else {
         status = uct_srd_tx_post(iface, slot);
@@ -289,7 +290,7 @@ ucs_status_t uct_srd_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         --peer->tx.credit;
     }
 
-    peer->tx.bytes += total;
+    uct_srd_peer_count_sent(peer, total);
     UCT_SRD_COUNT(iface, tx_msgs);
     UCT_SRD_COUNT_ADD(iface, tx_bytes, total);
     return UCS_OK;
@@ -302,7 +303,7 @@ void uct_srd_tx_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     unsigned credit;
 
     /* una moves before the user hears of it; the peer stays until all is said */
-    credit = uct_srd_una_done(&peer->tx.una, (uint16_t)slot->imm);
+    credit = uct_srd_peer_count_done(iface, peer, (uint16_t)slot->imm);
     if (!(peer->tx.flags & UCT_SRD_PEER_TX_CLOSED)) {
         peer->tx.credit += credit; /* else the callback could send at once */
     }
@@ -313,6 +314,14 @@ void uct_srd_tx_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     if (peer->tx.flags != 0) {
         uct_srd_peer_tx_progress(peer);
     }
+}
+
+void uct_srd_tx_done_ahead(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+{
+    uct_srd_peer_t *peer = slot->peer;
+
+    peer->tx.credit += uct_srd_peer_count_done(iface, peer,
+                                               (uint16_t)slot->imm);
 }
 
 void uct_srd_tx_done_slow(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
@@ -337,7 +346,7 @@ void uct_srd_tx_purge(uct_srd_peer_t *peer, ucs_queue_head_t *queue,
 
     while (!ucs_queue_is_empty(queue)) {
         slot = ucs_queue_pull_elem_non_empty(queue, uct_srd_slot_t, queue);
-        uct_srd_una_done(&peer->tx.una, (uint16_t)slot->imm);
+        uct_srd_peer_count_done(peer->iface, peer, (uint16_t)slot->imm);
         uct_srd_slot_release(peer->iface, slot, status);
     }
 }

@@ -51,6 +51,21 @@ ucs_status_t uct_srd_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                              uct_srd_slot_t *slot, unsigned am_id,
                              size_t total);
 
+/* The slot waits in a queue of its peer; does so no more, if it did. */
+static UCS_F_ALWAYS_INLINE void uct_srd_slot_set_queued(uct_srd_slot_t *slot)
+{
+    slot->flags |= UCT_SRD_SLOT_QUEUED;
+    ++slot->peer->win->queued;
+}
+
+static UCS_F_ALWAYS_INLINE void uct_srd_slot_clear_queued(uct_srd_slot_t *slot)
+{
+    if (slot->flags & UCT_SRD_SLOT_QUEUED) {
+        slot->flags &= ~UCT_SRD_SLOT_QUEUED;
+        --slot->peer->win->queued;
+    }
+}
+
 /* Is it too long as long as its peer needs the extended header? */
 int uct_srd_slot_must_wait(const uct_srd_slot_t *slot);
 
@@ -72,6 +87,9 @@ ucs_status_t uct_srd_tx_refused_slot(uct_srd_iface_t *iface,
 /* Gives back what the slot holds and the slot; completes with status. */
 void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                           ucs_status_t status);
+
+/* Of a message that completed before an older one, or that older one: its PSN */
+void uct_srd_tx_done_ahead(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
 
 /* The device is done with a slot that needs more than the fast path. */
 void uct_srd_tx_done_slow(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
@@ -147,28 +165,22 @@ uct_srd_buf_put(uct_srd_iface_t *iface, uct_srd_buf_t *buf)
 }
 
 /* Fast path after uct_srd_tx_is_open(): slot's sge are filled, total is their
- * sum. Consumes a PSN and a credit. may_inline: our own memory. The user's may
- * be a GPU's, which libefa cannot copy. */
+ * sum, wr is a prepared one with its num_sge. Consumes a PSN and a credit. */
 static UCS_F_ALWAYS_INLINE ucs_status_t
 uct_srd_tx_post_fast(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                      uct_srd_slot_t *slot, unsigned am_id,
-                     struct ibv_sge *sge, unsigned num_sge, size_t total,
-                     int may_inline)
+                     struct ibv_send_wr *wr, struct ibv_sge *sge, size_t total)
 {
-    struct ibv_send_wr *wr = &iface->tx.wr;
     struct ibv_send_wr *bad;
     uint32_t imm;
     int ret;
 
-    imm            = (am_id << UCT_SRD_IMM_AM_SHIFT) | peer->tx.psn;
-    slot->peer     = peer;
-    slot->imm      = imm;
-    wr->wr_id      = (uintptr_t)slot | UCT_SRD_WR_ID_SEND;
-    wr->sg_list    = sge;
-    wr->num_sge    = num_sge;
-    wr->imm_data   = htobe32(imm | peer->tx.imm_base);
-    wr->send_flags = (may_inline && (total <= iface->tx.max_inline)) ?
-                     IBV_SEND_INLINE : 0;
+    imm          = (am_id << UCT_SRD_IMM_AM_SHIFT) | peer->tx.psn;
+    slot->peer   = peer;
+    slot->imm    = imm;
+    wr->wr_id    = (uintptr_t)slot | UCT_SRD_WR_ID_SEND;
+    wr->sg_list  = sge;
+    wr->imm_data = htobe32(imm | peer->tx.imm_base);
     memcpy(&wr->wr.ud, &peer->tx.dest, sizeof(wr->wr.ud));
 
     ret = ibv_post_send(iface->qp, wr, &bad);
@@ -182,11 +194,27 @@ uct_srd_tx_post_fast(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
     ++peer->tx.psn;
     --peer->tx.credit;
-    peer->tx.bytes += total;
+    uct_srd_peer_count_sent(peer, total);
     UCT_SRD_COUNT(iface, tx_msgs);
     UCT_SRD_COUNT_ADD(iface, tx_bytes, total);
     UCT_SRD_COUNT(iface, tx_doorbells);
     return UCS_OK;
+}
+
+/* The same of a buffer of ours */
+static UCS_F_ALWAYS_INLINE ucs_status_t
+uct_srd_tx_post_buf(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                    uct_srd_slot_t *slot, unsigned am_id, struct ibv_sge *sge,
+                    size_t total)
+{
+    if (total <= iface->tx.max_inline) {
+        return uct_srd_tx_post_fast(iface, peer, slot, am_id,
+                                    &iface->tx.wr[UCT_SRD_WR_INLINE], sge,
+                                    total);
+    }
+
+    return uct_srd_tx_post_fast(iface, peer, slot, am_id,
+                                &iface->tx.wr[UCT_SRD_WR_BUF], sge, total);
 }
 
 static_assert(sizeof(uct_srd_dest_t) == sizeof(((struct ibv_send_wr*)0)->wr.ud),
@@ -211,7 +239,14 @@ uct_srd_tx_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
         slot->flags = 0;
     }
 
-    peer->tx.credit += uct_srd_una_done(&peer->tx.una, (uint16_t)slot->imm);
+    if (ucs_likely(uct_srd_una_is_next(&peer->tx.una, (uint16_t)slot->imm))) {
+        ++peer->tx.una.una;
+        ++peer->tx.credit;
+        ++peer->win->tx_done;
+        peer->win->done_time = iface->shown.now;
+    } else {
+        uct_srd_tx_done_ahead(iface, slot);
+    }
     uct_srd_slot_put(iface, slot);
 
     if (ucs_unlikely(peer->tx.flags != 0)) {

@@ -71,10 +71,16 @@ static inline unsigned uct_srd_una_done_slow(uct_srd_una_t *self, uint16_t psn)
     return count;
 }
 
+/* Does una advance by one if psn is done, and nothing else happen? */
+static inline int uct_srd_una_is_next(const uct_srd_una_t *self, uint16_t psn)
+{
+    return (psn == self->una) && (self->ahead == 0);
+}
+
 /* Returns by how much una advanced. */
 static inline unsigned uct_srd_una_done(uct_srd_una_t *self, uint16_t psn)
 {
-    if (__builtin_expect((psn == self->una) && (self->ahead == 0), 1)) {
+    if (__builtin_expect(uct_srd_una_is_next(self, psn), 1)) {
         ++self->una;
         return 1;
     }
