@@ -319,6 +319,7 @@ void softefa_cq_arm(softefa_cq_t *handle)
         }
         softefa_unlock(&cq->lock);
     } else if ((ret == EBUSY) && !atomic_exchange(&handle->arm_later, true)) {
+        atomic_fetch_add(&handle->dev->late_arms, 1);
         softefa_dev_wait(handle->dev, 1);
     }
 }
@@ -328,6 +329,7 @@ void softefa_cq_arm_late(softefa_cq_t *handle)
     if (atomic_load_explicit(&handle->arm_later, memory_order_relaxed) &&
         !softefa_lock_stuck(&handle->shm->lock) &&
         atomic_exchange(&handle->arm_later, false)) {
+        atomic_fetch_sub(&handle->dev->late_arms, 1);
         softefa_dev_wait(handle->dev, -1);
         softefa_cq_arm(handle);
     }

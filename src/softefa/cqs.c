@@ -154,6 +154,7 @@ int softefa_cq_destroy(softefa_cq_t *cq, uint32_t *events)
     softefa_list_del(&cq->link);
     pthread_mutex_unlock(&dev->lock);
     if (cq->arm_later) {
+        atomic_fetch_sub(&dev->late_arms, 1);
         softefa_dev_wait(dev, -1);
     }
     free(cq);

@@ -289,20 +289,40 @@ void softefa_qp_doorbell(softefa_qp_t *qp)
     pthread_mutex_unlock(&qp->lock);
 }
 
+/* The QP whose messages have waited longest without a look; it is the last one
+ * then. NULL: none */
+static softefa_qp_t *dev_next_waiter(softefa_dev_t *dev)
+{
+    softefa_link_t *link = NULL;
+
+    pthread_mutex_lock(&dev->wait_lock);
+    if (dev->num_waiters > 0) {
+        link = dev->waiters.next;
+        softefa_list_del(link);
+        softefa_list_add(&dev->waiters, link);
+    }
+    pthread_mutex_unlock(&dev->wait_lock);
+    return (link == NULL) ? NULL :
+           softefa_container_of(link, softefa_qp_t, wait_link);
+}
+
 void softefa_dev_retry(softefa_dev_t *dev)
 {
     softefa_link_t *link;
     softefa_qp_t *qp;
+    uint32_t count;
 
     /* Whoever holds the locks is doing the same. */
     if (pthread_mutex_trylock(&dev->lock) != 0) {
         return;
     }
 
-    for (link = dev->qps.next; link != &dev->qps; link = link->next) {
-        qp = softefa_container_of(link, softefa_qp_t, link);
-        if ((atomic_load_explicit(&qp->waiting, memory_order_relaxed) > 0) &&
-            (pthread_mutex_trylock(&qp->lock) == 0)) {
+    /* dev->lock keeps them: a QP is taken out of dev->qps before it is freed. */
+    pthread_mutex_lock(&dev->wait_lock);
+    count = dev->num_waiters;
+    pthread_mutex_unlock(&dev->wait_lock);
+    for (; (count > 0) && ((qp = dev_next_waiter(dev)) != NULL); --count) {
+        if (pthread_mutex_trylock(&qp->lock) == 0) {
             if (softefa_dev_valid(dev) && !softefa_dev_dead(dev)) {
                 if (softefa_trouble()) {
                     (void)softefa_fault_fallen(qp);
@@ -312,7 +332,9 @@ void softefa_dev_retry(softefa_dev_t *dev)
             pthread_mutex_unlock(&qp->lock);
         }
     }
-    for (link = dev->cqs.next; link != &dev->cqs; link = link->next) {
+    for (link = dev->cqs.next;
+         (link != &dev->cqs) && (atomic_load(&dev->late_arms) > 0);
+         link = link->next) {
         softefa_cq_arm_late(softefa_container_of(link, softefa_cq_t, link));
     }
 

@@ -30,9 +30,23 @@ void softefa_dev_wait(softefa_dev_t *dev, int count)
 
 void softefa_flight_wait(softefa_qp_t *qp, int count)
 {
-    atomic_store_explicit(&qp->waiting, qp->waiting + count,
-                          memory_order_relaxed);
-    softefa_dev_wait(qp->dev, count);
+    softefa_dev_t *dev = qp->dev;
+    uint32_t before    = qp->waiting;
+    uint32_t now       = before + count;
+
+    atomic_store_explicit(&qp->waiting, now, memory_order_relaxed);
+    if ((before == 0) != (now == 0)) {
+        pthread_mutex_lock(&dev->wait_lock);
+        if (now == 0) {
+            softefa_list_del(&qp->wait_link);
+            --dev->num_waiters;
+        } else {
+            softefa_list_add(&dev->waiters, &qp->wait_link);
+            ++dev->num_waiters;
+        }
+        pthread_mutex_unlock(&dev->wait_lock);
+    }
+    softefa_dev_wait(dev, count);
 }
 
 static softefa_msg_t *msg_get(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)

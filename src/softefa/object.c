@@ -92,6 +92,8 @@ int softefa_dev_open(unsigned index, softefa_dev_t **dev_p)
     dev->profile = options->profile;
     softefa_fabric_gid(index, dev->gid);
     pthread_mutex_init(&dev->lock, NULL);
+    pthread_mutex_init(&dev->wait_lock, NULL);
+    softefa_list_init(&dev->waiters);
     softefa_list_init(&dev->qps);
     softefa_list_init(&dev->cqs);
     softefa_list_init(&dev->mrs);
@@ -106,6 +108,7 @@ int softefa_dev_open(unsigned index, softefa_dev_t **dev_p)
         softefa_admin_unlock();
     }
     if (ret != 0) {
+        pthread_mutex_destroy(&dev->wait_lock);
         pthread_mutex_destroy(&dev->lock);
         free(dev);
         return ret;
@@ -204,6 +207,7 @@ void softefa_dev_close(softefa_dev_t *dev)
         }
     }
 
+    pthread_mutex_destroy(&dev->wait_lock);
     pthread_mutex_destroy(&dev->lock);
     free(dev);
 }

@@ -10,6 +10,7 @@
  *
  * Locks of this process, outermost first:
  *   ticker lock -> dev->lock (lists) -> qp->lock (SQ, flight) -> shared locks
+ *                                                             -> dev->wait_lock
  */
 #ifndef SOFTEFA_OBJECT_H
 #define SOFTEFA_OBJECT_H
@@ -41,10 +42,14 @@ struct softefa_dev {
     uint8_t           gid[16];
     bool              closing;       /* destroys leave what they cannot free */
     _Atomic uint32_t  waiting;       /* messages that progress must look at */
+    _Atomic uint32_t  late_arms;     /* of which are CQs to be armed */
     atomic_bool       polled;        /* somebody did, since the last tick */
     bool              async;         /* has a FIFO for events (async.c) */
     pthread_mutex_t   lock;          /* the lists */
     softefa_link_t    qps, cqs, mrs, channels;
+    pthread_mutex_t   wait_lock;     /* of the next two */
+    softefa_link_t    waiters;       /* QPs with messages that wait */
+    uint32_t          num_waiters;
     softefa_link_t    link;          /* in the ticker's list */
 };
 
@@ -112,6 +117,7 @@ struct softefa_qp {
     uint32_t         max_inline;
     bool             doorbell_error; /* already said */
     _Atomic uint32_t waiting;        /* of dev->waiting; written under lock */
+    softefa_link_t   wait_link;      /* in dev->waiters, if waiting */
     softefa_link_t   link;
 
     pthread_mutex_t  lock;           /* everything below */
