@@ -168,6 +168,36 @@ static unsigned check_names(const uct_srd_peer_t *peer)
     return names;
 }
 
+static int is_of_ahn(const uct_srd_peer_t *peer)
+{
+    khiter_t iter = kh_get(uct_srd_ahns, &fuzz_iface->ahns, peer->key >> 16);
+    const uct_srd_peer_t *other;
+
+    if (iter == kh_end(&fuzz_iface->ahns)) {
+        return 0;
+    }
+
+    for (other = kh_val(&fuzz_iface->ahns, iter).peers;
+         (other != NULL) && (other != peer); other = other->key_next) {
+    }
+    return other == peer;
+}
+
+/* Those with pending requests come first. */
+static void check_eps(const uct_srd_peer_t *peer)
+{
+    unsigned pending = 0, before = 1;
+    uct_srd_ep_t *ep;
+
+    ucs_list_for_each(ep, &peer->eps, list) {
+        FUZZ_CHECK(before || (ep->num_pending == 0), "order of endpoints");
+        before   = ep->num_pending > 0;
+        pending += ep->num_pending;
+    }
+    FUZZ_CHECK(pending == peer->num_pending, "%u of %u pending", pending,
+               peer->num_pending);
+}
+
 /* What the window shows of a peer, unless it shows many as one */
 static void check_shown(const uct_srd_peer_t *peer)
 {
@@ -207,7 +237,7 @@ static void check_shown(const uct_srd_peer_t *peer)
 
 static void check_peers(void)
 {
-    unsigned peers = 0, names = 0, keys = 0, timers = 0, idle = 0;
+    unsigned peers = 0, names = 0, keys = 0, timers = 0, idle = 0, ahs = 0;
     unsigned special = fuzz_iface->rx.wary + (fuzz_iface->rx.stash_len > 0);
     uct_srd_peer_t *peer, *other;
     khiter_t iter;
@@ -228,8 +258,17 @@ static void check_peers(void)
             FUZZ_CHECK((iter != kh_end(&fuzz_iface->keys)) &&
                        (kh_val(&fuzz_iface->keys, iter) == peer),
                        "a peer's key means somebody else");
+            FUZZ_CHECK(is_of_ahn(peer), "its AH number does not know it");
         }
+        check_eps(peer);
     }
+
+    ucs_list_for_each(peer, &fuzz_iface->ah_peers, ah_list) {
+        FUZZ_CHECK(peer->ah != NULL, "no AH");
+        ++ahs;
+    }
+    FUZZ_CHECK(fuzz_iface->num_ah_peers == ahs, "%u AHs of %u",
+               fuzz_iface->num_ah_peers, ahs);
 
     kh_foreach_value(&fuzz_iface->idents, other, {
         FUZZ_CHECK(other->state < UCT_SRD_PEER_FAILED, "a dead peer");

@@ -78,17 +78,17 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
         uct_srd_heir_wait(peer);
     }
 
-    self->peer   = peer;
-    self->zcopy  = 0;
-    self->rma    = 0;
-    self->status = UCS_OK;
-    self->told   = 0;
-    self->wanted = 0;
+    self->peer        = peer;
+    self->zcopy       = 0;
+    self->rma         = 0;
+    self->status      = UCS_OK;
+    self->told        = 0;
+    self->wanted      = 0;
+    self->num_pending = 0;
     ucs_arbiter_group_init(&self->pending);
     ucs_queue_head_init(&self->cancels);
     uct_srd_peer_ep_add(peer, self);
 
-    self->num_pending = 0;
     self->caller      = uct_efa_caller();
     self->create_time = uct_efa_window_now();
     uct_efa_caller_name(self->caller, site, sizeof(site));
@@ -132,7 +132,7 @@ uct_srd_ep_purge_cb(UCS_V_UNUSED ucs_arbiter_t *arbiter,
     uct_srd_ep_t *ep          = ucs_container_of(group, uct_srd_ep_t, pending);
     uct_purge_cb_args_t *args = arg;
 
-    uct_srd_ep_show_pending(ep, -1);
+    uct_srd_ep_count_pending(ep, -1);
     if (args->cb != NULL) {
         args->cb(ucs_container_of(elem, uct_pending_req_t, priv), args->arg);
     }
@@ -252,7 +252,7 @@ ucs_status_t uct_srd_ep_pending_add(uct_ep_h tl_ep, uct_pending_req_t *req,
         ucs_arbiter_group_schedule(&iface->tx.arbiter, &ep->pending);
     }
 
-    uct_srd_ep_show_pending(ep, 1);
+    uct_srd_ep_count_pending(ep, 1);
     UCT_TL_EP_STAT_PEND(&ep->super);
     return UCS_OK;
 }
@@ -282,7 +282,7 @@ uct_srd_ep_pending_cb(UCS_V_UNUSED ucs_arbiter_t *arbiter,
     iface->tx.pending_ep = NULL;
 
     if (status == UCS_OK) {
-        uct_srd_ep_show_pending(ep, -1);
+        uct_srd_ep_count_pending(ep, -1);
         return UCS_ARBITER_CB_RESULT_REMOVE_ELEM;
     } else if (status == UCS_INPROGRESS) {
         return UCS_ARBITER_CB_RESULT_NEXT_GROUP;

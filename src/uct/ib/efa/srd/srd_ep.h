@@ -83,8 +83,8 @@ ucs_status_t uct_srd_iface_fence(uct_iface_h tl_iface, unsigned flags);
  * of the endpoint, but not in it any more: the callbacks may close it. */
 void uct_srd_ep_cancels_end(ucs_queue_head_t *cancels);
 
-/* srd_show.c: so many more or fewer pending requests */
-void uct_srd_ep_show_pending(uct_srd_ep_t *ep, int change);
+/* So many more or fewer pending requests, also in the window */
+void uct_srd_ep_count_pending(uct_srd_ep_t *ep, int change);
 
 /* Runs pending requests that may succeed now. */
 void uct_srd_iface_pending_progress(uct_srd_iface_t *iface);

@@ -335,6 +335,7 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
     ucs_list_head_init(&self->told);
     ucs_list_head_init(&self->failed_eps);
     ucs_list_head_init(&self->peers);
+    ucs_list_head_init(&self->ah_peers);
     ucs_list_head_init(&self->tx.rma_peers);
     kh_init_inplace(uct_srd_idents, &self->idents);
     kh_init_inplace(uct_srd_keys, &self->keys);

@@ -29,6 +29,7 @@
 #include "../base/efa_md.h"
 #include "../base/efa_status.h"
 
+#include "srd_hash.h"
 #include "srd_ring.h"
 #include "srd_timer.h"
 #include "srd_uid.h"
@@ -198,18 +199,18 @@ typedef struct {
     uint32_t qkey;
 } uct_srd_ident_t;
 
+/* What an AH number means to us */
+typedef struct {
+    union ibv_gid  gid;
+    uct_srd_peer_t *peers;            /* with a key of that number           */
+} uct_srd_ahn_t;
+
 #define UCT_SRD_ANY_QKEY 0xffffffffu  /* no interface has these              */
 #define UCT_SRD_ANY_QPN  0xffffffffu
 
 static UCS_F_ALWAYS_INLINE uint32_t uct_srd_ident_hash(uct_srd_ident_t id)
 {
-    uint64_t a, b;
-
-    memcpy(&a, id.gid, sizeof(a));
-    memcpy(&b, id.gid + sizeof(a), sizeof(b));
-    a = (a ^ (b * 0x9e3779b97f4a7c15ull) ^ id.qpn ^
-         ((uint64_t)id.qkey << 32)) * 0xff51afd7ed558ccdull;
-    return (uint32_t)(a >> 32);
+    return uct_srd_hash_ident(id.gid, id.qpn, id.qkey);
 }
 
 static UCS_F_ALWAYS_INLINE int
@@ -219,13 +220,11 @@ uct_srd_ident_equal(uct_srd_ident_t a, uct_srd_ident_t b)
            (memcmp(a.gid, b.gid, sizeof(a.gid)) == 0);
 }
 
-#define uct_srd_key_hash(_key) ((uint32_t)((_key) * 0x9e3779b1u) >> 7)
-
 KHASH_INIT(uct_srd_idents, uct_srd_ident_t, uct_srd_peer_t*, 1,
            uct_srd_ident_hash, uct_srd_ident_equal)
-KHASH_INIT(uct_srd_ahns, uint32_t, union ibv_gid, 1, uct_srd_key_hash,
+KHASH_INIT(uct_srd_ahns, uint32_t, uct_srd_ahn_t, 1, uct_srd_hash_key,
            kh_int_hash_equal)
-KHASH_INIT(uct_srd_keys, uint32_t, uct_srd_peer_t*, 1, uct_srd_key_hash,
+KHASH_INIT(uct_srd_keys, uint32_t, uct_srd_peer_t*, 1, uct_srd_hash_key,
            kh_int_hash_equal)
 
 #define UCT_SRD_NO_KEY  0xffffffffu   /* AH number unknown: never in a table */
@@ -347,9 +346,12 @@ struct uct_srd_iface {
     ucs_list_link_t         told;     /* it was, or nobody is there to hear  */
     ucs_list_link_t         failed_eps; /* and endpoints of living peers     */
     ucs_list_link_t         peers;    /* all that are in the tables          */
+    ucs_list_link_t         ah_peers; /* of which have an AH; who was passed
+                                         over is the last                    */
+    unsigned                num_ah_peers;
     khash_t(uct_srd_idents) idents;
     khash_t(uct_srd_keys)   keys;
-    khash_t(uct_srd_ahns)   ahns;     /* AH number -> GID, as last seen      */
+    khash_t(uct_srd_ahns)   ahns;     /* AH number -> as last seen           */
 
     uct_srd_ext_t           self;     /* who we are; the UID and from epoch
                                          on vary                             */

@@ -133,6 +133,9 @@ void uct_srd_peer_wake(uct_srd_peer_t *peer)
     uct_srd_ep_t *ep;
 
     ucs_list_for_each(ep, &peer->eps, list) {
+        if (ep->num_pending == 0) {
+            break; /* nor have those behind it */
+        }
         if (peer->iface->tx.pending_ep != ep) {
             ucs_arbiter_group_schedule(&peer->iface->tx.arbiter, &ep->pending);
         }
@@ -396,7 +399,7 @@ unsigned uct_srd_peers_tell(uct_srd_iface_t *iface)
 
 static void uct_srd_peer_ep_link(uct_srd_peer_t *peer, uct_srd_ep_t *ep)
 {
-    ucs_list_add_tail(&peer->eps, &ep->list);
+    uct_srd_peer_ep_place(peer, ep);
     peer->win->eps   = ++peer->num_eps;
     peer->tx.flags  &= ~UCT_SRD_PEER_TX_NO_EP;
 }

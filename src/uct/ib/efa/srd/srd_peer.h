@@ -20,7 +20,7 @@
 #ifndef UCT_SRD_PEER_H
 #define UCT_SRD_PEER_H
 
-#include "srd_iface.h"
+#include "srd_ep.h"
 
 typedef enum {
     UCT_SRD_PEER_NEW,
@@ -141,6 +141,8 @@ struct uct_srd_peer {
     ucs_status_t         status;     /* of the failure                       */
     uint32_t             epoch;      /* ours                                 */
     uint32_t             key;        /* in the table, or UCT_SRD_NO_KEY      */
+    uct_srd_peer_t       *key_prev;  /* others with a key of that AH number  */
+    uct_srd_peer_t       *key_next;
     uint64_t             uid;        /* ours, to this remote                 */
     uct_srd_ident_t      ident;
     uct_srd_ident_t      aliases[UCT_SRD_ALIASES]; /* before its resets      */
@@ -167,10 +169,11 @@ struct uct_srd_peer {
     uct_srd_peer_t       *elder;     /* which this one may be, after a reset */
     uct_srd_peer_t       *heir;      /* whose elder it is                    */
     uct_efa_ah_t         *ah;
+    ucs_list_link_t      ah_list;    /* in iface->ah_peers, if ah            */
     uct_srd_timer_t      timer;      /* by state: HELLO, BYE, EXT_REQ, AH    */
     ucs_time_t           interval;   /* its present distance                 */
     ucs_list_link_t      list;       /* in iface->peers, failed or told      */
-    ucs_list_link_t      eps;
+    ucs_list_link_t      eps;        /* with pending requests first          */
     unsigned             num_eps;
     unsigned             num_pending; /* requests that wait in them          */
     unsigned             num_failed; /* endpoints that failed by themselves:
@@ -234,9 +237,8 @@ uct_srd_peer_is_quiet(const uct_srd_peer_t *peer)
 uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
                                     const uct_srd_ident_t *ident);
 
-/* For each of the peers, whatever is done with it: an AH for one may be taken
- * from others, which changes their order. uct_srd_peers_take() once, then
- * uct_srd_peers_next() until it returns NULL. */
+/* For each of the peers, whatever is done with it, also if it or others end.
+ * uct_srd_peers_take() once, then uct_srd_peers_next() until it returns NULL. */
 static inline void
 uct_srd_peers_take(uct_srd_iface_t *iface, ucs_list_link_t *todo)
 {
@@ -365,6 +367,16 @@ void uct_srd_peer_show_gap(uct_srd_peer_t *peer);
 
 void uct_srd_peer_event(const uct_srd_peer_t *peer, efa_window_event_t event,
                         ucs_status_t status, uint32_t a, uint64_t b);
+
+/* Into the list of its endpoints, by whether it has pending requests */
+static inline void uct_srd_peer_ep_place(uct_srd_peer_t *peer, uct_srd_ep_t *ep)
+{
+    if (ep->num_pending > 0) {
+        ucs_list_add_head(&peer->eps, &ep->list);
+    } else {
+        ucs_list_add_tail(&peer->eps, &ep->list);
+    }
+}
 
 /* Schedules the pending requests of all its endpoints. */
 void uct_srd_peer_wake(uct_srd_peer_t *peer);

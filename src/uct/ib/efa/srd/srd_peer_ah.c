@@ -3,6 +3,7 @@
  *
  *     (AH number, QPN) --keys--> peer       receive completions name these
  *     AH number --ahns--> GID               checks extended headers
+ *                     '--> its peers        those with a key of that number
  *
  * Numbers are used again by the device. Before one changes its meaning, the CQ
  * is emptied into the stash under the old meaning (uct_srd_rx_stash()). This
@@ -11,7 +12,8 @@
  */
 #include "srd_tx.h"
 
-void uct_srd_peer_key_del(uct_srd_peer_t *peer)
+/* Its key means somebody else, or nobody, from now on. */
+static void uct_srd_peer_key_clear(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
     khiter_t iter;
@@ -21,10 +23,27 @@ void uct_srd_peer_key_del(uct_srd_peer_t *peer)
         iface->rx.last_key  = UCT_SRD_NO_LAST;
     }
 
+    if (peer->key_next != NULL) {
+        peer->key_next->key_prev = peer->key_prev;
+    }
+    if (peer->key_prev != NULL) {
+        peer->key_prev->key_next = peer->key_next;
+    } else {
+        iter = kh_get(uct_srd_ahns, &iface->ahns, peer->key >> 16);
+        kh_val(&iface->ahns, iter).peers = peer->key_next;
+    }
+    peer->key = UCT_SRD_NO_KEY;
+}
+
+void uct_srd_peer_key_del(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    khiter_t iter;
+
     if (peer->key != UCT_SRD_NO_KEY) {
         iter = kh_get(uct_srd_keys, &iface->keys, peer->key);
         kh_del(uct_srd_keys, &iface->keys, iter);
-        peer->key = UCT_SRD_NO_KEY;
+        uct_srd_peer_key_clear(peer);
     }
 }
 
@@ -33,7 +52,7 @@ ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
     uint32_t key           = uct_srd_key(peer->ah->ahn, peer->ident.qpn);
-    uct_srd_peer_t *other;
+    uct_srd_ahn_t *ahn;
     khiter_t iter;
     int ret;
 
@@ -48,17 +67,19 @@ ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer)
     }
 
     if (ret == UCS_KH_PUT_KEY_PRESENT) {
-        /* A predecessor */
-        other      = kh_val(&iface->keys, iter);
-        other->key = UCT_SRD_NO_KEY;
-        if (iface->rx.last_peer == other) {
-            iface->rx.last_peer = NULL;
-            iface->rx.last_key  = UCT_SRD_NO_LAST;
-        }
+        uct_srd_peer_key_clear(kh_val(&iface->keys, iter)); /* a predecessor */
     }
 
-    peer->key                  = key;
     kh_val(&iface->keys, iter) = peer;
+    iter = kh_get(uct_srd_ahns, &iface->ahns, peer->ah->ahn);
+    ahn  = &kh_val(&iface->ahns, iter);
+    if (ahn->peers != NULL) {
+        ahn->peers->key_prev = peer;
+    }
+    peer->key      = key;
+    peer->key_prev = NULL;
+    peer->key_next = ahn->peers;
+    ahn->peers     = peer;
     return UCS_OK;
 }
 
@@ -76,14 +97,15 @@ uct_srd_iface_ahn_gid(uct_srd_iface_t *iface, uint16_t ahn)
 {
     khiter_t iter = kh_get(uct_srd_ahns, &iface->ahns, ahn);
 
-    return (iter == kh_end(&iface->ahns)) ? NULL : &kh_val(&iface->ahns, iter);
+    return (iter == kh_end(&iface->ahns)) ? NULL :
+           &kh_val(&iface->ahns, iter).gid;
 }
 
 /* ahn means gid from now on. What it meant before has been stashed. */
 static ucs_status_t uct_srd_iface_ahn_set(uct_srd_iface_t *iface, uint16_t ahn,
                                           const union ibv_gid *gid)
 {
-    uct_srd_peer_t *peer;
+    uct_srd_ahn_t *entry;
     khiter_t iter;
     int ret;
 
@@ -92,16 +114,16 @@ static ucs_status_t uct_srd_iface_ahn_set(uct_srd_iface_t *iface, uint16_t ahn,
         return UCS_ERR_NO_MEMORY;
     }
 
-    if ((ret == UCS_KH_PUT_KEY_PRESENT) &&
-        (memcmp(&kh_val(&iface->ahns, iter), gid, sizeof(*gid)) != 0)) {
-        ucs_list_for_each(peer, &iface->peers, list) {
-            if ((peer->key != UCT_SRD_NO_KEY) && ((peer->key >> 16) == ahn)) {
-                uct_srd_peer_key_del(peer);
-            }
+    entry = &kh_val(&iface->ahns, iter);
+    if (ret != UCS_KH_PUT_KEY_PRESENT) {
+        entry->peers = NULL;
+    } else if (memcmp(&entry->gid, gid, sizeof(*gid)) != 0) {
+        while (entry->peers != NULL) {
+            uct_srd_peer_key_del(entry->peers);
         }
     }
 
-    kh_val(&iface->ahns, iter) = *gid;
+    entry->gid = *gid;
     return UCS_OK;
 }
 
@@ -157,6 +179,9 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
         return UCS_ERR_NO_RESOURCE;
     }
 
+    ucs_list_add_tail(&iface->ah_peers, &peer->ah_list);
+    ++iface->num_ah_peers;
+
     /* What it sent before comes without its number. */
     peer->tx.dest.ah = peer->ah->ibv_ah;
     if (iface->cq_efa != NULL) {
@@ -183,6 +208,8 @@ void uct_srd_peer_ah_drop(uct_srd_peer_t *peer)
     }
 
     uct_efa_ah_put(iface->context->ahs, peer->ah);
+    ucs_list_del(&peer->ah_list);
+    --iface->num_ah_peers;
     peer->ah         = NULL;
     peer->tx.dest.ah = NULL;
     if (peer->state == UCT_SRD_PEER_JOINED) {
@@ -193,47 +220,50 @@ void uct_srd_peer_ah_drop(uct_srd_peer_t *peer)
     uct_srd_peer_set_blind(peer);
 }
 
-/* Second chance: a peer that has sent since the last look is passed over once,
- * so that nothing has to be noted on the fast path. */
+/* May the peer do without its AH? One that has sent since the last look is passed
+ * over once, so that nothing has to be noted on the fast path. One that is
+ * LEAVING may, too: the remote may keep its endpoint, and us waiting, for ever.
+ * Not one that is lost: it is being asked. */
+static int uct_srd_peer_is_idle(uct_srd_peer_t *peer)
+{
+    uint16_t sent = peer->tx.una.una + peer->rma.una.una;
+    int idle      = (peer->sweep_psn == sent);
+
+    if ((peer->state >= UCT_SRD_PEER_FAILED) || peer->lost.is ||
+        !uct_srd_peer_is_quiet(peer)) {
+        return 0;
+    }
+
+    peer->sweep_psn = sent;
+    return idle;
+}
+
+/* Second chance, as a clock: goes on where it ended, twice around at most. */
 unsigned uct_srd_peer_reclaim(void *arg, unsigned wanted)
 {
     uct_srd_iface_t *iface = arg;
+    unsigned left          = 2 * iface->num_ah_peers;
     unsigned count         = 0;
-    unsigned round;
-    uct_srd_peer_t *peer, *tmp;
-    uint16_t sent;
+    unsigned asked         = 0;
+    uct_srd_peer_t *peer;
 
-    for (round = 0; (round < 2) && (count < wanted); ++round) {
-        ucs_list_for_each_safe(peer, tmp, &iface->peers, list) {
-            /* One that is LEAVING, too: the remote may keep its endpoint, and
-             * us waiting, for ever. Not one that is lost: it is being asked. */
-            if ((peer->ah == NULL) || peer->lost.is ||
-                !uct_srd_peer_is_quiet(peer)) {
-                continue;
-            }
+    for (; (left > 0) && (count + asked < wanted) &&
+           !ucs_list_is_empty(&iface->ah_peers); --left) {
+        peer = ucs_list_extract_head(&iface->ah_peers, uct_srd_peer_t, ah_list);
+        ucs_list_add_tail(&iface->ah_peers, &peer->ah_list);
+        if (!uct_srd_peer_is_idle(peer)) {
+            continue;
+        }
 
-            sent = peer->tx.una.una + peer->rma.una.una;
-            if (peer->sweep_psn != sent) {
-                peer->sweep_psn = sent;
-                continue;
-            }
-
-            if (peer->rx.acked && (iface->cq_efa == NULL)) {
-                if (!peer->ext_req) {
-                    peer->ext_req = 1;
-                    uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_REQ, 0);
-                    uct_srd_ctl_timer_start(peer, 10e-3);
-                }
-                continue;
-            }
-
+        if (!peer->rx.acked || (iface->cq_efa != NULL)) {
             uct_srd_peer_ah_drop(peer);
             UCT_SRD_COUNT(iface, ah_evict);
-            ucs_list_del(&peer->list);
-            ucs_list_add_tail(&iface->peers, &peer->list);
-            if (++count >= wanted) {
-                break;
-            }
+            ++count;
+        } else if (!peer->ext_req) {
+            peer->ext_req = 1;
+            uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_REQ, 0);
+            uct_srd_ctl_timer_start(peer, 10e-3);
+            ++asked;
         }
     }
 

@@ -112,13 +112,18 @@ void uct_srd_peer_event(const uct_srd_peer_t *peer, efa_window_event_t event,
 
 /* ---------------------------------------------------------------- endpoints */
 
-void uct_srd_ep_show_pending(uct_srd_ep_t *ep, int change)
+void uct_srd_ep_count_pending(uct_srd_ep_t *ep, int change)
 {
     uct_srd_peer_t *peer = ep->peer;
     unsigned before      = peer->num_pending;
+    int had              = ep->num_pending > 0;
 
     ep->num_pending   += change;
     peer->num_pending += change;
+    if ((ep->num_pending > 0) != had) {
+        ucs_list_del(&ep->list);
+        uct_srd_peer_ep_place(peer, ep);
+    }
 
     ep->win->pending = ep->num_pending;
     if (ep->num_pending == 0) {
