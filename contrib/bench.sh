@@ -182,7 +182,7 @@ job()
     if ! command -v "$1" > /dev/null || [ ! -x "$program" ]; then
         return 1
     fi
-    timeout 120 "$1" "${launch[@]}" "$efarun" --soft --quiet "$program" \
+    timeout 900 "$1" "${launch[@]}" "$efarun" --soft --quiet "$program" \
         $((8000 / scale)) > "$tmp/job" 2>&1 < /dev/null || {
         echo "bench.sh: failed: $1 $2" >&2
         tail -n 20 "$tmp/job" >&2
