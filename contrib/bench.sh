@@ -77,7 +77,8 @@ export FI_EFA_ENABLE_SHM_TRANSFER=0
 dev=$("$efarun" --soft --quiet ibv_devices | awk '/^ *[a-z]+/ && !/device|---/ \
       { print $1; exit }')
 cpus=$(nproc)
-perftest_find ${upstream:+"$upstream/bin/ucx_perftest"}
+pair_perftest=${upstream:+$upstream/bin/ucx_perftest}
+perftest_find
 
 # Whose srd, and is it there? EFARUN_TRANSPORT is efarun's
 for EFARUN_TRANSPORT in ${upstream:+ucx-efa upstream}; do

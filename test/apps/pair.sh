@@ -20,13 +20,13 @@ if (: < /dev/ptmx) 2> /dev/null; then
     pair_stdin=/dev/ptmx
 fi
 
-# perftest_find [PROGRAM]: sets perftest, the program with the options that it
-# needs. Its input is to be pair_stdin.
+# perftest_find: sets perftest, the program with the options that it needs;
+# pair_perftest, if it is set. Its input is to be pair_stdin.
 perftest_find()
 {
     local help
 
-    perftest=("${1:-ucx_perftest}")
+    perftest=("${pair_perftest:-ucx_perftest}")
     help=$("${perftest[0]}" -h 2>&1 < "$pair_stdin") || true
     case $help in
     *"MPI mode"*) perftest+=(-P 0) ;;
