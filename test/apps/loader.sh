@@ -141,7 +141,8 @@ info "$soft" env LD_LIBRARY_PATH="$TMPDIR/lib" ucx_info -d
 expect "the module refuses a UCX that loads it by itself" \
     refused "was built for UCX 1\.99, but $TMPDIR/lib/libuct.so.0 is 1\."
 
-# A wheel's UCX, which has libraries with names of its own
+# A wheel's UCX, which has libraries with names of its own, and not the system's
+# modules, which would bring the system's libraries
 mkdir "$TMPDIR/wheel"
 cp -L "$uct_dir"/libuc[mpst].so.0 "$(command -v ucx_info)" "$TMPDIR/wheel/"
 for file in "$TMPDIR"/wheel/*; do
@@ -149,7 +150,7 @@ for file in "$TMPDIR"/wheel/*; do
     mv -n "$file" "${file/.so.0/-so.0}" 2> /dev/null
 done
 info "$soft:$loader" env LD_LIBRARY_PATH="$TMPDIR/wheel" \
-    "$TMPDIR/wheel/ucx_info" -d
+    UCX_MODULE_DIR="$TMPDIR/wheel/ucx" "$TMPDIR/wheel/ucx_info" -d
 expect "a UCX with other names is refused" \
     refused "brings a UCX of its own, $TMPDIR/wheel/libuct-so.0"
 
