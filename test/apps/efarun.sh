@@ -140,6 +140,18 @@ if [ "$VARIANT" = plain ]; then
         "$bin" --soft --quiet ucx_info -d > "$TMPDIR/out" 2>&1
         says "installed: srd is there" \
             <(grep -c 'Transport: srd' "$TMPDIR/out") 1
+
+        # Our module had the name of upstream's once: only ours is removed
+        old=$(dirname "$(find "$TMPDIR/dest" -name libuct_efasrd.so.0)")
+        old=$old/libuct_ib_efa.so.0.0.0
+        for what in UCX_IB_ UCX_EFA_; do
+            echo $what > "$old"
+            make -C "$BUILD/src/uct/ib/efa" install DESTDIR="$TMPDIR/dest" \
+                > "$TMPDIR/make" 2>&1
+            [ ! -e "$old" ] || cat "$old"
+        done > "$TMPDIR/out"
+        says "installed: of upstream's files none is removed" "$TMPDIR/out" \
+            UCX_IB_
     else
         not_ok "make install" "$(tail -n 1 "$TMPDIR/make")"
     fi
