@@ -223,11 +223,13 @@ TEST_P(sgl_test, one_piece_fails)
     EXPECT_TRUE(m_a->failures.empty());
 }
 
-/* A short send queue: lists wait for place as pending requests, and it comes. */
+/* A short send queue, half of which messages to others hold: lists wait for place
+ * as pending requests, and it comes. */
 TEST_P(sgl_test, few_slots)
 {
-    node &a    = add_node({{"TX_QUEUE_LEN", "8"}, {"TX_WINDOW", "16"}});
-    end &e     = connect(a, *m_b);
+    node &a    = add_node({{"TX_QUEUE_LEN", "16"}});
+    node &c    = add_node();
+    end &e     = connect(a, *m_b), &other = connect(a, c);
     int has    = 0;
     size_t max = v2_sgl_max(a.iface(), GetParam(), &has);
     ASSERT_GE(max, 2u);
@@ -244,7 +246,15 @@ TEST_P(sgl_test, few_slots)
     std::vector<request> all(num);
     unsigned queued = 0;
 
+    c.on_am(3, [](void*, size_t, unsigned) { return UCS_OK; });
     make(max);
+    flush_comp first;
+    ASSERT_EQ(UCS_INPROGRESS, v2_sgl(e.ep(), GetParam(), &m_sgl, &first.comp));
+    flush(e); /* and now they are acquainted */
+    for (unsigned i = 0; i < 8; ++i) {
+        ASSERT_EQ(UCS_OK, other.send(BCOPY, 3,
+                                     stream(1, length_plan::fixed(8)), i));
+    }
     for (request &r : all) {
         r.sgl      = &m_sgl;
         r.ep       = e.ep();

@@ -15,10 +15,10 @@
  * told that the association has failed (REJECT), the others get a BYE; the
  * device takes it, and nobody waits for BYE_ACK.
  *
- * Patience ends after CLOSE_TIMEOUT, for all interfaces of the process together:
+ * Patience ends after CLOSE_TIMEOUT, for all interfaces of the process at once:
  * who closes a hundred that all are stuck waits once. It begins with the first
- * that waits longer than a device needs (SOON); the next ones find it over, until
- * for CLOSE_TIMEOUT none has asked.
+ * that waits longer than a device needs (SOON); the next ones find it over,
+ * until for CLOSE_TIMEOUT none has asked.
  */
 #include "srd_rx.h"
 
@@ -47,7 +47,8 @@ static int uct_srd_close_is_over(const uct_srd_iface_t *iface, ucs_time_t now)
                                          __ATOMIC_RELAXED);
 
     /* now may be a little before what another thread has read */
-    if ((asked == 0) || (ucs_max(now, asked) - ucs_min(now, asked) >= timeout)) {
+    if ((asked == 0) ||
+        (ucs_max(now, asked) - ucs_min(now, asked) >= timeout)) {
         began = now;
         __atomic_store_n(&uct_srd_close_began, began, __ATOMIC_RELAXED);
     }

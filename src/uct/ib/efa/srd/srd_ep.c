@@ -9,41 +9,6 @@
 
 #include "../base/efa_caller.h"
 
-/* The identity that a good address names */
-static void uct_srd_ident_unpack(const void *dev_addr, const void *iface_addr,
-                                 uct_srd_ident_t *ident)
-{
-    uct_srd_iface_addr_t addr;
-
-    uct_srd_iface_addr_unpack(iface_addr, &addr);
-    memset(ident, 0, sizeof(*ident));
-    memcpy(ident->gid, dev_addr, sizeof(ident->gid));
-    ident->qpn  = addr.qpn;
-    ident->qkey = addr.qkey;
-}
-
-int uct_srd_ep_is_connected(uct_ep_h tl_ep, const void *dev_addr,
-                            const void *iface_addr)
-{
-    uct_srd_ep_t *ep        = ucs_derived_of(tl_ep, uct_srd_ep_t);
-    uct_efa_remote_t remote = {
-        .dev_addr       = dev_addr,
-        .dev_addr_len   = UCT_EFA_LENGTH_UNKNOWN,
-        .iface_addr     = iface_addr,
-        .iface_addr_len = UCT_EFA_LENGTH_UNKNOWN
-    };
-    uct_srd_ident_t ident;
-    char why[128];
-
-    if ((iface_addr == NULL) ||
-        !uct_srd_iface_address_is_good(&remote, why, sizeof(why))) {
-        return 0;
-    }
-
-    uct_srd_ident_unpack(dev_addr, iface_addr, &ident);
-    return uct_srd_peer_is_named(ep->peer, &ident);
-}
-
 static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
 {
     uct_srd_iface_t *iface = ucs_derived_of(params->iface, uct_srd_iface_t);

@@ -1,7 +1,8 @@
 /*
  * An srd interface: one SRD queue pair, one completion queue, its peers.
  *
- *   srd_iface.c    open, query, addresses, progress   srd_close.c   close
+ *   srd_iface.c    open, query, progress              srd_close.c   close
+ *   srd_address.c  addresses
  *   srd_config.c   UCX_SRD_*                          srd_qp.c      CQ and QP
  *   srd_event.c    sleeping: completion channel and deadlines in one fd
  *   srd_ep.c       endpoints, pending requests
@@ -446,10 +447,28 @@ const char *uct_srd_addr_str(const void *gid, uint32_t qpn, char *buf,
 /* The same without the QPN */
 const char *uct_srd_gid_str(const void *gid, char *buf, size_t max);
 
+/* srd_address.c */
+ucs_status_t uct_srd_iface_get_device_address(uct_iface_h iface,
+                                              uct_device_addr_t *addr);
+ucs_status_t uct_srd_iface_get_address(uct_iface_h iface,
+                                       uct_iface_addr_t *addr);
+
 /* Can there be such an address, and does it speak our protocol? 0: why says why
  * not. */
 int uct_srd_iface_address_is_good(const uct_efa_remote_t *remote, char *why,
                                   size_t max);
+
+/* As uct_efa_is_reachable_func_t, and without a reason */
+int uct_srd_iface_is_reachable_why(uct_iface_h iface,
+                                   const uct_efa_remote_t *remote, char *why,
+                                   size_t max);
+int uct_srd_iface_is_reachable(const uct_iface_h iface,
+                               const uct_device_addr_t *dev_addr,
+                               const uct_iface_addr_t *iface_addr);
+
+/* The identity that a good address names */
+void uct_srd_ident_unpack(const void *dev_addr, const void *iface_addr,
+                          uct_srd_ident_t *ident);
 
 /* srd_config.c: checks config against the device, fills iface->config. */
 ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,

@@ -5,9 +5,9 @@
  *
  * The device has an operation for each contiguous piece; what a list saves is
  * doorbells. All or nothing: the call takes slots for all pieces, or says
- * NO_RESOURCE. What counts against the window is that it was open; a list may go
- * beyond it (by less than UCT_SRD_MAX_SGL), so that it need not wait for a moment
- * when nobody else uses it.
+ * NO_RESOURCE. The window must be open, no more: a list may go beyond it, by less
+ * than UCT_SRD_MAX_SGL, so that it need not wait for a moment when nobody else
+ * uses it.
  */
 #include "srd_rma.h"
 
@@ -140,8 +140,8 @@ uct_srd_ep_sgl(UCT_EFA_SGL_ARGS, const char *name, uct_rkey_t right,
         return UCS_INPROGRESS;
     }
 
-    /* The device refused: the peer has failed, and with it the first ones, which
-     * are told later. */
+    /* The device refused: the peer has failed, and with it the first ones, as is
+     * told later. */
     if (comp != NULL) {
         comp->count -= ucs_min(total - done, total - 1);
     }
@@ -169,9 +169,9 @@ ucs_status_t uct_srd_ep_put_sgl(UCT_EFA_SGL_ARGS)
     status = uct_srd_ep_sgl(tl_ep, buffers, lengths, memhs, remote_addrs, rkeys,
                             counts, strides, count, comp, "put_sgl_zcopy",
                             UCT_EFA_RKEY_WRITE, 0);
-    UCT_TL_EP_STAT_OP_IF_SUCCESS(status,
-                                 ucs_derived_of(tl_ep, uct_base_ep_t), PUT,
-                                 ZCOPY, uct_srd_sgl_bytes(lengths, counts, count));
+    UCT_TL_EP_STAT_OP_IF_SUCCESS(status, ucs_derived_of(tl_ep, uct_base_ep_t),
+                                 PUT, ZCOPY,
+                                 uct_srd_sgl_bytes(lengths, counts, count));
     return status;
 }
 
@@ -182,8 +182,8 @@ ucs_status_t uct_srd_ep_get_sgl(UCT_EFA_SGL_ARGS)
     status = uct_srd_ep_sgl(tl_ep, buffers, lengths, memhs, remote_addrs, rkeys,
                             counts, strides, count, comp, "get_sgl_zcopy",
                             UCT_EFA_RKEY_READ, UCT_SRD_SLOT_READ);
-    UCT_TL_EP_STAT_OP_IF_SUCCESS(status,
-                                 ucs_derived_of(tl_ep, uct_base_ep_t), GET,
-                                 ZCOPY, uct_srd_sgl_bytes(lengths, counts, count));
+    UCT_TL_EP_STAT_OP_IF_SUCCESS(status, ucs_derived_of(tl_ep, uct_base_ep_t),
+                                 GET, ZCOPY,
+                                 uct_srd_sgl_bytes(lengths, counts, count));
     return status;
 }
