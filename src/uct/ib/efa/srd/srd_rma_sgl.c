@@ -5,9 +5,9 @@
  *
  * The device has an operation for each contiguous piece; what a list saves is
  * doorbells. All or nothing: the call takes slots for all pieces, or says
- * NO_RESOURCE. The window must be open, no more: a list may go beyond it, by less
- * than UCT_SRD_MAX_SGL, so that it need not wait for a moment when nobody else
- * uses it.
+ * NO_RESOURCE. The window must be open, no more: a list may go beyond it, by
+ * less than UCT_SRD_MAX_SGL, so that it need not wait for a moment when nobody
+ * else uses it.
  */
 #include "srd_rma.h"
 
@@ -140,8 +140,8 @@ uct_srd_ep_sgl(UCT_EFA_SGL_ARGS, const char *name, uct_rkey_t right,
         return UCS_INPROGRESS;
     }
 
-    /* The device refused: the peer has failed, and with it the first ones, as is
-     * told later. */
+    /* The device refused: the peer has failed, and with it the first ones, as
+     * is told later. */
     if (comp != NULL) {
         comp->count -= ucs_min(total - done, total - 1);
     }
