@@ -536,7 +536,7 @@ test_environment()
         try_in refused /proc "$mount none /proc"
         end
     else
-        skip "/dev/shm and others" "no mount namespace: this needs root"
+        skip "/dev/shm and others" "no mount namespace: needs root, and no chroot"
     fi
 }
 
