@@ -24,7 +24,7 @@ static ucs_config_field_t fake_srd_table[] = {
     {"", "", NULL, 0, UCS_CONFIG_TYPE_TABLE(uct_iface_config_table)},
     {"FAKE", "n", "Of the transport that is not ours",
      sizeof(uct_iface_config_t), UCS_CONFIG_TYPE_BOOL},
-    {NULL}
+    {.name = NULL}
 };
 
 static uct_component_t *fake_srd_component(const char *name)
