@@ -16,12 +16,28 @@ fi
 
 soak()
 {
-    "$TOP/contrib/soak.sh" --build "$BUILD" --seconds "$seconds" "$@"
+    "$TOP/contrib/soak.sh" --build "$BUILD" --seconds "$seconds" \
+        --output "$TMPDIR/soak" "$@"
+}
+
+# What the processes said of the fault; and all logs, as TMPDIR does not stay
+keep_logs()
+{
+    local kept=$BUILD/test-logs/soak-logs
+
+    grep -h -E 'unexpected error|hung:|lost:|misordered|corrupted|aborted|awaited' \
+        "$TMPDIR"/soak/*.log "$TMPDIR/soak/log" 2> /dev/null |
+        head -n 20 | sed 's/^/    /'
+    rm -rf "$kept"
+    mkdir -p "$BUILD/test-logs"
+    cp -r "$TMPDIR/soak" "$kept" && echo "    logs: $kept"
 }
 
 # Its counts, for whoever reads the log
 if check "soak" soak --limit $limit --reorder 16 --kill-every $every --reset-every $every; then
     sed 's/^/    /' "$TMPDIR/check.out"
+else
+    keep_logs
 fi
 
 finish
