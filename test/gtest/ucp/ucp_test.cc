@@ -21,7 +21,7 @@ bool has_put_get(const char *proto_enable)
     unsigned major, minor, release;
 
     ucp_get_version(&major, &minor, &release);
-    return (proto_enable[0] == 'y') || ((major == 1) && (minor < 23));
+    return (proto_enable[0] == 'y') || ((major == 1) && (minor < 22));
 }
 
 bytes message(uint64_t src, uint64_t seq, size_t length)
