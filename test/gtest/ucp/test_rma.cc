@@ -129,7 +129,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_P(ucp_rma, lengths)
 {
     if (!has_put_get(GetParam())) {
-        GTEST_SKIP() << "UCX from 1.23 on has put and get in its new "
+        GTEST_SKIP() << "UCX from 1.22 on has put and get in its new "
                         "protocols only";
     }
 
@@ -170,7 +170,7 @@ TEST_P(ucp_rma, lengths)
 TEST_P(ucp_rma, many)
 {
     if (!has_put_get(GetParam())) {
-        GTEST_SKIP() << "UCX from 1.23 on has put and get in its new "
+        GTEST_SKIP() << "UCX from 1.22 on has put and get in its new "
                         "protocols only";
     }
 
@@ -218,7 +218,7 @@ TEST_P(ucp_rma, many)
 TEST_P(ucp_rma, fence)
 {
     if (!has_put_get(GetParam())) {
-        GTEST_SKIP() << "UCX from 1.23 on has put and get in its new "
+        GTEST_SKIP() << "UCX from 1.22 on has put and get in its new "
                         "protocols only";
     }
 

@@ -77,7 +77,7 @@ private:
 };
 
 /* Whether ucp_put_nbx() and ucp_get_nbx() do anything with this value of
- * UCX_PROTO_ENABLE: UCX 1.23 has them in its new protocols only, and returns
+ * UCX_PROTO_ENABLE: UCX 1.22 has them in its new protocols only, and returns
  * UCS_ERR_UNSUPPORTED over any transport. */
 bool has_put_get(const char *proto_enable);
 
