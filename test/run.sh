@@ -173,7 +173,7 @@ run_suite()
     mkdir -p "$TMPDIR"
     mkdir -m 700 "$XDG_RUNTIME_DIR"
     suite_command "$@"
-    [ "$name" != "$beside" ] || lower=(nice -n 10)
+    [ "$name" != "$beside" ] || lower=(nice -n 5)
     ${lower[@]+"${lower[@]}"} timeout -k 10 "$limit" "${argv[@]}" > "$log" 2>&1 < /dev/null &
     job=$!
     progress_watch $job "$stall" "$log" "$TMPDIR" &
