@@ -417,8 +417,10 @@ std::string shared_memory()
 /* Another process in a mount namespace where /dev/shm has 4 MiB */
 std::string small_shm()
 {
+    /* Where / is no mount point, as below chroot, /dev/shm is one */
     if ((unshare(CLONE_NEWNS) != 0) ||
-        (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) ||
+        ((mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) &&
+         (mount("none", "/dev/shm", nullptr, MS_PRIVATE, nullptr) != 0)) ||
         (mount("none", "/dev/shm", "tmpfs", 0, "size=4m") != 0)) {
         return "skip";
     }
