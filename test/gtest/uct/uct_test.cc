@@ -183,9 +183,14 @@ node::node(std::shared_ptr<domain> dom, const config_map &config,
 
     check(uct_md_iface_config_read(dom->md(), name.c_str(), nullptr, nullptr,
                                    &iface_config), "uct_md_iface_config_read");
-    for (const auto &kv : config) {
-        check(set_option(iface_config, "SRD_", kv.first, kv.second),
-              "setting " + kv.first + "=" + kv.second);
+    ucs_status_t status = UCS_OK;
+    std::string what    = "uct_iface_open";
+    for (auto kv = config.begin(); (kv != config.end()) && (status == UCS_OK);
+         ++kv) {
+        status = set_option(iface_config, "SRD_", kv->first, kv->second);
+        if (status != UCS_OK) {
+            what = "setting " + kv->first + "=" + kv->second;
+        }
     }
 
     memset(&params, 0, sizeof(params));
@@ -214,13 +219,16 @@ node::node(std::shared_ptr<domain> dom, const config_map &config,
                                   UCT_IFACE_FEATURE_PUT |
                                   UCT_IFACE_FEATURE_GET;
 
-    ucs_status_t status = uct_iface_open(dom->md(), m_worker, &params,
-                                         iface_config, &m_iface);
+    if (status == UCS_OK) {
+        status = uct_iface_open(dom->md(), m_worker, &params, iface_config,
+                                &m_iface);
+    }
+
     uct_config_release(iface_config);
     if (status != UCS_OK) {
         uct_worker_destroy(m_worker);
         ucs_async_context_destroy(m_async);
-        check(status, "uct_iface_open");
+        check(status, what);
     }
 
     check(uct_iface_query(m_iface, &m_attr), "uct_iface_query");
