@@ -47,7 +47,11 @@
 #define FENCE_BYTES 64u
 #define MEET_ROUNDS 100u
 
-#define MEASURED    __attribute__((noinline, noclone))
+#ifdef __clang__
+#  define MEASURED  __attribute__((noinline))
+#else
+#  define MEASURED  __attribute__((noinline, noclone))
+#endif
 
 typedef struct {
     int      fd;
