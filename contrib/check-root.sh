@@ -95,6 +95,10 @@ unshare --mount \
 }
 cp /etc/hosts "$root/debian/etc/"
 cp -L /etc/resolv.conf "$root/debian/etc/"
+# What this machine lets pass of the age of an archive's lists, the root does, too
+apt-config dump 2> /dev/null |
+    grep -E '^Acquire::Check-(Valid-Until|Date) ' \
+        > "$root/debian/etc/apt/apt.conf.d/99check-root" || true
 git clone -q --no-hardlinks "$top" "$root/debian/root/ucx-efa"
 if [ -n "$ucx_src" ]; then
     version=$(chroot "$root/debian" sh -c 'apt-get -qq update &&

@@ -130,10 +130,20 @@ if ! (cd "$work/source" &&
       apt --only-source --download-only source "ucx=$version") \
       >> "$work/log" 2>&1; then
     grep -E '^(E|W|Err)' "$work/log" | head -n 5 >&2
-    die "cannot fetch the source package ucx $version. Offline? Then copy the" \
-        "tree from another machine to $tree or give configure" \
-        "--with-ucx-src=DIR. If the archive no longer has this version," \
-        "upgrade libucx0 first"
+    why="Offline?"
+    if grep -q 'is expired' "$work/log"; then
+        why="The archive's lists are too old for apt: is the clock right? is \
+it a mirror that stands still?"
+    elif grep -qE '^(Err|E: Failed).* 404 ' "$work/log"; then
+        why="The archive lists it but has not its files: a mirror that is \
+not complete, or lists that are older than the archive (apt-get update)."
+    fi
+    tag=v${upstream//\~/-}
+    die "cannot fetch the source package ucx $version. $why Any of these helps:
+  upgrade libucx0, if the archive has a newer version only
+  copy the tree from a machine that has it to $tree
+  git clone -b $tag https://github.com/openucx/ucx $tree
+  configure --with-ucx-src=DIR, for a tree that you have"
 fi
 
 dsc=$(find "$work/source" -name 'ucx_*.dsc' | head -n 1)
