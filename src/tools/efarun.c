@@ -20,7 +20,7 @@
 #endif
 #include "efa_sysfs.h"
 #include "module_files.h"
-#include "softefa/options.h"
+#include "softefa/config/options.h"
 #include "uct/ib/efa/loader/objects.h"
 
 #include <dlfcn.h>

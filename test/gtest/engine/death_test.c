@@ -9,9 +9,9 @@
  *   attach    processes come and go, the last one removes the directory
  */
 #define _GNU_SOURCE
-#include "object.h"
+#include "nic/object.h"
 #include "ring.h"
-#include "table.h"
+#include "fabric/table.h"
 
 #include <errno.h>
 #include <infiniband/verbs.h>

@@ -12,9 +12,9 @@
  *             when it has gone on
  */
 #define _GNU_SOURCE
-#include "object.h"
+#include "nic/object.h"
 #include "ring.h"
-#include "table.h"
+#include "fabric/table.h"
 
 #include <errno.h>
 #include <infiniband/verbs.h>

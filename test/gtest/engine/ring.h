@@ -12,9 +12,9 @@
 #ifndef TEST_ENGINE_RING_H
 #define TEST_ENGINE_RING_H
 
-#include "device.h"
-#include "fabric.h"
-#include "io_defs.h"
+#include "nic/nic.h"
+#include "fabric/fabric.h"
+#include "abi/efa_io.h"
 
 #include <stdio.h>
 #include <stdlib.h>

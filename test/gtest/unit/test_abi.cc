@@ -11,8 +11,8 @@
  * twice for that: in `absent`, by us, and in `uapi`, where the headers are
  * included and hide ours.
  */
-#include "softefa/efa_abi.h"
-#include "softefa/options.h"
+#include "softefa/abi/efa_abi.h"
+#include "softefa/config/options.h"
 
 #include <gtest/gtest.h>
 

@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 extern "C" {
-#include <softefa/fault_plan.h>
+#include <softefa/config/fault_plan.h>
 }
 
 #include <cerrno>

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 extern "C" {
-#include "softefa/options.h"
+#include "softefa/config/options.h"
 }
 
 #include <cerrno>

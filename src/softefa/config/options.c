@@ -1,0 +1,447 @@
+/*
+ * The option table and the profile table. Adding an option is one line in
+ * `option_table` and one parse function; adding a generation is one entry in
+ * `profile_table`.
+ */
+#include "config/options.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define ARRAY_SIZE(_array) (sizeof(_array) / sizeof((_array)[0]))
+
+extern char **environ;
+
+#define GIB (1ull << 30)
+
+/* 0xefa1 is the only generation of which a full set of limits is public; the
+ * others start from it and name what is known, or assumed, to differ. */
+#define PROFILE_EFA1_LIMITS                                                   \
+    .max_qp = 256, .max_cq = 512, .max_cqe = 32768, .max_ah = 1024,           \
+    .max_pd = 256, .max_mr = 262144, .max_mr_size = 96 * GIB,                 \
+    .max_sq_wr = 4096, .max_rq_wr = 32768, .max_sq_sge = 2, .max_rq_sge = 3,  \
+    .max_rdma_sge = 1, .max_msg_size = 8928, .max_rdma_size = 1 * GIB,        \
+    .inline_size = 32, .max_llq_size = 4096 * 64, .comp_vectors = 8
+
+#define CAPS_BASE                                                             \
+    (SOFTEFA_CAP_RDMA_READ | SOFTEFA_CAP_RNR_RETRY | SOFTEFA_CAP_CQ_WITH_SGID)
+
+static const softefa_profile_t profile_table[] = {
+    {PROFILE_EFA1_LIMITS, .name = "efa0", .pci_device = 0xefa0,
+     .link_gbps = 100, .sub_cqs = 2, .caps = CAPS_BASE},
+    {PROFILE_EFA1_LIMITS, .name = "efa1", .pci_device = 0xefa1,
+     .link_gbps = 100, .sub_cqs = 1,
+     .caps = CAPS_BASE | SOFTEFA_CAP_CQ_NOTIFICATIONS |
+             SOFTEFA_CAP_RDMA_WRITE | SOFTEFA_CAP_DATA_POLLING_128},
+    {PROFILE_EFA1_LIMITS, .name = "efa2", .pci_device = 0xefa2,
+     .link_gbps = 200, .sub_cqs = 1, .max_tx_batch = 16,
+     .caps = CAPS_BASE | SOFTEFA_CAP_CQ_NOTIFICATIONS |
+             SOFTEFA_CAP_RDMA_WRITE | SOFTEFA_CAP_UNSOLICITED_WRITE_RECV},
+    {PROFILE_EFA1_LIMITS, .name = "efa3", .pci_device = 0xefa3,
+     .link_gbps = 400, .sub_cqs = 1, .max_tx_batch = 16, .min_sq_wr = 32,
+     .caps = CAPS_BASE | SOFTEFA_CAP_CQ_NOTIFICATIONS |
+             SOFTEFA_CAP_RDMA_WRITE | SOFTEFA_CAP_UNSOLICITED_WRITE_RECV},
+    {PROFILE_EFA1_LIMITS, .name = "efa4", .pci_device = 0xefa4,
+     .link_gbps = 400, .sub_cqs = 1, .max_tx_batch = 16, .min_sq_wr = 32,
+     .inline_size_ex = 80,
+     .caps = CAPS_BASE | SOFTEFA_CAP_CQ_NOTIFICATIONS |
+             SOFTEFA_CAP_RDMA_WRITE | SOFTEFA_CAP_UNSOLICITED_WRITE_RECV},
+};
+
+#define DEFAULT_PROFILE "efa1"
+#define DEFAULT_FABRIC  "default"
+
+/* What SOFTEFA_LIMITS can change: 32-bit fields of the profile, and
+ * capabilities, which it can take away (0) or give (1). */
+#define LIMIT(_name, _min, _max)                                              \
+    {#_name, offsetof(softefa_profile_t, _name), _min, _max, 0}
+#define CAP(_name, _cap)                                                      \
+    {#_name, offsetof(softefa_profile_t, caps), 0, 1, _cap}
+
+#define MTU_MIN 256u
+#define MTU_MAX 65535u
+
+static const struct {
+    const char *name;
+    size_t     offset;
+    uint32_t   min;         /* 0: nothing, or no limit; else a device without
+                             * any would be none */
+    uint32_t   max;         /* what the queue formats can carry */
+    uint32_t   cap;         /* softefa_cap_t, 0: a number */
+} limit_table[] = {
+    LIMIT(max_qp, 1, 32768),
+    LIMIT(max_cq, 1, 32768),
+    LIMIT(max_cqe, 1, 32768),
+    LIMIT(max_ah, 1, 65535),
+    LIMIT(max_pd, 1, 65535),
+    LIMIT(max_mr, 1, 262144),
+    LIMIT(max_sq_wr, 1, 32768),
+    LIMIT(max_rq_wr, 1, 32768),
+    LIMIT(max_sq_sge, 1, 2),
+    LIMIT(max_rq_sge, 1, 16),
+    LIMIT(max_msg_size, MTU_MIN, MTU_MAX),
+    LIMIT(max_rdma_size, 0, 1u << 30),
+    LIMIT(max_tx_batch, 0, 65535),
+    LIMIT(min_sq_wr, 0, 4096),
+    LIMIT(comp_vectors, 1, 64),
+    CAP(rdma_read, SOFTEFA_CAP_RDMA_READ),
+    CAP(rdma_write, SOFTEFA_CAP_RDMA_WRITE),
+    CAP(source_gid, SOFTEFA_CAP_CQ_WITH_SGID),
+};
+
+#define FAIL(_error, _size, ...)                                              \
+    (snprintf(_error, _size, "softefa: " __VA_ARGS__), EINVAL)
+
+/* Of a value in an error: what would be right must fit behind it */
+#define GIVEN "%.60s"
+
+static int parse_number(const char *text, uint64_t min, uint64_t max,
+                        uint64_t *value)
+{
+    char *end;
+
+    if ((text[0] < '0') || (text[0] > '9')) {
+        return EINVAL;
+    }
+
+    errno  = 0;
+    *value = strtoull(text, &end, 0);
+    return ((errno == 0) && (*end == '\0') && (*value >= min) &&
+            (*value <= max)) ? 0 : EINVAL;
+}
+
+static int parse_fabric(softefa_options_t *options, const char *text,
+                        char *error, size_t size)
+{
+    static const char valid[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    size_t length             = strlen(text);
+
+    if ((length == 0) || (length >= sizeof(options->fabric)) ||
+        (strspn(text, valid) != length)) {
+        return FAIL(error, size, "SOFTEFA_FABRIC=" GIVEN " is not a name of 1 to %d "
+                    "letters, digits, _ or -", text, SOFTEFA_FABRIC_CHARS - 1);
+    }
+
+    strcpy(options->fabric, text);
+    return 0;
+}
+
+static int parse_devices(softefa_options_t *options, const char *text,
+                         char *error, size_t size)
+{
+    uint64_t value;
+
+    if (parse_number(text, 1, SOFTEFA_MAX_DEVICES, &value)) {
+        return FAIL(error, size, "SOFTEFA_DEVICES=" GIVEN " is not a number "
+                    "from 1 to %d", text, SOFTEFA_MAX_DEVICES);
+    }
+
+    options->devices = value;
+    return 0;
+}
+
+static int parse_profile(softefa_options_t *options, const char *text,
+                         char *error, size_t size)
+{
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(profile_table); ++i) {
+        if (!strcasecmp(text, profile_table[i].name)) {
+            options->profile = profile_table[i];
+            return 0;
+        }
+    }
+
+    return FAIL(error, size, "SOFTEFA_PROFILE=" GIVEN " is not one of %s..%s",
+                text, profile_table[0].name,
+                profile_table[ARRAY_SIZE(profile_table) - 1].name);
+}
+
+static int parse_mtu(softefa_options_t *options, const char *text,
+                     char *error, size_t size)
+{
+    uint64_t value;
+
+    if (parse_number(text, MTU_MIN, MTU_MAX, &value)) {
+        return FAIL(error, size, "SOFTEFA_MTU=" GIVEN " is not a number of "
+                    "bytes from %u to %u", text, MTU_MIN, MTU_MAX);
+    }
+
+    options->profile.max_msg_size = value;
+    return 0;
+}
+
+static int parse_limit(softefa_options_t *options, char *item, char *error,
+                       size_t size)
+{
+    char *equals = strchr(item, '=');
+    uint32_t *field;
+    uint64_t value;
+    size_t i;
+
+    if (equals == NULL) {
+        return FAIL(error, size, "SOFTEFA_LIMITS: " GIVEN " has no value, write "
+                    GIVEN "=N", item, item);
+    }
+
+    *equals = '\0';
+    for (i = 0; i < ARRAY_SIZE(limit_table); ++i) {
+        if (strcmp(item, limit_table[i].name)) {
+            continue;
+        }
+
+        if (parse_number(equals + 1, limit_table[i].min, limit_table[i].max,
+                         &value)) {
+            return FAIL(error, size, "SOFTEFA_LIMITS: %s=" GIVEN " is not a "
+                        "number from %u to %u", item, equals + 1,
+                        limit_table[i].min, limit_table[i].max);
+        }
+
+        field = (uint32_t*)((char*)&options->profile + limit_table[i].offset);
+        if (limit_table[i].cap == 0) {
+            *field = value;
+        } else {
+            *field = (*field & ~limit_table[i].cap) |
+                     (value * limit_table[i].cap);
+        }
+        return 0;
+    }
+
+    return FAIL(error, size, "SOFTEFA_LIMITS: no limit is called " GIVEN
+                " (efarun --help lists them)", item);
+}
+
+static int parse_limits(softefa_options_t *options, const char *text,
+                        char *error, size_t size)
+{
+    char copy[512], *item, *save;
+    int ret;
+
+    if (strlen(text) >= sizeof(copy)) {
+        return FAIL(error, size, "SOFTEFA_LIMITS is longer than %zu "
+                    "characters", sizeof(copy) - 1);
+    }
+
+    strcpy(copy, text);
+    for (item = strtok_r(copy, ",", &save); item != NULL;
+         item = strtok_r(NULL, ",", &save)) {
+        ret = parse_limit(options, item, error, size);
+        if (ret != 0) {
+            return ret;
+        }
+    }
+
+    return 0;
+}
+
+static int parse_reorder(softefa_options_t *options, const char *text,
+                         char *error, size_t size)
+{
+    uint64_t value;
+
+    if (parse_number(text, 0, SOFTEFA_MAX_REORDER, &value)) {
+        return FAIL(error, size, "SOFTEFA_REORDER=" GIVEN " is not a number of "
+                    "messages from 0 to %d", text, SOFTEFA_MAX_REORDER);
+    }
+
+    options->reorder = value;
+    return 0;
+}
+
+static int parse_seed(softefa_options_t *options, const char *text,
+                      char *error, size_t size)
+{
+    if (parse_number(text, 0, UINT64_MAX, &options->seed)) {
+        return FAIL(error, size, "SOFTEFA_SEED=" GIVEN " is not a number from "
+                    "0 to %llu", text, (unsigned long long)UINT64_MAX);
+    }
+
+    return 0;
+}
+
+static int parse_faults(softefa_options_t *options, const char *text,
+                        char *error, size_t size)
+{
+    char line[200];
+    int ret = softefa_fault_parse(text, &options->faults, line, sizeof(line));
+
+    if (ret != 0) {
+        snprintf(error, size, "softefa: SOFTEFA_FAULTS: %s", line);
+    }
+    return ret;
+}
+
+static int parse_fault_log(softefa_options_t *options, const char *text,
+                           char *error, size_t size)
+{
+    static const char *const names[] = {"none", "counts", "all"};
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(names); ++i) {
+        if (!strcmp(text, names[i])) {
+            options->fault_log = i;
+            return 0;
+        }
+    }
+
+    return FAIL(error, size, "SOFTEFA_FAULT_LOG=" GIVEN " is not none, counts "
+                "or all", text);
+}
+
+/* In the order of parsing: the profile comes before what adjusts it. */
+static const struct {
+    const char *name;
+    const char *fallback;
+    const char *help;
+    int        (*parse)(softefa_options_t *options, const char *text,
+                        char *error, size_t size);
+} option_table[] = {
+    {"SOFTEFA_FABRIC", DEFAULT_FABRIC,
+     "processes of one user that name the same fabric see each other",
+     parse_fabric},
+    {"SOFTEFA_DEVICES", "1", "number of devices, 1 to 16", parse_devices},
+    {"SOFTEFA_PROFILE", DEFAULT_PROFILE,
+     "device generation, see the table below", parse_profile},
+    {"SOFTEFA_MTU", "", "largest SEND in bytes, 256 to 65535 [8928]",
+     parse_mtu},
+    {"SOFTEFA_LIMITS", "", "limits to change, as in max_ah=16,max_qp=8",
+     parse_limits},
+    {"SOFTEFA_REORDER", "0",
+     "hold back up to this many messages and deliver out of order, 0 to 4096",
+     parse_reorder},
+    {"SOFTEFA_SEED", "1",
+     "seed of the device's random choices, a number below 2^64", parse_seed},
+    {"SOFTEFA_FAULTS", "",
+     "fault plan, or @FILE with one (docs/soft-efa.md, \"Faults\")",
+     parse_faults},
+    {"SOFTEFA_FAULT_LOG", "none",
+     "say how often each rule struck (counts), or each time, too (all)",
+     parse_fault_log},
+};
+
+static int option_is_known(const char *variable)
+{
+    size_t i, length;
+
+    for (i = 0; i < ARRAY_SIZE(option_table); ++i) {
+        length = strlen(option_table[i].name);
+        if (!strncmp(variable, option_table[i].name, length) &&
+            (variable[length] == '=')) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+int softefa_options_parse(softefa_options_t *options, char *error,
+                          size_t error_size)
+{
+    const char *text;
+    char **variable;
+    size_t i, length;
+    int ret;
+
+    memset(options, 0, sizeof(*options));
+    for (i = 0; i < ARRAY_SIZE(option_table); ++i) {
+        text = getenv(option_table[i].name);
+        if ((text == NULL) || (text[0] == '\0')) {
+            text = option_table[i].fallback;
+        }
+        if (text[0] == '\0') {
+            continue;
+        }
+
+        ret = option_table[i].parse(options, text, error, error_size);
+        if (ret != 0) {
+            return ret;
+        }
+    }
+
+    /* A misspelt option would be a device other than the one asked for. */
+    for (variable = environ; *variable != NULL; ++variable) {
+        if (!strncmp(*variable, "SOFTEFA_", 8) &&
+            !option_is_known(*variable)) {
+            length = strcspn(*variable, "=");
+            return FAIL(error, error_size, "%.*s is not an option (efarun "
+                        "--help lists them)",
+                        (int)((length > 60) ? 60 : length), *variable);
+        }
+    }
+
+    return 0;
+}
+
+static softefa_options_t process_options;
+static int process_options_valid;
+
+static void process_options_init(void)
+{
+    char error[256];
+
+    if (softefa_options_parse(&process_options, error, sizeof(error)) == 0) {
+        process_options_valid = 1;
+    } else {
+        fprintf(stderr, "%s\n", error);
+    }
+}
+
+const softefa_options_t *softefa_options(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, process_options_init);
+    return process_options_valid ? &process_options : NULL;
+}
+
+void softefa_options_print(FILE *stream)
+{
+    static const struct {
+        softefa_cap_t cap;
+        const char    *name;
+    } cap_table[] = {
+        {SOFTEFA_CAP_RDMA_READ, "read"},
+        {SOFTEFA_CAP_RDMA_WRITE, "write"},
+        {SOFTEFA_CAP_RNR_RETRY, "rnr"},
+        {SOFTEFA_CAP_CQ_NOTIFICATIONS, "events"},
+        {SOFTEFA_CAP_CQ_WITH_SGID, "sgid"},
+        {SOFTEFA_CAP_DATA_POLLING_128, "polling128"},
+        {SOFTEFA_CAP_UNSOLICITED_WRITE_RECV, "unsolicited"},
+    };
+    const softefa_profile_t *profile;
+    size_t i, j;
+
+    fprintf(stream, "Soft-EFA reads these environment variables [default]:\n");
+    for (i = 0; i < ARRAY_SIZE(option_table); ++i) {
+        fprintf(stream, "  %-17s %s", option_table[i].name,
+                option_table[i].help);
+        if (option_table[i].fallback[0] != '\0') {
+            fprintf(stream, " [%s]", option_table[i].fallback);
+        }
+        fprintf(stream, "\n");
+    }
+
+    fprintf(stream, "Profiles:\n");
+    for (i = 0; i < ARRAY_SIZE(profile_table); ++i) {
+        profile = &profile_table[i];
+        fprintf(stream, "  %s  %3u Gb/s, %u QPs, %u AHs, message %u B, ",
+                profile->name, profile->link_gbps, profile->max_qp,
+                profile->max_ah, profile->max_msg_size);
+        for (j = 0; j < ARRAY_SIZE(cap_table); ++j) {
+            if (profile->caps & cap_table[j].cap) {
+                fprintf(stream, " %s", cap_table[j].name);
+            }
+        }
+        fprintf(stream, "\n");
+    }
+
+    fprintf(stream, "Limits:\n");
+    for (i = 0; i < ARRAY_SIZE(limit_table); ++i) {
+        fprintf(stream, "  %-13s  %u to %u\n", limit_table[i].name,
+                limit_table[i].min, limit_table[i].max);
+    }
+}

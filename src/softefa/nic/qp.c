@@ -1,0 +1,498 @@
+/*
+ * Making and taking apart QPs, their states.
+ *
+ *   memory of a QP:  SQ doorbell page | RQ doorbell page | SQ | RQ
+ *   QPN, 16 bits:    | generation | index : log2(roundup_pow2(max_qp)) |
+ *
+ *   QP state   receives                 sends
+ *   RESET INIT no: status 9             no
+ *   RTR        yes                      no
+ *   RTS        yes                      yes
+ *   SQD SQE    yes                      entries wait
+ *   ERR        no: status 9             status 1; posted receives as well
+ */
+#define _GNU_SOURCE
+#include "faults/fault.h"
+#include "nic/object.h"
+#include "fabric/table.h"
+
+#include <errno.h>
+#include <infiniband/verbs.h>
+#include <stdlib.h>
+
+static unsigned cq_next_sub(softefa_cq_t *cq)
+{
+    return cq->next_sub_cq++ % cq->shm->num_sub_cqs;
+}
+
+static uint16_t qp_number(const softefa_shm_dev_t *dev, uint32_t index,
+                          uint16_t generation)
+{
+    uint32_t upper = 65536 / (dev->qp_mask + 1);
+
+    /* The upper bits are never zero, so that no QP is number 0 or 1. */
+    return (upper < 2) ? index :
+           (((generation % (upper - 1)) + 1) * (dev->qp_mask + 1) + index);
+}
+
+static int qp_check_attr(const softefa_dev_t *dev,
+                         const softefa_qp_attr_t *attr)
+{
+    uint32_t sq_size = attr->sq_entry_size ?
+                       (attr->sq_ring_size / attr->sq_entry_size) : 0;
+    uint32_t rq_size = attr->rq_ring_size / sizeof(softefa_io_rx_t);
+
+    if (((attr->sq_entry_size != SOFTEFA_WQE_SIZE) &&
+         (attr->sq_entry_size != SOFTEFA_WQE_SIZE_EX)) ||
+        ((sq_size != 0) && !softefa_is_pow2(sq_size)) || (sq_size > 32768) ||
+        ((rq_size != 0) && !softefa_is_pow2(rq_size)) || (rq_size > 32768) ||
+        (attr->send_cq == NULL) || (attr->recv_cq == NULL) ||
+        (attr->send_cq->dev != dev) || (attr->recv_cq->dev != dev)) {
+        return EINVAL;
+    }
+
+    return 0;
+}
+
+/* Under the admin lock and its own, which this drops */
+static void qp_init_shared(softefa_qp_t *qp, const softefa_qp_attr_t *attr,
+                           uint32_t index, softefa_qp_map_t *map)
+{
+    softefa_shm_dev_t *dev = qp->dev->shm;
+    softefa_shm_qp_t *shm  = qp->shm;
+    uint64_t offset        = shm->extent.offset;
+
+    map->sq_db_key   = offset;
+    map->rq_db_key   = offset + softefa_page_size();
+    map->sq_key      = offset + (2 * softefa_page_size());
+    map->sq_size     = softefa_page_align(attr->sq_ring_size);
+    map->rq_key      = map->sq_key + map->sq_size;
+    map->rq_size     = softefa_page_align(attr->rq_ring_size);
+    map->qpn         = qp_number(dev, index, ++shm->generation);
+    map->send_sub_cq = cq_next_sub(qp->send_cq);
+    map->recv_sub_cq = cq_next_sub(qp->recv_cq);
+
+    shm->qpn         = map->qpn;
+    shm->pdn         = attr->pdn;
+    shm->qkey        = 0;
+    shm->send_cq     = qp->send_cq->index;
+    shm->recv_cq     = qp->recv_cq->index;
+    shm->recv_sub_cq = map->recv_sub_cq;
+    shm->type        = attr->type;
+    shm->unsolicited = attr->unsolicited_write_recv;
+    shm->rq_size     = attr->rq_ring_size / sizeof(softefa_io_rx_t);
+    shm->rq_mask     = (shm->rq_size > 0) ? (shm->rq_size - 1) : 0;
+    shm->rq_ring     = map->rq_key;
+    shm->rq_db       = map->rq_db_key;
+    shm->rdma_target = 0;
+    shm->cookie      = attr->cookie;
+    shm->events      = 0;
+    ++qp->send_cq->shm->refs;
+    ++qp->recv_cq->shm->refs;
+
+    softefa_rq_set_head(shm, 0);
+    shm->journal_head = 0;
+    atomic_store_explicit(&shm->obj.state,
+                          SOFTEFA_STATE_ALIVE + IBV_QPS_RESET,
+                          memory_order_release);
+    softefa_unlock(&shm->lock);
+}
+
+/* Finds an entry and takes its lock. One whose lock a late sender to the QP
+ * before has, and is stopped, stays reserved until this process ends. */
+static int qp_take_entry(softefa_dev_t *dev, uint32_t *index_p)
+{
+    softefa_shm_qp_t *shm;
+    int ret;
+
+    do {
+        ret = softefa_table_alloc(dev->shm, SOFTEFA_KIND_QP, dev->owner,
+                                  index_p);
+        if (ret != 0) {
+            return ret;
+        }
+        shm = &dev->shm->qp[*index_p];
+        softefa_lock_setup(&shm->lock);
+    } while (softefa_lock(&shm->lock) == EBUSY);
+
+    return 0;
+}
+
+static int qp_init_local(softefa_qp_t *qp, const softefa_qp_attr_t *attr)
+{
+    const softefa_options_t *options = softefa_options();
+
+    qp->sq_size   = attr->sq_ring_size / attr->sq_entry_size;
+    qp->wqe_shift = (attr->sq_entry_size == SOFTEFA_WQE_SIZE) ? 6 : 7;
+    qp->reorder   = softefa_fault_reorder(qp->dev->index);
+    if (options->reorder > qp->reorder) {
+        qp->reorder = options->reorder;
+    }
+    qp->planned   = softefa_fault_planned();
+    qp->slow      = qp->planned || (qp->reorder > 0);
+    qp->flight    = calloc(qp->sq_size + 1, sizeof(*qp->flight));
+    qp->held      = calloc(qp->sq_size + 1, sizeof(*qp->held));
+    if ((qp->flight == NULL) || (qp->held == NULL)) {
+        free(qp->flight);
+        free(qp->held);
+        return ENOMEM;
+    }
+
+    pthread_mutex_init(&qp->lock, NULL);
+    return 0;
+}
+
+int softefa_qp_create(softefa_dev_t *dev, const softefa_qp_attr_t *attr,
+                      softefa_qp_t **qp_p, softefa_qp_map_t *map)
+{
+    softefa_qp_t *qp;
+    uint32_t index;
+    int ret;
+
+    if (!softefa_dev_valid(dev)) {
+        return EIO;
+    }
+
+    ret = qp_check_attr(dev, attr);
+    if (ret != 0) {
+        return ret;
+    }
+
+    qp = calloc(1, sizeof(*qp));
+    if (qp == NULL) {
+        return ENOMEM;
+    }
+
+    qp->dev        = dev;
+    qp->send_cq    = attr->send_cq;
+    qp->recv_cq    = attr->recv_cq;
+    qp->type       = attr->type;
+    qp->pdn        = attr->pdn;
+    qp->max_inline = attr->max_inline;
+    qp->rnr_retry  = 7;
+    qp->state      = IBV_QPS_RESET;
+    ret            = qp_init_local(qp, attr);
+    if (ret != 0) {
+        goto err_free;
+    }
+
+    ret = softefa_dev_lock(dev);
+    if (ret != 0) {
+        goto err_local;
+    }
+
+    ret = softefa_pd_hold(dev, attr->pdn, 1);
+    if (ret != 0) {
+        goto err_unlock;
+    }
+
+    ret = qp_take_entry(dev, &index);
+    if (ret != 0) {
+        goto err_pd;
+    }
+
+    qp->shm = &dev->shm->qp[index];
+    ret     = softefa_heap_alloc(&qp->shm->extent,
+                                 (2 * softefa_page_size()) +
+                                 softefa_page_align(attr->sq_ring_size) +
+                                 softefa_page_align(attr->rq_ring_size));
+    if (ret != 0) {
+        goto err_table;
+    }
+
+    memset(map, 0, sizeof(*map));
+    qp_init_shared(qp, attr, index, map);
+    softefa_admin_unlock();
+
+    qp->qpn         = map->qpn;
+    qp->send_sub_cq = map->send_sub_cq;
+    qp->sq          = softefa_at(map->sq_key);
+    qp->sq_db       = softefa_at(map->sq_db_key);
+    qp->random      = (softefa_options()->seed * 0x9e3779b97f4a7c15ull) ^
+                      (((uint64_t)dev->index << 32) | (index + 1));
+    if (qp->random == 0) {
+        qp->random = 1;
+    }
+    pthread_mutex_lock(&dev->lock);
+    softefa_list_add(&dev->qps, &qp->link);
+    pthread_mutex_unlock(&dev->lock);
+    *qp_p = qp;
+    return 0;
+
+err_table:
+    softefa_unlock(&qp->shm->lock);
+    softefa_table_release(dev->shm, SOFTEFA_KIND_QP, index);
+err_pd:
+    softefa_pd_hold(dev, attr->pdn, -1);
+err_unlock:
+    softefa_admin_unlock();
+err_local:
+    pthread_mutex_destroy(&qp->lock);
+    free(qp->held);
+    free(qp->flight);
+err_free:
+    free(qp);
+    return ret;
+}
+
+static int rq_lock_command(softefa_qp_t *qp)
+{
+    int ret = softefa_lock_command(&qp->shm->lock, "a receive queue");
+
+    return ((ret != ETIME) && softefa_rq_locked(qp->shm, qp->dev->shm)) ?
+           0 : ETIME;
+}
+
+/* Descriptors up to the next request's, or the last one */
+static uint32_t rq_request_size(const softefa_shm_qp_t *shm,
+                                const softefa_io_rx_t *ring)
+{
+    uint32_t available = softefa_rq_available(shm);
+    uint32_t head      = softefa_rq_head(shm);
+    uint32_t count     = 1;
+
+    while ((count < available) &&
+           !(ring[(head + count) & shm->rq_mask].lkey_ctrl &
+             SOFTEFA_RX_FIRST)) {
+        ++count;
+    }
+
+    return count;
+}
+
+bool softefa_rq_flush(softefa_shm_dev_t *dev, softefa_shm_qp_t *shm)
+{
+    softefa_io_rx_t *ring = softefa_at(shm->rq_ring);
+    softefa_shm_cq_t *cq  = &dev->cq[shm->recv_cq];
+    softefa_io_cqe_t cqe;
+    softefa_io_rx_t rx;
+    uint32_t count;
+    int ret;
+
+    ret = softefa_cq_lock(cq);
+    if (ret != 0) {
+        return ret != EBUSY;
+    }
+
+    while (softefa_rq_available(shm) > 0) {
+        rx    = ring[softefa_rq_head(shm) & shm->rq_mask];
+        count = rq_request_size(shm, ring);
+        if (rx.lkey_ctrl & SOFTEFA_RX_FIRST) {
+            memset(&cqe, 0, sizeof(cqe));
+            cqe.req_id = rx.req_id;
+            cqe.status = SOFTEFA_STATUS_FLUSHED;
+            cqe.flags  = SOFTEFA_CQE_RECV_QUEUE;
+            cqe.qpn    = shm->qpn;
+            cqe.ahn    = SOFTEFA_AH_UNKNOWN;
+            softefa_cq_put_recv(cq, shm->recv_sub_cq, &cqe, shm, count);
+        } else {
+            softefa_rq_set_head(shm, softefa_rq_head(shm) + count);
+            shm->journal_head = softefa_rq_head(shm);
+        }
+    }
+
+    softefa_unlock(&cq->lock);
+    return true;
+}
+
+void softefa_qp_flush_recv(softefa_qp_t *qp)
+{
+    bool later = true;
+
+    if (softefa_rq_lock(qp->shm, qp->dev->shm)) {
+        later = !softefa_rq_flush(qp->dev->shm, qp->shm);
+        softefa_unlock(&qp->shm->lock);
+    }
+
+    if (later != qp->flush_later) {
+        qp->flush_later = later;
+        softefa_flight_wait(qp, later ? 1 : -1);
+    }
+}
+
+/* libefa restarts its indices at 0 in RESET, so the doorbells do too. */
+static int qp_reset(softefa_qp_t *qp)
+{
+    softefa_shm_qp_t *shm = qp->shm;
+    int ret               = rq_lock_command(qp);
+
+    if (ret != 0) {
+        return ret;
+    }
+
+    softefa_rq_set_head(shm, 0);
+    shm->journal_head = 0;
+    atomic_store((_Atomic uint32_t*)softefa_at(shm->rq_db), 0);
+    softefa_unlock(&shm->lock);
+
+    softefa_engine_flush(qp, false);
+    atomic_store((_Atomic uint32_t*)qp->sq_db, 0);
+    qp->sq_head     = 0;
+    qp->learn_phase = true;
+    qp->rnr_retry   = 7;
+    return 0;
+}
+
+/* Waits for nobody: what is held by who is stopped is flushed later. */
+static int qp_to_err(softefa_qp_t *qp)
+{
+    uint32_t old = qp->shm->obj.state;
+
+    do {
+        if (old == SOFTEFA_STATE_DEAD) {
+            return EIO;
+        }
+    } while (!atomic_compare_exchange_weak(&qp->shm->obj.state, &old,
+                                           SOFTEFA_STATE_ALIVE +
+                                           IBV_QPS_ERR));
+
+    qp->state = IBV_QPS_ERR;
+    softefa_qp_flush_recv(qp);
+    softefa_engine_flush(qp, true);
+    return 0;
+}
+
+int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
+{
+    softefa_dev_t *dev    = qp->dev;
+    softefa_shm_qp_t *shm = qp->shm;
+    int ret;
+
+    if (!softefa_dev_valid(dev)) {
+        return EIO;
+    }
+
+    if ((mod->state > IBV_QPS_ERR) || (mod->rnr_retry > 7)) {
+        return EINVAL;
+    }
+
+    pthread_mutex_lock(&qp->lock);
+    if (mod->state == IBV_QPS_ERR) {
+        ret = qp_to_err(qp);
+        goto out;
+    }
+
+    ret = rq_lock_command(qp);
+    if (ret != 0) {
+        goto out;
+    }
+
+    if (shm->obj.state == SOFTEFA_STATE_DEAD) {
+        softefa_unlock(&shm->lock);
+        ret = EIO;
+        goto out;
+    }
+
+    if (mod->qkey >= 0) {
+        shm->qkey = mod->qkey;
+    }
+    if (mod->state >= 0) {
+        qp->state      = mod->state;
+        shm->obj.state = SOFTEFA_STATE_ALIVE + mod->state;
+    }
+    softefa_unlock(&shm->lock);
+
+    if (mod->sq_psn >= 0) {
+        qp->sq_psn = mod->sq_psn;
+    }
+    if (mod->rnr_retry >= 0) {
+        qp->rnr_retry = mod->rnr_retry;
+    }
+
+    switch (mod->state) {
+    case IBV_QPS_RESET:
+        ret = qp_reset(qp);
+        break;
+    case IBV_QPS_RTS:
+        softefa_engine_fetch(qp);
+        break;
+    default:
+        break;
+    }
+out:
+    pthread_mutex_unlock(&qp->lock);
+    return ret;
+}
+
+void softefa_qp_query(const softefa_qp_t *qp, softefa_qp_mod_t *mod)
+{
+    /* Fallen to ERR by itself (fault_device.c): the engine learns it later. */
+    mod->state     = (qp->shm->obj.state == SOFTEFA_STATE_ALIVE +
+                                            IBV_QPS_ERR) ?
+                     IBV_QPS_ERR : qp->state;
+    mod->qkey      = qp->shm->qkey;
+    mod->sq_psn    = qp->sq_psn;
+    mod->rnr_retry = qp->rnr_retry;
+}
+
+/* New senders see the state, and who has the lock is waited for: without it
+ * nobody is between the state and the completion. */
+bool softefa_qp_retire(softefa_shm_qp_t *qp)
+{
+    qp->obj.state = SOFTEFA_STATE_RESERVED;
+    if (softefa_lock(&qp->lock) == EBUSY) {
+        return false;
+    }
+
+    softefa_unlock(&qp->lock);
+    return true;
+}
+
+void softefa_qp_reap(softefa_shm_qp_t *qp)
+{
+    qp->rdma_target = 0;
+    softefa_heap_free(&qp->extent);
+}
+
+/* If it fails, nothing comes in any more all the same. */
+static int qp_release(softefa_qp_t *qp)
+{
+    softefa_dev_t *dev    = qp->dev;
+    softefa_shm_qp_t *shm = qp->shm;
+    int ret;
+
+    shm->obj.state = SOFTEFA_STATE_RESERVED;
+    ret            = softefa_lock_command(&shm->lock, "a receive queue");
+    if (ret == ETIME) {
+        return ret;
+    }
+
+    softefa_unlock(&shm->lock);
+    ret = softefa_admin_lock();
+    if (ret != 0) {
+        return ret;
+    }
+
+    softefa_qp_reap(shm);
+    softefa_pd_hold(dev, qp->pdn, -1);
+    --qp->send_cq->shm->refs;
+    --qp->recv_cq->shm->refs;
+    softefa_table_release(dev->shm, SOFTEFA_KIND_QP, shm - dev->shm->qp);
+    softefa_admin_unlock();
+    return 0;
+}
+
+int softefa_qp_destroy(softefa_qp_t *qp)
+{
+    softefa_dev_t *dev = qp->dev;
+    int ret;
+
+    if (softefa_dev_valid(dev)) {
+        pthread_mutex_lock(&qp->lock);
+        softefa_engine_flush(qp, false);
+        pthread_mutex_unlock(&qp->lock);
+        ret = qp_release(qp);
+        if ((ret != 0) && !dev->closing) {
+            return ret;
+        }
+    }
+
+    pthread_mutex_lock(&dev->lock);
+    softefa_list_del(&qp->link);
+    pthread_mutex_unlock(&dev->lock);
+    pthread_mutex_destroy(&qp->lock);
+    free(qp->held);
+    free(qp->flight);
+    free(qp);
+    return 0;
+}

@@ -1,0 +1,142 @@
+/*
+ * Moving payload: memcpy in one process, process_vm_* between two.
+ *
+ * process_vm_* names the other process by pid. A pid is trusted for at most
+ * 20 ms after the process was seen to hold its lock (softefa_proc_alive), too
+ * short for the number to come round again.
+ */
+#define _GNU_SOURCE
+#include "base/log.h"
+#include "nic/object.h"
+
+#include <errno.h>
+#include <sys/uio.h>
+
+/* Once per process and cause; what to do about it is the same every time. */
+static void copy_error(softefa_peer_t peer, const char *cause)
+{
+    static atomic_bool said;
+
+    if (!atomic_exchange(&said, true)) {
+        softefa_error("cannot reach the memory of process %d: %s. All "
+                      "processes of a fabric need one user, one PID namespace "
+                      "and a kernel that allows process_vm_readv "
+                      "(kernel.yama.ptrace_scope 0 or 1, no seccomp filter)",
+                      peer.pid, cause);
+    }
+}
+
+static void copy_local(const struct iovec *dst, const struct iovec *src,
+                       size_t length)
+{
+    size_t dst_used = 0, src_used = 0, part;
+
+    while (length > 0) {
+        part = dst->iov_len - dst_used;
+        if (part > src->iov_len - src_used) {
+            part = src->iov_len - src_used;
+        }
+        memcpy((char*)dst->iov_base + dst_used,
+               (const char*)src->iov_base + src_used, part);
+        length   -= part;
+        dst_used += part;
+        src_used += part;
+        if (dst_used == dst->iov_len) {
+            ++dst;
+            dst_used = 0;
+        }
+        if (src_used == src->iov_len) {
+            ++src;
+            src_used = 0;
+        }
+    }
+}
+
+static bool copy_reachable(softefa_peer_t peer, int *error)
+{
+    const softefa_shm_proc_t *proc = softefa_fabric.shm->proc;
+
+    if (softefa_unlikely(!softefa_proc_alive(peer.slot, false))) {
+        *error = ESRCH;
+        return false;
+    }
+
+    if (softefa_unlikely(proc[peer.slot].pidns !=
+                         proc[softefa_fabric.slot].pidns)) {
+        copy_error(peer, "it is in another PID namespace");
+        *error = EPERM;
+        return false;
+    }
+
+    return true;
+}
+
+static int copy_result(softefa_peer_t peer, ssize_t ret, size_t length)
+{
+    if (softefa_likely(ret == (ssize_t)length)) {
+        return 0;
+    }
+
+    if (ret >= 0) {
+        return EFAULT;
+    }
+
+    switch (errno) {
+    case ESRCH:
+        return ESRCH;
+    case EPERM:
+    case ENOSYS:
+        copy_error(peer, strerror(errno));
+        return EPERM;
+    default:
+        return EFAULT;
+    }
+}
+
+int softefa_copy_to(softefa_peer_t peer, const struct iovec *local,
+                    unsigned num_local, const struct iovec *remote,
+                    unsigned num_remote, size_t length)
+{
+    ssize_t ret;
+    int error;
+
+    if (length == 0) {
+        return 0;
+    }
+
+    if (peer.slot == softefa_fabric.slot) {
+        copy_local(remote, local, length);
+        return 0;
+    }
+
+    if (!copy_reachable(peer, &error)) {
+        return error;
+    }
+
+    ret = process_vm_writev(peer.pid, local, num_local, remote, num_remote, 0);
+    return copy_result(peer, ret, length);
+}
+
+int softefa_copy_from(softefa_peer_t peer, const struct iovec *local,
+                      unsigned num_local, const struct iovec *remote,
+                      unsigned num_remote, size_t length)
+{
+    ssize_t ret;
+    int error;
+
+    if (length == 0) {
+        return 0;
+    }
+
+    if (peer.slot == softefa_fabric.slot) {
+        copy_local(local, remote, length);
+        return 0;
+    }
+
+    if (!copy_reachable(peer, &error)) {
+        return error;
+    }
+
+    ret = process_vm_readv(peer.pid, local, num_local, remote, num_remote, 0);
+    return copy_result(peer, ret, length);
+}
