@@ -4,16 +4,18 @@
 #
 #   contrib/check.sh [--only PART[,PART...]] [SUITE...]
 #
-#   PART   gcc       build-gcc/: all suites
+#   PART   scripts   shellcheck
+#          gcc       build-gcc/: all suites
+#          valgrind  build-gcc/: the suites that test/suites marks for it
 #          asan      build-asan/: AddressSanitizer and UBSan
 #          tsan      build-tsan/: ThreadSanitizer
-#          valgrind  build-gcc/: the suites that test/suites marks for it
-#          scripts   shellcheck, where it is installed
 #          dist      make distcheck, with clang: tar file, VPATH build without a
 #                    warning, unit and loader suites, DESTDIR, uninstall
 #   SUITE  of test/suites, by name or the beginning of one (test/README.md)
 #
-# Progress is printed as it goes. The last line is
+# Without --only all parts run. Each is one or more jobs, and each job ends with a
+# line "ok JOB" or "not ok JOB"; a table of all jobs, with their results, counts
+# and times, comes last but one. The last line is
 # "N passed, N failed[, N skipped]"; the status is 0 if nothing failed. Needs
 # some ten minutes on two processors, packages included: while suites run, what
 # they leave of the processors makes the other builds, make distcheck last.
@@ -22,30 +24,45 @@ set -uo pipefail
 # shellcheck source=contrib/common.sh
 . "$(dirname "$0")/common.sh"
 
-# With the time at which it begins
-step()
+# clock SECONDS: as minutes and seconds
+clock()
 {
-    printf -- '-- %d:%02d %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*"
+    printf '%d:%02d' $(($1 / 60)) $(($1 % 60))
 }
 
-parts=scripts,gcc,asan,tsan,valgrind,dist
+# With the time at which it begins, of a job and of a step of one
+begins()
+{
+    echo "== $(clock $SECONDS) $*"
+}
+
+step()
+{
+    echo "-- $(clock $SECONDS) $*"
+}
+
+all=scripts,gcc,valgrind,asan,tsan,dist
+parts=$all
 suites=()
 while [ $# -gt 0 ]; do
     case $1 in
     --only)    parts=${2:?--only needs a value}; shift ;;
-    -h|--help) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,21s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "check.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     *)  suites+=("$1") ;;
     esac
     shift
 done
 
-passed=0
-failed=0
-skipped=0
+for part in ${parts//,/ }; do
+    case ,$all, in
+    *,"$part",*) ;;
+    *) echo "check.sh: --only knows no '$part', but $all" >&2; exit 2 ;;
+    esac
+done
+
 work=$(mktemp -d "${TMPDIR:-/tmp}/ucx-efa-check.XXXXXX")
 counts=$work/counts
-touch "$counts"
 declare -A begun=()                     # name: process, also of its group
 
 cleanup()
@@ -62,36 +79,73 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 
-finish()
+# job_done JOB SECONDS PASSED FAILED SKIPPED [WHY]: its line, and its row of the
+# table. Of a job that did not run the counts are 0.
+job_done()
 {
-    local p f s
+    local job=$1 time=$2 p=$3 f=$4 s=$5 why=${6:-} word=ok
 
-    while read -r p f s; do
-        passed=$((passed + p))
-        failed=$((failed + f))
-        skipped=$((skipped + s))
-    done < "$counts"
-    echo
-    line="$passed passed, $failed failed"
-    [ $skipped = 0 ] || line="$line, $skipped skipped"
-    echo "$line"
-    [ $failed = 0 ] && [ $passed != 0 ]
-    exit
+    if [ "$f" != 0 ]; then
+        word='not ok'
+    elif [ "$p" = 0 ]; then
+        word=skip
+    fi
+    echo "$word $job${why:+: $why} ($p passed, $f failed, $s skipped," \
+         "$(clock "$time"))"
+    echo "$job|$word|$p|$f|$s|$(clock "$time")|$why" >> "$work/table"
 }
 
-# stage NAME COMMAND...: a test of its own; nothing that follows runs without it
-stage()
+# The table, then the sums; the script's status
+finish()
 {
-    local name=$1
+    echo
+    awk -F '|' '
+        BEGIN {
+            line = "%-16s  %-6s  %6s  %6s  %7s  %6s  %s\n"
+            printf line, "job", "result", "passed", "failed", "skipped", "time", ""
+        }
+        {
+            printf line, $1, $2, $3, $4, $5, $6, $7
+            p += $3; f += $4; s += $5
+        }
+        END {
+            printf "\n%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : ""
+            exit !(p && !f)
+        }' "$work/table" | sed 's/ *$//'
+    exit "${PIPESTATUS[0]}"
+}
+
+# job JOB COMMAND...: a job that is one test; its status
+job()
+{
+    local job=$1 begin=$SECONDS
     shift
 
+    begins "$job"
     if "$@"; then
-        echo "ok $name"
-        passed=$((passed + 1))
+        job_done "$job" $((SECONDS - begin)) 1 0 0
     else
-        echo "not ok $name"
-        failed=$((failed + 1))
+        job_done "$job" $((SECONDS - begin)) 0 1 0
         return 1
+    fi
+}
+
+# skip JOB WHY: counts as a test that was skipped
+skip()
+{
+    job_done "$1" 0 0 0 1 "$2"
+}
+
+# job_tool JOB TOOL PACKAGE COMMAND...: a job that needs a tool
+job_tool()
+{
+    local job=$1 tool=$2 package=$3
+    shift 3
+
+    if command -v "$tool" > /dev/null; then
+        job "$job" "$@"
+    else
+        skip "$job" "$tool is not installed (Debian package $package)"
     fi
 }
 
@@ -119,6 +173,29 @@ await()
     return $status
 }
 
+# job_begun JOB NAME: a job that is what was begun under this name; the time is
+# that of the work, not of the wait for it
+job_begun()
+{
+    local job=$1 name=$2 sums=(1 0 0)
+
+    await "$name" || sums=(0 1 0)
+    job_done "$job" "$(cat "$work/$name.time" 2> /dev/null || echo 0)" \
+        "${sums[@]}"
+    [ "${sums[1]}" = 0 ]
+}
+
+# timed NAME COMMAND...: for job_begun
+timed()
+{
+    local name=$1 begin=$SECONDS status=0
+    shift
+
+    "$@" || status=$?
+    echo $((SECONDS - begin)) > "$work/$name.time"
+    return "$status"
+}
+
 # beside PROCESS COMMAND...: when the process has ended, if there is one, with
 # what others leave of the processors, also the soak (10, test/run.sh)
 beside()
@@ -138,7 +215,7 @@ beside_suites()
 
     for part in "$@"; do
         if is_part "$part"; then
-            begin "$part" beside "$last" "build_$part"
+            begin "$part" beside "$last" timed "$part" "build_$part"
             last=${begun[$part]}
         fi
     done
@@ -175,24 +252,34 @@ build_tsan()
         LDFLAGS=-fsanitize=thread
 }
 
-# run DIR VARIANT: the suites that were asked for, of this variant
+# run JOB DIR VARIANT: the suites that were asked for, of this variant
 run()
 {
-    local run=("$top/test/run.sh" --build "$1" --variant "$2")
+    local job=$1 dir=$2 variant=$3 begin=$SECONDS status=0 why=
+    local run=("$top/test/run.sh" --build "$dir" --variant "$variant")
+    local sums=(0 0 0)
 
     # Beside the others, with what these leave it
-    [ "$2" != plain ] || run+=(--beside soak)
+    [ "$variant" != plain ] || run+=(--beside soak)
 
     # A name that exists in no variant is an error in the plain one
-    if [ "$2" != plain ] &&
+    if [ "$variant" != plain ] &&
            [ -z "$("${run[@]}" --list ${suites[@]+"${suites[@]}"})" ]; then
         return
     fi
 
-    step "tests in ${1##*/}, variant $2"
+    begins "$job"
+    rm -f "$counts"
     begin suites "${run[@]}" --programs "$gcc" --counts "$counts" \
         ${suites[@]+"${suites[@]}"}
-    await suites || [ $? = 1 ] || failed=$((failed + 1))
+    await suites || status=$?
+    [ ! -r "$counts" ] || read -r -a sums < "$counts"
+    # not by a test that failed
+    if [ "$status" -gt 1 ]; then
+        sums[1]=$((sums[1] + 1))
+        why="run.sh ended with status $status"
+    fi
+    job_done "$job" $((SECONDS - begin)) "${sums[@]}" "$why"
 }
 
 is_part()
@@ -212,54 +299,53 @@ build_dist()
             CFLAGS=-O1 CXXFLAGS=-O0"
 }
 
-# In this shell, for what it finds out
-if ! setup_packages check; then
-    echo "not ok set-up"
-    failed=1
-    finish
-fi
-
 check_scripts()
 {
     find "$top/contrib" "$top/test" "$top/autogen.sh" "$top/.ci/run" -type f \
         \( -name '*.sh' -o -name run \) -print0 |
         xargs -0 shellcheck
 }
+
+# In this shell, for what it finds out
+job set-up setup_packages check || finish
+
 if is_part scripts; then
-    if command -v shellcheck > /dev/null; then
-        stage "shellcheck" check_scripts
-    else
-        echo "skip shellcheck: not installed (Debian package shellcheck)"
-        skipped=$((skipped + 1))
-    fi
+    job_tool shellcheck shellcheck shellcheck check_scripts
+fi
+
+# The rest needs a build
+if ! is_part gcc && ! is_part valgrind && ! is_part asan && ! is_part tsan &&
+       ! is_part dist; then
+    finish
 fi
 
 export SOAK_SECONDS=${SOAK_SECONDS:-180}
 gcc=$top/build-gcc
 asan=$top/build-asan
 tsan=$top/build-tsan
-begin gcc build_gcc
-stage "build with gcc, no warnings" await gcc || finish
+begin gcc timed gcc build_gcc
+job_begun build-gcc gcc || finish
 
 beside_suites asan tsan
 if is_part gcc; then
-    run "$gcc" plain
+    run tests "$gcc" plain
 fi
 # Not earlier: MPI's ranks wait with all of a processor, and then share it
 beside_suites dist
 if is_part valgrind; then
-    run "$gcc" valgrind
+    run tests-valgrind "$gcc" valgrind
 fi
-if is_part asan && stage "build with AddressSanitizer and UBSan" await asan
-then
-    run "$asan" asan
-fi
-if is_part tsan && stage "build with ThreadSanitizer" await tsan; then
-    run "$tsan" tsan
-fi
+for variant in asan tsan; do
+    if is_part $variant; then
+        if job_begun build-$variant $variant; then
+            run tests-$variant "$top/build-$variant" $variant
+        else
+            job_done tests-$variant 0 0 0 0 "not built"
+        fi
+    fi
+done
 if is_part dist; then
-    stage "make distcheck, with clang, no warnings" await dist
+    job_begun distcheck dist
 fi
 
-step "done"
 finish
