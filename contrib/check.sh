@@ -33,12 +33,12 @@ clock()
 # With the time at which it begins, of a job and of a step of one
 begins()
 {
-    echo "== $(clock $SECONDS) $*"
+    echo "== $(clock "$SECONDS") $*"
 }
 
 step()
 {
-    echo "-- $(clock $SECONDS) $*"
+    echo "-- $(clock "$SECONDS") $*"
 }
 
 all=scripts,gcc,valgrind,asan,tsan,dist
