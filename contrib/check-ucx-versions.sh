@@ -46,7 +46,7 @@ fi
 ucx_info -b | grep '^#define' >"$work/config.base" || exit 1
 
 mapfile -t sources < <(find "$top/src/uct/ib/efa/base" \
-    "$top/src/uct/ib/efa/srd" -name '*.c' 2>/dev/null | sort)
+    "$top/src/uct/ib/efa/srd" "$top/src/uct/ib/efa/stats" -name '*.c' 2>/dev/null | sort)
 
 version_h() { # tree: UCX makes version.h with configure
     local major minor
@@ -79,7 +79,7 @@ for tag in "${tags[@]}"; do
     for source in "${sources[@]}"; do
         "$cc" -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -DHAVE_CONFIG_H \
             -I"$tree" -I"$(dirname "$source")" \
-            -I"$top/src/uct/ib/efa/base" -I"$top/src/uct/ib/efa" \
+            -I"$top/src/uct/ib/efa" \
             -I"$top/src" -isystem "$tree/src" "$source" >"$work/log" 2>&1 || {
             bad=$((bad + 1))
             echo "$tag: ${source#"$top"/}" >&2

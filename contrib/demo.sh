@@ -43,7 +43,7 @@ efarun=("$build/src/tools/efarun" "${options[@]}")
 export SOFTEFA_FABRIC=demo-$$
 export UCX_TLS=srd,self
 # Every process leaves its counters in a file there
-export UCX_EFA_WINDOW=keep XDG_RUNTIME_DIR=$work/windows
+export UCX_EFA_STATS=keep XDG_RUNTIME_DIR=$work/segments
 mkdir "$XDG_RUNTIME_DIR"
 
 fail()

@@ -100,14 +100,14 @@ fi
 mkdir -p "$output" || exit 2
 output=$(cd "$output" && pwd)
 [ ! -e "$output/log" ] || bad "$output has the log of another soak"
-mkdir -p "$output/windows"
-chmod 700 "$output/windows"
+mkdir -p "$output/segments"
+chmod 700 "$output/segments"
 
 # A fabric of its own: nobody else's device is reset, and what is left goes
 export SOFTEFA_FABRIC=soak-$$
 export UCX_TLS=srd,self
 export UCX_KEEPALIVE_INTERVAL=${UCX_KEEPALIVE_INTERVAL:-2s}
-export UCX_EFA_WINDOW=keep XDG_RUNTIME_DIR=$output/windows
+export UCX_EFA_STATS=keep XDG_RUNTIME_DIR=$output/segments
 export UCX_WARN_UNUSED_ENV_VARS=n
 
 job=

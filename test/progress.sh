@@ -10,7 +10,7 @@
 #
 # A suite that writes moves: a line to its log, or a file of its TMPDIR, which
 # comes, goes, or gets another size (not another time: a program that polls for
-# ever writes into its window, too). On a machine with more to do than it has
+# ever writes into its segment, too). On a machine with more to do than it has
 # processors a second is worth less, as a suite gets less of it.
 
 progress_every=3

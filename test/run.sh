@@ -167,7 +167,7 @@ run_suite()
     # a name that is in no other's name; it may have 31 letters
     SOFTEFA_FABRIC=$(printf 'test-%d-%03d' $$ "$started")
     TMPDIR=$work/$name
-    # windows of this suite alone, and nowhere else
+    # segments of this suite alone, and nowhere else
     XDG_RUNTIME_DIR=$TMPDIR/run
     export SOFTEFA_FABRIC TMPDIR XDG_RUNTIME_DIR
     mkdir -p "$TMPDIR"

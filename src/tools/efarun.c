@@ -18,8 +18,8 @@
 #ifdef HAVE_CONFIG_H
 #  include "ucx_efa_config.h"
 #endif
-#include "efa_sysfs.h"
-#include "module_files.h"
+#include "tools/host/efa_sysfs.h"
+#include "tools/host/module_files.h"
 #include "softefa/config/options.h"
 #include "uct/ib/efa/loader/objects.h"
 

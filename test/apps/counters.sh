@@ -2,7 +2,7 @@
 # Sourced after common.sh by scripts that prove that srd carried the messages:
 # every process leaves its counters, which are added up.
 
-export UCX_EFA_WINDOW=keep XDG_RUNTIME_DIR=$TMPDIR/windows
+export UCX_EFA_STATS=keep XDG_RUNTIME_DIR=$TMPDIR/segments
 mkdir -p "$XDG_RUNTIME_DIR"
 chmod 700 "$XDG_RUNTIME_DIR"
 

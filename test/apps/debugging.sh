@@ -20,8 +20,8 @@ if [ "${1:-}" = --update ]; then
     shift
 fi
 
-# Files of this run alone: windows, addresses, what was shown
-export XDG_RUNTIME_DIR=$TMPDIR/windows UCX_TLS=srd,self UCX_EFA_WINDOW=y
+# Files of this run alone: segments, addresses, what was shown
+export XDG_RUNTIME_DIR=$TMPDIR/segments UCX_TLS=srd,self UCX_EFA_STATS=y
 unset "${!UCX_SRD_@}"
 mkdir -p "$XDG_RUNTIME_DIR" "$TMPDIR/address" "$TMPDIR/shown"
 chmod 700 "$XDG_RUNTIME_DIR"
@@ -117,7 +117,7 @@ normal()
 # Processes by their number in the document, its directories by their names
 presentable()
 {
-    local process script="s,$TMPDIR/windows,\$XDG_RUNTIME_DIR,g"
+    local process script="s,$TMPDIR/segments,\$XDG_RUNTIME_DIR,g"
 
     for process in "${!stand_in[@]}"; do
         script="$script;s/\\b$process\\b/${stand_in[$process]}/g"

@@ -9,7 +9,7 @@ tool=$BUILD/src/tools/srdtool
 need python3 python3-minimal
 
 # What the caller has set would be diagnosed
-unset UCX_TLS UCX_NET_DEVICES UCX_MODULES UCX_EFA_WINDOW MPIR_CVAR_CH4_NETMOD \
+unset UCX_TLS UCX_NET_DEVICES UCX_MODULES UCX_EFA_STATS MPIR_CVAR_CH4_NETMOD \
     OMPI_MCA_pml OMPI_MCA_opal_common_ucx_tls I_MPI_FABRICS I_MPI_OFI_PROVIDER
 # no settings of this user's Open MPI either
 export HOME=$TMPDIR
@@ -66,7 +66,7 @@ doctor_is_well()
         says ok counters '22 of efa_0' && says ok ucx '[0-9]' &&
         says ok module 'finds 1 device; srd is that of ucx-efa' && says ok loader LD_PRELOAD &&
         says ok selection unset && says ok process_vm reads &&
-        says ok window written && ! grep -q FAIL "$TMPDIR/out"
+        says ok stats written && ! grep -q FAIL "$TMPDIR/out"
 }
 expect doctor-well doctor_is_well
 
@@ -119,8 +119,8 @@ expect doctor-openmpi-tls broken 0 warn openmpi 'opal_common_ucx_tls' \
     'opal_common_ucx_tls any' OMPI_MCA_pml=ucx
 expect doctor-mpich broken 1 FAIL mpich 'NETMOD=ofi' unset \
     MPIR_CVAR_CH4_NETMOD=ofi
-expect doctor-window broken 0 warn window 'UCX_EFA_WINDOW=n' unset \
-    UCX_EFA_WINDOW=n
+expect doctor-stats broken 0 warn stats 'UCX_EFA_STATS=n' unset \
+    UCX_EFA_STATS=n
 
 allowed()
 {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Hostile neighbours: what somebody has planted in place of Soft-EFA's directory.
 # Hostile peers: the inputs of test/fuzz/corpus; hostile windows: those of
-# test/fuzz/corpus-window; then FUZZ_SECONDS of fuzzing each, if that is set
+# test/fuzz/corpus-stats; then FUZZ_SECONDS of fuzzing each, if that is set
 # (test/fuzz/README.md).
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
@@ -43,7 +43,7 @@ export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export LSAN_OPTIONS=suppressions=$TOP/test/lsan.supp:print_suppressions=0
 
-if ! check build make -C "$BUILD/test/fuzz" -j2 fuzz_srd fuzz_window; then
+if ! check build make -C "$BUILD/test/fuzz" -j2 fuzz_srd fuzz_stats; then
     finish
 fi
 
@@ -73,7 +73,7 @@ fuzz()
     fi
 }
 fuzz fuzz_srd corpus 600
-fuzz fuzz_window corpus-window 4096
+fuzz fuzz_stats corpus-stats 4096
 rmdir "$found" 2> /dev/null || echo "    inputs that fail: $found"
 
 finish

@@ -17,7 +17,7 @@ need ucx_info ucx-utils
 
 SRDTOOL=$BUILD/src/tools/srdtool
 TRY=$APPS/option_try
-for program in "$TRY" "$APPS/window_write"; do
+for program in "$TRY" "$APPS/stats_write"; do
     if [ ! -x "$program" ]; then
         not_ok "${0##*/}" "$program is missing: build first (check-programs)"
         finish
@@ -328,7 +328,7 @@ test_starter()
 
 test_tool()
 {
-    "$APPS/window_write" "$TMPDIR/window" <<- END
+    "$APPS/stats_write" "$TMPDIR/segment" <<- END
 	header pid=7 command=app
 	device name=efa_0 index=0 pd=1 pd_max=256 ah=3 ah_max=8 qp=1 qp_max=256
 	iface name=efa_0:1 index=0 gid=1 qpn=12 tx_msgs=5 eps=6 create_time=@9000
@@ -370,7 +370,7 @@ END
             event:monitor) continue ;;
             esac
             # shellcheck disable=SC2086 # words
-            try_srdtool any -n 1 -i 0.01 --file "$TMPDIR/window" "$object" $words
+            try_srdtool any -n 1 -i 0.01 --file "$TMPDIR/segment" "$object" $words
             # shellcheck disable=SC2086 # words
             case $words in
             *' x y'|*9-2|nonsense) try_srdtool refused "$object" $words ;;
@@ -382,12 +382,12 @@ END
 
     mkfifo "$TMPDIR/fifo"
     for bytes in 0 1 63 64 200 1000 4096; do
-        head -c "$bytes" "$TMPDIR/window" > "$TMPDIR/cut.$bytes"
+        head -c "$bytes" "$TMPDIR/segment" > "$TMPDIR/cut.$bytes"
     done
-    head -c -64 "$TMPDIR/window" > "$TMPDIR/cut"
+    head -c -64 "$TMPDIR/segment" > "$TMPDIR/cut"
     head -c 8192 /dev/urandom > "$TMPDIR/noise"
-    ln -s window "$TMPDIR/link"
-    begin "srdtool, windows that are none"
+    ln -s segment "$TMPDIR/link"
+    begin "srdtool, segments that are none"
     for file in '' /nonexistent / /dev/null /dev/zero /proc/self/mem "$long" \
             "$TMPDIR"/cut* "$TMPDIR/fifo" "$TMPDIR/noise" "$TMPDIR/link"; do
         for object in "${objects[@]}"; do
@@ -397,7 +397,7 @@ END
             esac
         done
     done
-    cp "$TMPDIR/window" "$TMPDIR/forbidden"
+    cp "$TMPDIR/segment" "$TMPDIR/forbidden"
     chmod 0 "$TMPDIR/forbidden"
     # root may read everything
     other=(setpriv --reuid 65534 --regid 65534 --clear-groups)
@@ -407,7 +407,7 @@ END
         tried "${other[@]}" "$SRDTOOL" --file "$TMPDIR/forbidden" stat
         value forbidden 'ermission denied' refused .
     else
-        skip "srdtool, a window without permission" \
+        skip "srdtool, a segment without permission" \
             "this user may read everything, and no other may run srdtool"
     fi
     end
@@ -420,8 +420,8 @@ END
             case $name:$text in
             --file:*|--batch:*) try_srdtool refused "$name" "$text" stat ;;
             --interval:1e3|--*:-1|--*:[0n]*|--*:%*|--*:1x|--*:)
-                try_srdtool refused "$name" "$text" --file "$TMPDIR/window" stat ;;
-            *)  try_srdtool any "$name" "$text" --file "$TMPDIR/window" stat ;;
+                try_srdtool refused "$name" "$text" --file "$TMPDIR/segment" stat ;;
+            *)  try_srdtool any "$name" "$text" --file "$TMPDIR/segment" stat ;;
             esac
         done
         end
@@ -433,7 +433,7 @@ END
     printf 'x %.0s' {1..100} > "$TMPDIR/batch.words"
     echo "-b $TMPDIR/batch.self" > "$TMPDIR/batch.self"
     for file in /nonexistent / /dev/zero /proc/self/mem "$TMPDIR/noise" \
-            "$TMPDIR/window" "$TMPDIR"/batch.*; do
+            "$TMPDIR/segment" "$TMPDIR"/batch.*; do
         try_srdtool refused --batch "$file"
         try_srdtool refused --force --batch "$file"
     done
@@ -448,7 +448,7 @@ END
     try_srdtool refused --no-such-option stat
     try_srdtool refused -z stat
     try_srdtool refused --force stat
-    try_srdtool refused --dead --file "$TMPDIR/window" stat
+    try_srdtool refused --dead --file "$TMPDIR/segment" stat
     try_srdtool refused --pid 999999999 stat
     for words in 'echo -P 0 x' 'echo -P 65536 x' 'echo -P x x' 'echo -t 0 x' \
             'echo -t 3601 x' 'echo' 'echo a b' 'echo -z' 'echo -s a b' \

@@ -70,14 +70,14 @@ progress_tick()
 watch 20
 expect "nor what has files that come, grow and go" n 200
 
-# as a window, into which a program that waits for ever counts
+# as a segment, into which a program that waits for ever counts
 progress_tick()
 {
     ticks=$((ticks + 1))
-    echo $((ticks % 10)) > "$files/window"
+    echo $((ticks % 10)) > "$files/segment"
     [ $ticks -lt 200 ]
 }
-echo 0 > "$files/window"
+echo 0 > "$files/segment"
 watch 20
 expect "a file that is written again is no progress" y 21
 

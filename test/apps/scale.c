@@ -18,7 +18,7 @@
  */
 #include "scale.h"
 
-#include "tools/window_reader.h"
+#include "tools/reader/stats_reader.h"
 
 #include <poll.h>
 #include <spawn.h>
@@ -192,16 +192,16 @@ static void copy_path(const char *path, void *arg)
 /* Messages that said who sent them */
 static uint64_t count_introductions(void)
 {
-    char path[PATH_MAX] = "", error[256] = "no window";
-    window_t window;
+    char path[PATH_MAX] = "", error[256] = "no segment";
+    stats_segment_t segment;
     uint64_t count;
 
-    window_find((uint32_t)getpid(), copy_path, path);
-    if (window_read(path, &window, error, sizeof(error)) != 0) {
+    stats_find((uint32_t)getpid(), copy_path, path);
+    if (stats_read(path, &segment, error, sizeof(error)) != 0) {
         scale_die(path, error);
     }
-    count = window.ifaces[0].tx_ext + window.ifaces[0].rx_ext;
-    window_free(&window);
+    count = segment.ifaces[0].tx_ext + segment.ifaces[0].rx_ext;
+    stats_free(&segment);
     return count;
 }
 

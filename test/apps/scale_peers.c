@@ -101,7 +101,7 @@ int scale_peers(int fd, unsigned num)
     setenv("UCX_SRD_TX_QUEUE_LEN", "16", 1);
     setenv("UCX_SRD_RX_QUEUE_LEN", "16", 1);
     setenv("UCX_SRD_EVENTS", "n", 1);
-    setenv("UCX_EFA_WINDOW", "n", 1);
+    setenv("UCX_EFA_STATS", "n", 1);
     scale_open();
     num_peers = num;
     peers     = scale_alloc(num, sizeof(*peers));

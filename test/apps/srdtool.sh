@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# srdtool from outside: on windows that are written here (window_write.c), on a
+# srdtool from outside: on segments that are written here (stats_write.c), on a
 # real program, on a dead one, on bad ones; batch, options, usage, completion.
 #
 # Other programs of this user may run: what is not a file is asked for by --pid.
@@ -13,11 +13,11 @@ need python3 python3
 need ucx_perftest ucx-utils
 
 SRDTOOL=$BUILD/src/tools/srdtool
-WRITE=$APPS/window_write
-windows=$TMPDIR/windows
-export XDG_RUNTIME_DIR=$windows UCX_EFA_WINDOW=y UCX_TLS=srd,self TZ=UTC
-mkdir -p "$windows"
-chmod 700 "$windows"
+WRITE=$APPS/stats_write
+segments=$TMPDIR/segments
+export XDG_RUNTIME_DIR=$segments UCX_EFA_STATS=y UCX_TLS=srd,self TZ=UTC
+mkdir -p "$segments"
+chmod 700 "$segments"
 out=$TMPDIR/out
 err=$TMPDIR/err
 declare -a jobs=()
@@ -90,7 +90,7 @@ in_time()
     until_true "$@" || { why="never: $*"; return 1; }
 }
 
-# ---- windows that are written here ------------------------------------------
+# ---- segments that are written here ------------------------------------------
 
 dead=$TMPDIR/dead
 "$WRITE" "$dead" <<- END
@@ -223,7 +223,7 @@ test_that "top as text: 80 columns, what waits longest first" top
 # live WORD: an owner, pid in $owner
 live()
 {
-    coproc OWNER { exec "$WRITE" "$windows/ucx-efa.$1.0"; }
+    coproc OWNER { exec "$WRITE" "$segments/ucx-efa.$1.0"; }
     owner=$OWNER_PID
     jobs+=("$owner")
     local start
@@ -242,7 +242,7 @@ live()
 gone()
 {
     kill -9 "$owner" && wait "$owner" 2> /dev/null
-    rm -f "$windows"/ucx-efa.*
+    rm -f "$segments"/ucx-efa.*
 }
 
 progress()
@@ -272,7 +272,7 @@ post_mortem()
         says 'processes that are gone: see them with --dead' &&
         run 0 --pid 5004 --dead res show ep && says 'owner gone' &&
         run 0 --dead link && run 1 --pid 5005 --dead res &&
-        rm -f "$windows"/ucx-efa.*
+        rm -f "$segments"/ucx-efa.*
 }
 test_that "a process that was killed" post_mortem
 
@@ -323,7 +323,7 @@ real()
               d["ifaces"][0]["gone"]' || return 1
     kill -9 "$server"
     wait "$server" 2> /dev/null
-    rm -f "$windows"/ucx-efa.*
+    rm -f "$segments"/ucx-efa.*
 }
 test_that "a real program, alive and killed" real
 
@@ -426,7 +426,7 @@ monitor()
     ends 0 || return 1
 
     kill -TERM "$receiver" && wait "$receiver"
-    rm -f "$windows"/ucx-efa.*
+    rm -f "$segments"/ucx-efa.*
 }
 test_that "event monitor" monitor
 
@@ -456,17 +456,17 @@ test_that "top without a terminal goes on and ends" top_goes_on
 
 nothing()
 {
-    run 1 --pid $$ res && says 'does not run on the srd.*UCX_EFA_WINDOW=n' &&
+    run 1 --pid $$ res && says 'does not run on the srd.*UCX_EFA_STATS=n' &&
         run 1 --pid $$ -j res && json 'd == []' || return 1
 
-    # a program that ends leaves its window only if it is asked to
-    UCX_EFA_WINDOW=keep limited "$EFARUN" --soft --quiet -- ucx_info -d \
+    # a program that ends leaves its segment only if it is asked to
+    UCX_EFA_STATS=keep limited "$EFARUN" --soft --quiet -- ucx_info -d \
         > /dev/null 2>&1
-    ls "$windows"/ucx-efa.* > /dev/null 2>&1 ||
+    ls "$segments"/ucx-efa.* > /dev/null 2>&1 ||
         { why="keep left nothing"; return 1; }
-    rm -f "$windows"/ucx-efa.*
+    rm -f "$segments"/ucx-efa.*
     # shellcheck disable=SC2016 # not this shell's
-    UCX_EFA_WINDOW=n limited "$EFARUN" --soft --quiet -- bash -c '
+    UCX_EFA_STATS=n limited "$EFARUN" --soft --quiet -- bash -c '
         ucx_info -d > /dev/null 2>&1; ls "$XDG_RUNTIME_DIR"' > "$out"
     [ ! -s "$out" ] || { why="n left $(cat "$out")"; return 1; }
 }
@@ -487,7 +487,7 @@ words()
         run 2 --file && says 'needs a value' && run 2 --pid 0 res &&
         run 2 --pid 5x res && run 2 -n 0 top && run 2 -i never top &&
         run 2 --file x --pid 5 res && run 2 && says '^usage: srdtool \[OPT' &&
-        run 2 -f res && run 2 -b x res && run 0 -V && says 'window format 3' &&
+        run 2 -f res && run 2 -b x res && run 0 -V && says 'stats segment format 3' &&
         run 0 -h && says '^usage' && run 0 res help && says '^usage: srdtool res' &&
         run 0 --help event && says '^usage: srdtool event'
 }
@@ -506,7 +506,7 @@ batch()
 }
 test_that "batch" batch
 
-# ---- bad windows -------------------------------------------------------------------
+# ---- bad segments -------------------------------------------------------------------
 
 # one_error PATTERN ARGUMENTS...: status 1, nothing shown, one line that says it
 one_error()
@@ -531,53 +531,53 @@ bad()
     echo 'header version=65535' | "$WRITE" "$bad"
     one_error 'another version' --file "$bad" event || return 1
     echo 'header magic=3' | "$WRITE" "$bad"
-    one_error 'not a window' --file "$bad" top -n 1 || return 1
+    one_error 'not a segment' --file "$bad" top -n 1 || return 1
     printf 'header used=1024\niface length=64\n' | "$WRITE" "$bad"
     one_error 'damaged' --file "$bad" dev || return 1
     printf 'iface length=63\n' | "$WRITE" "$bad"
     one_error 'damaged' --file "$bad" dev || return 1
-    mkfifo "$windows/ucx-efa.9.9"
+    mkfifo "$segments/ucx-efa.9.9"
     one_error 'not a regular file' --pid 9 res || return 1
-    rm -f "$windows/ucx-efa.9.9"
-    ln -s "$dead" "$windows/ucx-efa.9.9"
+    rm -f "$segments/ucx-efa.9.9"
+    ln -s "$dead" "$segments/ucx-efa.9.9"
     one_error 'a link' --pid 9 link || return 1
-    rm -f "$windows/ucx-efa.9.9"
+    rm -f "$segments/ucx-efa.9.9"
 
     # what a terminal would obey
     printf 'header command=\033]2;x\007\niface name=\033[2J\n' | "$WRITE" "$bad"
     run 0 --file "$bad" link && says 'link \?\[2J .*comm \?\]2;x\?' || return 1
 }
-test_that "bad windows: one clear error" bad
+test_that "bad segments: one clear error" bad
 
 # Others of this user are in the way of none: one that another version wrote is
 # said, one that is just being made is not
 others()
 {
-    echo 'header version=65535' | "$WRITE" "$windows/ucx-efa.1111.0"
-    : > "$windows/ucx-efa.1112.0"
-    head -c 8192 /dev/zero > "$windows/ucx-efa.1113.0"
-    cp "$dead" "$windows/ucx-efa.7.0"
+    echo 'header version=65535' | "$WRITE" "$segments/ucx-efa.1111.0"
+    : > "$segments/ucx-efa.1112.0"
+    head -c 8192 /dev/zero > "$segments/ucx-efa.1113.0"
+    cp "$dead" "$segments/ucx-efa.7.0"
     run 0 --dead res show ep pid 7 && lines 6 &&
         says 'ucx-efa.1111.0: written by another version' || return 1
     if grep -E 'ucx-efa.111[23]' "$err"; then
-        why="a window that is being made: $(cat "$err")"
+        why="a segment that is being made: $(cat "$err")"
         return 1
     fi
     one_error 'another version' --dead --pid 1111 res || return 1
-    run 1 --dead --pid 1112 res && says 'no window of a process that is gone' &&
-        rm -f "$windows"/ucx-efa.*
+    run 1 --dead --pid 1112 res && says 'no segment of a process that is gone' &&
+        rm -f "$segments"/ucx-efa.*
 }
-test_that "windows of others that cannot be read" others
+test_that "segments of others that cannot be read" others
 
 foreign()
 {
-    cp "$dead" "$windows/ucx-efa.77.0"
-    chown 1 "$windows/ucx-efa.77.0"
+    cp "$dead" "$segments/ucx-efa.77.0"
+    chown 1 "$segments/ucx-efa.77.0"
     one_error 'belongs to uid 1: run srdtool as that user' --pid 77 res &&
-        rm -f "$windows/ucx-efa.77.0"
+        rm -f "$segments/ucx-efa.77.0"
 }
 if [ "$(id -u)" = 0 ]; then
-    test_that "another user's window" foreign
+    test_that "another user's segment" foreign
 fi
 
 many()
@@ -630,7 +630,7 @@ completes()
 
 completion()
 {
-    cp "$dead" "$windows/ucx-efa.4242.0"
+    cp "$dead" "$segments/ucx-efa.4242.0"
     completes 'srdtool ' dev link res stat event top doctor selftest &&
         completes 'srdtool r' res && completes 'srdtool -j res show ' ep peer qp &&
         completes 'srdtool res show ep ' why qpn zcopy &&
@@ -641,7 +641,7 @@ completion()
         completes 'srdtool top wh' why && completes 'srdtool event m' monitor &&
         completes 'srdtool link show st' state &&
         completes 'srdtool --pid ' 4242 && completes 'srdtool --d' --dead --details &&
-        rm -f "$windows/ucx-efa.4242.0"
+        rm -f "$segments/ucx-efa.4242.0"
 }
 test_that "bash completion" completion
 

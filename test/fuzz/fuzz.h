@@ -23,9 +23,9 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "ucx_compat.h"
+#include "base/ucx/ucx_compat.h"
 
-#include "srd_iface.h"
+#include "srd/uct/srd_iface.h"
 
 #include <infiniband/efadv.h>
 #include <infiniband/verbs.h>

@@ -12,8 +12,8 @@
  */
 #include "fuzz.h"
 
-#include "efa_md.h"
-#include "srd_peer.h"
+#include "base/md/efa_md.h"
+#include "srd/peer/srd_peer.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -201,38 +201,38 @@ static void check_eps(const uct_srd_peer_t *peer)
 /* What the window shows of a peer, unless it shows many as one */
 static void check_shown(const uct_srd_peer_t *peer)
 {
-    const uct_efa_window_peer_t *win = peer->win;
+    const uct_efa_stats_peer_t *stats = peer->stats;
     unsigned queued = ucs_queue_length((ucs_queue_head_t*)&peer->tx.resend) +
                       ucs_queue_length((ucs_queue_head_t*)&peer->tx.held) +
                       ucs_queue_length((ucs_queue_head_t*)&peer->rma.held);
 
-    if (uct_efa_window_peer_is_shared(win)) {
+    if (uct_efa_stats_peer_is_shared(stats)) {
         return;
     }
 
-    FUZZ_CHECK((uint16_t)win->tx_msgs == peer->tx.psn, "%u of %u sent",
-               (uint16_t)win->tx_msgs, peer->tx.psn);
-    FUZZ_CHECK((uint16_t)win->tx_done == peer->tx.una.una, "%u of %u done",
-               (uint16_t)win->tx_done, peer->tx.una.una);
-    FUZZ_CHECK(!peer->rx.started || ((uint16_t)(win->rx_first + win->rx_msgs) ==
+    FUZZ_CHECK((uint16_t)stats->tx_msgs == peer->tx.psn, "%u of %u sent",
+               (uint16_t)stats->tx_msgs, peer->tx.psn);
+    FUZZ_CHECK((uint16_t)stats->tx_done == peer->tx.una.una, "%u of %u done",
+               (uint16_t)stats->tx_done, peer->tx.una.una);
+    FUZZ_CHECK(!peer->rx.started || ((uint16_t)(stats->rx_first + stats->rx_msgs) ==
                                      peer->rx.ring.next),
-               "%u of %u awaited", (uint16_t)(win->rx_first + win->rx_msgs),
+               "%u of %u awaited", (uint16_t)(stats->rx_first + stats->rx_msgs),
                peer->rx.ring.next);
-    FUZZ_CHECK(win->depth == peer->rx.ring.held, "depth");
-    FUZZ_CHECK(win->queued == queued, "%" PRIu64 " of %u queued", win->queued,
+    FUZZ_CHECK(stats->depth == peer->rx.ring.held, "depth");
+    FUZZ_CHECK(stats->queued == queued, "%" PRIu64 " of %u queued", stats->queued,
                queued);
-    FUZZ_CHECK(win->rma == uct_srd_peer_rma_outstanding(peer), "operations");
-    FUZZ_CHECK(win->window == peer->tx.window, "window");
-    FUZZ_CHECK(win->lost == peer->lost.is, "lost");
-    FUZZ_CHECK(win->blocked == (peer->blocked && (peer->elder == NULL)),
+    FUZZ_CHECK(stats->rma == uct_srd_peer_rma_outstanding(peer), "operations");
+    FUZZ_CHECK(stats->window == peer->tx.window, "window");
+    FUZZ_CHECK(stats->lost == peer->lost.is, "lost");
+    FUZZ_CHECK(stats->blocked == (peer->blocked && (peer->elder == NULL)),
                "blocked");
-    FUZZ_CHECK(win->pending == peer->num_pending, "pending");
-    FUZZ_CHECK(win->eps == peer->num_eps, "endpoints");
-    FUZZ_CHECK(!peer->rma.fence || win->fence, "fence");
-    FUZZ_CHECK(!uct_srd_timer_is_set(&peer->tx.timer) || win->backoff, "pause");
-    FUZZ_CHECK((win->wait_time != 0) ==
-               ((win->lost | win->pending | win->backoff | win->fence |
-                 win->blocked) != 0), "wait_time");
+    FUZZ_CHECK(stats->pending == peer->num_pending, "pending");
+    FUZZ_CHECK(stats->eps == peer->num_eps, "endpoints");
+    FUZZ_CHECK(!peer->rma.fence || stats->fence, "fence");
+    FUZZ_CHECK(!uct_srd_timer_is_set(&peer->tx.timer) || stats->backoff, "pause");
+    FUZZ_CHECK((stats->wait_time != 0) ==
+               ((stats->lost | stats->pending | stats->backoff | stats->fence |
+                 stats->blocked) != 0), "wait_time");
 }
 
 static void check_peers(void)
@@ -289,7 +289,7 @@ static void check_peers(void)
 
 void fuzz_check_show(void)
 {
-    const uct_efa_window_iface_t *win = fuzz_iface->win;
+    const uct_efa_stats_iface_t *stats = fuzz_iface->stats;
     uct_srd_peer_t *peer;
 
     if (!fuzz_verbose) {
@@ -299,10 +299,10 @@ void fuzz_check_show(void)
     printf("dropped: imm %" PRIu64 " header %" PRIu64 " version %" PRIu64
            " forged %" PRIu64 " epoch %" PRIu64 " unknown %" PRIu64 " failed %"
            PRIu64 " memory %" PRIu64 "; early %" PRIu64 " twice %" PRIu64
-           ", starved %" PRIu64 "\n", win->drop_imm, win->drop_header,
-           win->drop_version, win->drop_forged, win->drop_epoch,
-           win->drop_unknown, win->drop_failed, win->drop_nomem, win->early,
-           win->dup, win->rx_starved);
+           ", starved %" PRIu64 "\n", stats->drop_imm, stats->drop_header,
+           stats->drop_version, stats->drop_forged, stats->drop_epoch,
+           stats->drop_unknown, stats->drop_failed, stats->drop_nomem, stats->early,
+           stats->dup, stats->rx_starved);
     printf("rx: %u posted, %u completions, chain %u, missing %u, depth %u, "
            "special %u, stash %u\n", fuzz_queues->num_recvs,
            fuzz_queues->num_cqes, fuzz_iface->rx.chain_len,

@@ -8,8 +8,8 @@
  */
 #include "fuzz.h"
 
-#include "efa_status.h"
-#include "srd_peer.h"
+#include "stats/efa_status.h"
+#include "srd/peer/srd_peer.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,9 +5,9 @@
  */
 #include "fuzz.h"
 
-#include "efa_md.h"
-#include "srd_ep.h"
-#include "srd_peer.h"
+#include "base/md/efa_md.h"
+#include "srd/uct/srd_ep.h"
+#include "srd/peer/srd_peer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -178,7 +178,7 @@ void fuzz_user_open(const fuzz_config_t *config)
     unsigned id;
 
     memset(&md_config, 0, sizeof(md_config));
-    md_config.window = UCT_EFA_WINDOW_NO;
+    md_config.stats = UCT_EFA_STATS_NO;
     status = uct_efa_component.md_open(&uct_efa_component, "fuzz0",
                                        &md_config.super, &fuzz_md);
     FUZZ_CHECK(status == UCS_OK, "md: %s", ucs_status_string(status));

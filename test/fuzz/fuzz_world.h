@@ -36,7 +36,7 @@ static inline void *fuzz_realloc(void *memory, size_t size)
 #define kcalloc  fuzz_calloc
 #define krealloc fuzz_realloc
 
-#include "ucx_compat.h"
+#include "base/ucx/ucx_compat.h"
 
 static inline void *fuzz_ucs_malloc(size_t size, const char *name)
 {

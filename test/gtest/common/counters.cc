@@ -1,6 +1,6 @@
 #include "counters.h"
 
-#include "tools/window_reader.h"
+#include "tools/reader/stats_reader.h"
 
 #include <climits>
 #include <cstring>
@@ -12,8 +12,8 @@ namespace harness {
 
 static unsigned counter_index(const std::string &name)
 {
-    for (unsigned i = 0; window_iface_counter_name(i) != nullptr; ++i) {
-        if (name == window_iface_counter_name(i)) {
+    for (unsigned i = 0; stats_iface_counter_name(i) != nullptr; ++i) {
+        if (name == stats_iface_counter_name(i)) {
             return i;
         }
     }
@@ -31,23 +31,23 @@ std::map<std::string, uint64_t> counter_by_device(const std::string &name)
     std::map<std::string, uint64_t> sums;
     std::vector<std::string> paths;
 
-    window_find(getpid(), found, &paths);
+    stats_find(getpid(), found, &paths);
     for (const std::string &path : paths) {
         char error[256];
-        window_t window;
+        stats_segment_t segment;
 
-        if (window_read(path.c_str(), &window, error, sizeof(error)) != 0) {
+        if (stats_read(path.c_str(), &segment, error, sizeof(error)) != 0) {
             throw std::runtime_error(error);
         }
-        window_entry_t entry;
+        stats_entry_t entry;
         size_t pos = 0;
-        while (window_next(&window, EFA_WINDOW_IFACE, &pos, &entry)) {
+        while (stats_next(&segment, EFA_STATS_IFACE, &pos, &entry)) {
             sums[entry.name] += entry.counters[index];
         }
-        window_free(&window);
+        stats_free(&segment);
     }
     if (paths.empty()) {
-        throw std::runtime_error("this process has no window");
+        throw std::runtime_error("this process has no segment");
     }
     return sums;
 }

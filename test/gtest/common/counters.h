@@ -1,5 +1,5 @@
 /*
- * The transport's own counters (its window, src/tools/window_reader.h), for
+ * The transport's own counters (its segment, src/tools/reader/stats_reader.h), for
  * tests that must know which way the bytes took.
  */
 #ifndef TEST_COMMON_COUNTERS_H_
@@ -12,7 +12,7 @@
 namespace harness {
 
 /* Counter `name` of all interfaces that this process has now, together. Throws
- * if it has no window or the window no such counter. */
+ * if it has no segment or the segment no such counter. */
 uint64_t counter(const std::string &name);
 
 /* The same for each device and port, "efa_0:1". */

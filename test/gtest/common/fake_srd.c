@@ -2,8 +2,8 @@
  * Linked to the unit tests, and a library of its own that loader.sh preloads:
  * that one registers itself.
  */
-#include "ucx_compat.h"
-#include "efa_md.h"
+#include "base/ucx/ucx_compat.h"
+#include "base/md/efa_md.h"
 #include "fake_srd.h"
 
 #include <uct/base/uct_component.h>

@@ -32,7 +32,7 @@ bool wait_until(const std::function<bool()> &done,
                 const std::function<void()> &step);
 
 /* Entries in /proc/self/fd; mapped files (the memory of the device and of its
- * fabric, windows), not the memory that an allocator keeps; resident bytes (0
+ * fabric, segments), not the memory that an allocator keeps; resident bytes (0
  * below AddressSanitizer). */
 unsigned count_fds();
 unsigned count_mappings();

@@ -1,4 +1,4 @@
-#include "ucx_compat.h"
+#include "base/ucx/ucx_compat.h"
 #include "contract_probe.h"
 
 #include <string.h>

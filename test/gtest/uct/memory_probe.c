@@ -1,4 +1,4 @@
-#include "ucx_compat.h"
+#include "base/ucx/ucx_compat.h"
 #include "memory_probe.h"
 
 ucs_status_t memory_probe_reg_dmabuf(uct_md_h md, void *address, size_t length,

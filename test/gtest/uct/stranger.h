@@ -11,7 +11,7 @@
 
 #include "uct_test.h"
 
-#include "srd_wire.h"
+#include "srd/wire/srd_wire.h"
 
 #include <infiniband/efadv.h>
 #include <infiniband/verbs.h>

@@ -5,7 +5,7 @@
 #include "rma_test.h"
 
 #include "common/counters.h"
-#include "tools/window_reader.h"
+#include "tools/reader/stats_reader.h"
 
 #include <climits>
 #include <cstring>
@@ -20,33 +20,33 @@ namespace {
 
 const uint8_t AM_ID = 17;
 
-/* How many objects of each kind this process holds, and what else its window
+/* How many objects of each kind this process holds, and what else its segment
  * shows */
 struct held {
     held()
     {
         char error[512] = "", path[PATH_MAX] = "";
-        window_t window;
+        stats_segment_t segment;
 
-        window_find(getpid(), [](const char *found, void *arg) {
+        stats_find(getpid(), [](const char *found, void *arg) {
             strcpy(static_cast<char*>(arg), found);
         }, path);
-        if (window_read(path, &window, error, sizeof(error)) != 0) {
+        if (stats_read(path, &segment, error, sizeof(error)) != 0) {
             throw std::runtime_error(error);
         }
-        for (unsigned i = 0; i < window.num_objects; ++i) {
-            ++objects[window.objects[i].kind];
+        for (unsigned i = 0; i < segment.num_objects; ++i) {
+            ++objects[segment.objects[i].kind];
         }
-        devices = window.num_devices;
-        for (unsigned i = 0; i < window.num_devices; ++i) {
-            pds         += window.devices[i].pd;
-            pds_max      = window.devices[i].pd_max;
-            generations += window.devices[i].generation;
+        devices = segment.num_devices;
+        for (unsigned i = 0; i < segment.num_devices; ++i) {
+            pds         += segment.devices[i].pd;
+            pds_max      = segment.devices[i].pd_max;
+            generations += segment.devices[i].generation;
         }
-        for (unsigned i = 0; i < window.num_peers; ++i) {
-            joined += window.peers[i].state == EFA_WINDOW_PEER_JOINED;
+        for (unsigned i = 0; i < segment.num_peers; ++i) {
+            joined += segment.peers[i].state == EFA_STATS_PEER_JOINED;
         }
-        window_free(&window);
+        stats_free(&segment);
     }
 
     std::map<unsigned, unsigned> objects;
@@ -140,7 +140,7 @@ TEST_F(domain_test, opened_three_hundred_times)
     held now;
     EXPECT_GT(domains.size(), now.pds_max);
     EXPECT_EQ(1u, now.pds);
-    EXPECT_EQ(1u, now.objects[EFA_WINDOW_PD]);
+    EXPECT_EQ(1u, now.objects[EFA_STATS_PD]);
     EXPECT_EQ(1u, now.devices);
 
     /* They work, in any order of closing */
@@ -160,10 +160,10 @@ TEST_F(domain_test, memory_of_each)
     region kept(two, 4096);
     {
         region gone(one, 4096);
-        EXPECT_LE(2u, held().objects[EFA_WINDOW_MR]);
+        EXPECT_LE(2u, held().objects[EFA_STATS_MR]);
     }
     one.reset();
-    EXPECT_EQ(1u, held().objects[EFA_WINDOW_MR]);
+    EXPECT_EQ(1u, held().objects[EFA_STATS_MR]);
     EXPECT_EQ(1u, held().pds);
 
     node a(two);

@@ -1,12 +1,12 @@
 /*
- * What the window shows of a running transport: each present value and each
+ * What the segment shows of a running transport: each present value and each
  * event is brought about, and must be there when its cause is, not later.
  */
 #include "rma_test.h"
 #include "stranger.h"
 
 #include "common/said.h"
-#include "tools/window_reader.h"
+#include "tools/reader/stats_reader.h"
 
 #include <algorithm>
 #include <climits>
@@ -25,97 +25,97 @@ namespace {
 
 const uint8_t AM_ID = 21;
 
-/* This process' window at one moment */
+/* This process' segment at one moment */
 class inside {
 public:
     inside()
     {
         char error[512] = "", path[PATH_MAX] = "";
 
-        window_find(getpid(), [](const char *found, void *arg) {
+        stats_find(getpid(), [](const char *found, void *arg) {
             strcpy(static_cast<char*>(arg), found);
         }, path);
-        if (window_read(path, &m_window, error, sizeof(error)) != 0) {
+        if (stats_read(path, &m_segment, error, sizeof(error)) != 0) {
             throw std::runtime_error(error);
         }
     }
 
-    ~inside() { window_free(&m_window); }
+    ~inside() { stats_free(&m_segment); }
 
-    const window_t *operator->() const { return &m_window; }
+    const stats_segment_t *operator->() const { return &m_segment; }
 
     static uint32_t qpn_of(const address &addr)
     {
         return addr.iface[0] + (addr.iface[1] << 8);
     }
 
-    const efa_window_iface_t &iface(node &n) const
+    const efa_stats_iface_t &iface(node &n) const
     {
-        for (unsigned i = 0; i < m_window.num_ifaces; ++i) {
-            if (m_window.ifaces[i].qpn == qpn_of(n.addr())) {
-                return m_window.ifaces[i];
+        for (unsigned i = 0; i < m_segment.num_ifaces; ++i) {
+            if (m_segment.ifaces[i].qpn == qpn_of(n.addr())) {
+                return m_segment.ifaces[i];
             }
         }
         throw std::runtime_error("an interface is not shown");
     }
 
     /* What `from` shows of the interface with that address */
-    const efa_window_peer_t &peer(node &from, const address &to) const
+    const efa_stats_peer_t &peer(node &from, const address &to) const
     {
         uint32_t index = iface(from).index;
 
-        for (unsigned i = 0; i < m_window.num_peers; ++i) {
-            if ((m_window.peers[i].iface == index) &&
-                (m_window.peers[i].qpn == qpn_of(to))) {
-                return m_window.peers[i];
+        for (unsigned i = 0; i < m_segment.num_peers; ++i) {
+            if ((m_segment.peers[i].iface == index) &&
+                (m_segment.peers[i].qpn == qpn_of(to))) {
+                return m_segment.peers[i];
             }
         }
         throw std::runtime_error("a peer is not shown");
     }
 
     /* The only endpoint that leads to it */
-    const efa_window_ep_t &ep(node &from, const address &to) const
+    const efa_stats_ep_t &ep(node &from, const address &to) const
     {
-        const efa_window_peer_t *wanted = &peer(from, to);
+        const efa_stats_peer_t *wanted = &peer(from, to);
 
-        for (unsigned i = 0; i < m_window.num_eps; ++i) {
-            if (window_ep_peer(&m_window, &m_window.eps[i]) == wanted) {
-                return m_window.eps[i];
+        for (unsigned i = 0; i < m_segment.num_eps; ++i) {
+            if (stats_ep_peer(&m_segment, &m_segment.eps[i]) == wanted) {
+                return m_segment.eps[i];
             }
         }
         throw std::runtime_error("an endpoint is not shown");
     }
 
-    const efa_window_device_t &device() const
+    const efa_stats_device_t &device() const
     {
-        if (m_window.num_devices == 0) {
+        if (m_segment.num_devices == 0) {
             throw std::runtime_error("no device is shown");
         }
-        return m_window.devices[m_window.num_devices - 1];
+        return m_segment.devices[m_segment.num_devices - 1];
     }
 
-    std::vector<efa_window_object_t> objects(efa_window_kind_t kind) const
+    std::vector<efa_stats_object_t> objects(efa_stats_kind_t kind) const
     {
-        std::vector<efa_window_object_t> found;
+        std::vector<efa_stats_object_t> found;
 
-        std::copy_if(m_window.objects, m_window.objects + m_window.num_objects,
+        std::copy_if(m_segment.objects, m_segment.objects + m_segment.num_objects,
                      std::back_inserter(found),
-                     [&](const efa_window_object_t &o) {
+                     [&](const efa_stats_object_t &o) {
                          return o.kind == kind;
                      });
         return found;
     }
 
     /* Since event number `first`; a UINT32_MAX: any */
-    std::vector<efa_window_event_entry_t>
-    find(efa_window_event_t event, uint64_t first,
+    std::vector<efa_stats_event_entry_t>
+    find(efa_stats_event_t event, uint64_t first,
          uint32_t a = UINT32_MAX) const
     {
-        std::vector<efa_window_event_entry_t> found;
+        std::vector<efa_stats_event_entry_t> found;
 
-        std::copy_if(m_window.events, m_window.events + m_window.num_events,
+        std::copy_if(m_segment.events, m_segment.events + m_segment.num_events,
                      std::back_inserter(found),
-                     [&](const efa_window_event_entry_t &e) {
+                     [&](const efa_stats_event_entry_t &e) {
                          return (e.event == event) && (e.seq > first) &&
                                 ((a == UINT32_MAX) || (e.a == a));
                      });
@@ -123,7 +123,7 @@ public:
     }
 
     /* How often that was */
-    unsigned events(efa_window_event_t event, uint64_t first,
+    unsigned events(efa_stats_event_t event, uint64_t first,
                     uint32_t a = UINT32_MAX) const
     {
         unsigned count = 0;
@@ -136,12 +136,12 @@ public:
 
     uint64_t last_event() const
     {
-        return (m_window.num_events == 0) ? 0 :
-               m_window.events[m_window.num_events - 1].seq;
+        return (m_segment.num_events == 0) ? 0 :
+               m_segment.events[m_segment.num_events - 1].seq;
     }
 
 private:
-    window_t m_window;
+    stats_segment_t m_segment;
 };
 
 class inside_test : public rma_base {
@@ -191,16 +191,16 @@ struct request {
 TEST_F(inside_test, objects)
 {
     inside before;
-    const efa_window_device_t &was = before.device();
+    const efa_stats_device_t &was = before.device();
     EXPECT_EQ(1u, was.pd);
     EXPECT_GE(was.pd_max, 1u);
     EXPECT_GE(was.qp_max, was.qp);
     EXPECT_GE(was.cq_max, was.cq);
     EXPECT_GE(was.mr_max, was.mr);
-    EXPECT_EQ(1u, before.objects(EFA_WINDOW_PD).size());
-    EXPECT_EQ(was.mr, before.objects(EFA_WINDOW_MR).size());
+    EXPECT_EQ(1u, before.objects(EFA_STATS_PD).size());
+    EXPECT_EQ(was.mr, before.objects(EFA_STATS_MR).size());
 
-    auto qps = before.objects(EFA_WINDOW_QP);
+    auto qps = before.objects(EFA_STATS_QP);
     ASSERT_EQ(1u, qps.size());
     EXPECT_EQ(inside::qpn_of(m_a->addr()), qps[0].number);
     EXPECT_EQ(before.iface(*m_a).index, qps[0].iface);
@@ -208,9 +208,9 @@ TEST_F(inside_test, objects)
     EXPECT_GT(qps[0].size, 0u);
     EXPECT_NE(0u, qps[0].create_time);
     EXPECT_EQ(0u, std::string(qps[0].site).find("test_uct")) << qps[0].site;
-    EXPECT_EQ(1u, before.objects(EFA_WINDOW_CQ).size());
+    EXPECT_EQ(1u, before.objects(EFA_STATS_CQ).size());
     EXPECT_EQ(was.index, before.iface(*m_a).device);
-    EXPECT_EQ(unsigned(EFA_WINDOW_IFACE_READY), before.iface(*m_a).state);
+    EXPECT_EQ(unsigned(EFA_STATS_IFACE_READY), before.iface(*m_a).state);
     EXPECT_GT(before.iface(*m_a).tx_queue, 0u);
 
     node &b = add_node();
@@ -224,10 +224,10 @@ TEST_F(inside_test, objects)
         region memory(m_dom, 12345);
         inside now;
 
-        EXPECT_EQ(now.device().mr, now.objects(EFA_WINDOW_MR).size());
-        auto mrs = now.objects(EFA_WINDOW_MR);
+        EXPECT_EQ(now.device().mr, now.objects(EFA_STATS_MR).size());
+        auto mrs = now.objects(EFA_STATS_MR);
         auto mr  = std::find_if(mrs.begin(), mrs.end(),
-                                [&](const efa_window_object_t &o) {
+                                [&](const efa_stats_object_t &o) {
                                     return (o.size2 <= memory.addr()) &&
                                            (o.size2 + o.size >=
                                             memory.addr() + memory.length());
@@ -235,14 +235,14 @@ TEST_F(inside_test, objects)
         ASSERT_NE(mrs.end(), mr);
         EXPECT_EQ(0u, std::string(mr->site).find("test_uct")) << mr->site;
         EXPECT_GE(now.device().mr_bytes, was.mr_bytes + 12345);
-        EXPECT_EQ(2u, now.objects(EFA_WINDOW_QP).size());
+        EXPECT_EQ(2u, now.objects(EFA_STATS_QP).size());
 
-        auto ahs = now.objects(EFA_WINDOW_AH);
+        auto ahs = now.objects(EFA_STATS_AH);
         ASSERT_EQ(1u, ahs.size());
         EXPECT_EQ(2u, ahs[0].size) << "one reference for each peer";
         EXPECT_EQ(0, memcmp(ahs[0].gid, now.iface(b).gid, 16));
 
-        const efa_window_ep_t &ep = now.ep(*m_a, b.addr());
+        const efa_stats_ep_t &ep = now.ep(*m_a, b.addr());
         EXPECT_EQ(now.iface(*m_a).index, ep.iface);
         EXPECT_EQ(0u, std::string(ep.site).find("test_uct")) << ep.site;
         EXPECT_GE(ep.create_time, qps[0].create_time);
@@ -265,26 +265,26 @@ TEST_F(inside_test, handshake)
     ASSERT_EQ(UCS_OK, e.send(BCOPY, AM_ID, s, 0));
     {
         inside now;
-        EXPECT_EQ(unsigned(EFA_WINDOW_PEER_JOINING),
+        EXPECT_EQ(unsigned(EFA_STATS_PEER_JOINING),
                   now.peer(*m_a, b.addr()).state);
         EXPECT_NE(0u, now.peer(*m_a, b.addr()).state_time);
-        EXPECT_EQ(1u, now.events(EFA_WINDOW_EVENT_PEER_STATE, m_first,
-                                 EFA_WINDOW_PEER_NEW));
+        EXPECT_EQ(1u, now.events(EFA_STATS_EVENT_PEER_STATE, m_first,
+                                 EFA_STATS_PEER_NEW));
     }
     /* Nobody answers: it is asked again */
     ASSERT_TRUE(wait_until([&]() {
         inside now;
-        return now.events(EFA_WINDOW_EVENT_CTL_TX, m_first) > 0;
+        return now.events(EFA_STATS_EVENT_CTL_TX, m_first) > 0;
     }, [&]() { m_a->progress(); }));
 
     ASSERT_TRUE(wait([&]() {
         return (chk.count() == 1) &&
-               (inside().peer(*m_a, b.addr()).state == EFA_WINDOW_PEER_JOINED);
+               (inside().peer(*m_a, b.addr()).state == EFA_STATS_PEER_JOINED);
     }));
     inside now;
-    EXPECT_GT(now.events(EFA_WINDOW_EVENT_CTL_RX, m_first), 0u);
-    EXPECT_EQ(1u, now.events(EFA_WINDOW_EVENT_PEER_STATE, m_first,
-                             EFA_WINDOW_PEER_JOINING));
+    EXPECT_GT(now.events(EFA_STATS_EVENT_CTL_RX, m_first), 0u);
+    EXPECT_EQ(1u, now.events(EFA_STATS_EVENT_PEER_STATE, m_first,
+                             EFA_STATS_PEER_JOINING));
     EXPECT_EQ(0u, now.peer(*m_a, b.addr()).wait_time);
 }
 
@@ -353,7 +353,7 @@ TEST_F(inside_test, backoff)
         inside now;
         EXPECT_NE(0u, now.peer(*m_a, b.addr()).wait_time);
         EXPECT_GT(now.peer(*m_a, b.addr()).rnr, 0u);
-        EXPECT_GT(now.events(EFA_WINDOW_EVENT_RNR, m_first), 0u);
+        EXPECT_GT(now.events(EFA_STATS_EVENT_RNR, m_first), 0u);
     }
 
     ASSERT_TRUE(wait([&]() { return got == sent; }));
@@ -381,7 +381,7 @@ TEST_F(inside_test, gap)
 
     b.on_am(AM_ID, [&](void*, size_t, unsigned) {
         inside now;
-        const efa_window_peer_t &peer = now.peer(b, m_a->addr());
+        const efa_stats_peer_t &peer = now.peer(b, m_a->addr());
         gaps     += peer.depth > 0;
         timeless += (peer.depth > 0) && (peer.gap_time == 0);
         ++got;
@@ -497,7 +497,7 @@ TEST_F(inside_test, lost_and_failed)
     send(e, BCOPY, AM_ID, s, 0);
     flush(e);
     ASSERT_TRUE(wait([&]() {
-        return inside().peer(*m_a, to).state == EFA_WINDOW_PEER_JOINED;
+        return inside().peer(*m_a, to).state == EFA_STATS_PEER_JOINED;
     }));
     other.kill9();
     send(e, BCOPY, AM_ID, s, 1);
@@ -505,16 +505,16 @@ TEST_F(inside_test, lost_and_failed)
     bool lost = false;
     ASSERT_TRUE(wait([&]() {
         inside now;
-        const efa_window_peer_t &peer = now.peer(*m_a, to);
+        const efa_stats_peer_t &peer = now.peer(*m_a, to);
         lost = lost || ((peer.lost == 1) && (peer.wait_time != 0));
-        return peer.state == EFA_WINDOW_PEER_FAILED;
+        return peer.state == EFA_STATS_PEER_FAILED;
     }));
     EXPECT_TRUE(lost);
 
     inside now;
-    EXPECT_EQ(1u, now.events(EFA_WINDOW_EVENT_PEER_LOST, m_first));
-    EXPECT_GT(now.events(EFA_WINDOW_EVENT_TX_ERROR, m_first), 0u);
-    EXPECT_EQ(1u, now.events(EFA_WINDOW_EVENT_PEER_FAILED, m_first));
+    EXPECT_EQ(1u, now.events(EFA_STATS_EVENT_PEER_LOST, m_first));
+    EXPECT_GT(now.events(EFA_STATS_EVENT_TX_ERROR, m_first), 0u);
+    EXPECT_EQ(1u, now.events(EFA_STATS_EVENT_PEER_FAILED, m_first));
     EXPECT_NE(0, now.peer(*m_a, to).status);
     ASSERT_TRUE(wait([&]() { return m_a->failure_count(e.ep()) == 1; }));
 }
@@ -538,7 +538,7 @@ TEST_F(inside_test, endpoint_failed)
     ASSERT_TRUE(wait([&]() { return m_a->failure_count(e.ep()) == 1; }));
 
     inside now;
-    auto found = now.find(EFA_WINDOW_EVENT_EP_FAILED, m_first);
+    auto found = now.find(EFA_STATS_EVENT_EP_FAILED, m_first);
     ASSERT_EQ(1u, found.size());
     EXPECT_EQ(0u, found[0].repeats);
     EXPECT_EQ(UCS_ERR_IO_ERROR, found[0].status);
@@ -546,7 +546,7 @@ TEST_F(inside_test, endpoint_failed)
     EXPECT_EQ(0, memcmp(found[0].gid, b.addr().dev.data(), 16));
     EXPECT_EQ(now.iface(*m_a).index, found[0].iface);
     EXPECT_EQ(UCS_ERR_IO_ERROR, now.ep(*m_a, b.addr()).status);
-    EXPECT_EQ(0u, now.events(EFA_WINDOW_EVENT_PEER_FAILED, m_first));
+    EXPECT_EQ(0u, now.events(EFA_STATS_EVENT_PEER_FAILED, m_first));
     e.destroy();
 }
 
@@ -554,7 +554,7 @@ TEST_F(inside_test, endpoint_failed)
  * the first on, and what was before is still there. */
 TEST_F(inside_test, flood)
 {
-    const unsigned count = 2 * EFA_WINDOW_EVENTS_NUM;
+    const unsigned count = 2 * EFA_STATS_EVENTS_NUM;
     node &b              = add_node();
     end &e               = connect(*m_a, b);
     stream s(1, length_plan::fixed(64));
@@ -568,8 +568,8 @@ TEST_F(inside_test, flood)
     stranger x(m_a->dom()->device(), m_a->addr());
     auto meanwhile = [this]() { progress(); };
     auto counter   = [](const char *name) {
-        for (unsigned i = 0; i < EFA_WINDOW_IFACE_NUM; ++i) {
-            if (window_iface_counter_name(i) == std::string(name)) {
+        for (unsigned i = 0; i < EFA_STATS_IFACE_NUM; ++i) {
+            if (stats_iface_counter_name(i) == std::string(name)) {
                 return i;
             }
         }
@@ -586,7 +586,7 @@ TEST_F(inside_test, flood)
     ASSERT_TRUE(wait([&]() { return dropped(unknown) > 0; }));
     {
         inside now;
-        auto found = now.find(EFA_WINDOW_EVENT_RX_DROP, m_first);
+        auto found = now.find(EFA_STATS_EVENT_RX_DROP, m_first);
         ASSERT_EQ(1u, found.size());
         EXPECT_EQ(unknown, found[0].a);
         EXPECT_EQ(x.me.qpn, found[0].qpn);
@@ -605,16 +605,16 @@ TEST_F(inside_test, flood)
         x.poll();
         inside now;
         return (dropped(header) >= count) &&
-               (now.events(EFA_WINDOW_EVENT_CTL_RX, m_first,
+               (now.events(EFA_STATS_EVENT_CTL_RX, m_first,
                            UCT_SRD_OP_HELLO) >= count);
     }));
 
     inside now;
     EXPECT_EQ(count, dropped(header));
-    EXPECT_EQ(1u, now.events(EFA_WINDOW_EVENT_RX_DROP, m_first, unknown));
-    EXPECT_EQ(count, now.events(EFA_WINDOW_EVENT_RX_DROP, m_first, header));
-    auto states = now.find(EFA_WINDOW_EVENT_PEER_STATE, m_first,
-                           EFA_WINDOW_PEER_NEW);
+    EXPECT_EQ(1u, now.events(EFA_STATS_EVENT_RX_DROP, m_first, unknown));
+    EXPECT_EQ(count, now.events(EFA_STATS_EVENT_RX_DROP, m_first, header));
+    auto states = now.find(EFA_STATS_EVENT_PEER_STATE, m_first,
+                           EFA_STATS_PEER_NEW);
     ASSERT_FALSE(states.empty());
     EXPECT_EQ(inside::qpn_of(b.addr()), states[0].qpn);
 }
@@ -635,15 +635,15 @@ HARNESS_ROLE(inside_rx_error)
         return "no fault";
     }
     bool back = wait_until([&]() {
-        return inside().events(EFA_WINDOW_EVENT_RECOVERED, first) > 0;
+        return inside().events(EFA_STATS_EVENT_RECOVERED, first) > 0;
     }, [&]() { n.progress(); });
 
     inside now;
-    auto found = now.find(EFA_WINDOW_EVENT_RX_ERROR, first);
+    auto found = now.find(EFA_STATS_EVENT_RX_ERROR, first);
     if (!back || (inside::qpn_of(n.addr()) == qpn)) {
         return "not recovered";
     } else if ((found.size() != 1) || (found[0].repeats != 0)) {
-        return std::to_string(now.events(EFA_WINDOW_EVENT_RX_ERROR, first)) +
+        return std::to_string(now.events(EFA_STATS_EVENT_RX_ERROR, first)) +
                " events"; /* of some thousand receives the first alone */
     }
     return (found[0].a == 1) && (found[0].iface == index) ? "shown" :
@@ -691,7 +691,7 @@ HARNESS_ROLE(inside_evict)
     }
 
     inside now;
-    auto found = now.find(EFA_WINDOW_EVENT_AH_EVICT, 0);
+    auto found = now.find(EFA_STATS_EVENT_AH_EVICT, 0);
     for (auto &event : found) {
         if (gids.count(std::vector<uint8_t>(event.gid, event.gid + 16)) == 0) {
             return "of nobody";
@@ -734,7 +734,7 @@ HARNESS_ROLE(inside_reset)
     check(e.send(BCOPY, AM_ID, s, 0), "send");
     if (!wait_until([&]() {
             return (got == 1) && (inside().peer(*n[0], n[1]->addr()).state ==
-                                  EFA_WINDOW_PEER_JOINED);
+                                  EFA_STATS_PEER_JOINED);
         }, step)) {
         return "no message";
     }
@@ -742,7 +742,7 @@ HARNESS_ROLE(inside_reset)
     uint32_t qpn    = inside::qpn_of(n[0]->addr());
     uint64_t first  = inside().last_event();
     uint32_t index  = inside().iface(*n[0]).device;
-    auto mrs        = inside().objects(EFA_WINDOW_MR);
+    auto mrs        = inside().objects(EFA_STATS_MR);
     bool recovering = false, blocked = false;
     if (inject("fatal dev=0") != 0) {
         return "no fault";
@@ -750,7 +750,7 @@ HARNESS_ROLE(inside_reset)
     /* The device returns when all has been seen that is to be, not after a time */
     wait_until([&]() {
         inside now;
-        recovering |= now.iface(*n[0]).state == EFA_WINDOW_IFACE_RECOVERING;
+        recovering |= now.iface(*n[0]).state == EFA_STATS_IFACE_RECOVERING;
         for (unsigned i = 0; i < now->num_peers; ++i) {
             blocked |= (now->peers[i].blocked == 1) &&
                        (now->peers[i].wait_time != 0);
@@ -762,30 +762,30 @@ HARNESS_ROLE(inside_reset)
     }
     bool back = wait_until([&]() {
         inside now;
-        return (now.events(EFA_WINDOW_EVENT_REJOINED, first) > 0) &&
-               (now.events(EFA_WINDOW_EVENT_FOLLOWED, first) > 0);
+        return (now.events(EFA_STATS_EVENT_REJOINED, first) > 0) &&
+               (now.events(EFA_STATS_EVENT_FOLLOWED, first) > 0);
     }, step);
 
     inside now;
-    const efa_window_device_t &device = *window_device(now.operator->(), index);
+    const efa_stats_device_t &device = *stats_device(now.operator->(), index);
     std::string text;
     text += back ? "" : "not rejoined; ";
     text += recovering ? "" : "never recovering; ";
     text += blocked ? "" : "never blocked; ";
-    text += now.events(EFA_WINDOW_EVENT_RESET, first) == 1 ? "" : "no reset; ";
-    text += now.events(EFA_WINDOW_EVENT_RECOVERED, first) == 1 ? "" :
+    text += now.events(EFA_STATS_EVENT_RESET, first) == 1 ? "" : "no reset; ";
+    text += now.events(EFA_STATS_EVENT_RECOVERED, first) == 1 ? "" :
             "no recovered; ";
-    text += now.events(EFA_WINDOW_EVENT_ASYNC, first) > 0 ? "" : "no async; ";
-    text += now.iface(*n[0]).state == EFA_WINDOW_IFACE_READY ? "" :
+    text += now.events(EFA_STATS_EVENT_ASYNC, first) > 0 ? "" : "no async; ";
+    text += now.iface(*n[0]).state == EFA_STATS_IFACE_READY ? "" :
             "not ready; ";
     text += device.generation == 1 ? "" : "generation; ";
     text += (device.qp == 1) && (device.cq == 1) && (device.pd == 1) ? "" :
             "held; ";
-    for (auto &qp : now.objects(EFA_WINDOW_QP)) {
+    for (auto &qp : now.objects(EFA_STATS_QP)) {
         text += (qp.device != index) || (qp.number != qpn) ? "" :
                 "old queue pair; ";
     }
-    for (auto &mr : now.objects(EFA_WINDOW_MR)) {
+    for (auto &mr : now.objects(EFA_STATS_MR)) {
         for (auto &was : mrs) {
             text += (mr.device != index) || (was.device != index) ||
                     (mr.number != was.number) ? "" : "old memory; ";
@@ -816,14 +816,14 @@ HARNESS_ROLE(inside_down)
         return "no fault";
     }
     bool down = wait_until([&]() {
-        return inside().iface(n).state == EFA_WINDOW_IFACE_DOWN;
+        return inside().iface(n).state == EFA_STATS_IFACE_DOWN;
     }, [&]() {
         for (unsigned i = 0; i < 500; ++i) {
             n.progress();
         }
     });
     return !down ? "never down" :
-           (inside().events(EFA_WINDOW_EVENT_GIVEN_UP, first) != 1) ?
+           (inside().events(EFA_STATS_EVENT_GIVEN_UP, first) != 1) ?
                    "not given up" : "down";
 }
 
@@ -865,7 +865,7 @@ TEST_F(inside_test, endpoint_left_open)
 
     inside now;
     EXPECT_EQ(leaked + 12, now.device().leaked);
-    EXPECT_EQ(12u, now.events(EFA_WINDOW_EVENT_LEAK, m_first));
+    EXPECT_EQ(12u, now.events(EFA_STATS_EVENT_LEAK, m_first));
     EXPECT_EQ(0u, now->num_eps) << "they are closed";
 }
 
@@ -881,8 +881,8 @@ TEST_F(inside_test, memory_left_registered)
     other.reset();
     EXPECT_EQ("", log.only({"not given back", "10000 bytes",
                             "made by test_uct"}));
-    EXPECT_EQ(1u, inside().events(EFA_WINDOW_EVENT_LEAK, m_first,
-                                  EFA_WINDOW_MR));
+    EXPECT_EQ(1u, inside().events(EFA_STATS_EVENT_LEAK, m_first,
+                                  EFA_STATS_MR));
 }
 
 /* What ucx_vfs would show */
@@ -897,7 +897,7 @@ TEST_F(inside_test, vfs)
     send(e, BCOPY, AM_ID, s, 0);
     ASSERT_TRUE(wait([&]() {
         return (chk.count() == 1) && (inside().peer(*m_a, b.addr()).state ==
-                                      EFA_WINDOW_PEER_JOINED);
+                                      EFA_STATS_PEER_JOINED);
     }));
 
     auto read = [](const std::string &path) {

@@ -1,7 +1,7 @@
 /*
  * Many peers, and bad ones among them.
  *
- *   short-lived ones    records, window entries, memory stay as they are
+ *   short-lived ones    records, segment entries, memory stay as they are
  *   dead ones           each endpoint is told once, with the right status, and
  *                       one line names who, why and what to do
  *   a QPN given again   its new owner gets nothing that was for the old one
@@ -15,7 +15,7 @@
 
 #include "common/counters.h"
 #include "common/said.h"
-#include "tools/window_reader.h"
+#include "tools/reader/stats_reader.h"
 
 #include <chrono>
 #include <infiniband/efadv.h>
@@ -36,43 +36,43 @@ const config_map small = {{"TX_QUEUE_LEN", "64"}, {"RX_QUEUE_LEN", "64"}};
 /* Those that die are many */
 const config_map hasty = {{"GONE_TIMEOUT", "2ms"}, {"RECOVERY_TIMEOUT", "20ms"}};
 
-/* ---- this process' window ---- */
+/* ---- this process' segment ---- */
 
-struct window_peer {
+struct segment_peer {
     std::string state;
     uint32_t    qpn;
     uint64_t    tx_msgs, tx_done, rnr;
 };
 
-std::vector<window_peer> window_peers()
+std::vector<segment_peer> segment_peers()
 {
     static const char *const names[] = {"tx_msgs", "tx_done", "rnr"};
-    std::vector<window_peer> peers;
+    std::vector<segment_peer> peers;
     std::string path;
     char error[256];
-    window_t window;
+    stats_segment_t segment;
 
-    window_find(getpid(), [](const char *found, void *arg) {
+    stats_find(getpid(), [](const char *found, void *arg) {
         *static_cast<std::string*>(arg) = found;
     }, &path);
-    if (window_read(path.c_str(), &window, error, sizeof(error)) != 0) {
+    if (stats_read(path.c_str(), &segment, error, sizeof(error)) != 0) {
         throw std::runtime_error(error);
     }
-    window_entry_t entry;
+    stats_entry_t entry;
     size_t pos = 0;
-    while (window_next(&window, EFA_WINDOW_PEER, &pos, &entry)) {
-        window_peer p = {entry.state, entry.qpn, 0, 0, 0};
+    while (stats_next(&segment, EFA_STATS_PEER, &pos, &entry)) {
+        segment_peer p = {entry.state, entry.qpn, 0, 0, 0};
         uint64_t *const values[] = {&p.tx_msgs, &p.tx_done, &p.rnr};
         for (unsigned i = 0; i < entry.num_counters; ++i) {
             for (unsigned k = 0; k < 3; ++k) {
-                if (std::string(names[k]) == window_peer_counter_name(i)) {
+                if (std::string(names[k]) == stats_peer_counter_name(i)) {
                     *values[k] = entry.counters[i];
                 }
             }
         }
         peers.push_back(p);
     }
-    window_free(&window);
+    stats_free(&segment);
     return peers;
 }
 
@@ -200,7 +200,7 @@ TEST_F(many_test, short_lived)
             ASSERT_TRUE(wait([&]() { return living_peers() <= 3; }));
             malloc_trim(0);
             resident = resident_bytes();
-            records  = window_peers().size();
+            records  = segment_peers().size();
             fds      = count_fds();
             mappings = count_mappings();
             living   = living_peers();
@@ -210,10 +210,10 @@ TEST_F(many_test, short_lived)
     /* What said goodbye and waits for an answer gets one or a status */
     EXPECT_TRUE(wait([&]() { return living_peers() <= living; }));
     malloc_trim(0);
-    printf("%lu peers: resident %zu -> %zu KiB, peer records of the window "
+    printf("%lu peers: resident %zu -> %zu KiB, peer records of the segment "
            "%zu -> %zu, peers %lu -> %lu, made %lu, failed %lu, address "
            "handles made %lu\n", (unsigned long)count, resident / 1024,
-           resident_bytes() / 1024, records, window_peers().size(),
+           resident_bytes() / 1024, records, segment_peers().size(),
            (unsigned long)living, (unsigned long)living_peers(),
            (unsigned long)counter("peers"),
            (unsigned long)counter("peers_failed"),
@@ -221,7 +221,7 @@ TEST_F(many_test, short_lived)
     EXPECT_GE(counter("peers"), count);
     EXPECT_GE(counter("peers_failed"), told);
     EXPECT_LE(living_peers(), living);
-    EXPECT_LE(window_peers().size(), records);
+    EXPECT_LE(segment_peers().size(), records);
     EXPECT_LE(resident_bytes(), resident + (1 << 20));
     EXPECT_EQ(fds, count_fds());
     EXPECT_LE(count_mappings(), mappings);
@@ -612,7 +612,7 @@ protected:
         bool shown = wait([&]() {
             round(&e, &seq);
             seen.str("");
-            for (const window_peer &p : window_peers()) {
+            for (const segment_peer &p : segment_peers()) {
                 if (p.qpn != qpn) {
                     continue;
                 }
@@ -625,10 +625,10 @@ protected:
             }
             return false;
         });
-        EXPECT_TRUE(shown) << "in the window: " << seen.str();
+        EXPECT_TRUE(shown) << "in the segment: " << seen.str();
     }
 
-    /* What it has room for, and a window: far below what is tried */
+    /* What it has room for, and a segment: far below what is tried */
     static const uint64_t limit = 1024;
 
     /* Until it takes no more: nothing accepted for a while */
@@ -648,7 +648,7 @@ protected:
     /* Has it answered our HELLO? What it has taken says nothing of that. */
     static bool is_joined(uint32_t qpn)
     {
-        for (const window_peer &p : window_peers()) {
+        for (const segment_peer &p : segment_peers()) {
             if ((p.qpn == qpn) && (p.state == "joined")) {
                 return true;
             }

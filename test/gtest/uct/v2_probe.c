@@ -1,4 +1,4 @@
-#include "ucx_compat.h"
+#include "base/ucx/ucx_compat.h"
 #include "v2_probe.h"
 
 int v2_has_lengths(void)

@@ -1,7 +1,7 @@
 /*
  * See config_probe.h.
  */
-#include "efa_config.h"
+#include "base/ucx/efa_config.h"
 
 #include "config_probe.h"
 

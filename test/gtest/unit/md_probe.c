@@ -1,4 +1,4 @@
-#include "efa_md.h"
+#include "base/md/efa_md.h"
 #include "md_probe.h"
 
 #include <ucm/api/ucm.h>
@@ -29,7 +29,7 @@ ucs_status_t md_probe_open(const char *name, void **md_p)
     uct_efa_md_config_t config;
 
     memset(&config, 0, sizeof(config));
-    config.window = UCT_EFA_WINDOW_NO;
+    config.stats = UCT_EFA_STATS_NO;
     return uct_efa_component.md_open(&uct_efa_component, name, &config.super,
                                      (uct_md_h*)md_p);
 }
@@ -46,7 +46,7 @@ ucs_status_t md_probe_open_with(const char *name, const char **options,
         return status;
     }
 
-    ((uct_efa_md_config_t*)config)->window = UCT_EFA_WINDOW_NO;
+    ((uct_efa_md_config_t*)config)->stats = UCT_EFA_STATS_NO;
     for (; (status == UCS_OK) && (*options != NULL); options += 2) {
         status = uct_config_modify(config, options[0], options[1]);
         if (status == UCS_ERR_NO_ELEM) { /* later versions want the prefix */

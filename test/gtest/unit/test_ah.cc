@@ -2,7 +2,7 @@
  * The AH cache against a device made of three functions: the program's own
  * ibv_create_ah, ibv_destroy_ah and efadv_query_ah come before libibverbs'.
  */
-#include "efa_ah.h"
+#include "base/device/efa_ah.h"
 #include <infiniband/efadv.h>
 
 #include <gtest/gtest.h>

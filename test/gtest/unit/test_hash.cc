@@ -1,6 +1,6 @@
 /* Hashes of what peers are found by, as a cluster would have it: khash takes the
  * lower bits, and many alike make a table slow. */
-#include "srd_hash.h"
+#include "srd/wire/srd_hash.h"
 
 #include <gtest/gtest.h>
 

@@ -7,7 +7,7 @@
 #include "common/temp.h"
 #include "unit/fake_verbs.h"
 #include "unit/md_probe.h"
-#include "efa_rkey.h"
+#include "base/mem/efa_rkey.h"
 
 #include <gtest/gtest.h>
 

@@ -4,7 +4,7 @@
  */
 #include "unit/fake_verbs.h"
 #include "unit/md_probe.h"
-#include "efa_rkey.h"
+#include "base/mem/efa_rkey.h"
 
 #include <gtest/gtest.h>
 

@@ -1,9 +1,9 @@
 /*
- * The tool's reader on windows of every type of record, in memory: what changes
+ * The tool's reader on segments of every type of record, in memory: what changes
  * between the two looks, rings, links, times. The file around it, and what the
- * transport writes, is in test_window.cc.
+ * transport writes, is in test_stats.cc.
  */
-#include "tools/window_reader.h"
+#include "tools/reader/stats_reader.h"
 
 #include <gtest/gtest.h>
 
@@ -19,10 +19,10 @@ class test_reader : public ::testing::Test {
 protected:
     void SetUp() override
     {
-        efa_window_header_t header = {};
+        efa_stats_header_t header = {};
 
-        header.magic      = EFA_WINDOW_MAGIC;
-        header.version    = EFA_WINDOW_VERSION;
+        header.magic      = EFA_STATS_MAGIC;
+        header.version    = EFA_STATS_VERSION;
         header.header_len = sizeof(header);
         m_bytes.assign(reinterpret_cast<char*>(&header),
                        reinterpret_cast<char*>(&header + 1));
@@ -30,11 +30,11 @@ protected:
 
     void TearDown() override
     {
-        window_free(&m_window);
+        stats_free(&m_segment);
     }
 
     template<typename T>
-    static T record(efa_window_type_t type)
+    static T record(efa_stats_type_t type)
     {
         T rec          = {};
         rec.rec.type   = type;
@@ -51,32 +51,32 @@ protected:
         m_bytes.resize(at + rec.rec.length);
         memcpy(&m_bytes[at], &rec,
                std::min<size_t>(rec.rec.length, sizeof(rec)));
-        return uint32_t(at / EFA_WINDOW_ALIGN);
+        return uint32_t(at / EFA_STATS_ALIGN);
     }
 
     uint32_t add_peer(uint32_t qpn)
     {
-        efa_window_peer_t peer = record<efa_window_peer_t>(EFA_WINDOW_PEER);
+        efa_stats_peer_t peer = record<efa_stats_peer_t>(EFA_STATS_PEER);
 
         peer.qpn          = qpn;
-        peer.num_counters = EFA_WINDOW_PEER_NUM;
-        peer.counters_off = EFA_WINDOW_PEER_OFF;
+        peer.num_counters = EFA_STATS_PEER_NUM;
+        peer.counters_off = EFA_STATS_PEER_OFF;
         return add(peer);
     }
 
     /* num entries, the events [first, next) in their places */
     uint32_t add_ring(uint32_t num, uint64_t first, uint64_t next)
     {
-        efa_window_events_t ring = record<efa_window_events_t>(
-                EFA_WINDOW_EVENTS);
+        efa_stats_events_t ring = record<efa_stats_events_t>(
+                EFA_STATS_EVENTS);
 
         ring.num         = num;
         ring.entries_off = sizeof(ring);
         ring.next        = next;
-        ring.rec.length += num * sizeof(efa_window_event_entry_t);
+        ring.rec.length += num * sizeof(efa_stats_event_entry_t);
         uint32_t place   = add(ring);
         for (uint64_t n = first; n < next; ++n) {
-            efa_window_event_entry_t entry = {};
+            efa_stats_event_entry_t entry = {};
 
             entry.seq  = n + 1;
             entry.time = 100 + n;
@@ -87,8 +87,8 @@ protected:
 
     static size_t event_at(uint32_t place, uint64_t index)
     {
-        return place * EFA_WINDOW_ALIGN + sizeof(efa_window_events_t) +
-               index * sizeof(efa_window_event_entry_t);
+        return place * EFA_STATS_ALIGN + sizeof(efa_stats_events_t) +
+               index * sizeof(efa_stats_event_entry_t);
     }
 
     template<typename T>
@@ -100,16 +100,16 @@ protected:
 
     void complete()
     {
-        poke<uint64_t>(m_bytes, offsetof(efa_window_header_t, used),
+        poke<uint64_t>(m_bytes, offsetof(efa_stats_header_t, used),
                        m_bytes.size());
     }
 
     /* second: the file at the second look */
     void parse(const std::vector<char> &second)
     {
-        window_free(&m_window);
-        EXPECT_STREQ(nullptr, window_parse(m_bytes.data(), second.data(),
-                                           m_bytes.size(), &m_window));
+        stats_free(&m_segment);
+        EXPECT_STREQ(nullptr, stats_parse(m_bytes.data(), second.data(),
+                                           m_bytes.size(), &m_segment));
     }
 
     void parse()
@@ -122,14 +122,14 @@ protected:
     {
         std::vector<uint64_t> numbers;
 
-        for (unsigned i = 0; i < m_window.num_events; ++i) {
-            numbers.push_back(m_window.events[i].seq - 1);
+        for (unsigned i = 0; i < m_segment.num_events; ++i) {
+            numbers.push_back(m_segment.events[i].seq - 1);
         }
         return numbers;
     }
 
     std::vector<char> m_bytes;
-    window_t          m_window = {};
+    stats_segment_t          m_segment = {};
 };
 
 typedef std::vector<uint64_t> numbers;
@@ -142,7 +142,7 @@ TEST_F(test_reader, events_in_order)
     parse();
     EXPECT_EQ(numbers({0, 1, 2}), events());
 
-    m_bytes.resize(place * EFA_WINDOW_ALIGN);
+    m_bytes.resize(place * EFA_STATS_ALIGN);
     place = add_ring(4, 6, 10); /* overwritten from the front */
     parse();
     EXPECT_EQ(numbers({6, 7, 8, 9}), events());
@@ -158,12 +158,12 @@ TEST_F(test_reader, events_in_order)
 TEST_F(test_reader, events_of_a_ring_that_lies)
 {
     uint32_t place = add_ring(4, 0, 4);
-    size_t num     = place * EFA_WINDOW_ALIGN +
-                 offsetof(efa_window_events_t, num);
-    size_t off     = place * EFA_WINDOW_ALIGN +
-                 offsetof(efa_window_events_t, entries_off);
-    size_t next    = place * EFA_WINDOW_ALIGN +
-                  offsetof(efa_window_events_t, next);
+    size_t num     = place * EFA_STATS_ALIGN +
+                 offsetof(efa_stats_events_t, num);
+    size_t off     = place * EFA_STATS_ALIGN +
+                 offsetof(efa_stats_events_t, entries_off);
+    size_t next    = place * EFA_STATS_ALIGN +
+                  offsetof(efa_stats_events_t, next);
     complete();
     const std::vector<char> good = m_bytes;
 
@@ -171,19 +171,19 @@ TEST_F(test_reader, events_of_a_ring_that_lies)
         m_bytes = good;
         poke<uint32_t>(m_bytes, num, value);
         parse();
-        EXPECT_EQ(0u, m_window.num_events) << value;
+        EXPECT_EQ(0u, m_segment.num_events) << value;
     }
     for (uint32_t value : {0u, 8u, 129u, 1u << 20, ~0u}) {
         m_bytes = good;
         poke<uint32_t>(m_bytes, off, value);
         parse();
-        EXPECT_EQ(0u, m_window.num_events) << value;
+        EXPECT_EQ(0u, m_segment.num_events) << value;
     }
     for (uint64_t value : {uint64_t(0), ~uint64_t(0), uint64_t(1) << 63}) {
         m_bytes = good;
         poke<uint64_t>(m_bytes, next, value);
         parse();
-        EXPECT_EQ(0u, m_window.num_events) << value;
+        EXPECT_EQ(0u, m_segment.num_events) << value;
     }
 }
 
@@ -193,22 +193,22 @@ TEST_F(test_reader, what_changes_its_identity_is_left_out)
     complete();
 
     std::vector<char> later = m_bytes;
-    size_t gen              = offsetof(efa_window_record_t, gen);
-    poke<uint32_t>(m_bytes, first * EFA_WINDOW_ALIGN + gen, 1);
-    poke<uint32_t>(later, first * EFA_WINDOW_ALIGN + gen, 1);
-    poke<uint32_t>(later, third * EFA_WINDOW_ALIGN + gen, 2);
+    size_t gen              = offsetof(efa_stats_record_t, gen);
+    poke<uint32_t>(m_bytes, first * EFA_STATS_ALIGN + gen, 1);
+    poke<uint32_t>(later, first * EFA_STATS_ALIGN + gen, 1);
+    poke<uint32_t>(later, third * EFA_STATS_ALIGN + gen, 2);
     parse(later);
-    ASSERT_EQ(1u, m_window.num_peers);
-    EXPECT_EQ(2u, m_window.peers[0].qpn);
-    EXPECT_EQ(second, m_window.peers[0].rec.reserved);
+    ASSERT_EQ(1u, m_segment.num_peers);
+    EXPECT_EQ(2u, m_segment.peers[0].qpn);
+    EXPECT_EQ(second, m_segment.peers[0].rec.reserved);
 }
 
 TEST_F(test_reader, links)
 {
-    efa_window_device_t device = record<efa_window_device_t>(
-            EFA_WINDOW_DEVICE);
-    efa_window_iface_t iface = record<efa_window_iface_t>(EFA_WINDOW_IFACE);
-    efa_window_ep_t ep       = record<efa_window_ep_t>(EFA_WINDOW_EP);
+    efa_stats_device_t device = record<efa_stats_device_t>(
+            EFA_STATS_DEVICE);
+    efa_stats_iface_t iface = record<efa_stats_iface_t>(EFA_STATS_IFACE);
+    efa_stats_ep_t ep       = record<efa_stats_ep_t>(EFA_STATS_EP);
 
     for (uint32_t index : {7, 2, 9}) { /* in no order */
         device.index = index;
@@ -230,69 +230,69 @@ TEST_F(test_reader, links)
     add(ep);
     parse();
 
-    ASSERT_EQ(4u, m_window.num_eps);
-    ASSERT_NE(nullptr, window_ep_peer(&m_window, &m_window.eps[0]));
-    EXPECT_EQ(2u, window_ep_peer(&m_window, &m_window.eps[0])->qpn);
+    ASSERT_EQ(4u, m_segment.num_eps);
+    ASSERT_NE(nullptr, stats_ep_peer(&m_segment, &m_segment.eps[0]));
+    EXPECT_EQ(2u, stats_ep_peer(&m_segment, &m_segment.eps[0])->qpn);
     for (unsigned i = 1; i < 4; ++i) {
-        EXPECT_EQ(nullptr, window_ep_peer(&m_window, &m_window.eps[i])) << i;
+        EXPECT_EQ(nullptr, stats_ep_peer(&m_segment, &m_segment.eps[i])) << i;
     }
 
     for (uint32_t index : {2, 7, 9}) {
-        const efa_window_iface_t *found = window_iface(&m_window, 10 + index);
+        const efa_stats_iface_t *found = stats_iface(&m_segment, 10 + index);
         ASSERT_NE(nullptr, found);
         ASSERT_EQ(index, found->device);
         EXPECT_EQ("efa_" + std::to_string(index),
-                  window_device(&m_window, found->device)->name);
+                  stats_device(&m_segment, found->device)->name);
     }
-    for (uint32_t index : {0u, 1u, 8u, 10u, EFA_WINDOW_NONE}) {
-        EXPECT_EQ(nullptr, window_device(&m_window, index));
+    for (uint32_t index : {0u, 1u, 8u, 10u, EFA_STATS_NONE}) {
+        EXPECT_EQ(nullptr, stats_device(&m_segment, index));
     }
 }
 
 TEST_F(test_reader, shorter_records_have_zeroes)
 {
-    efa_window_object_t object = record<efa_window_object_t>(
-            EFA_WINDOW_OBJECT);
+    efa_stats_object_t object = record<efa_stats_object_t>(
+            EFA_STATS_OBJECT);
 
     memset(&object.kind, 0x55, sizeof(object) - sizeof(object.rec));
     object.rec.length = 64; /* up to size2 */
     add(object);
     parse();
-    ASSERT_EQ(1u, m_window.num_objects);
-    EXPECT_EQ(0x55555555u, m_window.objects[0].number);
-    EXPECT_EQ(0x5555555555555555u, m_window.objects[0].size2);
-    EXPECT_EQ(0x55, m_window.objects[0].gid[0]);
-    EXPECT_EQ(0, m_window.objects[0].gid[15]);
-    EXPECT_STREQ("", m_window.objects[0].site);
+    ASSERT_EQ(1u, m_segment.num_objects);
+    EXPECT_EQ(0x55555555u, m_segment.objects[0].number);
+    EXPECT_EQ(0x5555555555555555u, m_segment.objects[0].size2);
+    EXPECT_EQ(0x55, m_segment.objects[0].gid[0]);
+    EXPECT_EQ(0, m_segment.objects[0].gid[15]);
+    EXPECT_STREQ("", m_segment.objects[0].site);
 
     /* An interface without its names and counters is none */
-    efa_window_iface_t iface = record<efa_window_iface_t>(EFA_WINDOW_IFACE);
+    efa_stats_iface_t iface = record<efa_stats_iface_t>(EFA_STATS_IFACE);
     iface.rec.length         = 64;
     add(iface);
     parse();
-    EXPECT_EQ(0u, m_window.num_ifaces);
+    EXPECT_EQ(0u, m_segment.num_ifaces);
 }
 
 TEST_F(test_reader, times)
 {
-    poke<uint64_t>(m_bytes, offsetof(efa_window_header_t, create_time),
+    poke<uint64_t>(m_bytes, offsetof(efa_stats_header_t, create_time),
                    5000000);
-    poke<uint64_t>(m_bytes, offsetof(efa_window_header_t, open_time), 1000);
+    poke<uint64_t>(m_bytes, offsetof(efa_stats_header_t, open_time), 1000);
     add_peer(1);
-    size_t peer = sizeof(efa_window_header_t);
+    size_t peer = sizeof(efa_stats_header_t);
     add_ring(2, 0, 2);
     parse();
-    EXPECT_EQ(1000u, window_newest(&m_window));
+    EXPECT_EQ(1000u, stats_newest(&m_segment));
 
-    poke<uint64_t>(m_bytes, peer + offsetof(efa_window_peer_t, rx_time), 3000);
+    poke<uint64_t>(m_bytes, peer + offsetof(efa_stats_peer_t, rx_time), 3000);
     parse();
-    EXPECT_EQ(3000u, window_newest(&m_window));
+    EXPECT_EQ(3000u, stats_newest(&m_segment));
 
-    m_window.now = 3000;
-    EXPECT_EQ(0u, window_age(&m_window, 0)) << "never";
-    EXPECT_EQ(0u, window_age(&m_window, 3001)) << "later than now";
-    EXPECT_EQ(2999u, window_age(&m_window, 1));
-    EXPECT_EQ(0u, window_wall_clock(&m_window, 0));
-    EXPECT_EQ(5001000u, window_wall_clock(&m_window, 2000));
-    EXPECT_EQ(4999900u, window_wall_clock(&m_window, 900)) << "before it";
+    m_segment.now = 3000;
+    EXPECT_EQ(0u, stats_age(&m_segment, 0)) << "never";
+    EXPECT_EQ(0u, stats_age(&m_segment, 3001)) << "later than now";
+    EXPECT_EQ(2999u, stats_age(&m_segment, 1));
+    EXPECT_EQ(0u, stats_wall_clock(&m_segment, 0));
+    EXPECT_EQ(5001000u, stats_wall_clock(&m_segment, 2000));
+    EXPECT_EQ(4999900u, stats_wall_clock(&m_segment, 900)) << "before it";
 }

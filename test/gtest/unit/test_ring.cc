@@ -1,5 +1,5 @@
 /* The reorder ring against a model: a map of what has arrived. */
-#include "srd_ring.h"
+#include "srd/wire/srd_ring.h"
 
 #include <gtest/gtest.h>
 

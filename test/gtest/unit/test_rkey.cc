@@ -2,7 +2,7 @@
  * Packed and unpacked remote keys, byte by byte: a peer may run another build.
  */
 #include "unit/md_probe.h"
-#include "efa_rkey.h"
+#include "base/mem/efa_rkey.h"
 
 #include <gtest/gtest.h>
 #include <infiniband/verbs.h>

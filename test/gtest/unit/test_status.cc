@@ -1,5 +1,5 @@
 /* The table of device statuses: complete, and the same as in the docs. */
-#include "efa_status.h"
+#include "stats/efa_status.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 /* una and its bitmap against a model: the set of what has not completed. */
-#include "srd_una.h"
+#include "srd/wire/srd_una.h"
 
 #include <gtest/gtest.h>
 

@@ -2,8 +2,8 @@
  * The word for why it does not move: a row of why.c's table each, and which of
  * two goes first.
  */
-#include "srd_wire.h"
-#include "tools/why.h"
+#include "srd/wire/srd_wire.h"
+#include "tools/cmd/why.h"
 
 #include <gtest/gtest.h>
 
@@ -19,22 +19,22 @@ class test_why : public ::testing::Test {
 protected:
     void SetUp() override
     {
-        m_window       = {};
+        m_segment       = {};
         m_iface        = {};
         m_peer         = {};
         m_ep           = {};
-        m_window.alive = true;
+        m_segment.alive = true;
 
         m_iface.create_time   = 1;
         m_iface.state_time    = 2;
         m_iface.progress_time = 3;
-        m_peer.state          = EFA_WINDOW_PEER_JOINED;
+        m_peer.state          = EFA_STATS_PEER_JOINED;
         m_peer.state_time     = 4;
         m_peer.wait_time      = 5;
         m_peer.window         = 256;
         m_ep.wait_time        = 6;
 
-        m_in = {&m_window, &m_iface, &m_peer, &m_ep, false};
+        m_in = {&m_segment, &m_iface, &m_peer, &m_ep, false};
     }
 
     void expect(why_t why, uint64_t since)
@@ -53,10 +53,10 @@ protected:
         m_peer.pending = count;
     }
 
-    window_t           m_window;
-    efa_window_iface_t m_iface;
-    efa_window_peer_t  m_peer;
-    efa_window_ep_t    m_ep;
+    stats_segment_t           m_segment;
+    efa_stats_iface_t m_iface;
+    efa_stats_peer_t  m_peer;
+    efa_stats_ep_t    m_ep;
     why_input_t        m_in;
 };
 
@@ -85,17 +85,17 @@ TEST_F(test_why, no_progress_calls)
     m_iface.asleep = 1;
     expect(WHY_READY, 0);
     m_iface.asleep = 0;
-    m_window.alive = false;
+    m_segment.alive = false;
     expect(WHY_READY, 0);
 }
 
 TEST_F(test_why, recovering)
 {
-    m_iface.state = EFA_WINDOW_IFACE_RECOVERING;
+    m_iface.state = EFA_STATS_IFACE_RECOVERING;
     expect(WHY_RECOVERING, 2);
-    m_iface.state = EFA_WINDOW_IFACE_DOWN;
+    m_iface.state = EFA_STATS_IFACE_DOWN;
     expect(WHY_RECOVERING, 2);
-    m_iface.state = EFA_WINDOW_IFACE_CLOSING;
+    m_iface.state = EFA_STATS_IFACE_CLOSING;
     expect(WHY_READY, 0);
 
     m_peer.blocked = 1;
@@ -107,19 +107,19 @@ TEST_F(test_why, peer_unresponsive)
     m_peer.lost = 1;
     expect(WHY_PEER_UNRESPONSIVE, 5);
     m_peer.lost  = 0;
-    m_peer.state = EFA_WINDOW_PEER_FAILED;
+    m_peer.state = EFA_STATS_PEER_FAILED;
     expect(WHY_PEER_UNRESPONSIVE, 4);
 }
 
 TEST_F(test_why, waits_handshake)
 {
-    m_peer.state = EFA_WINDOW_PEER_NEW;
+    m_peer.state = EFA_STATS_PEER_NEW;
     expect(WHY_READY, 0); /* nobody waits for it */
     pending(1);
     expect(WHY_WAITS_HANDSHAKE, 6);
 
     /* What waits for the answer may wait in UCP, where it is not seen */
-    m_peer.state = EFA_WINDOW_PEER_JOINING;
+    m_peer.state = EFA_STATS_PEER_JOINING;
     expect(WHY_WAITS_HANDSHAKE, 6);
     pending(0);
     expect(WHY_WAITS_HANDSHAKE, 4);
@@ -161,14 +161,14 @@ TEST_F(test_why, reorder_gap)
 
 TEST_F(test_why, another_endpoint_waits)
 {
-    m_peer.state   = EFA_WINDOW_PEER_NEW;
+    m_peer.state   = EFA_STATS_PEER_NEW;
     m_peer.pending = 1;
     expect(WHY_READY, 0);
 
     m_in.ep = nullptr; /* the peer as a whole does */
     expect(WHY_WAITS_HANDSHAKE, 5);
 
-    m_peer.state   = EFA_WINDOW_PEER_JOINED;
+    m_peer.state   = EFA_STATS_PEER_JOINED;
     m_peer.tx_msgs = 256;
     expect(WHY_WAITS_WINDOW, 5);
 }
@@ -181,7 +181,7 @@ TEST_F(test_why, the_first_that_holds)
         [this]() { pending(1); m_peer.tx_msgs = 256; },
         [this]() { m_peer.fence = 1; },
         [this]() { m_peer.backoff = 1; },
-        [this]() { m_peer.state = EFA_WINDOW_PEER_JOINING; },
+        [this]() { m_peer.state = EFA_STATS_PEER_JOINING; },
         [this]() { m_peer.lost = 1; },
         [this]() { m_peer.blocked = 1; },
         [this]() { m_in.idle = true; }
@@ -205,7 +205,7 @@ TEST_F(test_why, every_word_has_a_text)
     EXPECT_EQ(nullptr, why_text(WHY_LAST));
 }
 
-TEST(window_names, control_messages_are_those_of_the_wire)
+TEST(stats_names, control_messages_are_those_of_the_wire)
 {
     const char *const wire[] = UCT_SRD_OP_NAMES;
     unsigned index           = 0;
@@ -214,7 +214,7 @@ TEST(window_names, control_messages_are_those_of_the_wire)
         for (char &c : name) {
             c = (c == '_') ? '-' : char(tolower(c));
         }
-        EXPECT_EQ(name, window_control_name(index++));
+        EXPECT_EQ(name, stats_control_name(index++));
     }
-    EXPECT_STREQ("?", window_control_name(index));
+    EXPECT_STREQ("?", stats_control_name(index));
 }

@@ -1,7 +1,7 @@
 /* The wire format: every example of docs/srd-wire.md, read from the document
  * itself, packed and unpacked; and what must be refused. */
-#include "srd_uid.h"
-#include "srd_wire.h"
+#include "srd/wire/srd_uid.h"
+#include "srd/wire/srd_wire.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,331 @@
+/*
+ * srdtool top: what moves and what does not, again and again, in 80 columns.
+ *
+ *   srdtool top 13:55:01  2 processes, 3 links, 12 endpoints, 2 do not move
+ *      PID COMM    LINK     STATE       TX/s  TXB/s   RX/s  RXB/s   EPS
+ *   ...
+ *      PID COMM    LINK        EP TO             WHY                FOR PEND
+ *   ...                     sorted: what does not move first, longest first
+ *
+ * On a terminal the screen is drawn over and ends at its last line; elsewhere
+ * it is a block of text, or a JSON document, each time, and complete.
+ */
+#include "tools/cmd/srdtool.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define INTERVAL_MS 1000
+
+
+typedef struct {
+    const srdtool_segment_t *w;
+    struct json_object     *row;
+    bool                   ready;
+    uint64_t               since;   /* ns that it has been waiting */
+} line_t;
+
+typedef struct {
+    line_t   *list;
+    unsigned num;
+    unsigned waiting;
+} lines_t;
+
+static const char *get(struct json_object *row, const char *key)
+{
+    const char *value = json_object_get_string(
+            json_object_object_get(row, key));
+
+    return (value != NULL) ? value : "-";
+}
+
+/* "1234", "56.7k", "8.9G": at most 6 characters */
+static const char *short_number(uint64_t value, char buffer[16])
+{
+    static const char units[] = " kMGTPE";
+    double scaled             = (double)value;
+    unsigned unit             = 0;
+
+    while (scaled >= 9999.5 || (unit > 0 && scaled >= 999.95)) {
+        scaled /= 1000;
+        ++unit;
+    }
+    if (unit == 0) {
+        snprintf(buffer, 16, "%" PRIu64, value);
+    } else {
+        snprintf(buffer, 16, "%.1f%c", scaled, units[unit]);
+    }
+    return buffer;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const line_t *x = a, *y = b;
+
+    if (x->ready != y->ready) {
+        return x->ready ? 1 : -1;
+    }
+    if (x->since != y->since) {
+        return (x->since > y->since) ? -1 : 1;
+    }
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+static void add_line(lines_t *lines, const srdtool_filter_t *filter,
+                     const srdtool_segment_t *w, struct json_object *row)
+{
+    line_t *line;
+
+    if (!srdtool_filter_match(filter, row)) {
+        json_object_put(row);
+        return;
+    }
+    line        = &lines->list[lines->num++];
+    line->w     = w;
+    line->row   = row;
+    line->ready = strcmp(get(row, "why"), why_name(WHY_READY)) == 0;
+    line->since = json_object_get_uint64(json_object_object_get(row, "why_ns"));
+    lines->waiting += !line->ready;
+}
+
+/* Endpoints; of a segment that has none, its peers */
+static void get_lines(const srdtool_segments_t *segments,
+                      const srdtool_filter_t *filter, lines_t *lines)
+{
+    const srdtool_segment_t *w;
+    const stats_segment_t *segment;
+    size_t room = 0;
+    unsigned i, k;
+
+    memset(lines, 0, sizeof(*lines));
+    for (i = 0; i < segments->num; ++i) {
+        segment = &segments->list[i].segment;
+        room  += (segment->num_eps > 0) ? segment->num_eps : segment->num_peers;
+    }
+    lines->list = calloc(room + 1, sizeof(*lines->list));
+    if (lines->list == NULL) {
+        return;
+    }
+
+    for (i = 0; i < segments->num; ++i) {
+        w      = &segments->list[i];
+        segment = &w->segment;
+        for (k = 0; k < segment->num_eps; ++k) {
+            add_line(lines, filter, w,
+                     srdtool_ep_row(w, &segment->eps[k],
+                                    stats_ep_peer(segment, &segment->eps[k])));
+        }
+        for (k = 0; segment->num_eps == 0 && k < segment->num_peers; ++k) {
+            add_line(lines, filter, w,
+                     srdtool_ep_row(w, NULL, &segment->peers[k]));
+        }
+    }
+    qsort(lines->list, lines->num, sizeof(*lines->list), compare);
+}
+
+static void free_lines(lines_t *lines)
+{
+    unsigned i;
+
+    for (i = 0; i < lines->num; ++i) {
+        json_object_put(lines->list[i].row);
+    }
+    free(lines->list);
+}
+
+/* -------------------------------------------------------------------- text */
+
+static uint64_t rate(uint64_t now, uint64_t before, uint64_t ns)
+{
+    return (ns == 0 || now < before) ? 0 :
+           (uint64_t)((double)(now - before) * 1e9 / (double)ns);
+}
+
+static void print_link(const srdtool_segment_t *w, const stats_segment_t *before,
+                       const efa_stats_iface_t *iface)
+{
+    const efa_stats_iface_t *old = (before != NULL) ?
+                                            stats_iface(before, iface->index) :
+                                            NULL;
+    uint64_t ns = (old != NULL) ? w->segment.now - before->now : 0;
+    char numbers[4][16];
+
+    if (old == NULL) {
+        old = iface;
+    }
+    printf("%7" PRIu32 " %-9.9s %-11.11s %-10.10s %6s %6s %6s %6s %5" PRIu32
+           "\n", w->segment.header.pid, w->segment.header.command, iface->name,
+           w->segment.proc_state == 'T' ? "stopped" : iface->asleep ? "asleep" :
+           stats_iface_state_name(iface->state),
+           short_number(rate(iface->tx_msgs, old->tx_msgs, ns), numbers[0]),
+           short_number(rate(iface->tx_bytes + iface->rdma_write_bytes,
+                             old->tx_bytes + old->rdma_write_bytes, ns),
+                        numbers[1]),
+           short_number(rate(iface->rx_msgs, old->rx_msgs, ns), numbers[2]),
+           short_number(rate(iface->rx_bytes + iface->rdma_read_bytes,
+                             old->rx_bytes + old->rdma_read_bytes, ns),
+                        numbers[3]),
+           (uint32_t)(iface->eps - iface->eps_gone));
+}
+
+static void print_line(const line_t *line)
+{
+    char duration[SRDTOOL_DURATION_MAX] = "-";
+    const char *gid                     = get(line->row, "gid");
+    size_t length                       = strlen(gid);
+    char to[128], pending[16];
+
+    if (!line->ready && line->since > 0) {
+        srdtool_duration(line->since, duration);
+    }
+    /* the end of the address is what tells hosts apart */
+    snprintf(to, sizeof(to), "%s/%s", gid + (length > 9 ? length - 9 : 0),
+             get(line->row, "qpn"));
+    printf("%7s %-9.9s %-11.11s %5.5s %-14.14s %-17s %6.6s %4.4s\n",
+           get(line->row, "pid"), get(line->row, "comm"),
+           get(line->row, "link"), get(line->row, "ep"), to,
+           get(line->row, "why"), duration,
+           short_number(json_object_get_uint64(
+                                json_object_object_get(line->row, "pending")),
+                        pending));
+}
+
+/* Lines that the terminal has; 0: no terminal */
+static unsigned get_screen(void)
+{
+    struct winsize size;
+
+    if (!isatty(STDOUT_FILENO) ||
+        ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) {
+        return 0;
+    }
+    return (size.ws_row < 10) ? 24 : size.ws_row;
+}
+
+static void print_text(const srdtool_segments_t *before,
+                       const srdtool_segments_t *segments, const lines_t *lines)
+{
+    unsigned screen = get_screen();
+    unsigned left   = (screen > 0) ? screen - 5 : UINT32_MAX;
+    unsigned links  = 0;
+    const srdtool_segment_t *same;
+    char clock[SRDTOOL_TIME_MAX];
+    time_t now = time(NULL);
+    struct tm tm;
+    unsigned i, k;
+
+    if (localtime_r(&now, &tm) == NULL ||
+        strftime(clock, sizeof(clock), "%T", &tm) == 0) {
+        clock[0] = '\0';
+    }
+    for (i = 0; i < segments->num; ++i) {
+        links += segments->list[i].segment.num_ifaces;
+    }
+
+    /* home, and clear what is below */
+    printf("%ssrdtool top %s  %u processes, %u links, %u endpoints, %u do not "
+           "move\n\n", (screen > 0) ? "\033[H\033[J" : "", clock, segments->num,
+           links, lines->num, lines->waiting);
+
+    printf("%7s %-9s %-11s %-10s %6s %6s %6s %6s %5s\n", "PID", "COMM", "LINK",
+           "STATE", "TX/s", "TXB/s", "RX/s", "RXB/s", "EPS");
+    for (i = 0; i < segments->num; ++i) {
+        same = (before != NULL) ?
+               srdtool_segments_same(before, &segments->list[i].segment) : NULL;
+        for (k = 0; k < segments->list[i].segment.num_ifaces; ++k) {
+            /* half of the screen is for endpoints */
+            if (screen > 0 && left <= screen / 2) {
+                break;
+            }
+            --left;
+            print_link(&segments->list[i], (same != NULL) ? &same->segment : NULL,
+                       &segments->list[i].segment.ifaces[k]);
+        }
+    }
+
+    printf("\n%7s %-9s %-11s %5s %-14s %-17s %6s %4s\n", "PID", "COMM", "LINK",
+           "EP", "TO", "WHY", "FOR", "PEND");
+    for (i = 0; i < lines->num && left > 0; ++i, --left) {
+        print_line(&lines->list[i]);
+    }
+    if (screen == 0) {
+        printf("\n");
+    }
+}
+
+static void print_json(const srdtool_t *tool, const lines_t *lines)
+{
+    struct json_object *array = json_object_new_array();
+    unsigned i;
+
+    for (i = 0; i < lines->num; ++i) {
+        json_object_array_add(array, json_object_get(lines->list[i].row));
+    }
+    srdtool_print_json(&tool->out, array);
+}
+
+/* ----------------------------------------------------------------- command */
+
+static int run(srdtool_t *tool, int num_words, char **words)
+{
+    unsigned interval = (tool->interval_ms > 0) ? tool->interval_ms :
+                                                  INTERVAL_MS;
+    unsigned round    = 0;
+    int status        = SRDTOOL_SHOWN;
+    bool watched;
+    srdtool_segments_t before, segments;
+    srdtool_filter_t filter;
+    lines_t lines;
+
+    if (srdtool_filter_parse(&srdtool_top, srdtool_ep_keys, num_words, words,
+                             &filter) != 0) {
+        return SRDTOOL_USAGE;
+    }
+
+    srdtool_segments_read(tool, &before);
+    if (before.num == 0) {
+        status = srdtool_segments_status(tool, &before, 0);
+        srdtool_segments_free(&before);
+        return status;
+    }
+
+    /* A first look that need not be waited for long */
+    watched = srdtool_pause((interval > 100) ? 100 : interval);
+    while (watched && ferror(stdout) == 0) {
+        srdtool_segments_read(tool, &segments);
+        srdtool_segments_compare(&before, &segments);
+        get_lines(&segments, &filter, &lines);
+        if (tool->out.json) {
+            print_json(tool, &lines);
+        } else {
+            print_text(&before, &segments, &lines);
+        }
+        fflush(stdout);
+        free_lines(&lines);
+        srdtool_segments_free(&before);
+        before = segments;
+        if (tool->count > 0 && ++round == tool->count) {
+            break;
+        }
+        watched = srdtool_pause(interval);
+    }
+    srdtool_segments_free(&before);
+    return status;
+}
+
+const srdtool_object_t srdtool_top = {
+    .name  = "top",
+    .text  = "what moves and what does not, again and again",
+    .usage =
+        "       srdtool top [FILTER ...]\n"
+        "\n"
+        "FILTER: KEY LIST, as in: pid 0-100,654 why rnr-backoff\n"
+        "Links with their rates, then endpoints, those first that do not\n"
+        "move. --count N: N times; --interval S: every S seconds. Not on a\n"
+        "terminal: a block of text each time; with -j an array of endpoints.\n",
+    .run   = run
+};

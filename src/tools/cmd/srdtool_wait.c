@@ -1,0 +1,147 @@
+/*
+ * srdtool res show ep, res show peer: who waits for what.
+ *
+ *   ep  --> peer (one of several endpoints' peers) --> iface
+ *
+ * One row an endpoint, with the word of why.c for it; a row for a peer has the
+ * word for the peer as a whole. Segments are read twice: srdtool_segments.c.
+ */
+#include "tools/cmd/srdtool.h"
+
+#include <stddef.h>
+
+const char *const srdtool_ep_keys[] = {
+    "ep", "pid", "comm", "gone", "stopped", "link", "+iface", "gid", "qpn",
+    "state", "state_ns", "why", "why_ns", "pending", "status", "+unacked",
+    "+window", "+depth", "+zcopy", "+rma", "+done_ns", "+rx_ns", "+age_ns",
+    "+site", NULL
+};
+
+static const char *const peer_keys[] = {
+    "gid", "qpn", "pid", "comm", "gone", "stopped", "link", "+iface", "others",
+    "state", "state_ns", "why", "why_ns", "eps", "pending", "unacked", "window",
+    "depth", "queued", "rma", "status", "+done_ns", "+rx_ns", "+psn_next",
+    "+psn_una", "+psn_rx", "+rnr", "+resend", "+epoch", "+remote_epoch", NULL
+};
+
+
+static void add_peer(struct json_object *row, const stats_segment_t *segment,
+                     const efa_stats_peer_t *peer)
+{
+    bool others = peer->rec.flags & EFA_STATS_RECORD_OVERFLOW;
+
+    /* one record for all that found none has no state of its own */
+    srdtool_row_gid(row, peer->gid);
+    srdtool_row_uint(row, "qpn", peer->qpn);
+    srdtool_row_bool(row, "others", others);
+    srdtool_row_string(row, "state", others ? NULL :
+                       stats_peer_state_name(peer->state));
+    srdtool_row_age(row, "state_ns", segment, others ? 0 : peer->state_time);
+    srdtool_row_uint(row, "unacked", stats_unacked(peer));
+    srdtool_row_uint(row, "window", peer->window);
+    srdtool_row_uint(row, "depth", peer->depth);
+    srdtool_row_age(row, "done_ns", segment, peer->done_time);
+    srdtool_row_age(row, "rx_ns", segment, peer->rx_time);
+}
+
+static void add_why(struct json_object *row, const srdtool_segment_t *w,
+                    uint32_t iface_index, const efa_stats_ep_t *ep,
+                    const efa_stats_peer_t *peer)
+{
+    why_input_t in = {
+        .segment = &w->segment, .ep = ep, .peer = peer,
+        .iface  = stats_iface(&w->segment, iface_index)
+    };
+
+    in.idle = in.iface != NULL && w->idle != NULL &&
+              w->idle[in.iface - w->segment.ifaces];
+    srdtool_row_why(row, &in);
+}
+
+static struct json_object *
+peer_row(const srdtool_segment_t *w, const efa_stats_peer_t *peer)
+{
+    struct json_object *row = srdtool_row_new(&w->segment);
+
+    srdtool_row_link(row, &w->segment, peer->iface);
+    add_peer(row, &w->segment, peer);
+    add_why(row, w, peer->iface, NULL, peer);
+    srdtool_row_uint(row, "eps", peer->eps);
+    srdtool_row_uint(row, "pending", peer->pending);
+    srdtool_row_uint(row, "queued", peer->queued);
+    srdtool_row_uint(row, "rma", peer->rma);
+    srdtool_row_status(row, peer->status);
+    srdtool_row_uint(row, "psn_next", stats_psn_next(peer));
+    srdtool_row_uint(row, "psn_una", stats_psn_una(peer));
+    srdtool_row_uint(row, "psn_rx", stats_psn_rx(peer));
+    srdtool_row_uint(row, "rnr", peer->rnr);
+    srdtool_row_uint(row, "resend", peer->resend);
+    srdtool_row_uint(row, "epoch", peer->epoch);
+    srdtool_row_uint(row, "remote_epoch", peer->remote_epoch);
+    return row;
+}
+
+struct json_object *srdtool_ep_row(const srdtool_segment_t *w,
+                                   const efa_stats_ep_t *ep,
+                                   const efa_stats_peer_t *peer)
+{
+    struct json_object *row;
+
+    if (ep == NULL) {
+        return peer_row(w, peer);
+    }
+
+    row = srdtool_row_new(&w->segment);
+    srdtool_row_uint(row, "ep", ep->index);
+    srdtool_row_link(row, &w->segment, ep->iface);
+    if (peer != NULL) {
+        add_peer(row, &w->segment, peer);
+    }
+    add_why(row, w, ep->iface, ep, peer);
+    srdtool_row_uint(row, "pending", ep->pending);
+    srdtool_row_status(row, (ep->status != 0 || peer == NULL) ? ep->status :
+                                                               peer->status);
+    srdtool_row_uint(row, "zcopy", ep->zcopy);
+    srdtool_row_uint(row, "rma", ep->rma);
+    srdtool_row_age(row, "age_ns", &w->segment, ep->create_time);
+    srdtool_row_string(row, "site", (ep->site[0] != '\0') ? ep->site : NULL);
+    return row;
+}
+
+int srdtool_wait_show(srdtool_t *tool, bool peers, int num_words, char **words)
+{
+    const char *const *keys = peers ? peer_keys : srdtool_ep_keys;
+    const srdtool_segment_t *w;
+    srdtool_segments_t segments;
+    srdtool_filter_t filter;
+    srdtool_list_t list;
+    unsigned i, k;
+    int status;
+
+    status = srdtool_filter_parse(&srdtool_res, keys, num_words, words,
+                                  &filter);
+    if (status != 0) {
+        return status;
+    }
+
+    srdtool_segments_load(tool, true, &segments);
+    srdtool_list_init(&list, &tool->out);
+    for (i = 0; i < segments.num; ++i) {
+        w = &segments.list[i];
+        for (k = 0; peers && k < w->segment.num_peers; ++k) {
+            srdtool_list_add(&list, &filter, keys,
+                             srdtool_ep_row(w, NULL, &w->segment.peers[k]));
+        }
+        for (k = 0; !peers && k < w->segment.num_eps; ++k) {
+            srdtool_list_add(&list, &filter, keys,
+                             srdtool_ep_row(w, &w->segment.eps[k],
+                                            stats_ep_peer(&w->segment,
+                                                      &w->segment.eps[k])));
+        }
+    }
+
+    status = srdtool_segments_status(tool, &segments,
+                                    srdtool_list_finish(&list));
+    srdtool_segments_free(&segments);
+    return status;
+}

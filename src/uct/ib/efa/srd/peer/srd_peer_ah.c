@@ -1,0 +1,271 @@
+/*
+ * Whom a completion means: peers' address handles and the tables behind them.
+ *
+ *     (AH number, QPN) --keys--> peer       receive completions name these
+ *     AH number --ahns--> GID               checks extended headers
+ *                     '--> its peers        those with a key of that number
+ *
+ * Numbers are used again by the device. Before one changes its meaning, the CQ
+ * is emptied into the stash under the old meaning (uct_srd_rx_stash()). This
+ * holds for one interface; two on one device that together reach more hosts
+ * than the device has AHs may take a number from each other.
+ */
+#include "srd/send/srd_tx.h"
+
+/* Its key means somebody else, or nobody, from now on. */
+static void uct_srd_peer_key_clear(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    khiter_t iter;
+
+    if (iface->rx.last_peer == peer) {
+        iface->rx.last_peer = NULL;
+        iface->rx.last_key  = UCT_SRD_NO_LAST;
+    }
+
+    if (peer->key_next != NULL) {
+        peer->key_next->key_prev = peer->key_prev;
+    }
+    if (peer->key_prev != NULL) {
+        peer->key_prev->key_next = peer->key_next;
+    } else {
+        iter = kh_get(uct_srd_ahns, &iface->ahns, peer->key >> 16);
+        kh_val(&iface->ahns, iter).peers = peer->key_next;
+    }
+    peer->key = UCT_SRD_NO_KEY;
+}
+
+void uct_srd_peer_key_del(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    khiter_t iter;
+
+    if (peer->key != UCT_SRD_NO_KEY) {
+        iter = kh_get(uct_srd_keys, &iface->keys, peer->key);
+        kh_del(uct_srd_keys, &iface->keys, iter);
+        uct_srd_peer_key_clear(peer);
+    }
+}
+
+/* From now on the device's (AH number, QPN) means this peer */
+ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    uint32_t key           = uct_srd_key(peer->ah->ahn, peer->ident.qpn);
+    uct_srd_ahn_t *ahn;
+    khiter_t iter;
+    int ret;
+
+    if (peer->key == key) {
+        return UCS_OK;
+    }
+
+    uct_srd_peer_key_del(peer);
+    iter = kh_put(uct_srd_keys, &iface->keys, key, &ret);
+    if (ret == UCS_KH_PUT_FAILED) {
+        return UCS_ERR_NO_MEMORY;
+    }
+
+    if (ret == UCS_KH_PUT_KEY_PRESENT) {
+        uct_srd_peer_key_clear(kh_val(&iface->keys, iter)); /* a predecessor */
+    }
+
+    kh_val(&iface->keys, iter) = peer;
+    iter = kh_get(uct_srd_ahns, &iface->ahns, peer->ah->ahn);
+    ahn  = &kh_val(&iface->ahns, iter);
+    if (ahn->peers != NULL) {
+        ahn->peers->key_prev = peer;
+    }
+    peer->key      = key;
+    peer->key_prev = NULL;
+    peer->key_next = ahn->peers;
+    ahn->peers     = peer;
+    return UCS_OK;
+}
+
+void uct_srd_peer_set_blind(uct_srd_peer_t *peer)
+{
+    uint8_t blind = peer->rx.acked && (peer->ah == NULL) &&
+                    (peer->state < UCT_SRD_PEER_FAILED);
+
+    peer->iface->rx.special += blind - peer->rx.blind;
+    peer->rx.blind           = blind;
+}
+
+const union ibv_gid *
+uct_srd_iface_ahn_gid(uct_srd_iface_t *iface, uint16_t ahn)
+{
+    khiter_t iter = kh_get(uct_srd_ahns, &iface->ahns, ahn);
+
+    return (iter == kh_end(&iface->ahns)) ? NULL :
+           &kh_val(&iface->ahns, iter).gid;
+}
+
+/* ahn means gid from now on. What it meant before has been stashed. */
+static ucs_status_t uct_srd_iface_ahn_set(uct_srd_iface_t *iface, uint16_t ahn,
+                                          const union ibv_gid *gid)
+{
+    uct_srd_ahn_t *entry;
+    khiter_t iter;
+    int ret;
+
+    iter = kh_put(uct_srd_ahns, &iface->ahns, ahn, &ret);
+    if (ret == UCS_KH_PUT_FAILED) {
+        return UCS_ERR_NO_MEMORY;
+    }
+
+    entry = &kh_val(&iface->ahns, iter);
+    if (ret != UCS_KH_PUT_KEY_PRESENT) {
+        entry->peers = NULL;
+    } else if (memcmp(&entry->gid, gid, sizeof(*gid)) != 0) {
+        while (entry->peers != NULL) {
+            uct_srd_peer_key_del(entry->peers);
+        }
+    }
+
+    entry->gid = *gid;
+    return UCS_OK;
+}
+
+ucs_status_t uct_srd_iface_ah_get(uct_srd_iface_t *iface, const void *gid_p,
+                                  uct_efa_ah_t **ah_p)
+{
+    uct_efa_ah_cache_t *ahs = iface->context->ahs;
+    uct_efa_ah_stats_t before, after;
+    union ibv_gid gid;
+    ucs_status_t status;
+
+    /* What the dead device's cache still holds is of no use on the next one. */
+    if (ucs_unlikely(iface->recover.is)) {
+        return UCS_ERR_NO_RESOURCE;
+    }
+
+    memcpy(gid.raw, gid_p, sizeof(gid.raw));
+    uct_efa_ah_cache_stats(ahs, &before);
+    status = uct_efa_ah_get_notify(ahs, iface, uct_srd_rx_stash, &gid, ah_p);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    uct_efa_ah_cache_stats(ahs, &after);
+    UCT_SRD_COUNT_ADD(iface, ah_create, after.creates - before.creates);
+
+    status = uct_srd_iface_ahn_set(iface, (*ah_p)->ahn, &gid);
+    if (status != UCS_OK) {
+        uct_efa_ah_put(ahs, *ah_p);
+    }
+
+    return status;
+}
+
+ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+    ucs_status_t status;
+
+    if (ucs_likely(peer->ah != NULL)) {
+        return UCS_OK;
+    }
+
+    status = uct_srd_iface_ah_get(iface, peer->ident.gid, &peer->ah);
+    if (status != UCS_OK) {
+        peer->ah = NULL;
+        return status;
+    }
+
+    if (peer->rx.known && (uct_srd_peer_key_add(peer) != UCS_OK)) {
+        uct_efa_ah_put(iface->context->ahs, peer->ah);
+        peer->ah = NULL;
+        return UCS_ERR_NO_RESOURCE;
+    }
+
+    ucs_list_add_tail(&iface->ah_peers, &peer->ah_list);
+    ++iface->num_ah_peers;
+
+    /* What it sent before comes without its number. */
+    peer->tx.dest.ah = peer->ah->ibv_ah;
+    if (iface->cq_efa != NULL) {
+        uct_srd_iface_set_wary(iface, iface->rx.wary | peer->rx.known);
+    } else {
+        uct_srd_peer_set_stranger(peer, 1); /* nothing else proves it */
+    }
+    uct_srd_peer_set_blind(peer);
+    return UCS_OK;
+}
+
+/* The key stays: the cache may keep the AH, and the device report its number. */
+void uct_srd_peer_ah_drop(uct_srd_peer_t *peer)
+{
+    uct_srd_iface_t *iface = peer->iface;
+
+    if (peer->ah == NULL) {
+        return;
+    }
+
+    if (iface->rx.last_peer == peer) {
+        iface->rx.last_peer = NULL;
+        iface->rx.last_key  = UCT_SRD_NO_LAST;
+    }
+
+    uct_efa_ah_put(iface->context->ahs, peer->ah);
+    ucs_list_del(&peer->ah_list);
+    --iface->num_ah_peers;
+    peer->ah         = NULL;
+    peer->tx.dest.ah = NULL;
+    if (peer->state == UCT_SRD_PEER_JOINED) {
+        /* The next send must look for an AH; the remote still knows us. */
+        peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
+        peer->tx.credit  = 0;
+    }
+    uct_srd_peer_set_blind(peer);
+}
+
+/* May the peer do without its AH? One that has sent since the last look is passed
+ * over once, so that nothing has to be noted on the fast path. One that is
+ * LEAVING may, too: the remote may keep its endpoint, and us waiting, for ever.
+ * Not one that is lost: it is being asked. */
+static int uct_srd_peer_is_idle(uct_srd_peer_t *peer)
+{
+    uint16_t sent = peer->tx.una.una + peer->rma.una.una;
+    int idle      = (peer->sweep_psn == sent);
+
+    if ((peer->state >= UCT_SRD_PEER_FAILED) || peer->lost.is ||
+        !uct_srd_peer_is_quiet(peer)) {
+        return 0;
+    }
+
+    peer->sweep_psn = sent;
+    return idle;
+}
+
+/* Second chance, as a clock: goes on where it ended, twice around at most. */
+unsigned uct_srd_peer_reclaim(void *arg, unsigned wanted)
+{
+    uct_srd_iface_t *iface = arg;
+    unsigned left          = 2 * iface->num_ah_peers;
+    unsigned count         = 0;
+    unsigned asked         = 0;
+    uct_srd_peer_t *peer;
+
+    for (; (left > 0) && (count + asked < wanted) &&
+           !ucs_list_is_empty(&iface->ah_peers); --left) {
+        peer = ucs_list_extract_head(&iface->ah_peers, uct_srd_peer_t, ah_list);
+        ucs_list_add_tail(&iface->ah_peers, &peer->ah_list);
+        if (!uct_srd_peer_is_idle(peer)) {
+            continue;
+        }
+
+        if (!peer->rx.acked || (iface->cq_efa != NULL)) {
+            uct_srd_peer_ah_drop(peer);
+            UCT_SRD_COUNT(iface, ah_evict);
+            ++count;
+        } else if (!peer->ext_req) {
+            peer->ext_req = 1;
+            uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_REQ, 0);
+            uct_srd_ctl_timer_start(peer, 10e-3);
+            ++asked;
+        }
+    }
+
+    return count;
+}

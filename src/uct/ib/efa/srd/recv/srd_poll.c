@@ -1,0 +1,304 @@
+/*
+ * Polling the completion queue, and the fast path of what arrives: a message
+ * without extended header, from the sender of the last one, in order.
+ *
+ *   plain   ibv_poll_cq(): cheapest
+ *   blind   while some peer's AH is given up, and until the CQ was empty once
+ *           after it was made again, and while somebody's address is not
+ *           proven: source GIDs are needed
+ *   stash   completions that were taken out before an AH number changed its
+ *           meaning; they come first
+ */
+#include "srd/recv/srd_rx.h"
+
+static UCS_F_ALWAYS_INLINE void
+uct_srd_rx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
+{
+    uct_srd_peer_t *peer = iface->rx.last_peer;
+    uct_srd_rx_wc_t rx;
+    uct_srd_desc_t *desc;
+    uint32_t imm;
+    void *data;
+
+    imm = be32toh(wc->imm_data);
+    if (ucs_likely((wc->status == IBV_WC_SUCCESS) &&
+                   (wc->wc_flags & IBV_WC_WITH_IMM) &&
+                   (uct_srd_key(wc->slid, wc->src_qp) == iface->rx.last_key) &&
+                   ((imm & ~UCT_SRD_IMM_AM_MASK) ==
+                    (peer->rx.imm_base | peer->rx.ring.next)))) {
+        desc = (uct_srd_desc_t*)wc->wr_id;
+        data = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
+        if (UCT_SRD_TRACE_FAST()) {
+            uct_srd_trace_recv(peer, imm, data, wc->byte_len,
+                               UCT_SRD_RING_AWAITED);
+        }
+
+        if (ucs_unlikely(peer->rx.ring.held > 0)) {
+            desc->length = wc->byte_len;
+            desc->am_id  = uct_srd_imm_am_id(imm);
+            desc->offset = 0;
+            uct_srd_rx_awaited(iface, peer, desc);
+            return;
+        }
+
+        ++peer->rx.ring.next;
+        uct_srd_rx_deliver(iface, peer, desc, data, wc->byte_len,
+                           uct_srd_imm_am_id(imm), UCT_CB_PARAM_FLAG_DESC, 0);
+        return;
+    }
+
+    rx.wc      = *wc;
+    rx.has_gid = 0;
+    uct_srd_rx_slow(iface, &rx);
+}
+
+/* One round of polling; handlers may start another one, or stash the rest */
+typedef struct uct_srd_poll {
+    struct uct_srd_poll *outer;
+    uct_srd_rx_wc_t     *rx;      /* these are left                          */
+    uct_srd_rx_wc_t     *rx_end;
+    struct ibv_wc       *wc;      /* or, if rx is NULL, these                */
+    struct ibv_wc       *wc_end;
+} uct_srd_poll_t;
+
+static UCS_F_ALWAYS_INLINE void
+uct_srd_tx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
+{
+    uct_srd_slot_t *slot = (uct_srd_slot_t*)(wc->wr_id & ~UCT_SRD_WR_ID_SEND);
+
+    if (ucs_likely(wc->status == IBV_WC_SUCCESS)) {
+        uct_srd_tx_done(iface, slot);
+    } else {
+        uct_srd_tx_error(iface, slot, wc->vendor_err);
+    }
+}
+
+static void uct_srd_any_wc(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
+{
+    if (rx->wc.wr_id & UCT_SRD_WR_ID_SEND) {
+        uct_srd_tx_wc(iface, &rx->wc);
+    } else {
+        uct_srd_rx_slow(iface, rx);
+    }
+}
+
+/* The extended interface tells source GIDs. Returns how many. */
+static unsigned
+uct_srd_poll_ex(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx, unsigned max)
+{
+    struct ibv_cq_ex *cq         = iface->cq_ex;
+    struct ibv_poll_cq_attr attr = {};
+    unsigned count               = 0;
+
+    if (ibv_start_poll(cq, &attr) != 0) {
+        return 0;
+    }
+
+    do {
+        rx->has_gid       = 0;
+        rx->wc.wr_id      = cq->wr_id;
+        rx->wc.status     = cq->status;
+        rx->wc.vendor_err = ibv_wc_read_vendor_err(cq);
+        if (!(cq->wr_id & UCT_SRD_WR_ID_SEND)) {
+            rx->wc.wc_flags = ibv_wc_read_wc_flags(cq);
+            rx->wc.byte_len = ibv_wc_read_byte_len(cq);
+            rx->wc.imm_data = ibv_wc_read_imm_data(cq);
+            rx->wc.src_qp   = ibv_wc_read_src_qp(cq);
+            rx->wc.slid     = ibv_wc_read_slid(cq);
+            if ((iface->cq_efa != NULL) &&
+                (rx->wc.slid == UCT_EFA_AHN_UNKNOWN)) {
+                rx->has_gid = (efadv_wc_read_sgid(iface->cq_efa, &rx->gid) ==
+                               0);
+            }
+        }
+        ++rx;
+    } while ((++count < max) && (ibv_next_poll(cq) == 0));
+
+    ibv_end_poll(cq);
+    return count;
+}
+
+/* Replaces the AH number by whom it means at this moment. */
+static void uct_srd_stash_resolve(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx)
+{
+    const union ibv_gid *gid;
+
+    if ((rx->wc.wr_id & UCT_SRD_WR_ID_SEND) ||
+        (rx->wc.status != IBV_WC_SUCCESS) ||
+        (rx->wc.slid == UCT_EFA_AHN_UNKNOWN)) {
+        return;
+    }
+
+    gid = uct_srd_iface_ahn_gid(iface, rx->wc.slid);
+    if (gid != NULL) {
+        rx->gid     = *gid;
+        rx->has_gid = 1;
+    }
+    rx->wc.slid = UCT_EFA_AHN_UNKNOWN;
+}
+
+void uct_srd_rx_stash(void *arg)
+{
+    uct_srd_iface_t *iface = arg;
+    unsigned before        = iface->rx.stash_len;
+    uct_srd_rx_wc_t *rx;
+    uct_srd_poll_t *poll;
+    unsigned count, i;
+
+    /* There is room for one of each work request: what is here has not been
+     * handled, and is posted once. */
+    rx = &iface->rx.stash[iface->rx.stash_len];
+    for (poll = iface->rx.poll; poll != NULL; poll = poll->outer) {
+        for (; (poll->rx != NULL) ? (poll->rx < poll->rx_end) :
+                                    (poll->wc < poll->wc_end);
+             ++rx) {
+            if (poll->rx != NULL) {
+                *rx = *poll->rx++;
+            } else {
+                rx->wc      = *poll->wc++;
+                rx->has_gid = 0;
+            }
+            uct_srd_stash_resolve(iface, rx);
+            ++iface->rx.stash_len;
+        }
+    }
+
+    do {
+        count = uct_srd_poll_ex(iface, rx, UCT_SRD_POLL_BATCH);
+        for (i = 0; i < count; ++i, ++rx) {
+            uct_srd_stash_resolve(iface, rx);
+        }
+        iface->rx.stash_len += count;
+    } while (count > 0);
+
+    iface->rx.special += (before == 0) && (iface->rx.stash_len > 0);
+}
+
+/* Handlers may stash more meanwhile: from a copy. */
+static unsigned uct_srd_poll_stash(uct_srd_iface_t *iface)
+{
+    uct_srd_rx_wc_t rx[UCT_SRD_POLL_BATCH];
+    unsigned count = ucs_min(iface->rx.stash_len, UCT_SRD_POLL_BATCH);
+    unsigned i;
+
+    memcpy(rx, iface->rx.stash, count * sizeof(*rx));
+    iface->rx.stash_len -= count;
+    iface->rx.special   -= (iface->rx.stash_len == 0);
+    memmove(iface->rx.stash, iface->rx.stash + count,
+            iface->rx.stash_len * sizeof(*rx));
+
+    for (i = 0; i < count; ++i) {
+        uct_srd_any_wc(iface, &rx[i]); /* resolved: need not be stashed again */
+    }
+
+    return count;
+}
+
+/* Some peer's AH was given up: its messages are known by source GID alone. */
+static unsigned uct_srd_poll_blind(uct_srd_iface_t *iface)
+{
+    uct_srd_rx_wc_t rx[UCT_SRD_POLL_BATCH];
+    unsigned count      = uct_srd_poll_ex(iface, rx, iface->config.max_poll);
+    uct_srd_poll_t poll = {
+        .outer  = iface->rx.poll,
+        .rx     = rx,
+        .rx_end = rx + count
+    };
+
+    if (count < iface->config.max_poll) {
+        uct_srd_iface_set_wary(iface, 0); /* from now on the AH is named */
+    }
+
+    iface->rx.poll = &poll;
+    while (poll.rx < poll.rx_end) {
+        uct_srd_any_wc(iface, poll.rx++);
+    }
+
+    iface->rx.poll = poll.outer;
+    return count;
+}
+
+static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
+{
+    struct ibv_wc wcs[UCT_SRD_POLL_BATCH], *wc;
+    uct_srd_poll_t poll;
+    int count;
+
+    count = ibv_poll_cq(iface->cq, iface->config.max_poll, wcs);
+    if (count <= 0) {
+        return 0;
+    }
+
+    poll.outer     = iface->rx.poll;
+    poll.wc        = wcs;
+    poll.wc_end    = wcs + count;
+    poll.rx        = NULL;
+    iface->rx.poll = &poll;
+
+    do {
+        wc = poll.wc++;
+        if (wc->wr_id & UCT_SRD_WR_ID_SEND) {
+            uct_srd_tx_wc(iface, wc);
+        } else {
+            uct_srd_rx_wc(iface, wc);
+        }
+    } while (poll.wc < poll.wc_end);
+
+    iface->rx.poll = poll.outer;
+    return count;
+}
+
+/* Now and then */
+static UCS_F_NOINLINE void uct_srd_iface_keep_house(uct_srd_iface_t *iface)
+{
+    uint64_t wanted = uct_efa_ah_cache_wanted(iface->context->ahs);
+    ucs_time_t now  = ucs_get_time();
+
+    /* Who seldom calls progress must notice a reset all the same, before its
+     * peers give it up. */
+    if (now - iface->rx.looked > ucs_time_from_sec(UCT_SRD_LOOK_TIME)) {
+        iface->rx.effort /= 2;
+    } else {
+        iface->rx.effort = ucs_min((2 * iface->rx.effort) + 1, UCT_SRD_EFFORT);
+    }
+    iface->rx.looked  = now;
+    iface->rx.look_at = iface->stats->polls + iface->rx.effort;
+    uct_srd_iface_show_progress(iface);
+    uct_srd_recover_look(iface);
+
+    /* Another interface of this device goes short of address handles */
+    if (ucs_unlikely(wanted != iface->ahs_wanted)) {
+        iface->ahs_wanted = wanted;
+        uct_srd_peer_reclaim(iface, UCT_SRD_RECLAIM);
+    }
+}
+
+unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
+{
+    uct_efa_stats_iface_t *stats = iface->stats;
+    unsigned count;
+
+    /* Before the poll: what it finds after a pause is not of before that. */
+    if (ucs_unlikely(stats->polls >= iface->rx.look_at)) {
+        uct_srd_iface_keep_house(iface);
+    }
+
+    if (ucs_likely(iface->rx.special == 0)) {
+        count = uct_srd_poll_plain(iface);
+    } else if (iface->rx.stash_len > 0) {
+        count = uct_srd_poll_stash(iface);
+    } else if (iface->cq_efa != NULL) {
+        count = uct_srd_poll_blind(iface);
+    } else {
+        count = uct_srd_poll_plain(iface);
+    }
+
+    /* A dead queue pair may give back at once whatever it is given. */
+    if (((iface->rx.chain_len + iface->rx.missing) >=
+         iface->config.rx_batch) && ucs_likely(!iface->recover.is)) {
+        uct_srd_rx_refill(iface);
+    }
+
+    stats->polls += count + 1;
+    return count;
+}

@@ -1,0 +1,279 @@
+/*
+ * Slots and bcopy buffers: their memory, and what they hold on to.
+ *
+ *   | slots | a buffer |     made when the interface is opened
+ *
+ * The other buffers are made when they are needed. If there is no memory then,
+ * that one carries all messages, one after the other: who asks UCT for a send
+ * can wait for a buffer, but not all users can do without the message. UCP, for
+ * one, does not tell the other side that an answer could not be sent.
+ */
+#include "srd/send/srd_tx.h"
+
+#include <sys/mman.h>
+
+static ucs_mpool_ops_t uct_srd_flush_mp_ops = {
+    .chunk_alloc   = ucs_mpool_chunk_malloc,
+    .chunk_release = ucs_mpool_chunk_free
+};
+
+static void
+uct_srd_buf_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
+{
+    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
+    uct_srd_buf_t *buf     = obj;
+
+    buf->lkey     = uct_efa_memh_lkey(memh);
+    buf->memh     = memh;
+    buf->all      = iface->tx.all;
+    iface->tx.all = buf;
+}
+
+/* The one behind the slots */
+static uct_srd_buf_t *uct_srd_buf_first(const uct_srd_iface_t *iface)
+{
+    return (uct_srd_buf_t*)(iface->tx.slots + iface->tx.num_slots);
+}
+
+static void uct_srd_wr_init(struct ibv_send_wr *wr, unsigned flags)
+{
+    memset(wr, 0, sizeof(*wr));
+    wr->opcode     = IBV_WR_SEND_WITH_IMM;
+    wr->num_sge    = 1;
+    wr->send_flags = flags;
+}
+
+ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
+                             const uct_srd_iface_config_t *config)
+{
+    uct_md_h md                 = iface->super.md;
+    uct_iface_mpool_config_t mp = config->tx.mp;
+    size_t buf_len              = sizeof(uct_srd_buf_t) + iface->config.max_msg;
+    uct_srd_slot_t *slot;
+    ucs_status_t status;
+    uint32_t lkey;
+    unsigned i;
+
+    iface->tx.max_inline = uct_srd_iface_md(iface)->dev.max_inline;
+    ucs_arbiter_init(&iface->tx.arbiter);
+    for (i = 0; i < UCT_SRD_WR_LAST; ++i) {
+        uct_srd_wr_init(&iface->tx.wr[i],
+                        (i == UCT_SRD_WR_INLINE) ? IBV_SEND_INLINE : 0);
+    }
+    for (i = 0; i < UCT_SRD_POST_BATCH; ++i) {
+        uct_srd_wr_init(&iface->tx.wrs[i], 0);
+    }
+
+    status = uct_efa_mpool_init(&iface->tx.flush_mp, 0,
+                                sizeof(uct_srd_waiter_t), 0,
+                                UCS_SYS_CACHE_LINE_SIZE, 64, UINT_MAX,
+                                &uct_srd_flush_mp_ops, "srd_flush");
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    /* A slot has one buffer at most */
+    uct_efa_compat_mpool_limit(&mp, iface->config.tx_queue_len,
+                               buf_len + UCS_SYS_CACHE_LINE_SIZE);
+    status = uct_iface_mpool_init(&iface->super, &iface->tx.buf_mp, buf_len,
+                                  offsetof(uct_srd_buf_t, data),
+                                  UCS_SYS_CACHE_LINE_SIZE, &mp,
+                                  ucs_min(mp.max_bufs, 64u),
+                                  uct_srd_buf_init, "srd_tx_buf");
+    if (status != UCS_OK) {
+        goto err_flush_mp;
+    }
+
+    iface->tx.num_slots = iface->config.tx_queue_len + UCT_SRD_CTL_SLOTS;
+    iface->tx.slots_len = ucs_align_up((iface->tx.num_slots *
+                                        sizeof(uct_srd_slot_t)) + buf_len,
+                                       ucs_get_page_size());
+    iface->tx.slots_mem = mmap(NULL, iface->tx.slots_len,
+                               PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (iface->tx.slots_mem == MAP_FAILED) {
+        ucs_error("srd: no memory for %u send slots (%zu bytes): %m",
+                  iface->tx.num_slots, iface->tx.slots_len);
+        status = UCS_ERR_NO_MEMORY;
+        goto err_buf_mp;
+    }
+
+    /* Gets write to the buffer */
+    status = uct_efa_md_mem_reg(md, iface->tx.slots_mem, iface->tx.slots_len,
+                                UCT_MD_MEM_ACCESS_LOCAL_READ |
+                                UCT_MD_MEM_ACCESS_LOCAL_WRITE,
+                                &iface->tx.slots_memh);
+    if (status != UCS_OK) {
+        goto err_unmap;
+    }
+
+    iface->tx.free = ucs_calloc(iface->config.tx_queue_len,
+                                sizeof(*iface->tx.free), "srd_tx_free");
+    if (iface->tx.free == NULL) {
+        status = UCS_ERR_NO_MEMORY;
+        goto err_dereg;
+    }
+
+    lkey            = uct_efa_memh_lkey(iface->tx.slots_memh);
+    iface->tx.slots = iface->tx.slots_mem;
+    for (i = iface->tx.num_slots; i-- > 0; ) {
+        slot              = &iface->tx.slots[i];
+        slot->sge[0].addr = (uintptr_t)slot->data;
+        slot->sge[0].lkey = lkey;
+        if (i < iface->config.tx_queue_len) {
+            uct_srd_slot_put(iface, slot);
+        } else {
+            iface->tx.ctl_free[iface->tx.num_ctl++] = slot;
+        }
+    }
+
+    uct_srd_buf_init(&iface->super.super, uct_srd_buf_first(iface),
+                     iface->tx.slots_memh);
+    uct_srd_buf_put(iface, uct_srd_buf_first(iface));
+    iface->tx.num_bufs = 1;
+    return UCS_OK;
+
+err_dereg:
+    uct_efa_md_mem_dereg(md, iface->tx.slots_memh);
+err_unmap:
+    munmap(iface->tx.slots_mem, iface->tx.slots_len);
+err_buf_mp:
+    ucs_mpool_cleanup(&iface->tx.buf_mp, 1);
+err_flush_mp:
+    ucs_mpool_cleanup(&iface->tx.flush_mp, 1);
+    return status;
+}
+
+void uct_srd_tx_cleanup(uct_srd_iface_t *iface)
+{
+    uct_srd_buf_t *buf;
+
+    while ((buf = iface->tx.bufs) != NULL) {
+        iface->tx.bufs = buf->next;
+        if (buf != uct_srd_buf_first(iface)) {
+            ucs_mpool_put(buf);
+        }
+    }
+
+    ucs_free(iface->tx.free);
+    uct_efa_md_mem_dereg(iface->super.md, iface->tx.slots_memh);
+    munmap(iface->tx.slots_mem, iface->tx.slots_len);
+    ucs_mpool_cleanup(&iface->tx.buf_mp, 1);
+    ucs_mpool_cleanup(&iface->tx.flush_mp, 1);
+    ucs_arbiter_cleanup(&iface->tx.arbiter);
+}
+
+uct_srd_buf_t *uct_srd_buf_get_slow(uct_srd_iface_t *iface)
+{
+    uct_srd_buf_t *buf = NULL;
+
+    if ((iface->tx.grow_at == 0) || (ucs_get_time() >= iface->tx.grow_at)) {
+        iface->tx.grow_at = 0;
+        buf               = ucs_mpool_get(&iface->tx.buf_mp);
+        if (buf != NULL) {
+            ++iface->tx.num_bufs; /* stays in tx.bufs when it is free again */
+            return buf;
+        }
+
+        if (!ucs_mpool_is_empty(&iface->tx.buf_mp)) {
+            /* Each try is an error in the log */
+            iface->tx.grow_at = ucs_get_time() +
+                                ucs_time_from_sec(UCT_SRD_GROW_PAUSE);
+            ucs_warn("srd: no memory for more than %u send buffers, sends wait "
+                     "for these: raise `ulimit -l`, or lower "
+                     "UCX_SRD_TX_BUFS_GROW; see the error above",
+                     iface->tx.num_bufs);
+        }
+    }
+
+    iface->tx.bufs_short = 1;
+    UCT_TL_IFACE_STAT_TX_NO_DESC(&iface->super);
+    return NULL;
+}
+
+/* In the words of UCT_CHECK_LENGTH */
+ucs_status_t uct_srd_buf_overrun(uct_srd_iface_t *iface, uct_srd_buf_t *buf,
+                                 size_t length, size_t max, const char *name)
+{
+    uct_srd_buf_put(iface, buf);
+    ucs_error("Invalid %s length: %zu (expected: <= %zu)", name, length, max);
+    return UCS_ERR_INVALID_PARAM;
+}
+
+/* One slot less refers to the user's memory. cancels: flushes that waited for
+ * the last one, to be ended after the slot's own completion. */
+static void uct_srd_slot_zcopy_end(uct_srd_ep_t *ep, ucs_queue_head_t *cancels)
+{
+    ucs_queue_head_init(cancels);
+    uct_srd_ep_count_zcopy(ep, -1);
+    if (ep->zcopy == 0) {
+        ucs_queue_splice(cancels, &ep->cancels);
+    }
+}
+
+ucs_status_t uct_srd_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+{
+    uct_srd_ep_t *ep = slot->ep;
+    ucs_queue_head_t cancels;
+    uct_srd_buf_t *buf;
+
+    if (slot->flags & UCT_SRD_SLOT_DEVICE) {
+        return UCS_ERR_UNSUPPORTED;
+    }
+
+    buf = uct_srd_buf_get(iface);
+    if (buf == NULL) {
+        return UCS_ERR_NO_MEMORY;
+    }
+
+    memcpy(buf->data, slot->data, slot->sge[0].length);
+    if (slot->sge[1].length > 0) {
+        memcpy(buf->data + slot->sge[0].length, (void*)slot->sge[1].addr,
+               slot->sge[1].length);
+    }
+    slot->sge[2].addr   = (uintptr_t)buf->data;
+    slot->sge[2].length = slot->sge[0].length + slot->sge[1].length;
+    slot->sge[2].lkey   = buf->lkey;
+    slot->buf           = buf;
+    slot->flags        &= ~(UCT_SRD_SLOT_ZCOPY | UCT_SRD_SLOT_CANCEL);
+    slot->flags        |= UCT_SRD_SLOT_BUF;
+
+    uct_srd_slot_zcopy_end(ep, &cancels);
+    if (slot->comp != NULL) {
+        uct_invoke_completion(slot->comp, UCS_ERR_CANCELED);
+    }
+    uct_srd_ep_cancels_end(&cancels);
+
+    return UCS_OK;
+}
+
+void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                          ucs_status_t status)
+{
+    unsigned flags         = slot->flags;
+    uct_completion_t *comp = slot->comp;
+    uct_srd_ep_t *ep       = slot->ep;
+    ucs_queue_head_t cancels;
+
+    uct_srd_slot_clear_queued(slot);
+    slot->flags   = 0;
+    slot->retries = 0;
+    if (flags & UCT_SRD_SLOT_BUF) {
+        uct_srd_buf_put(iface, slot->buf);
+    }
+
+    uct_srd_slot_put(iface, slot);
+
+    if (flags & UCT_SRD_SLOT_ZCOPY) {
+        uct_srd_slot_zcopy_end(ep, &cancels);
+        if ((flags & UCT_SRD_SLOT_CANCEL) && (status == UCS_OK)) {
+            status = UCS_ERR_CANCELED;
+        }
+        if ((comp != NULL) && !(flags & UCT_SRD_SLOT_SILENT)) {
+            uct_invoke_completion(comp, status);
+        }
+        if (ucs_unlikely(!ucs_queue_is_empty(&cancels))) {
+            uct_srd_ep_cancels_end(&cancels);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+/*
+ * Sleeping: one fd that becomes readable when there is something to progress.
+ *
+ *     epoll set  <-- completion channel (armed CQ)
+ *                <-- timerfd (the earliest deadline of the interface, and
+ *                             events of the device that another has read)
+ *                <-- asynchronous events of the device (reset)
+ *
+ * Arming: what is already waiting makes it BUSY; then the CQ is armed, then
+ * the timer is set, and what another may have read before that is looked at.
+ */
+#include "srd/peer/srd_peer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+static int uct_srd_event_add(int epfd, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event);
+}
+
+ucs_status_t uct_srd_event_init(uct_srd_iface_t *iface, int wanted)
+{
+    iface->event.fd       = -1;
+    iface->event.timer_fd = -1;
+    iface->event.channel  = NULL;
+    iface->event.unacked  = 0;
+
+    if (wanted == UCS_NO) {
+        return UCS_OK;
+    }
+
+    iface->event.timer_fd = timerfd_create(CLOCK_MONOTONIC,
+                                           TFD_NONBLOCK | TFD_CLOEXEC);
+    iface->event.fd       = epoll_create1(EPOLL_CLOEXEC);
+    if ((iface->event.timer_fd < 0) || (iface->event.fd < 0) ||
+        (uct_srd_event_add(iface->event.fd, iface->event.timer_fd) < 0) ||
+        (uct_srd_event_watch(iface) != UCS_OK)) {
+        if ((errno == EMFILE) || (errno == ENFILE)) {
+            ucs_error("srd: no file descriptors for completion events on %s: "
+                      "%m; raise the limit (`ulimit -n`), or do without with "
+                      "UCX_SRD_EVENTS=n",
+                      uct_efa_md_device_name(uct_srd_iface_md(iface)));
+            uct_srd_event_cleanup(iface);
+            return UCS_ERR_IO_ERROR;
+        }
+
+        ucs_debug("srd: no completion events on %s: %m",
+                  uct_efa_md_device_name(uct_srd_iface_md(iface)));
+        uct_srd_event_cleanup(iface);
+        return UCS_OK;
+    }
+
+    iface->event.watcher.timer_fd = iface->event.timer_fd;
+    uct_efa_context_watch(iface->context, &iface->event.watcher);
+    return UCS_OK;
+}
+
+ucs_status_t uct_srd_event_watch(uct_srd_iface_t *iface)
+{
+    struct ibv_context *ctx = iface->context->ctx;
+    struct ibv_comp_channel *channel;
+    int flags;
+
+    channel = ibv_create_comp_channel(ctx);
+    if (channel == NULL) {
+        return UCS_ERR_UNSUPPORTED;
+    }
+
+    flags = fcntl(channel->fd, F_GETFL);
+    if ((flags < 0) ||
+        (fcntl(channel->fd, F_SETFL, flags | O_NONBLOCK) < 0) ||
+        (uct_srd_event_add(iface->event.fd, channel->fd) < 0) ||
+        ((uct_srd_event_add(iface->event.fd, ctx->async_fd) < 0) &&
+         (errno != EEXIST))) {
+        ibv_destroy_comp_channel(channel);
+        return UCS_ERR_UNSUPPORTED;
+    }
+
+    iface->event.channel = channel;
+    return UCS_OK;
+}
+
+void uct_srd_event_cleanup(uct_srd_iface_t *iface)
+{
+    uct_efa_context_watch(NULL, &iface->event.watcher);
+
+    if (iface->event.fd >= 0) {
+        close(iface->event.fd);
+        iface->event.fd = -1;
+    }
+
+    if (iface->event.timer_fd >= 0) {
+        close(iface->event.timer_fd);
+        iface->event.timer_fd = -1;
+    }
+
+    if (iface->event.channel != NULL) {
+        ibv_destroy_comp_channel(iface->event.channel);
+        iface->event.channel = NULL;
+    }
+}
+
+ucs_status_t uct_srd_iface_event_fd_get(uct_iface_h tl_iface, int *fd_p)
+{
+    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
+
+    if (iface->event.fd < 0) {
+        return UCS_ERR_UNSUPPORTED;
+    }
+
+    *fd_p = iface->event.fd;
+    return UCS_OK;
+}
+
+/* Wakes at the earliest deadline. BUSY: it has passed. */
+static ucs_status_t uct_srd_event_arm_timer(uct_srd_iface_t *iface)
+{
+    struct itimerspec spec = {};
+    ucs_time_t now, delay;
+    uint64_t nsec;
+
+    if (iface->timers.count > 0) {
+        now = ucs_get_time();
+        if (iface->timers.heap[0]->deadline <= now) {
+            return UCS_ERR_BUSY;
+        }
+
+        delay                 = iface->timers.heap[0]->deadline - now;
+        nsec                  = (uint64_t)ucs_time_to_nsec(delay) + 1;
+        spec.it_value.tv_sec  = nsec / UCS_NSEC_PER_SEC;
+        spec.it_value.tv_nsec = nsec % UCS_NSEC_PER_SEC;
+    }
+
+    /* Setting it also takes back an expiration that nobody has read. */
+    if (timerfd_settime(iface->event.timer_fd, 0, &spec, NULL) < 0) {
+        ucs_error("srd: timerfd_settime: %m");
+        return UCS_ERR_IO_ERROR;
+    }
+
+    return UCS_OK;
+}
+
+/* What wakes us is armed, but for the timer */
+static ucs_status_t uct_srd_event_sleep(uct_srd_iface_t *iface)
+{
+    ucs_status_t status = uct_srd_event_arm_timer(iface);
+
+    if (status != UCS_OK) {
+        return status;
+    } else if (uct_srd_recover_is_due(iface)) {
+        return UCS_ERR_BUSY; /* the timer may have been its news */
+    }
+
+    uct_srd_iface_show_asleep(iface);
+    return UCS_OK;
+}
+
+ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,
+                                     UCS_V_UNUSED unsigned events)
+{
+    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
+    unsigned count         = 0;
+    struct ibv_cq *cq;
+    void *context;
+    int ret;
+
+    if (iface->event.fd < 0) {
+        return UCS_ERR_UNSUPPORTED;
+    }
+
+    if (!ucs_list_is_empty(&iface->failed) ||
+        !ucs_list_is_empty(&iface->failed_eps) || (iface->rx.stash_len > 0) ||
+        (!ucs_arbiter_is_empty(&iface->tx.arbiter) &&
+         (iface->tx.num_free > 0))) {
+        return UCS_ERR_BUSY;
+    }
+
+    iface->recover.looked = 0;
+    uct_srd_recover_look(iface);
+    if (iface->recover.is) {
+        return uct_srd_event_sleep(iface); /* nothing else will come */
+    }
+
+    while (ibv_get_cq_event(iface->event.channel, &cq, &context) == 0) {
+        UCT_SRD_COUNT(iface, wakeups);
+        ++count;
+    }
+
+    if (errno != EAGAIN) {
+        ucs_error("srd: reading completion events failed: %m");
+        return UCS_ERR_IO_ERROR;
+    }
+
+    iface->event.unacked += count;
+    if (iface->event.unacked >= 1024) { /* acknowledging takes a lock */
+        ibv_ack_cq_events(iface->cq, iface->event.unacked);
+        iface->event.unacked = 0;
+    }
+
+    if (count > 0) {
+        return UCS_ERR_BUSY;
+    }
+
+    ret = ibv_req_notify_cq(iface->cq, 0);
+    if (ucs_unlikely(ret != 0)) {
+        ucs_error("srd: ibv_req_notify_cq: %s", strerror(ret));
+        return UCS_ERR_IO_ERROR;
+    }
+
+    return uct_srd_event_sleep(iface);
+}

@@ -1,0 +1,430 @@
+/*
+ * The stats segment: a small file in which a process shows what its transport counts,
+ * holds, waits for and has met.
+ *
+ *   <dir>/ucx-efa.<pid>.<n>          dir: $XDG_RUNTIME_DIR or /dev/shm
+ *
+ *   0            efa_stats_header_t, 192 bytes
+ *   header_len   record
+ *                record                each: type, length, then what the type
+ *                ...                   says; lengths are multiples of 64
+ *   used         end of the records; what lies behind is reserved space
+ *
+ *   DEVICE   one for each open device: limits, and what is held of them
+ *   IFACE    one for each interface                     -> its DEVICE
+ *   PEER     one for each remote interface              -> its IFACE
+ *   EP       one for each endpoint                      -> its IFACE and PEER
+ *   OBJECT   one for each verbs object                  -> DEVICE, IFACE
+ *   EVENTS   one ring for the process: the flight recorder
+ *
+ * Who writes: the owner alone, with plain stores; every counter is one 64-bit
+ * word that only grows. Who reads: anybody with the owner's uid, with read()
+ * (not mmap: the file may shrink under a reader). A reader skips types it does
+ * not know, ignores what a record has beyond the part it knows, and treats
+ * missing words at the end of a shorter record as absent.
+ *
+ * Records never move. One that is given back becomes type FREE and may be used
+ * again; gen is odd while its identity changes.
+ *
+ * Times are CLOCK_MONOTONIC in ns, 0: never. The ones of a dead owner end with
+ * the newest in its file. There are no keys and no payload in it.
+ *
+ * The owner holds flock(LOCK_EX) on the file as long as it lives. It takes the
+ * lock before it writes the magic, so a file with a magic and without a lock
+ * belongs to a process that is gone.
+ *
+ * Plain C, no dependency: included by the transport and by the tools.
+ */
+#ifndef EFA_STATS_FORMAT_H
+#define EFA_STATS_FORMAT_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EFA_STATS_MAGIC       0x31574146452d5855ull  /* "UX-EFAW1" */
+#define EFA_STATS_VERSION     3
+#define EFA_STATS_FILE_PREFIX "ucx-efa."
+#define EFA_STATS_ALIGN       64u
+#define EFA_STATS_MAX_SIZE    (8u << 20) /* no owner makes a larger file    */
+#define EFA_STATS_NAME_MAX    32
+#define EFA_STATS_SITE_MAX    48
+#define EFA_STATS_NONE        UINT32_MAX             /* no index             */
+
+enum {
+    EFA_STATS_FLAG_KEEP = 1u << 0 /* leave the file when the owner is gone  */
+};
+
+typedef struct {
+    uint64_t magic;          /* written last                                 */
+    uint16_t version;        /* EFA_STATS_VERSION; another one: do not read */
+    uint16_t header_len;     /* offset of the first record                   */
+    uint32_t flags;          /* EFA_STATS_FLAG_                             */
+    uint64_t size;           /* of the file, bytes                           */
+    uint64_t used;           /* end of the last record, offset               */
+    uint32_t pid;            /* as the owner sees itself                     */
+    uint32_t uid;
+    uint64_t start_time;     /* field 22 of /proc/<pid>/stat                 */
+    uint64_t create_time;    /* ns since the epoch, when the file was made   */
+    uint32_t ucx_version;    /* major << 16 | minor, the module's            */
+    uint32_t hidden;         /* record requests that found no room           */
+    char     command[64];    /* name of the program, ends in 0               */
+    char     library[32];    /* version of the library, ends in 0            */
+    uint64_t open_time;      /* create_time, as CLOCK_MONOTONIC              */
+    uint8_t  reserved[24];   /* zero */
+} efa_stats_header_t;
+
+typedef enum {
+    EFA_STATS_FREE   = 0,
+    EFA_STATS_IFACE  = 1,
+    EFA_STATS_PEER   = 2,
+    EFA_STATS_DEVICE = 3,
+    EFA_STATS_OBJECT = 4,
+    EFA_STATS_EP     = 5,
+    EFA_STATS_EVENTS = 6,
+    EFA_STATS_TYPE_LAST
+} efa_stats_type_t;
+
+enum {
+    /* a PEER record that counts for all peers which found no record left */
+    EFA_STATS_RECORD_OVERFLOW = 1u << 0
+};
+
+typedef struct {
+    uint16_t type;           /* efa_stats_type_t                            */
+    uint16_t flags;          /* EFA_STATS_RECORD_                           */
+    uint32_t length;         /* of the whole record                          */
+    uint32_t gen;            /* odd: being changed, skip it                  */
+    uint32_t reserved;
+} efa_stats_record_t;
+
+/* States of a peer, as in docs/srd-wire.md section 7. */
+typedef enum {
+    EFA_STATS_PEER_NEW,
+    EFA_STATS_PEER_JOINING,
+    EFA_STATS_PEER_JOINED,
+    EFA_STATS_PEER_LEAVING,
+    EFA_STATS_PEER_FAILED,
+    EFA_STATS_PEER_LAST
+} efa_stats_peer_state_t;
+
+#define EFA_STATS_PEER_STATE_NAMES \
+    {"new", "joining", "joined", "leaving", "failed"}
+
+typedef enum {
+    EFA_STATS_IFACE_READY,
+    EFA_STATS_IFACE_RECOVERING, /* its device or queue pair is lost         */
+    EFA_STATS_IFACE_DOWN,       /* for longer than RECOVERY_TIMEOUT         */
+    EFA_STATS_IFACE_CLOSING,
+    EFA_STATS_IFACE_STATE_LAST
+} efa_stats_iface_state_t;
+
+#define EFA_STATS_IFACE_STATE_NAMES \
+    {"ready", "recovering", "down", "closing"}
+
+typedef enum {
+    EFA_STATS_PD,
+    EFA_STATS_CQ,
+    EFA_STATS_QP,
+    EFA_STATS_MR,
+    EFA_STATS_AH,
+    EFA_STATS_KIND_LAST
+} efa_stats_kind_t;
+
+#define EFA_STATS_KIND_NAMES {"pd", "cq", "qp", "mr", "ah"}
+
+/*
+ * Counters of an interface, X(name, text). Append only: readers know words by
+ * their place. Eight words are a cache line; the first line belongs to the
+ * send path, the second to the receive path.
+ */
+#define EFA_STATS_IFACE_COUNTERS(X) \
+    X(tx_msgs,      "messages sent, first sending only") \
+    X(tx_bytes,     "bytes of UCT payload in them") \
+    X(tx_ext,       "sent with the extended header") \
+    X(tx_doorbells, "posts to the send queue (a batch is one)") \
+    X(no_resource,  "sends refused for want of a slot, buffer or window") \
+    X(resend,       "messages sent again") \
+    X(rnr,          "sends that met a receiver without buffers") \
+    X(tx_ctl,       "control messages sent") \
+    X(rx_msgs,      "messages delivered to active message handlers") \
+    X(rx_bytes,     "bytes of UCT payload in them") \
+    X(rx_ext,       "received with the extended header") \
+    X(early,        "arrived before an older one, kept") \
+    X(dup,          "arrived twice, dropped") \
+    X(rx_refills,   "posts to the receive queue (a batch is one)") \
+    X(rx_starved,   "refills that found no receive buffer") \
+    X(rx_ctl,       "control messages received") \
+    X(drop_imm,     "dropped: reserved bits of the immediate set") \
+    X(drop_header,  "dropped: extended header malformed") \
+    X(drop_version, "dropped: another protocol version") \
+    X(drop_forged,  "dropped: identity is not the sender's") \
+    X(drop_epoch,   "dropped: from an earlier association") \
+    X(drop_unknown, "dropped: no extended header, sender not known") \
+    X(drop_failed,  "dropped: the peer has failed") \
+    X(drop_nomem,   "dropped: no memory for a peer, or too many claimed") \
+    X(tx_errors,    "completions with an error that ended a peer") \
+    X(rx_errors,    "receive completions with an error") \
+    X(peers,        "peers made") \
+    X(peers_gone,   "peers forgotten") \
+    X(peers_failed, "peers failed") \
+    X(eps,          "endpoints made") \
+    X(eps_gone,     "endpoints closed") \
+    X(ah_create,    "address handles made") \
+    X(ah_evict,     "address handles given up to make room") \
+    X(wakeups,      "completion events read") \
+    X(hello,        "HELLO sent") \
+    X(hello_ack,    "HELLO_ACK sent") \
+    X(hello_retry,  "HELLO sent again") \
+    X(rdma_read_ops,    "one-sided reads (get), first posting only") \
+    X(rdma_read_bytes,  "bytes in them") \
+    X(rdma_write_ops,   "one-sided writes (put), first posting only") \
+    X(rdma_write_bytes, "bytes in them") \
+    X(rdma_errors,      "one-sided operations that failed") \
+    X(rdma_rejoin,      "operations that had to wait for a new handshake") \
+    X(resets,           "times that the device or our queue pair was lost") \
+    X(recovered,        "of which there is a new one") \
+    X(rejoined,         "peers that went on with us after our reset") \
+    X(followed,         "peers that we followed after theirs") \
+    X(peers_lost,       "times that a peer stopped answering") \
+    X(peers_found,      "of which it answered again") \
+    X(rekeys,           "keys of peers' memory replaced after their reset") \
+    X(polls,            "progress calls, and completions met in them")
+
+/*
+ * Counters of a peer, X(name, text). Append only. The first eight words, one
+ * cache line, are what messages change. Values are written when they change; a
+ * time is
+ *
+ *   state_time, gap_time,   up to 1 ms old
+ *   wait_time
+ *   done_time, rx_time      that of one of the 128 progress calls and
+ *                           completions before; of the same one where calls are
+ *                           10 ms apart, or after a sleep
+ *
+ * PSNs follow: of the next message to send, tx_msgs; the lowest that is not
+ * acknowledged, tx_done; the one awaited, rx_first + rx_msgs; modulo 65536. In a
+ * block of several peers (OVERFLOW) present values and times mean nothing.
+ */
+#define EFA_STATS_PEER_COUNTERS(X) \
+    X(tx_msgs,  "messages sent, first sending only") \
+    X(tx_bytes, "bytes of UCT payload in them") \
+    X(tx_done,  "of which acknowledged, with all before them") \
+    X(rx_first, "PSN that was awaited when rx_msgs was 0") \
+    X(rx_msgs,  "messages delivered") \
+    X(rx_bytes, "bytes of UCT payload in them") \
+    X(done_time,"when a completion of its messages was last seen") \
+    X(rx_time,  "when a message from it was last seen") \
+    X(resend,   "messages sent again") \
+    X(rnr,      "sends that met a receiver without buffers") \
+    X(early,    "arrived before an older one, kept") \
+    X(dup,      "arrived twice, dropped") \
+    X(eps,      "endpoints that use this peer now") \
+    X(lost,     "1: it does not answer, at present") \
+    X(window,   "messages that may be on their way, at present") \
+    X(depth,    "kept for an older one that is missing, at present") \
+    X(pending,  "requests that wait in its endpoints, at present") \
+    X(queued,   "sends that wait for the handshake or to be sent again, at present") \
+    X(backoff,  "1: pauses after RNR, at present") \
+    X(fence,    "1: a fence waits for earlier operations, at present") \
+    X(blocked,  "1: waits for our own reset to be over, at present") \
+    X(rma,      "one-sided operations on their way, at present") \
+    X(state_time, "when it came into its state") \
+    X(gap_time,   "when the missing message began to be missing, 0: none") \
+    X(wait_time,  "when pending, lost, backoff, fence or blocked began, 0: none")
+
+/* Counters of a device, X(name, text). Append only. The first five are in the
+ * order of efa_stats_kind_t, the next five, too. */
+#define EFA_STATS_DEVICE_COUNTERS(X) \
+    X(pd,        "protection domains held, at present") \
+    X(cq,        "completion queues held, at present") \
+    X(qp,        "queue pairs held, at present") \
+    X(mr,        "memory regions held, at present") \
+    X(ah,        "address handles held, at present") \
+    X(pd_max,    "protection domains that the device has") \
+    X(cq_max,    "completion queues that the device has") \
+    X(qp_max,    "queue pairs that the device has") \
+    X(mr_max,    "memory regions that the device has") \
+    X(ah_max,    "address handles that the device has") \
+    X(mr_bytes,  "bytes registered, at present") \
+    X(refused,   "objects that the device did not make") \
+    X(leaked,    "objects that were held when their owner was closed") \
+    X(generation,"times that the device was opened again after a reset")
+
+/*
+ * Events, X(NAME, name, text). Append only. What a, b and status say is in the
+ * text; status: of UCS where the name says nothing else.
+ */
+#define EFA_STATS_EVENTS_LIST(X) \
+    X(PEER_STATE,  "peer-state",  "state a -> b") \
+    X(PEER_FAILED, "peer-failed", "status; a: device status of the cause or 0") \
+    X(PEER_LOST,   "peer-lost",   "does not answer; a: device status") \
+    X(PEER_FOUND,  "peer-found",  "answers again") \
+    X(CTL_TX,      "ctl-tx",      "control message a sent, again if b") \
+    X(CTL_RX,      "ctl-rx",      "control message a received") \
+    X(RX_DROP,     "rx-drop",     "message dropped; a: index of the counter") \
+    X(RNR,         "rnr",         "no buffers there, pause of a us") \
+    X(TX_ERROR,    "tx-error",    "completion with device status a, b: retries") \
+    X(RX_ERROR,    "rx-error",    "receive completion with status a") \
+    X(REFUSED,     "refused",     "object of kind a not made, b: errno") \
+    X(AH_EVICT,    "ah-evict",    "address handle a given up to make room") \
+    X(RESET,       "reset",       "device or queue pair lost, a: generation") \
+    X(RECOVERED,   "recovered",   "a new one after a us") \
+    X(GIVEN_UP,    "given-up",    "no device for RECOVERY_TIMEOUT") \
+    X(REJOINED,    "rejoined",    "the peer went on after our reset") \
+    X(FOLLOWED,    "followed",    "we followed the peer after its reset") \
+    X(ASYNC,       "async",       "event a of the device, b: its QP or port") \
+    X(LEAK,        "leak",        "object of kind a (5: endpoint) held, age b us") \
+    X(EP_FAILED,   "ep-failed",   "endpoint alone failed, with status")
+
+#define EFA_STATS_FIELD(_name, _text) uint64_t _name;
+
+typedef struct {
+    efa_stats_record_t rec;
+    uint8_t             gid[16];
+    uint32_t            qpn;
+    uint32_t            num_counters; /* words that follow at counters       */
+    char                name[EFA_STATS_NAME_MAX]; /* "rdmap0s6:1", ends in 0 */
+    uint32_t            index;        /* of the interface in its process     */
+    uint32_t            counters_off; /* from the start of the record        */
+    uint32_t            device;       /* index of its DEVICE                 */
+    uint32_t            state;        /* efa_stats_iface_state_t            */
+    uint32_t            asleep;       /* 1: events armed, need not progress  */
+    uint32_t            tx_queue;     /* messages that may be with the device */
+    uint64_t            create_time;
+    uint64_t            state_time;   /* when it came into its state         */
+    uint64_t            progress_time;/* a recent progress call; polls tells
+                                         whether there were more             */
+    uint64_t            reserved;
+    EFA_STATS_IFACE_COUNTERS(EFA_STATS_FIELD)
+} __attribute__((aligned(64))) efa_stats_iface_t;
+
+typedef struct {
+    efa_stats_record_t rec;
+    uint8_t             gid[16];
+    uint32_t            qpn;
+    uint32_t            num_counters;
+    uint32_t            counters_off;
+    uint32_t            iface;        /* index of the interface it belongs to */
+    uint32_t            state;        /* efa_stats_peer_state_t             */
+    uint32_t            epoch;        /* ours                                */
+    uint32_t            remote_epoch;
+    int32_t             status;       /* ucs_status_t of its failure, or 0   */
+    EFA_STATS_PEER_COUNTERS(EFA_STATS_FIELD)
+} __attribute__((aligned(64))) efa_stats_peer_t;
+
+typedef struct {
+    efa_stats_record_t rec;
+    char                name[EFA_STATS_NAME_MAX]; /* "rdmap0s6"             */
+    uint32_t            index;        /* of the device in its process        */
+    uint32_t            num_counters;
+    uint32_t            counters_off;
+    uint32_t            reserved;
+    EFA_STATS_DEVICE_COUNTERS(EFA_STATS_FIELD)
+} __attribute__((aligned(64))) efa_stats_device_t;
+
+/* A verbs object. size, size2: QP: entries of the send and receive queue; CQ:
+ * entries; MR: bytes, address; AH: references. */
+typedef struct {
+    efa_stats_record_t rec;
+    uint32_t            kind;         /* efa_stats_kind_t                   */
+    uint32_t            number;       /* QPN, AH number; else counted by us  */
+    uint32_t            device;       /* index                               */
+    uint32_t            iface;        /* index, or NONE                      */
+    uint64_t            create_time;
+    uint64_t            size;
+    uint64_t            size2;
+    uint8_t             gid[16];      /* of an AH                            */
+    char                site[EFA_STATS_SITE_MAX]; /* who made it, ends in 0:
+                                         "app(main+0x1f)"                    */
+    uint64_t            reserved;
+} __attribute__((aligned(64))) efa_stats_object_t;
+
+typedef struct {
+    efa_stats_record_t rec;
+    uint32_t            index;        /* of the endpoint in its process      */
+    uint32_t            iface;        /* index                               */
+    uint32_t            peer;         /* its record: offset in the file / 64;
+                                         0: none                             */
+    int32_t             status;       /* ucs_status_t, or 0                  */
+    uint64_t            create_time;
+    uint32_t            pending;      /* requests that wait                  */
+    uint32_t            zcopy;        /* sends that read the user's memory   */
+    uint32_t            rma;          /* one-sided operations on their way   */
+    uint32_t            reserved;
+    uint64_t            wait_time;    /* pending is not 0 since then; 0: is  */
+    char                site[EFA_STATS_SITE_MAX];
+    uint64_t            reserved2;
+} __attribute__((aligned(64))) efa_stats_ep_t;
+
+/* Written as a whole before seq, but repeats and last; a reader drops what has
+ * another seq afterwards, or not the one of its place. The same event again, a,
+ * b and status included, less than 10 s after it was last counts here and has
+ * no entry of its own. */
+typedef struct {
+    uint64_t            seq;          /* 1 + number of the event; 0: none    */
+    uint64_t            time;         /* when it was first                   */
+    uint16_t            event;        /* efa_stats_event_t                  */
+    uint16_t            iface;        /* index; 0xffff: none                 */
+    int32_t             status;
+    uint8_t             gid[16];      /* of the peer, or 0                   */
+    uint32_t            qpn;
+    uint32_t            a;
+    uint64_t            b;
+    uint32_t            repeats;      /* how often again; UINT32_MAX: or more */
+    uint32_t            last;         /* ms after time, when it was last     */
+} efa_stats_event_entry_t;
+
+#define EFA_STATS_EVENTS_NUM 512u   /* entries of a ring that we make       */
+
+/* Event number n is in entry n % num. */
+typedef struct {
+    efa_stats_record_t rec;
+    uint32_t            num;          /* entries, at entries_off             */
+    uint32_t            entries_off;
+    uint64_t            next;         /* number of the next event            */
+    uint64_t            reserved[4];
+} __attribute__((aligned(64))) efa_stats_events_t;
+
+#define EFA_STATS_EVENT_ENUM(_NAME, _name, _text) EFA_STATS_EVENT_##_NAME,
+typedef enum {
+    EFA_STATS_EVENTS_LIST(EFA_STATS_EVENT_ENUM)
+    EFA_STATS_EVENT_LAST
+} efa_stats_event_t;
+
+#define EFA_STATS_COUNT(_name, _text) +1
+enum {
+    EFA_STATS_IFACE_NUM = 0 EFA_STATS_IFACE_COUNTERS(EFA_STATS_COUNT),
+    EFA_STATS_PEER_NUM  = 0 EFA_STATS_PEER_COUNTERS(EFA_STATS_COUNT),
+    EFA_STATS_DEVICE_NUM = 0 EFA_STATS_DEVICE_COUNTERS(EFA_STATS_COUNT),
+
+    EFA_STATS_IFACE_OFF  = 128, /* of the first counter in the record */
+    EFA_STATS_PEER_OFF   = 64,
+    EFA_STATS_DEVICE_OFF = 64
+};
+
+#ifndef __cplusplus
+static_assert(sizeof(efa_stats_header_t) == 192, "header layout");
+static_assert(offsetof(efa_stats_header_t, command) == 64, "header layout");
+static_assert(sizeof(efa_stats_record_t) == 16, "record layout");
+static_assert(offsetof(efa_stats_iface_t, tx_msgs) == EFA_STATS_IFACE_OFF,
+              "the first counter has its fixed place");
+static_assert(offsetof(efa_stats_iface_t, rx_msgs) ==
+                      EFA_STATS_IFACE_OFF + 64,
+              "send and receive counters are in different cache lines");
+static_assert(offsetof(efa_stats_peer_t, tx_msgs) == EFA_STATS_PEER_OFF,
+              "the first counter has its fixed place");
+static_assert(offsetof(efa_stats_peer_t, rx_time) ==
+                      EFA_STATS_PEER_OFF + 56,
+              "what messages change is one cache line");
+static_assert(offsetof(efa_stats_device_t, pd) == EFA_STATS_DEVICE_OFF,
+              "the first counter has its fixed place");
+static_assert(sizeof(efa_stats_object_t) == 128, "object layout");
+static_assert(sizeof(efa_stats_ep_t) == 128, "endpoint layout");
+static_assert(sizeof(efa_stats_events_t) == 64, "ring layout");
+static_assert(sizeof(efa_stats_event_entry_t) == 64, "event layout");
+static_assert(sizeof(efa_stats_iface_t) % EFA_STATS_ALIGN == 0, "stride");
+static_assert(sizeof(efa_stats_peer_t) % EFA_STATS_ALIGN == 0, "stride");
+#endif
+
+#endif
