@@ -69,7 +69,7 @@ facts_of_sources()
         done
 }
 
-# BUILD/src/a/.libs/liba_la-b.o is src/a/b.c
+# The source of an object: without .libs, and without the library's prefix
 source_of()
 {
     local path=${1#"$objects"/} name

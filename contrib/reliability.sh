@@ -27,11 +27,11 @@ if [ $status != 0 ]; then
     exit $status
 fi
 
-ucx=$(ucx_info -v 2> /dev/null | sed -n 's/^# Library version: //p' | head -n 1)
+ucx=$(sed -n 's/^UCX_VERSION = //p' "$build/Makefile")
 {
     sed '/^<!-- matrix -->$/q' "$doc"
     echo
-    echo "\`contrib/reliability.sh BUILD\`, $(date -u +%F), UCX ${ucx:-unknown}," \
+    echo "\`contrib/reliability.sh BUILD\`, $(date -u +%F), UCX $ucx," \
          "commit $(git -C "$top" rev-parse --short HEAD):"
     echo
     grep '^|' "$log"

@@ -10,8 +10,8 @@
  * if none is idle it asks the registered owners to give some up (an srd iface
  * puts the AHs of peers with nothing in flight).
  *
- * Thread safe: several workers share one MD. Callbacks come from the thread that
- * asked for an AH.
+ * Thread safe, since workers may share an MD: the cache has two locks of its own
+ * (efa_ah.c). Owners are asked in the thread that needs an AH.
  */
 #ifndef UCT_EFA_AH_H
 #define UCT_EFA_AH_H
