@@ -140,6 +140,7 @@ begin=$(date +%s)
 contrib/demo.sh 2>&1
 demo=$?
 middle=$(date +%s)
+: > check.log # tail may be there first
 contrib/check.sh "$@" > check.log 2>&1 &
 tail -n +1 --pid=$! -f check.log
 wait $!
