@@ -39,15 +39,15 @@ struct fault_t {
 
 const fault_t faults[] = {
     {"none", "", ""},
-    {"status 8, reset", "status code=8 p=0.01", ""},
-    {"status 9, no such QP", "status code=9 p=0.01", ""},
-    {"status 12, unexpected", "status code=12 p=0.02", ""},
-    {"status 13, unresponsive", "status code=13 p=0.02", ""},
-    {"status 15, unreachable", "status code=15 p=0.01", ""},
-    {"status 10, RNR storms", "rnr burst=20 every=100", ""},
+    {"REMOTE_ABORT", "status code=8 p=0.01", ""},
+    {"REMOTE_QPN", "status code=9 p=0.01", ""},
+    {"REMOTE_STATUS", "status code=12 p=0.02", ""},
+    {"UNRESPONSIVE", "status code=13 p=0.02", ""},
+    {"UNREACHABLE", "status code=15 p=0.01", ""},
+    {"RNR storms", "rnr burst=20 every=100", ""},
     {"delays", "delay us=200 dist=exp p=0.1", ""},
     {"delivered twice", "duplicate p=0.05", ""},
-    {"order", "reorder depth=64", ""},
+    {"reordering", "reorder depth=64", ""},
     {"all of these", "status code=13 p=0.01; status code=9 p=0.005; "
                      "rnr burst=5 every=200; delay us=100 dist=exp p=0.05; "
                      "duplicate p=0.02; reorder depth=16", ""},
@@ -56,13 +56,13 @@ const fault_t faults[] = {
      ""},
     {"unreachable for ever", "unreachable peer=1 after=100", ""},
     {"registration fails", "fail cmd=reg_mr errno=ENOMEM every=4", ""},
-    {"address handle fails", "fail cmd=create_ah errno=ENOMEM every=2", ""},
-    {"queue pair fails", "fail cmd=create_qp errno=ENOMEM every=3", ""},
+    {"AH creation fails", "fail cmd=create_ah errno=ENOMEM every=2", ""},
+    {"queue pair creation fails", "fail cmd=create_qp errno=ENOMEM every=3", ""},
     {"device dies, returns", "", "fatal dev=0 return=20ms"},
     {"remote device dies, returns", "", "fatal dev=1 return=20ms"},
     {"device dies for ever", "", "fatal dev=0"},
-    {"queue pair falls", "", "qp_error dev=0"},
-    {"remote queue pair falls", "", "qp_error dev=1"}
+    {"queue pair error", "", "qp_error dev=0"},
+    {"remote queue pair error", "", "qp_error dev=1"}
 };
 
 const unsigned num_faults = sizeof(faults) / sizeof(faults[0]);
