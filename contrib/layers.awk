@@ -48,7 +48,7 @@ function in_tree(tree, folder)
     return folder == "." ? tree : tree "/" folder
 }
 
-function read_rules(    line, n, words, tree, key, rest, i, j, k, changed)
+function read_rules(    line, n, words, tree, key, wide, rest, i, j, k)
 {
     while ((n = (getline line < rules)) > 0) {
         sub(/#.*/, "", line)
@@ -68,10 +68,14 @@ function read_rules(    line, n, words, tree, key, rest, i, j, k, changed)
         } else if (words[1] ~ /:$/) {
             key = words[1]
             sub(/:$/, "", key)
+            wide = sub(/\/\*$/, "", key)
             rest = key
             key = in_tree(tree, key)
             short_of[key] = rest
             home[key] = tree
+            if (wide) {
+                widths[key] = 1
+            }
             if (key in floors) {
                 die(key " is there twice")
             }
@@ -90,7 +94,8 @@ function read_rules(    line, n, words, tree, key, rest, i, j, k, changed)
         die("cannot be read")
     }
     for (key in named) {
-        if (!(key in floors)) {
+        if (!(key in floors) && (key ~ ("^" home[named[key]] "/") ||
+                                 tree_of(key "/") != "")) {
             die(named[key] " names " key ", which has no line of its own")
         }
     }
@@ -155,12 +160,18 @@ function tree_of(path)
     return ""
 }
 
-# The innermost folder with a line of its own. "" if the rules do not know it:
-# a new folder below a known one gets no floor by accident.
+# The folder with a line of its own, or around it one that ends with "/*". "" if
+# the rules do not know it: a new folder gets no floor by accident.
 function folder_of(path)
 {
     path = dirname(path)
-    return path in floors ? path : ""
+    if (path in floors) {
+        return path
+    }
+    while (!(path in widths) && path ~ /\//) {
+        path = dirname(path)
+    }
+    return path in widths ? path : ""
 }
 
 # The file that an include means, "" if none of these trees
@@ -235,7 +246,7 @@ $1 == "include" {
     if (!may(folder_of($2), folder_of(to))) {
         fail($2 ":" $3 ": includes \"" name "\" (" to "): " rule(folder_of($2)))
     }
-    if (dirname($2) == dirname(to)) {
+    if (folder_of($2) == folder_of(to)) {
         connect($2, to, "#include")
     }
 }
@@ -287,7 +298,7 @@ function judge_calls(    i, part, to)
         }
         calls++
         if (may(folder_of(part[1]), folder_of(to))) {
-            if (dirname(part[1]) == dirname(to)) {
+            if (folder_of(part[1]) == folder_of(to)) {
                 connect(part[1], to, part[2] "()")
             }
         } else if (part[2] in upcalls) {

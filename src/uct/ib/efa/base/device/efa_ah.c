@@ -12,7 +12,7 @@
  */
 #include "base/ucx/ucx_compat.h"
 #include "base/device/efa_ah.h"
-#include "base/md/efa_md.h"
+#include "base/device/efa_context.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
  * Locks: md->lock, then uct_efa_opened_lock, then watch_lock.
  */
 #include "base/ucx/ucx_compat.h"
-#include "base/md/efa_md.h"
+#include "base/device/efa_context.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -25,6 +25,7 @@
 #ifndef UCT_EFA_CONTEXT_H
 #define UCT_EFA_CONTEXT_H
 
+#include "base/def/efa_def.h"
 #include "base/device/efa_ah.h"
 #include "stats/efa_stats.h"
 
@@ -35,14 +36,10 @@
 #include <sys/types.h>
 #include <uct/api/uct_def.h>
 
-typedef struct uct_efa_md uct_efa_md_t;
-
 #define UCT_EFA_GENERATION_BITS 6
 #define UCT_EFA_GENERATION_MASK ((1u << UCT_EFA_GENERATION_BITS) - 1)
 
-typedef struct uct_efa_opened uct_efa_opened_t;
-
-typedef struct {
+struct uct_efa_context {
     struct ibv_context *ctx;
     struct ibv_pd      *pd;
     uct_efa_ah_cache_t *ahs;
@@ -53,7 +50,7 @@ typedef struct {
     pthread_mutex_t    watch_lock;
     ucs_list_link_t    watchers;       /* uct_efa_watcher_t                  */
     uct_efa_stats_object_t *pd_stats;   /* NULL: not shown (yet)              */
-} uct_efa_context_t;
+};
 
 /* A device that memory domains of this process have open */
 struct uct_efa_opened {
@@ -113,6 +110,10 @@ int uct_efa_context_probe(uct_efa_md_t *md, uct_efa_context_t *context);
  * registered with the new context is said in the log, and fails where it is
  * used. */
 ucs_status_t uct_efa_context_replace(uct_efa_md_t *md);
+
+/* Upcall, base/mem/efa_keys.c: registers all of md's memory with context, which
+ * replaces a dead one. Under md->lock. */
+void uct_efa_mems_move(uct_efa_md_t *md, uct_efa_context_t *context);
 
 /* How commands to a device that is gone fail. */
 static inline int uct_efa_err_is_gone(int err)

@@ -10,7 +10,7 @@
  * Device facts used here are in docs/device-facts.md.
  */
 #include "base/ucx/ucx_compat.h"
-#include "base/md/efa_md.h"
+#include "base/device/efa_device.h"
 
 #include <errno.h>
 #include <fcntl.h>

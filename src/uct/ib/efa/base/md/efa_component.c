@@ -371,6 +371,8 @@ static void uct_efa_md_vfs_init(uct_md_h md)
     (void)md;
 }
 
+UCT_EFA_RKEY_UNPACK_DEFINE(uct_efa_component_rkey_unpack, uct_efa_rkey_unpack)
+
 /* Registered together with its transport, by srd_iface.c. Not `efa`: that is a
  * module of UCX's ib. */
 uct_component_t uct_efa_component = {
@@ -378,7 +380,7 @@ uct_component_t uct_efa_component = {
     .query_md_resources = uct_efa_query_md_resources,
     .md_open            = uct_efa_md_open,
     .cm_open            = uct_efa_cm_open,
-    .rkey_unpack        = uct_efa_compat_rkey_unpack,
+    .rkey_unpack        = uct_efa_component_rkey_unpack,
     .rkey_ptr           = uct_efa_rkey_ptr,
     .rkey_release       = uct_efa_rkey_release,
     UCT_EFA_COMPONENT_RKEY_COMPARE

@@ -65,11 +65,6 @@ ucs_config_field_t uct_efa_md_config_table[] = {
     {.name = NULL}
 };
 
-const char *uct_efa_md_device_name(const uct_efa_md_t *md)
-{
-    return md->port_name;
-}
-
 /* ---------------------------------------------------------- registration */
 
 static ucs_status_t uct_efa_md_reg_alone(uct_efa_md_t *md, void *address,

@@ -2,7 +2,8 @@
  * Registrations and keys over resets of the device: efa_keys.h.
  */
 #include "base/ucx/ucx_compat.h"
-#include "base/md/efa_md.h"
+#include "base/mem/efa_keys.h"
+#include "base/mem/efa_rkey.h"
 
 #include <errno.h>
 #include <string.h>

@@ -29,9 +29,6 @@ int uct_efa_mem_note(uct_efa_md_t *md, const uct_efa_context_t *context,
 /* To be called before the memory is deregistered. */
 void uct_efa_mem_unnote(uct_efa_md_t *md, uct_efa_mem_t *mem);
 
-/* Registers all of md's memory with context. Under md->lock. */
-void uct_efa_mems_move(uct_efa_md_t *md, uct_efa_context_t *context);
-
 /* As UCT's mkey_pack; buffer: uct_efa_packed_rkey_t. */
 void uct_efa_mem_pack(uct_efa_md_t *md, const uct_efa_mem_t *mem, void *buffer);
 

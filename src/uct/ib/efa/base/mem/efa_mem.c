@@ -14,7 +14,8 @@
  */
 #include "base/ucx/ucx_compat.h"
 #include "stats/efa_caller.h"
-#include "base/md/efa_md.h"
+#include "base/mem/efa_keys.h"
+#include "base/mem/efa_mem.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -20,14 +20,13 @@
 #ifndef UCT_EFA_MEM_H
 #define UCT_EFA_MEM_H
 
-#include "base/ucx/ucx_compat.h"
+#include "base/def/efa_def.h"
 #include "base/mem/efa_leak.h"
 #include "stats/efa_stats.h"
 
 #include <infiniband/verbs.h>
 #include <ucs/datastruct/list.h>
 
-typedef struct uct_efa_md      uct_efa_md_t;
 typedef struct uct_efa_old_key uct_efa_old_key_t;
 
 typedef struct {

@@ -3,7 +3,7 @@
  * the picture is in efa_rcache.h.
  */
 #include "base/ucx/ucx_compat.h"
-#include "base/md/efa_md.h"
+#include "base/mem/efa_rcache.h"
 
 #include <ucm/api/ucm.h>
 

@@ -3,7 +3,6 @@
  * differs is shown in ucx_compat.h.
  */
 #include "base/ucx/ucx_compat.h"
-#include "base/mem/efa_rkey.h"
 
 #include <string.h>
 
@@ -209,26 +208,6 @@ uct_efa_compat_mkey_pack(uct_md_h md, uct_mem_h memh,
                          const uct_md_mkey_pack_params_t *params, void *buffer)
 {
     return uct_efa_compat_mkey_pack_any(md, memh, params, buffer);
-}
-#endif
-
-#if UCT_EFA_UCX(1, 19)
-ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
-                                        const void *rkey_buffer,
-                                        const uct_rkey_unpack_params_t *params,
-                                        uct_rkey_t *rkey_p, void **handle_p)
-{
-    (void)component;
-    (void)params;
-    return uct_efa_rkey_unpack(rkey_buffer, rkey_p, handle_p);
-}
-#else
-ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
-                                        const void *rkey_buffer,
-                                        uct_rkey_t *rkey_p, void **handle_p)
-{
-    (void)component;
-    return uct_efa_rkey_unpack(rkey_buffer, rkey_p, handle_p);
 }
 #endif
 

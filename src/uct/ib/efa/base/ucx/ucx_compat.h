@@ -185,7 +185,7 @@ typedef struct {
         .flags = (_flags), .dmabuf_fd = UCT_DMABUF_FD_INVALID \
     }
 
-/* What the memory domain implements (efa_md.c). */
+/* What the memory domain implements (efa_md.c): upcalls of the tables below. */
 void         uct_efa_md_close(uct_md_h md);
 ucs_status_t uct_efa_md_query(uct_md_h md, uct_efa_md_attr_t *attr);
 /* For this library's own memory: never cached, with exactly the access that
@@ -221,15 +221,27 @@ extern uct_md_ops_t uct_efa_md_ops;
  */
 uint64_t uct_efa_compat_reg_flags(uint64_t flags);
 
+/* Defines _name, a component's rkey_unpack, by _func(buffer, rkey_p, handle_p). */
 #if UCT_EFA_UCX(1, 19)
-ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
-                                        const void *rkey_buffer,
-                                        const uct_rkey_unpack_params_t *params,
-                                        uct_rkey_t *rkey_p, void **handle_p);
+#  define UCT_EFA_RKEY_UNPACK_DEFINE(_name, _func) \
+    static ucs_status_t _name(uct_component_t *component, \
+                              const void *rkey_buffer, \
+                              const uct_rkey_unpack_params_t *params, \
+                              uct_rkey_t *rkey_p, void **handle_p) \
+    { \
+        (void)component; \
+        (void)params; \
+        return _func(rkey_buffer, rkey_p, handle_p); \
+    }
 #else
-ucs_status_t uct_efa_compat_rkey_unpack(uct_component_t *component,
-                                        const void *rkey_buffer,
-                                        uct_rkey_t *rkey_p, void **handle_p);
+#  define UCT_EFA_RKEY_UNPACK_DEFINE(_name, _func) \
+    static ucs_status_t _name(uct_component_t *component, \
+                              const void *rkey_buffer, uct_rkey_t *rkey_p, \
+                              void **handle_p) \
+    { \
+        (void)component; \
+        return _func(rkey_buffer, rkey_p, handle_p); \
+    }
 #endif
 
 /* Initializer of the component's field that came with 1.16 */
