@@ -89,7 +89,7 @@ static const char efarun_usage[] =
     "  --seed N       Soft-EFA: of its random choices       (SOFTEFA_SEED)\n"
     "  --fabric NAME  Soft-EFA: whom its devices can reach: processes of\n"
     "                 this user that named the same fabric  (SOFTEFA_FABRIC)\n"
-    "  --faults PLAN  Soft-EFA: what is to go wrong, or @FILE  (SOFTEFA_FAULTS)\n"
+    "  --faults PLAN  Soft-EFA: what goes wrong, or @FILE (SOFTEFA_FAULTS)\n"
     "  --inject ORDER Soft-EFA: break something now in the fabric where\n"
     "                 processes run, without a COMMAND: 'fatal dev=N',\n"
     "                 'return dev=N', 'qp_error dev=N' (docs/soft-efa.md)\n"
@@ -125,7 +125,7 @@ static int efarun_find_library(const char *self_dir, const char *build_dir,
     }
 
     if ((size_t)snprintf(path, path_size, "%s/%s", installed_dir, file) <
-            path_size &&
+        path_size &&
         access(path, R_OK) == 0) {
         return 0;
     }

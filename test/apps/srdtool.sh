@@ -531,7 +531,7 @@ bad()
     echo 'header version=65535' | "$WRITE" "$bad"
     one_error 'another version' --file "$bad" event || return 1
     echo 'header magic=3' | "$WRITE" "$bad"
-    one_error 'not a segment' --file "$bad" top -n 1 || return 1
+    one_error 'not a stats segment' --file "$bad" top -n 1 || return 1
     printf 'header used=1024\niface length=64\n' | "$WRITE" "$bad"
     one_error 'damaged' --file "$bad" dev || return 1
     printf 'iface length=63\n' | "$WRITE" "$bad"

@@ -4,7 +4,7 @@
  *   srdtool.c          options, words, objects           srdtool_batch.c
  *      |
  *      |-- srdtool_dev.c     dev, link      --.
- *      |-- srdtool_res.c     res, objects     |   srdtool_segments.c  which
+ *      |-- srdtool_res.c     res, objects     |   srdtool_snapshots.c which
  *      |-- srdtool_wait.c    res, ep, peer    |-> srdtool_filter.c   of them
  *      |-- srdtool_stat.c    stat             |   srdtool_row.c      what
  *      |-- srdtool_nic.c     stat show nic    |   srdtool_print.c    how
@@ -14,7 +14,8 @@
  *
  * Everything shown is a row: a JSON object of json-c, made in one place for
  * text and JSON alike, with keys in the order of a list of keys. What is not
- * known is null in JSON and left out of text. Keys that end in _ns are durations.
+ * known is null in JSON and left out of text. Keys that end in _ns are
+ * durations.
  *
  * It only reads files; it does not touch, slow down or stop a process.
  */
@@ -75,41 +76,45 @@ int srdtool_batch(const srdtool_t *tool, const char *path, bool force);
 int srdtool_run(const srdtool_t *defaults, int argc, char **argv,
                 bool in_batch);
 
-/* ---- segments: srdtool_segments.c ---------------------------------------- */
+/* ---- snapshots: srdtool_snapshots.c -------------------------------------- */
 
+/* A stats segment as it was read at one moment */
 typedef struct {
     stats_segment_t segment;
-    bool     *idle;       /* by interface: its polls did not move           */
-} srdtool_segment_t;
+    bool            *idle; /* by interface: its polls did not move           */
+} srdtool_snapshot_t;
 
 typedef struct {
-    srdtool_segment_t *list;
-    unsigned         num;
-    unsigned         room;
-    unsigned         failed;  /* named, could not be read, each said        */
-    unsigned         unread;  /* the same, of those that were not named     */
-    unsigned         left;    /* of the dead (or the living with --dead)    */
-} srdtool_segments_t;
+    srdtool_snapshot_t *list;
+    unsigned          num;
+    unsigned          room;
+    unsigned          failed; /* named, could not be read, each said         */
+    unsigned          unread; /* the same, of those that were not named      */
+    unsigned          left;   /* of the dead (or the living with --dead)     */
+} srdtool_snapshots_t;
 
 /* Those that the options ask for. Twice: reads them again after at least
  * SRDTOOL_POLLS_MS, for `idle`. Says what cannot be read. */
-void srdtool_segments_load(const srdtool_t *tool, bool twice,
-                          srdtool_segments_t *segments);
-void srdtool_segments_free(srdtool_segments_t *segments);
+void srdtool_snapshots_load(const srdtool_t *tool, bool twice,
+                            srdtool_snapshots_t *snapshots);
+void srdtool_snapshots_free(srdtool_snapshots_t *snapshots);
 
 /* The same in two steps, for who reads again and again: idle is against
  * `before`, which may be NULL. */
-void srdtool_segments_read(const srdtool_t *tool, srdtool_segments_t *segments);
-void srdtool_segments_compare(const srdtool_segments_t *before,
-                             srdtool_segments_t *segments);
+void srdtool_snapshots_read(const srdtool_t *tool,
+                            srdtool_snapshots_t *snapshots);
+void srdtool_snapshots_compare(const srdtool_snapshots_t *before,
+                               srdtool_snapshots_t *snapshots);
 
-/* The segment of `segments` that is of the same file as `segment`, or NULL */
-const srdtool_segment_t *srdtool_segments_same(const srdtool_segments_t *segments,
-                                             const stats_segment_t *segment);
+/* The one that is of the same file as `segment`, or NULL */
+const srdtool_snapshot_t *
+srdtool_snapshots_same(const srdtool_snapshots_t *snapshots,
+                       const stats_segment_t *segment);
 
 /* Exit status for what was shown; says why there was nothing to look at. */
-int srdtool_segments_status(const srdtool_t *tool,
-                           const srdtool_segments_t *segments, size_t shown);
+int srdtool_snapshots_status(const srdtool_t *tool,
+                             const srdtool_snapshots_t *snapshots,
+                             size_t shown);
 
 /* ---- filters: srdtool_filter.c ------------------------------------------ */
 
@@ -155,7 +160,7 @@ void srdtool_row_link(struct json_object *row, const stats_segment_t *segment,
 
 /* An endpoint or, if ep is NULL, a peer: srdtool_wait.c */
 extern const char *const srdtool_ep_keys[];
-struct json_object *srdtool_ep_row(const srdtool_segment_t *w,
+struct json_object *srdtool_ep_row(const srdtool_snapshot_t *snap,
                                    const efa_stats_ep_t *ep,
                                    const efa_stats_peer_t *peer);
 int srdtool_wait_show(srdtool_t *tool, bool peers, int num_words,

@@ -24,9 +24,9 @@ static const char *const link_keys[] = {
 };
 
 typedef struct {
-    char                name[EFA_STATS_NAME_MAX];
-    bool                present;    /* in sysfs */
-    uint64_t            processes, links, generation;
+    char               name[EFA_STATS_NAME_MAX];
+    bool               present;     /* in sysfs */
+    uint64_t           processes, links, generation;
     efa_stats_device_t sum;
 } device_t;
 
@@ -75,7 +75,7 @@ static void add_present(devices_t *devices)
         sum->_field = in->_field; \
     }
 
-static void add_window(devices_t *devices, const stats_segment_t *segment)
+static void add_segment(devices_t *devices, const stats_segment_t *segment)
 {
     const efa_stats_device_t *in;
     efa_stats_device_t *sum;
@@ -147,7 +147,7 @@ static int skip_show(const srdtool_object_t *object, int *num_words,
 static int run_dev(srdtool_t *tool, int num_words, char **words)
 {
     devices_t devices = {.num = 0};
-    srdtool_segments_t segments;
+    srdtool_snapshots_t snapshots;
     srdtool_filter_t filter;
     srdtool_list_t list;
     unsigned i;
@@ -162,9 +162,9 @@ static int run_dev(srdtool_t *tool, int num_words, char **words)
     if (tool->pid == 0 && tool->file == NULL && !tool->dead) {
         add_present(&devices);
     }
-    srdtool_segments_load(tool, false, &segments);
-    for (i = 0; i < segments.num; ++i) {
-        add_window(&devices, &segments.list[i].segment);
+    srdtool_snapshots_load(tool, false, &snapshots);
+    for (i = 0; i < snapshots.num; ++i) {
+        add_segment(&devices, &snapshots.list[i].segment);
     }
 
     srdtool_list_init(&list, &tool->out);
@@ -172,23 +172,23 @@ static int run_dev(srdtool_t *tool, int num_words, char **words)
         srdtool_list_add(&list, &filter, dev_keys, dev_row(&devices.list[i]));
     }
     if (srdtool_list_finish(&list) > 0) {
-        status = (segments.failed == 0) ? SRDTOOL_SHOWN : SRDTOOL_NOTHING;
+        status = (snapshots.failed == 0) ? SRDTOOL_SHOWN : SRDTOOL_NOTHING;
     } else {
-        status = srdtool_segments_status(tool, &segments, 0);
+        status = srdtool_snapshots_status(tool, &snapshots, 0);
     }
-    srdtool_segments_free(&segments);
+    srdtool_snapshots_free(&snapshots);
     return status;
 }
 
 static struct json_object *
-link_row(const srdtool_segment_t *w, unsigned index)
+link_row(const srdtool_snapshot_t *snap, unsigned index)
 {
-    const stats_segment_t *segment          = &w->segment;
+    const stats_segment_t *segment = &snap->segment;
     const efa_stats_iface_t *iface = &segment->ifaces[index];
-    struct json_object *row         = srdtool_row_new(segment);
-    why_input_t in                  = {.segment = segment, .iface = iface};
+    struct json_object *row        = srdtool_row_new(segment);
+    why_input_t in                 = {.segment = segment, .iface = iface};
 
-    in.idle = w->idle != NULL && w->idle[index];
+    in.idle = snap->idle != NULL && snap->idle[index];
     srdtool_row_string(row, "link", iface->name);
     srdtool_row_uint(row, "iface", iface->index);
     srdtool_row_gid(row, iface->gid);
@@ -208,7 +208,7 @@ link_row(const srdtool_segment_t *w, unsigned index)
 
 static int run_link(srdtool_t *tool, int num_words, char **words)
 {
-    srdtool_segments_t segments;
+    srdtool_snapshots_t snapshots;
     srdtool_filter_t filter;
     srdtool_list_t list;
     unsigned i, k;
@@ -220,18 +220,18 @@ static int run_link(srdtool_t *tool, int num_words, char **words)
         return SRDTOOL_USAGE;
     }
 
-    srdtool_segments_load(tool, true, &segments);
+    srdtool_snapshots_load(tool, true, &snapshots);
     srdtool_list_init(&list, &tool->out);
-    for (i = 0; i < segments.num; ++i) {
-        for (k = 0; k < segments.list[i].segment.num_ifaces; ++k) {
+    for (i = 0; i < snapshots.num; ++i) {
+        for (k = 0; k < snapshots.list[i].segment.num_ifaces; ++k) {
             srdtool_list_add(&list, &filter, link_keys,
-                             link_row(&segments.list[i], k));
+                             link_row(&snapshots.list[i], k));
         }
     }
 
-    status = srdtool_segments_status(tool, &segments,
-                                    srdtool_list_finish(&list));
-    srdtool_segments_free(&segments);
+    status = srdtool_snapshots_status(tool, &snapshots,
+                                      srdtool_list_finish(&list));
+    srdtool_snapshots_free(&snapshots);
     return status;
 }
 

@@ -17,8 +17,8 @@
 /* argv[0] is "doctor"; what follows is [DEVICE], or "echo" and its arguments,
  * options (--server, --port N, --help) among them: a driver that looks for its
  * own options after the object must leave those alone. Its -j, -p, -d are known
- * here, too. Prints on stdout, wrong usage on stderr. Returns the exit status: 0 all is
- * well (or worth a warning), 1 something failed, 2 wrong usage. */
+ * here, too. Prints on stdout, wrong usage on stderr. Returns the exit status:
+ * 0 all is well (or worth a warning), 1 something failed, 2 wrong usage. */
 int srdtool_doctor(int argc, char **argv, const srdtool_output_t *out);
 
 /* argv[0] is "selftest", what follows is [DEVICE]. As above. */

@@ -17,7 +17,6 @@
 #define INTERVAL_MS 200
 #define NO_IFACE    0xffffu
 
-
 static const char *const keys[] = {
     "time", "pid", "comm", "gone", "+stopped", "event", "link", "+iface", "gid",
     "qpn", "what", "status", "repeats", "last", "+a", "+b", "+seq", NULL
@@ -122,24 +121,24 @@ event_row(const stats_segment_t *segment, const efa_stats_event_entry_t *event)
 
 static int show(srdtool_t *tool, const srdtool_filter_t *filter)
 {
-    srdtool_segments_t segments;
+    srdtool_snapshots_t snapshots;
     srdtool_list_t list;
     unsigned i, k;
     int status;
 
-    srdtool_segments_load(tool, false, &segments);
+    srdtool_snapshots_load(tool, false, &snapshots);
     srdtool_list_init(&list, &tool->out);
-    for (i = 0; i < segments.num; ++i) {
-        for (k = 0; k < segments.list[i].segment.num_events; ++k) {
+    for (i = 0; i < snapshots.num; ++i) {
+        for (k = 0; k < snapshots.list[i].segment.num_events; ++k) {
             srdtool_list_add(&list, filter, keys,
-                             event_row(&segments.list[i].segment,
-                                       &segments.list[i].segment.events[k]));
+                             event_row(&snapshots.list[i].segment,
+                                       &snapshots.list[i].segment.events[k]));
         }
     }
 
-    status = srdtool_segments_status(tool, &segments,
-                                    srdtool_list_finish(&list));
-    srdtool_segments_free(&segments);
+    status = srdtool_snapshots_status(tool, &snapshots,
+                                      srdtool_list_finish(&list));
+    srdtool_snapshots_free(&snapshots);
     return status;
 }
 
@@ -174,18 +173,18 @@ static bool print_event(const srdtool_t *tool, const srdtool_filter_t *filter,
 
 /* Prints what came since `before`; true: that was enough */
 static bool print_new(const srdtool_t *tool, const srdtool_filter_t *filter,
-                      const srdtool_segments_t *before,
-                      const srdtool_segments_t *segments, unsigned *shown)
+                      const srdtool_snapshots_t *before,
+                      const srdtool_snapshots_t *snapshots, unsigned *shown)
 {
-    const srdtool_segment_t *same;
+    const srdtool_snapshot_t *same;
     const stats_segment_t *segment;
     uint64_t last;
     unsigned i, k;
 
-    for (i = 0; i < segments->num; ++i) {
-        segment = &segments->list[i].segment;
-        same   = srdtool_segments_same(before, segment);
-        last   = (same != NULL) ? last_seq(&same->segment) : 0;
+    for (i = 0; i < snapshots->num; ++i) {
+        segment = &snapshots->list[i].segment;
+        same    = srdtool_snapshots_same(before, segment);
+        last    = (same != NULL) ? last_seq(&same->segment) : 0;
         if (segment->num_events > 0 && last > 0 &&
             segment->events[0].seq > last + 1) {
             fprintf(stderr, "srdtool: process %" PRIu32 ": %" PRIu64
@@ -208,21 +207,21 @@ static int monitor(srdtool_t *tool, const srdtool_filter_t *filter)
     unsigned ms     = (tool->interval_ms > 0) ? tool->interval_ms : INTERVAL_MS;
     unsigned shown  = 0;
     bool enough     = false;
-    srdtool_segments_t before, segments;
+    srdtool_snapshots_t before, snapshots;
 
-    srdtool_segments_read(tool, &before);
+    srdtool_snapshots_read(tool, &before);
     if (before.failed > 0) {
-        srdtool_segments_free(&before);
+        srdtool_snapshots_free(&before);
         return SRDTOOL_NOTHING;
     }
     while (!enough && ferror(stdout) == 0 && srdtool_pause(ms)) {
-        srdtool_segments_read(tool, &segments);
-        enough = print_new(tool, filter, &before, &segments, &shown);
+        srdtool_snapshots_read(tool, &snapshots);
+        enough = print_new(tool, filter, &before, &snapshots, &shown);
         fflush(stdout);
-        srdtool_segments_free(&before);
-        before = segments;
+        srdtool_snapshots_free(&before);
+        before = snapshots;
     }
-    srdtool_segments_free(&before);
+    srdtool_snapshots_free(&before);
     return SRDTOOL_SHOWN;
 }
 

@@ -1,7 +1,7 @@
 /*
  * srdtool stat show nic: the NIC's counters beside ours.
  *
- *   NIC (sysfs, all programs since the driver was loaded)    ours (the segments)
+ *   NIC (sysfs, all programs since the driver was loaded)    ours (segments)
  *   first   --- interval --->   second               first  --->  second
  *
  *   flag        meaning
@@ -28,7 +28,6 @@
 
 #define SYSFS_DIR   "/sys/class/infiniband"
 #define INTERVAL_MS 100
-
 
 /* What of ours stands beside a counter of the NIC; 0: nothing does */
 static uint64_t get_ours(const efa_stats_iface_t *iface, const char *name)
@@ -82,11 +81,11 @@ static bool is_trouble(const char *name)
 }
 
 typedef struct {
-    hw_counters_t     device;   /* of the device, then of its port */
-    hw_counters_t     port;
-    srdtool_segments_t segments;
-    uint8_t           gid[16];
-    bool              has_gid;
+    hw_counters_t      device;  /* of the device, then of its port */
+    hw_counters_t      port;
+    srdtool_snapshots_t snapshots;
+    uint8_t            gid[16];
+    bool               has_gid;
 } look_t;
 
 /* Of interfaces on this device: "efa_0" in "efa_0:1", and its GID, as another
@@ -94,15 +93,15 @@ typedef struct {
 static uint64_t sum_ours(const look_t *look, const char *device,
                          const char *name)
 {
-    const srdtool_segments_t *segments = &look->segments;
+    const srdtool_snapshots_t *snapshots = &look->snapshots;
     const efa_stats_iface_t *iface;
     size_t length = strlen(device);
     uint64_t sum  = 0;
     unsigned i, k;
 
-    for (i = 0; i < segments->num; ++i) {
-        for (k = 0; k < segments->list[i].segment.num_ifaces; ++k) {
-            iface = &segments->list[i].segment.ifaces[k];
+    for (i = 0; i < snapshots->num; ++i) {
+        for (k = 0; k < snapshots->list[i].segment.num_ifaces; ++k) {
+            iface = &snapshots->list[i].segment.ifaces[k];
             if (strncmp(iface->name, device, length) == 0 &&
                 iface->name[length] == ':' &&
                 (!look->has_gid ||
@@ -120,7 +119,7 @@ static int look(const srdtool_t *tool, const char *device, look_t *look)
     int of_device, of_port;
 
     memset(look, 0, sizeof(*look));
-    srdtool_segments_read(tool, &look->segments);
+    srdtool_snapshots_read(tool, &look->snapshots);
     look->has_gid = (hw_counters_gid(device, look->gid) == 0);
     of_device     = hw_counters_read(device, 0, &look->device);
     of_port       = hw_counters_read(device, 1, &look->port);
@@ -131,7 +130,7 @@ static void look_away(look_t *look)
 {
     hw_counters_free(&look->device);
     hw_counters_free(&look->port);
-    srdtool_segments_free(&look->segments);
+    srdtool_snapshots_free(&look->snapshots);
 }
 
 static const char *const keys[] = {

@@ -75,7 +75,7 @@ object_row(const stats_segment_t *segment, const efa_stats_object_t *object)
 static int show_objects(srdtool_t *tool, uint32_t kind, int num_words,
                         char **words)
 {
-    srdtool_segments_t segments;
+    srdtool_snapshots_t snapshots;
     srdtool_filter_t filter;
     const stats_segment_t *segment;
     srdtool_list_t list;
@@ -88,10 +88,10 @@ static int show_objects(srdtool_t *tool, uint32_t kind, int num_words,
         return status;
     }
 
-    srdtool_segments_load(tool, false, &segments);
+    srdtool_snapshots_load(tool, false, &snapshots);
     srdtool_list_init(&list, &tool->out);
-    for (i = 0; i < segments.num; ++i) {
-        segment = &segments.list[i].segment;
+    for (i = 0; i < snapshots.num; ++i) {
+        segment = &snapshots.list[i].segment;
         for (k = 0; k < segment->num_objects; ++k) {
             if (segment->objects[k].kind == kind) {
                 srdtool_list_add(&list, &filter, object_keys[kind],
@@ -100,9 +100,9 @@ static int show_objects(srdtool_t *tool, uint32_t kind, int num_words,
         }
     }
 
-    status = srdtool_segments_status(tool, &segments,
-                                    srdtool_list_finish(&list));
-    srdtool_segments_free(&segments);
+    status = srdtool_snapshots_status(tool, &snapshots,
+                                      srdtool_list_finish(&list));
+    srdtool_snapshots_free(&snapshots);
     return status;
 }
 
@@ -179,26 +179,26 @@ static void summarize(const stats_segment_t *segment, srdtool_list_t *list)
 
 static int show_summary(srdtool_t *tool)
 {
-    srdtool_segments_t segments;
+    srdtool_snapshots_t snapshots;
     srdtool_list_t list;
     unsigned i;
     int status;
 
-    srdtool_segments_load(tool, false, &segments);
+    srdtool_snapshots_load(tool, false, &snapshots);
     srdtool_list_init(&list, &tool->out);
-    for (i = 0; i < segments.num; ++i) {
-        summarize(&segments.list[i].segment, &list);
-        if (segments.list[i].segment.header.hidden != 0) {
+    for (i = 0; i < snapshots.num; ++i) {
+        summarize(&snapshots.list[i].segment, &list);
+        if (snapshots.list[i].segment.header.hidden != 0) {
             fprintf(stderr, "srdtool: process %" PRIu32 ": %" PRIu32 " things "
                     "found no room in its segment\n",
-                    segments.list[i].segment.header.pid,
-                    segments.list[i].segment.header.hidden);
+                    snapshots.list[i].segment.header.pid,
+                    snapshots.list[i].segment.header.hidden);
         }
     }
 
-    status = srdtool_segments_status(tool, &segments,
-                                    srdtool_list_finish(&list));
-    srdtool_segments_free(&segments);
+    status = srdtool_snapshots_status(tool, &snapshots,
+                                      srdtool_list_finish(&list));
+    srdtool_snapshots_free(&snapshots);
     return status;
 }
 

@@ -12,11 +12,10 @@
 
 #include <inttypes.h>
 
-
 typedef struct {
     efa_stats_type_t type;
-    const char        *command;
-    const char        *array;
+    const char       *command;
+    const char       *array;
     const char        *(*name)(unsigned index);
     const char        *(*text)(unsigned index);
 } kind_t;
@@ -38,7 +37,8 @@ static const char *const keys[] = {
 };
 
 static struct json_object *
-row_of(const stats_segment_t *segment, const kind_t *kind, const stats_entry_t *entry)
+row_of(const stats_segment_t *segment, const kind_t *kind,
+       const stats_entry_t *entry)
 {
     struct json_object *row = srdtool_row_new(segment);
 
@@ -124,7 +124,7 @@ static int run(srdtool_t *tool, int num_words, char **words)
     struct json_object *array           = NULL;
     size_t shown                        = 0;
     int type                            = -1;
-    srdtool_segments_t segments;
+    srdtool_snapshots_t snapshots;
     srdtool_filter_t filter;
     unsigned i, k;
     int status;
@@ -152,7 +152,7 @@ static int run(srdtool_t *tool, int num_words, char **words)
         return SRDTOOL_USAGE;
     }
 
-    srdtool_segments_load(tool, false, &segments);
+    srdtool_snapshots_load(tool, false, &snapshots);
     if (tool->out.json) {
         document = json_object_new_object();
     }
@@ -164,8 +164,8 @@ static int run(srdtool_t *tool, int num_words, char **words)
             array = json_object_new_array();
             json_object_object_add(document, kinds[k].array, array);
         }
-        for (i = 0; i < segments.num; ++i) {
-            shown += show_kind(tool, &segments.list[i].segment, &kinds[k],
+        for (i = 0; i < snapshots.num; ++i) {
+            shown += show_kind(tool, &snapshots.list[i].segment, &kinds[k],
                                &filter, array);
         }
     }
@@ -173,8 +173,8 @@ static int run(srdtool_t *tool, int num_words, char **words)
         srdtool_print_json(&tool->out, document);
     }
 
-    status = srdtool_segments_status(tool, &segments, shown);
-    srdtool_segments_free(&segments);
+    status = srdtool_snapshots_status(tool, &snapshots, shown);
+    srdtool_snapshots_free(&snapshots);
     return status;
 }
 

@@ -21,12 +21,10 @@
 
 #define INTERVAL_MS 1000
 
-
 typedef struct {
-    const srdtool_segment_t *w;
-    struct json_object     *row;
-    bool                   ready;
-    uint64_t               since;   /* ns that it has been waiting */
+    struct json_object *row;
+    bool               ready;
+    uint64_t           since;       /* ns that it has been waiting */
 } line_t;
 
 typedef struct {
@@ -76,7 +74,7 @@ static int compare(const void *a, const void *b)
 }
 
 static void add_line(lines_t *lines, const srdtool_filter_t *filter,
-                     const srdtool_segment_t *w, struct json_object *row)
+                     struct json_object *row)
 {
     line_t *line;
 
@@ -85,7 +83,6 @@ static void add_line(lines_t *lines, const srdtool_filter_t *filter,
         return;
     }
     line        = &lines->list[lines->num++];
-    line->w     = w;
     line->row   = row;
     line->ready = strcmp(get(row, "why"), why_name(WHY_READY)) == 0;
     line->since = json_object_get_uint64(json_object_object_get(row, "why_ns"));
@@ -93,35 +90,36 @@ static void add_line(lines_t *lines, const srdtool_filter_t *filter,
 }
 
 /* Endpoints; of a segment that has none, its peers */
-static void get_lines(const srdtool_segments_t *segments,
+static void get_lines(const srdtool_snapshots_t *snapshots,
                       const srdtool_filter_t *filter, lines_t *lines)
 {
-    const srdtool_segment_t *w;
+    const srdtool_snapshot_t *snap;
     const stats_segment_t *segment;
     size_t room = 0;
     unsigned i, k;
 
     memset(lines, 0, sizeof(*lines));
-    for (i = 0; i < segments->num; ++i) {
-        segment = &segments->list[i].segment;
-        room  += (segment->num_eps > 0) ? segment->num_eps : segment->num_peers;
+    for (i = 0; i < snapshots->num; ++i) {
+        segment = &snapshots->list[i].segment;
+        room   += (segment->num_eps > 0) ? segment->num_eps :
+                                           segment->num_peers;
     }
     lines->list = calloc(room + 1, sizeof(*lines->list));
     if (lines->list == NULL) {
         return;
     }
 
-    for (i = 0; i < segments->num; ++i) {
-        w      = &segments->list[i];
-        segment = &w->segment;
+    for (i = 0; i < snapshots->num; ++i) {
+        snap    = &snapshots->list[i];
+        segment = &snap->segment;
         for (k = 0; k < segment->num_eps; ++k) {
-            add_line(lines, filter, w,
-                     srdtool_ep_row(w, &segment->eps[k],
+            add_line(lines, filter,
+                     srdtool_ep_row(snap, &segment->eps[k],
                                     stats_ep_peer(segment, &segment->eps[k])));
         }
         for (k = 0; segment->num_eps == 0 && k < segment->num_peers; ++k) {
-            add_line(lines, filter, w,
-                     srdtool_ep_row(w, NULL, &segment->peers[k]));
+            add_line(lines, filter,
+                     srdtool_ep_row(snap, NULL, &segment->peers[k]));
         }
     }
     qsort(lines->list, lines->num, sizeof(*lines->list), compare);
@@ -145,21 +143,22 @@ static uint64_t rate(uint64_t now, uint64_t before, uint64_t ns)
            (uint64_t)((double)(now - before) * 1e9 / (double)ns);
 }
 
-static void print_link(const srdtool_segment_t *w, const stats_segment_t *before,
+static void print_link(const stats_segment_t *segment,
+                       const stats_segment_t *before,
                        const efa_stats_iface_t *iface)
 {
     const efa_stats_iface_t *old = (before != NULL) ?
                                             stats_iface(before, iface->index) :
                                             NULL;
-    uint64_t ns = (old != NULL) ? w->segment.now - before->now : 0;
+    uint64_t ns = (old != NULL) ? segment->now - before->now : 0;
     char numbers[4][16];
 
     if (old == NULL) {
         old = iface;
     }
     printf("%7" PRIu32 " %-9.9s %-11.11s %-10.10s %6s %6s %6s %6s %5" PRIu32
-           "\n", w->segment.header.pid, w->segment.header.command, iface->name,
-           w->segment.proc_state == 'T' ? "stopped" : iface->asleep ? "asleep" :
+           "\n", segment->header.pid, segment->header.command, iface->name,
+           segment->proc_state == 'T' ? "stopped" : iface->asleep ? "asleep" :
            stats_iface_state_name(iface->state),
            short_number(rate(iface->tx_msgs, old->tx_msgs, ns), numbers[0]),
            short_number(rate(iface->tx_bytes + iface->rdma_write_bytes,
@@ -206,13 +205,15 @@ static unsigned get_screen(void)
     return (size.ws_row < 10) ? 24 : size.ws_row;
 }
 
-static void print_text(const srdtool_segments_t *before,
-                       const srdtool_segments_t *segments, const lines_t *lines)
+static void print_text(const srdtool_snapshots_t *before,
+                       const srdtool_snapshots_t *snapshots,
+                       const lines_t *lines)
 {
     unsigned screen = get_screen();
     unsigned left   = (screen > 0) ? screen - 5 : UINT32_MAX;
     unsigned links  = 0;
-    const srdtool_segment_t *same;
+    const srdtool_snapshot_t *same;
+    const stats_segment_t *segment;
     char clock[SRDTOOL_TIME_MAX];
     time_t now = time(NULL);
     struct tm tm;
@@ -222,28 +223,29 @@ static void print_text(const srdtool_segments_t *before,
         strftime(clock, sizeof(clock), "%T", &tm) == 0) {
         clock[0] = '\0';
     }
-    for (i = 0; i < segments->num; ++i) {
-        links += segments->list[i].segment.num_ifaces;
+    for (i = 0; i < snapshots->num; ++i) {
+        links += snapshots->list[i].segment.num_ifaces;
     }
 
     /* home, and clear what is below */
     printf("%ssrdtool top %s  %u processes, %u links, %u endpoints, %u do not "
-           "move\n\n", (screen > 0) ? "\033[H\033[J" : "", clock, segments->num,
-           links, lines->num, lines->waiting);
+           "move\n\n", (screen > 0) ? "\033[H\033[J" : "", clock,
+           snapshots->num, links, lines->num, lines->waiting);
 
     printf("%7s %-9s %-11s %-10s %6s %6s %6s %6s %5s\n", "PID", "COMM", "LINK",
            "STATE", "TX/s", "TXB/s", "RX/s", "RXB/s", "EPS");
-    for (i = 0; i < segments->num; ++i) {
-        same = (before != NULL) ?
-               srdtool_segments_same(before, &segments->list[i].segment) : NULL;
-        for (k = 0; k < segments->list[i].segment.num_ifaces; ++k) {
+    for (i = 0; i < snapshots->num; ++i) {
+        segment = &snapshots->list[i].segment;
+        same    = (before != NULL) ? srdtool_snapshots_same(before, segment) :
+                                     NULL;
+        for (k = 0; k < segment->num_ifaces; ++k) {
             /* half of the screen is for endpoints */
             if (screen > 0 && left <= screen / 2) {
                 break;
             }
             --left;
-            print_link(&segments->list[i], (same != NULL) ? &same->segment : NULL,
-                       &segments->list[i].segment.ifaces[k]);
+            print_link(segment, (same != NULL) ? &same->segment : NULL,
+                       &segment->ifaces[k]);
         }
     }
 
@@ -277,7 +279,7 @@ static int run(srdtool_t *tool, int num_words, char **words)
     unsigned round    = 0;
     int status        = SRDTOOL_SHOWN;
     bool watched;
-    srdtool_segments_t before, segments;
+    srdtool_snapshots_t before, snapshots;
     srdtool_filter_t filter;
     lines_t lines;
 
@@ -286,34 +288,34 @@ static int run(srdtool_t *tool, int num_words, char **words)
         return SRDTOOL_USAGE;
     }
 
-    srdtool_segments_read(tool, &before);
+    srdtool_snapshots_read(tool, &before);
     if (before.num == 0) {
-        status = srdtool_segments_status(tool, &before, 0);
-        srdtool_segments_free(&before);
+        status = srdtool_snapshots_status(tool, &before, 0);
+        srdtool_snapshots_free(&before);
         return status;
     }
 
     /* A first look that need not be waited for long */
     watched = srdtool_pause((interval > 100) ? 100 : interval);
     while (watched && ferror(stdout) == 0) {
-        srdtool_segments_read(tool, &segments);
-        srdtool_segments_compare(&before, &segments);
-        get_lines(&segments, &filter, &lines);
+        srdtool_snapshots_read(tool, &snapshots);
+        srdtool_snapshots_compare(&before, &snapshots);
+        get_lines(&snapshots, &filter, &lines);
         if (tool->out.json) {
             print_json(tool, &lines);
         } else {
-            print_text(&before, &segments, &lines);
+            print_text(&before, &snapshots, &lines);
         }
         fflush(stdout);
         free_lines(&lines);
-        srdtool_segments_free(&before);
-        before = segments;
+        srdtool_snapshots_free(&before);
+        before = snapshots;
         if (tool->count > 0 && ++round == tool->count) {
             break;
         }
         watched = srdtool_pause(interval);
     }
-    srdtool_segments_free(&before);
+    srdtool_snapshots_free(&before);
     return status;
 }
 

@@ -4,7 +4,7 @@
  *   ep  --> peer (one of several endpoints' peers) --> iface
  *
  * One row an endpoint, with the word of why.c for it; a row for a peer has the
- * word for the peer as a whole. Segments are read twice: srdtool_segments.c.
+ * word for the peer as a whole. Two snapshots are taken: srdtool_snapshots.c.
  */
 #include "tools/cmd/srdtool.h"
 
@@ -23,7 +23,6 @@ static const char *const peer_keys[] = {
     "depth", "queued", "rma", "status", "+done_ns", "+rx_ns", "+psn_next",
     "+psn_una", "+psn_rx", "+rnr", "+resend", "+epoch", "+remote_epoch", NULL
 };
-
 
 static void add_peer(struct json_object *row, const stats_segment_t *segment,
                      const efa_stats_peer_t *peer)
@@ -44,28 +43,28 @@ static void add_peer(struct json_object *row, const stats_segment_t *segment,
     srdtool_row_age(row, "rx_ns", segment, peer->rx_time);
 }
 
-static void add_why(struct json_object *row, const srdtool_segment_t *w,
+static void add_why(struct json_object *row, const srdtool_snapshot_t *snap,
                     uint32_t iface_index, const efa_stats_ep_t *ep,
                     const efa_stats_peer_t *peer)
 {
     why_input_t in = {
-        .segment = &w->segment, .ep = ep, .peer = peer,
-        .iface  = stats_iface(&w->segment, iface_index)
+        .segment = &snap->segment, .ep = ep, .peer = peer,
+        .iface   = stats_iface(&snap->segment, iface_index)
     };
 
-    in.idle = in.iface != NULL && w->idle != NULL &&
-              w->idle[in.iface - w->segment.ifaces];
+    in.idle = in.iface != NULL && snap->idle != NULL &&
+              snap->idle[in.iface - snap->segment.ifaces];
     srdtool_row_why(row, &in);
 }
 
 static struct json_object *
-peer_row(const srdtool_segment_t *w, const efa_stats_peer_t *peer)
+peer_row(const srdtool_snapshot_t *snap, const efa_stats_peer_t *peer)
 {
-    struct json_object *row = srdtool_row_new(&w->segment);
+    struct json_object *row = srdtool_row_new(&snap->segment);
 
-    srdtool_row_link(row, &w->segment, peer->iface);
-    add_peer(row, &w->segment, peer);
-    add_why(row, w, peer->iface, NULL, peer);
+    srdtool_row_link(row, &snap->segment, peer->iface);
+    add_peer(row, &snap->segment, peer);
+    add_why(row, snap, peer->iface, NULL, peer);
     srdtool_row_uint(row, "eps", peer->eps);
     srdtool_row_uint(row, "pending", peer->pending);
     srdtool_row_uint(row, "queued", peer->queued);
@@ -81,29 +80,29 @@ peer_row(const srdtool_segment_t *w, const efa_stats_peer_t *peer)
     return row;
 }
 
-struct json_object *srdtool_ep_row(const srdtool_segment_t *w,
+struct json_object *srdtool_ep_row(const srdtool_snapshot_t *snap,
                                    const efa_stats_ep_t *ep,
                                    const efa_stats_peer_t *peer)
 {
     struct json_object *row;
 
     if (ep == NULL) {
-        return peer_row(w, peer);
+        return peer_row(snap, peer);
     }
 
-    row = srdtool_row_new(&w->segment);
+    row = srdtool_row_new(&snap->segment);
     srdtool_row_uint(row, "ep", ep->index);
-    srdtool_row_link(row, &w->segment, ep->iface);
+    srdtool_row_link(row, &snap->segment, ep->iface);
     if (peer != NULL) {
-        add_peer(row, &w->segment, peer);
+        add_peer(row, &snap->segment, peer);
     }
-    add_why(row, w, ep->iface, ep, peer);
+    add_why(row, snap, ep->iface, ep, peer);
     srdtool_row_uint(row, "pending", ep->pending);
     srdtool_row_status(row, (ep->status != 0 || peer == NULL) ? ep->status :
                                                                peer->status);
     srdtool_row_uint(row, "zcopy", ep->zcopy);
     srdtool_row_uint(row, "rma", ep->rma);
-    srdtool_row_age(row, "age_ns", &w->segment, ep->create_time);
+    srdtool_row_age(row, "age_ns", &snap->segment, ep->create_time);
     srdtool_row_string(row, "site", (ep->site[0] != '\0') ? ep->site : NULL);
     return row;
 }
@@ -111,9 +110,10 @@ struct json_object *srdtool_ep_row(const srdtool_segment_t *w,
 int srdtool_wait_show(srdtool_t *tool, bool peers, int num_words, char **words)
 {
     const char *const *keys = peers ? peer_keys : srdtool_ep_keys;
-    const srdtool_segment_t *w;
-    srdtool_segments_t segments;
+    const srdtool_snapshot_t *snap;
+    srdtool_snapshots_t snapshots;
     srdtool_filter_t filter;
+    const efa_stats_ep_t *ep;
     srdtool_list_t list;
     unsigned i, k;
     int status;
@@ -124,24 +124,24 @@ int srdtool_wait_show(srdtool_t *tool, bool peers, int num_words, char **words)
         return status;
     }
 
-    srdtool_segments_load(tool, true, &segments);
+    srdtool_snapshots_load(tool, true, &snapshots);
     srdtool_list_init(&list, &tool->out);
-    for (i = 0; i < segments.num; ++i) {
-        w = &segments.list[i];
-        for (k = 0; peers && k < w->segment.num_peers; ++k) {
+    for (i = 0; i < snapshots.num; ++i) {
+        snap = &snapshots.list[i];
+        for (k = 0; peers && k < snap->segment.num_peers; ++k) {
             srdtool_list_add(&list, &filter, keys,
-                             srdtool_ep_row(w, NULL, &w->segment.peers[k]));
+                             peer_row(snap, &snap->segment.peers[k]));
         }
-        for (k = 0; !peers && k < w->segment.num_eps; ++k) {
+        for (k = 0; !peers && k < snap->segment.num_eps; ++k) {
+            ep = &snap->segment.eps[k];
             srdtool_list_add(&list, &filter, keys,
-                             srdtool_ep_row(w, &w->segment.eps[k],
-                                            stats_ep_peer(&w->segment,
-                                                      &w->segment.eps[k])));
+                             srdtool_ep_row(snap, ep,
+                                            stats_ep_peer(&snap->segment, ep)));
         }
     }
 
-    status = srdtool_segments_status(tool, &segments,
-                                    srdtool_list_finish(&list));
-    srdtool_segments_free(&segments);
+    status = srdtool_snapshots_status(tool, &snapshots,
+                                      srdtool_list_finish(&list));
+    srdtool_snapshots_free(&snapshots);
     return status;
 }

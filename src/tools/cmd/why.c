@@ -1,19 +1,19 @@
 /*
  * Why it does not move. The first line that holds:
  *
- *   word               holds if                                   since
- *   no-progress-calls  the owner lives, its interface is not      progress_time,
- *                      asleep and polls does not move             if none: made
- *   recovering         the interface is recovering or down        iface.state
- *                      the peer waits for that (blocked)          peer.wait
- *   peer-unresponsive  it does not answer (lost)                  peer.wait
- *                      it has failed                              peer.state
- *   waits-handshake    it is joining: its answer is missing       ep/peer.wait,
- *                      it is new and something waits              if none: state
- *   rnr-backoff        it pauses after RNR                        peer.wait
- *   waits-fence        a fence waits                              peer.wait
- *   waits-window       something waits and the window is full     ep/peer.wait
- *   reorder-gap        messages wait for an older one             peer.gap
+ *   word               holds if                                  since
+ *   no-progress-calls  the owner lives, its interface is not     progress_time,
+ *                      asleep and polls does not move            if none: made
+ *   recovering         the interface is recovering or down       iface.state
+ *                      the peer waits for that (blocked)         peer.wait
+ *   peer-unresponsive  it does not answer (lost)                 peer.wait
+ *                      it has failed                             peer.state
+ *   waits-handshake    it is joining: its answer is missing      ep/peer.wait,
+ *                      it is new and something waits             if none: state
+ *   rnr-backoff        it pauses after RNR                       peer.wait
+ *   waits-fence        a fence waits                             peer.wait
+ *   waits-window       something waits and the window is full    ep/peer.wait
+ *   reorder-gap        messages wait for an older one            peer.gap
  *   ready              nothing of that
  *
  * "Something waits" is pending of the endpoint, where one is asked for: another

@@ -37,11 +37,11 @@ typedef enum {
 } why_t;
 
 typedef struct {
-    const stats_segment_t           *segment;
-    const efa_stats_iface_t *iface;  /* NULL: not known                    */
-    const efa_stats_peer_t  *peer;   /* NULL: none                         */
-    const efa_stats_ep_t    *ep;     /* NULL: about the peer, or the iface */
-    bool                     idle;    /* polls of the iface did not move
+    const stats_segment_t   *segment;
+    const efa_stats_iface_t *iface;  /* NULL: not known                      */
+    const efa_stats_peer_t  *peer;   /* NULL: none                           */
+    const efa_stats_ep_t    *ep;     /* NULL: about the peer, or the iface   */
+    bool                    idle;    /* polls of the iface did not move
                                          between two reads                  */
 } why_input_t;
 

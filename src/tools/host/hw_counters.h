@@ -6,8 +6,8 @@
  *
  * They count what all processes of the machine do (in a container, too), from
  * when the driver was loaded. Which there are depends on driver and device.
- * Soft-EFA has the same files (src/softefa/nic/counters.c); they are seen by a tool
- * that runs below efarun --soft in the same fabric.
+ * Soft-EFA has the same files (src/softefa/nic/counters.c); a tool sees them if
+ * it runs below efarun --soft in the same fabric.
  */
 #ifndef HW_COUNTERS_H
 #define HW_COUNTERS_H

@@ -1,5 +1,6 @@
 /*
- * Where segments lie: "ucx-efa.<pid>.<n>" in /dev/shm and $XDG_RUNTIME_DIR.
+ * Where stats segments lie: "ucx-efa.<pid>.<n>" in /dev/shm and
+ * $XDG_RUNTIME_DIR.
  */
 #include "tools/reader/stats_reader.h"
 
@@ -26,7 +27,7 @@ typedef struct {
 } search_t;
 
 /* "ucx-efa.<pid>.<n>" */
-static bool is_window_name(const char *name, uint32_t *pid, uint32_t *number)
+static bool is_segment_name(const char *name, uint32_t *pid, uint32_t *number)
 {
     const size_t prefix = strlen(EFA_STATS_FILE_PREFIX);
     int length          = 0;
@@ -73,7 +74,7 @@ static void search_dir(search_t *search, const char *dir_path)
 
     found.path = path;
     while ((entry = readdir(dir)) != NULL) {
-        if (!is_window_name(entry->d_name, &found.pid, &found.number) ||
+        if (!is_segment_name(entry->d_name, &found.pid, &found.number) ||
             (search->pid != 0 && search->pid != found.pid) ||
             snprintf(path, sizeof(path), "%s/%s", dir_path, entry->d_name) >=
                     (int)sizeof(path) ||
@@ -125,7 +126,7 @@ static int found_compare(const void *a, const void *b)
 }
 
 unsigned stats_find(uint32_t pid, void (*func)(const char *path, void *arg),
-                     void *arg)
+                    void *arg)
 {
     search_t search = {.pid = pid};
     unsigned i;

@@ -1,5 +1,5 @@
 /*
- * What the records of a segment have to do with each other, and with time.
+ * What the records of a stats segment have to do with each other and with time.
  *
  *   ep.peer --> peer (by place)          iface.device --> device (by index)
  *   ep.iface, peer.iface, object.iface --> iface (by index)
@@ -12,7 +12,7 @@
 
 static int peer_compare(const void *key, const void *element)
 {
-    uint32_t place                = *(const uint32_t*)key;
+    uint32_t place               = *(const uint32_t*)key;
     const efa_stats_peer_t *peer = element;
 
     return (place > peer->rec.reserved) - (place < peer->rec.reserved);
@@ -52,7 +52,8 @@ static const void *find_index(const void *list, unsigned num, size_t size,
     return NULL;
 }
 
-const efa_stats_iface_t *stats_iface(const stats_segment_t *segment, uint32_t index)
+const efa_stats_iface_t *
+stats_iface(const stats_segment_t *segment, uint32_t index)
 {
     return find_index(segment->ifaces, segment->num_ifaces,
                       sizeof(*segment->ifaces),
@@ -183,8 +184,8 @@ static void get_device(const efa_stats_device_t *device,
     entry->counters     = counters(device, EFA_STATS_DEVICE_OFF);
 }
 
-bool stats_next(const stats_segment_t *segment, efa_stats_type_t type, size_t *pos,
-                 stats_entry_t *entry)
+bool stats_next(const stats_segment_t *segment, efa_stats_type_t type,
+                size_t *pos, stats_entry_t *entry)
 {
     size_t i = (*pos)++;
 

@@ -1,39 +1,39 @@
 /*
- * Names and texts of what a segment holds: the lists of efa_stats_format.h as
- * tables.
+ * Names and texts of what a stats segment holds: the lists of
+ * efa_stats_format.h as tables.
  */
 #include "tools/reader/stats_reader.h"
 
-#define WINDOW_NAME(_name, _text)             #_name,
-#define WINDOW_TEXT(_name, _text)             _text,
-#define WINDOW_EVENT_NAME(_NAME, _name, _text) _name,
-#define WINDOW_EVENT_TEXT(_NAME, _name, _text) _text,
+#define COUNTER_NAME(_name, _text)      #_name,
+#define COUNTER_TEXT(_name, _text)      _text,
+#define EVENT_NAME(_NAME, _name, _text) _name,
+#define EVENT_TEXT(_NAME, _name, _text) _text,
 
 #define NUM(_table) (sizeof(_table) / sizeof((_table)[0]))
 
 static const char *const iface_names[]  = {
-    EFA_STATS_IFACE_COUNTERS(WINDOW_NAME)
+    EFA_STATS_IFACE_COUNTERS(COUNTER_NAME)
 };
 static const char *const iface_texts[]  = {
-    EFA_STATS_IFACE_COUNTERS(WINDOW_TEXT)
+    EFA_STATS_IFACE_COUNTERS(COUNTER_TEXT)
 };
 static const char *const peer_names[]   = {
-    EFA_STATS_PEER_COUNTERS(WINDOW_NAME)
+    EFA_STATS_PEER_COUNTERS(COUNTER_NAME)
 };
 static const char *const peer_texts[]   = {
-    EFA_STATS_PEER_COUNTERS(WINDOW_TEXT)
+    EFA_STATS_PEER_COUNTERS(COUNTER_TEXT)
 };
 static const char *const device_names[] = {
-    EFA_STATS_DEVICE_COUNTERS(WINDOW_NAME)
+    EFA_STATS_DEVICE_COUNTERS(COUNTER_NAME)
 };
 static const char *const device_texts[] = {
-    EFA_STATS_DEVICE_COUNTERS(WINDOW_TEXT)
+    EFA_STATS_DEVICE_COUNTERS(COUNTER_TEXT)
 };
 static const char *const event_names[]  = {
-    EFA_STATS_EVENTS_LIST(WINDOW_EVENT_NAME)
+    EFA_STATS_EVENTS_LIST(EVENT_NAME)
 };
 static const char *const event_texts[]  = {
-    EFA_STATS_EVENTS_LIST(WINDOW_EVENT_TEXT)
+    EFA_STATS_EVENTS_LIST(EVENT_TEXT)
 };
 static const char *const peer_states[]  = EFA_STATS_PEER_STATE_NAMES;
 static const char *const iface_states[] = EFA_STATS_IFACE_STATE_NAMES;

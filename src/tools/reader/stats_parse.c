@@ -1,5 +1,5 @@
 /*
- * What the bytes of a segment say: see stats_reader.h.
+ * What the bytes of a stats segment say: see stats_reader.h.
  *
  *   header, lengths of records: checked
  *     records of a type   count --> copy, as types[] says    what changed its
@@ -34,15 +34,15 @@ typedef struct {
 
 static const record_type_t types[EFA_STATS_TYPE_LAST] = {
     [EFA_STATS_IFACE]  = {WITH_COUNTERS(efa_stats_iface_t,
-                                         EFA_STATS_IFACE_OFF,
-                                         EFA_STATS_IFACE_NUM),
+                                        EFA_STATS_IFACE_OFF,
+                                        EFA_STATS_IFACE_NUM),
                            STRING(efa_stats_iface_t, name)},
     [EFA_STATS_PEER]   = {WITH_COUNTERS(efa_stats_peer_t,
-                                         EFA_STATS_PEER_OFF,
-                                         EFA_STATS_PEER_NUM)},
+                                        EFA_STATS_PEER_OFF,
+                                        EFA_STATS_PEER_NUM)},
     [EFA_STATS_DEVICE] = {WITH_COUNTERS(efa_stats_device_t,
-                                         EFA_STATS_DEVICE_OFF,
-                                         EFA_STATS_DEVICE_NUM),
+                                        EFA_STATS_DEVICE_OFF,
+                                        EFA_STATS_DEVICE_NUM),
                            STRING(efa_stats_device_t, name)},
     [EFA_STATS_OBJECT] = {WITHOUT(efa_stats_object_t),
                            STRING(efa_stats_object_t, site)},
@@ -69,7 +69,7 @@ const char *
 stats_check_header(const efa_stats_header_t *header, size_t size)
 {
     if (header->magic != EFA_STATS_MAGIC) {
-        return "not a segment (no magic number)";
+        return "not a stats segment (no magic number)";
     }
     if (header->version != EFA_STATS_VERSION) {
         return "written by another version of the library";
@@ -294,7 +294,7 @@ static bool get_events(const efa_stats_header_t *header, const uint8_t *first,
 }
 
 const char *stats_parse(const void *first, const void *second, size_t size,
-                         stats_segment_t *segment)
+                        stats_segment_t *segment)
 {
     const char *reason;
     struct {
@@ -311,7 +311,7 @@ const char *stats_parse(const void *first, const void *second, size_t size,
 
     memset(segment, 0, sizeof(*segment));
     if (size < sizeof(segment->header)) {
-        return "too short for a segment";
+        return "too short for a stats segment";
     }
     memcpy(&segment->header, first, sizeof(segment->header));
     reason = stats_check_header(&segment->header, size);

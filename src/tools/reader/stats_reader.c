@@ -1,6 +1,6 @@
 /*
- * Reads the file of a segment: see stats_reader.h. What is in it is the business
- * of stats_parse.c.
+ * Reads the file of a stats segment: see stats_reader.h. What is in it is the
+ * business of stats_parse.c.
  *
  *   open --> is it a file of ours? --> [0, used) twice --> parse
  *        '-> lock: does its owner live?  --> state of the process
@@ -108,7 +108,8 @@ static bool is_unborn(int fd)
     return pread(fd, &header, sizeof(header), 0) >= 0 && header.magic == 0;
 }
 
-int stats_read(const char *path, stats_segment_t *segment, char *error, size_t max)
+int stats_read(const char *path, stats_segment_t *segment, char *error,
+               size_t max)
 {
     const char *reason = NULL;
     uint8_t *data      = NULL;
@@ -124,7 +125,8 @@ int stats_read(const char *path, stats_segment_t *segment, char *error, size_t m
     if (fd < 0) {
         err = errno;
         snprintf(error, max, "%s: %s", path,
-                 (err == ELOOP) ? "a link, not a segment" : strerror(err));
+                 (err == ELOOP) ? "a link, not a stats segment" :
+                                  strerror(err));
         errno = err;
         return -1;
     }
@@ -134,9 +136,9 @@ int stats_read(const char *path, stats_segment_t *segment, char *error, size_t m
     } else if (!S_ISREG(st.st_mode)) {
         reason = "not a regular file";
     } else if (st.st_size < (off_t)sizeof(segment->header)) {
-        reason = "too short for a segment";
+        reason = "too short for a stats segment";
     } else if (st.st_size > (off_t)EFA_STATS_MAX_SIZE) {
-        reason = "too large for a segment";
+        reason = "too large for a stats segment";
     } else {
         size = (size_t)st.st_size;
         data = read_twice(fd, &size, &reason);
@@ -156,7 +158,7 @@ int stats_read(const char *path, stats_segment_t *segment, char *error, size_t m
 
     /* The owner holds the lock; nobody else does for longer than this */
     segment->alive = (flock(fd, LOCK_SH | LOCK_NB) != 0) &&
-                    (errno == EWOULDBLOCK);
+                     (errno == EWOULDBLOCK);
     close(fd);
 
     snprintf(segment->path, sizeof(segment->path), "%s", path);
@@ -164,7 +166,7 @@ int stats_read(const char *path, stats_segment_t *segment, char *error, size_t m
         segment->proc_state = read_proc_state(&segment->header);
         clock_gettime(CLOCK_MONOTONIC, &now);
         segment->now = (uint64_t)now.tv_sec * 1000000000u +
-                      (uint64_t)now.tv_nsec;
+                       (uint64_t)now.tv_nsec;
     } else {
         segment->now = stats_newest(segment);
     }

@@ -1,5 +1,5 @@
 /*
- * Reads segments (efa_stats_format.h) of running and of dead processes.
+ * Reads stats segments (efa_stats_format.h) of running and of dead processes.
  *
  *   file --> stats_read() --> stats_segment_t
  *             |                  header
@@ -8,10 +8,10 @@
  *             '- reads the file twice: what changed its identity meanwhile,
  *                or was written just then, is left out
  *
- * The arrays hold copies in today's layout: a word that the file does not have
- * is 0, strings end in 0 and are printable, a record too short to say what it
- * is of is left out. rec.reserved of a copy is its place: offset in the file /
- * EFA_STATS_ALIGN, by which an endpoint names its peer.
+ * The arrays hold copies in the present layout: a word that the file does not
+ * have is 0, strings end in 0 and are printable, a record too short to say what
+ * it belongs to is left out. rec.reserved of a copy is its place: offset in the
+ * file / EFA_STATS_ALIGN, by which an endpoint names its peer.
  *
  * Whatever the file contains, these functions stay inside of it: sizes, offsets
  * and strings are checked before they are used. Numbers are the writer's: an
@@ -33,28 +33,28 @@ extern "C" {
 
 /* What a file said at one moment */
 typedef struct {
-    char                     path[PATH_MAX];
+    char                    path[PATH_MAX];
     efa_stats_header_t      header;
-    bool                     alive;      /* its owner is running             */
-    char                     proc_state; /* field 3 of /proc/<pid>/stat: 'T'
+    bool                    alive;      /* its owner is running              */
+    char                    proc_state; /* field 3 of /proc/<pid>/stat: 'T'
                                             stopped; 0: not known            */
-    uint64_t                 now;        /* CLOCK_MONOTONIC, ns: when it was
+    uint64_t                now;        /* CLOCK_MONOTONIC, ns: when it was
                                             read; dead: newest time in it    */
-    efa_stats_device_t      *devices;   /* by index, ascending              */
-    efa_stats_iface_t       *ifaces;    /* by index, ascending              */
-    efa_stats_peer_t        *peers;     /* by place, ascending              */
+    efa_stats_device_t      *devices;   /* by index, ascending               */
+    efa_stats_iface_t       *ifaces;    /* by index, ascending               */
+    efa_stats_peer_t        *peers;     /* by place, ascending               */
     efa_stats_ep_t          *eps;
     efa_stats_object_t      *objects;
     efa_stats_event_entry_t *events;
-    unsigned                 num_devices, num_ifaces, num_peers, num_eps,
-                             num_objects, num_events;
+    unsigned                num_devices, num_ifaces, num_peers, num_eps,
+                            num_objects, num_events;
 } stats_segment_t;
 
 /* Returns 0; or -1 with the reason in error (one line), and errno: that of
- * open(), ENODATA for a segment that is still being made, or EINVAL for a file
- * that is none. stats_free() after success.
- */
-int stats_read(const char *path, stats_segment_t *segment, char *error, size_t max);
+ * open(), ENODATA for a stats segment that is still being made, or EINVAL for a
+ * file that is none. stats_free() after success. */
+int stats_read(const char *path, stats_segment_t *segment, char *error,
+               size_t max);
 void stats_free(stats_segment_t *segment);
 
 /* ---------------------------------------------------------- stats_parse.c */
@@ -63,7 +63,7 @@ void stats_free(stats_segment_t *segment);
  * as it was seen afterwards (the same pointer: it cannot have changed). Leaves
  * path, alive, proc_state and now to the caller. Returns NULL, or why not. */
 const char *stats_parse(const void *first, const void *second, size_t size,
-                         stats_segment_t *segment);
+                        stats_segment_t *segment);
 
 /* What is wrong with the header of a file of `size` bytes; NULL: nothing. */
 const char *
@@ -77,7 +77,8 @@ uint64_t stats_newest(const stats_segment_t *segment);
 /* Where a record's links lead; NULL: nowhere. */
 const efa_stats_peer_t *
 stats_ep_peer(const stats_segment_t *segment, const efa_stats_ep_t *ep);
-const efa_stats_iface_t *stats_iface(const stats_segment_t *segment, uint32_t index);
+const efa_stats_iface_t *
+stats_iface(const stats_segment_t *segment, uint32_t index);
 const efa_stats_device_t *
 stats_device(const stats_segment_t *segment, uint32_t index);
 
@@ -85,8 +86,8 @@ stats_device(const stats_segment_t *segment, uint32_t index);
  * moments: 0 if there seem to be less than none. */
 uint64_t stats_unacked(const efa_stats_peer_t *peer);
 
-/* PSNs: of the next message to send, the lowest not acknowledged, and that which
- * is awaited */
+/* PSNs: of the next message to send, the lowest not acknowledged, the next one
+ * expected */
 uint16_t stats_psn_next(const efa_stats_peer_t *peer);
 uint16_t stats_psn_una(const efa_stats_peer_t *peer);
 uint16_t stats_psn_rx(const efa_stats_peer_t *peer);
@@ -116,8 +117,8 @@ typedef struct {
 } stats_entry_t;
 
 /* Walks the records of a type; pass 0 first. False: no more. *pos moves on. */
-bool stats_next(const stats_segment_t *segment, efa_stats_type_t type, size_t *pos,
-                 stats_entry_t *entry);
+bool stats_next(const stats_segment_t *segment, efa_stats_type_t type,
+                size_t *pos, stats_entry_t *entry);
 
 /* --------------------------------------------------------- stats_names.c */
 
@@ -142,11 +143,11 @@ const char *stats_status_name(int32_t status);
 
 /* ---------------------------------------------------------- stats_find.c */
 
-/* Calls func for the path of every file that is named like a segment, belongs
- * to this user and lies in a directory where segments are made; by process, then
- * number. pid 0: of any process. Returns how many there were. */
+/* Calls func for the path of every file that is named like a stats segment,
+ * belongs to this user and lies in a directory where those are made, ordered by
+ * process and number. pid 0: of any process. Returns how many there were. */
 unsigned stats_find(uint32_t pid, void (*func)(const char *path, void *arg),
-                     void *arg);
+                    void *arg);
 
 /* Whether another user has a segment of process `pid` there, and who. */
 bool stats_find_foreign(uint32_t pid, uint32_t *uid);

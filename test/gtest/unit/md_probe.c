@@ -50,7 +50,8 @@ ucs_status_t md_probe_open_with(const char *name, const char **options,
     for (; (status == UCS_OK) && (*options != NULL); options += 2) {
         status = uct_config_modify(config, options[0], options[1]);
         if (status == UCS_ERR_NO_ELEM) { /* later versions want the prefix */
-            ucs_snprintf_zero(full_name, sizeof(full_name), "EFA_%s", options[0]);
+            ucs_snprintf_zero(full_name, sizeof(full_name), "EFA_%s",
+                              options[0]);
             status = uct_config_modify(config, full_name, options[1]);
         }
     }

@@ -41,8 +41,8 @@ enum {
 /* Fills names (of 64 bytes each), returns how many, or -1 */
 int md_probe_resources(char (*names)[64], int max);
 
-/* options: pairs of name and value as in UCX_EFA_<name>, NULL at the end; open()
- * itself asks for as little as can be: no cache, nothing for GPUs */
+/* options: pairs of name and value as in UCX_EFA_<name>, NULL at the end;
+ * open() itself asks for as little as can be: no cache, nothing for GPUs */
 ucs_status_t md_probe_open(const char *name, void **md_p);
 ucs_status_t md_probe_open_with(const char *name, const char **options,
                                 void **md_p);
@@ -59,7 +59,7 @@ ucs_status_t md_probe_dereg(void *md, void *memh);
 /* What this version of UCX has */
 int          md_probe_has_dmabuf(void);
 int          md_probe_caches_by_default(void);
-int          md_probe_checks_access(void);  /* of handles that UCP keeps       */
+int          md_probe_checks_access(void); /* of handles that UCP keeps      */
 uint64_t     md_probe_flag_dmabuf(void);
 uint64_t     md_probe_flag_invalidate(void);
 /* Would munmap() be noticed? Not in every environment. */

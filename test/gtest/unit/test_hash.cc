@@ -1,5 +1,5 @@
-/* Hashes of what peers are found by, as a cluster would have it: khash takes the
- * lower bits, and many alike make a table slow. */
+/* Hashes of the keys that peers are found by, as a cluster has them: khash takes
+ * the lower bits, and many alike make a table slow. */
 #include "srd/wire/srd_hash.h"
 
 #include <gtest/gtest.h>

@@ -292,8 +292,8 @@ TEST_F(md_params, deregistration)
     EXPECT_EQ(UCS_ERR_INVALID_PARAM, dereg(nullptr, memh, 0));
 }
 
-/* A key that peers may have must have been packed to be invalidated; memory that
- * nobody asked access to for others has none. */
+/* A key that peers may have must have been packed to be invalidated; memory
+ * that nobody asked access to for others has none. */
 TEST_F(md_params, invalidation_wants_a_key_for_it)
 {
     const struct {
@@ -321,7 +321,8 @@ TEST_F(md_params, invalidation_wants_a_key_for_it)
             EXPECT_EQ(UCS_OK, pack(memh, row.flags, m_key));
         }
         ::testing::internal::CaptureStdout();
-        EXPECT_EQ(row.status, invalidate(memh)) << row.access << " " << row.flags;
+        EXPECT_EQ(row.status, invalidate(memh))
+                << row.access << " " << row.flags;
         EXPECT_EQ("", ::testing::internal::GetCapturedStdout());
         EXPECT_EQ(row.status == UCS_OK, m_done.calls);
         if (row.status != UCS_OK) {

@@ -1,6 +1,6 @@
 /*
- * The tool's reader on segments of every type of record, in memory: what changes
- * between the two looks, rings, links, times. The file around it, and what the
+ * The tool's reader on stats segments with records of every type, in memory:
+ * what changes between the two looks, rings, links, times. The file around it, and what the
  * transport writes, is in test_stats.cc.
  */
 #include "tools/reader/stats_reader.h"
@@ -109,7 +109,7 @@ protected:
     {
         stats_free(&m_segment);
         EXPECT_STREQ(nullptr, stats_parse(m_bytes.data(), second.data(),
-                                           m_bytes.size(), &m_segment));
+                                          m_bytes.size(), &m_segment));
     }
 
     void parse()
@@ -267,7 +267,7 @@ TEST_F(test_reader, shorter_records_have_zeroes)
 
     /* An interface without its names and counters is none */
     efa_stats_iface_t iface = record<efa_stats_iface_t>(EFA_STATS_IFACE);
-    iface.rec.length         = 64;
+    iface.rec.length        = 64;
     add(iface);
     parse();
     EXPECT_EQ(0u, m_segment.num_ifaces);

@@ -116,7 +116,7 @@ protected:
     }
 
     std::vector<stats_entry_t> entries(const stats_segment_t &segment,
-                                        efa_stats_type_t type)
+                                       efa_stats_type_t type)
     {
         std::vector<stats_entry_t> all;
         stats_entry_t entry;
@@ -150,7 +150,8 @@ protected:
         return 0;
     }
 
-    void read(stats_segment_t *segment, const std::string &path = uct_efa_stats_path())
+    void read(stats_segment_t *segment,
+              const std::string &path = uct_efa_stats_path())
     {
         char error[512] = "";
 
@@ -195,13 +196,13 @@ protected:
     {
         open_segment(UCT_EFA_STATS_YES);
         uct_efa_stats_iface_t *one = uct_efa_stats_iface_get("a:1", own_gid,
-                                                               1);
+                                                             1);
         uct_efa_stats_iface_t *two = uct_efa_stats_iface_get("b:1", own_gid,
-                                                               2);
+                                                             2);
         uct_efa_stats_peer_t *peers[3];
         for (unsigned i = 0; i < 3; ++i) {
             peers[i] = uct_efa_stats_peer_get((i < 2) ? one : two, remote_gid,
-                                               i);
+                                              i);
         }
 
         std::ifstream file(uct_efa_stats_path(), std::ios::binary);
@@ -257,9 +258,9 @@ TEST_F(test_stats, what_is_counted_is_shown)
                                    0, m_dir.size() + 1));
 
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("efa_0:1", own_gid,
-                                                             77);
+                                                           77);
     uct_efa_stats_peer_t *peer   = uct_efa_stats_peer_get(iface, remote_gid,
-                                                            88);
+                                                          88);
     iface->tx_msgs  += 5;
     iface->rx_bytes += 1ull << 40;
     ++iface->wakeups;
@@ -346,9 +347,9 @@ TEST_F(test_stats, without_a_file)
 
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("x:1", own_gid, 1);
     uct_efa_stats_peer_t *peer1  = uct_efa_stats_peer_get(iface, remote_gid,
-                                                            1);
+                                                          1);
     uct_efa_stats_peer_t *peer2  = uct_efa_stats_peer_get(iface, remote_gid,
-                                                            2);
+                                                          2);
     ++iface->tx_msgs;
     ++peer1->tx_msgs;
     EXPECT_EQ(1u, iface->tx_msgs);
@@ -471,12 +472,12 @@ TEST_F(test_stats, forked_child_leaves_it_alone)
     open_segment(UCT_EFA_STATS_YES);
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("x:1", own_gid, 1);
     uct_efa_stats_peer_t *peer   = uct_efa_stats_peer_get(iface, remote_gid,
-                                                            1);
+                                                          1);
 
     pid_t pid = fork();
     if (pid == 0) {
         uct_efa_stats_iface_t *more = uct_efa_stats_iface_get("y:1", own_gid,
-                                                                2);
+                                                              2);
         more->tx_msgs = 1;
         uct_efa_stats_iface_put(more);
         uct_efa_stats_peer_put(iface, peer);
@@ -527,7 +528,7 @@ TEST_F(test_stats, blocks_are_used_again)
 
     for (unsigned i = 0; i < 1000; ++i) {
         uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("x:1", own_gid,
-                                                                 i);
+                                                               i);
         uct_efa_stats_peer_t *peers[3];
         EXPECT_EQ(0u, iface->tx_msgs);
         iface->tx_msgs = 1;
@@ -574,7 +575,7 @@ TEST_F(test_stats, more_peers_than_room)
     uct_efa_stats_iface_t *late = uct_efa_stats_iface_get("y:1", own_gid, 2);
     ++late->tx_msgs;
     uct_efa_stats_peer_t *late_peer = uct_efa_stats_peer_get(late, remote_gid,
-                                                               1);
+                                                             1);
     ++late_peer->tx_msgs;
 
     EXPECT_GT(different.size(), 10000u);
@@ -640,7 +641,7 @@ TEST_F(test_stats, reader_while_the_owner_changes)
     close_segment();
 }
 
-/* ------------------------------------------------------ files made by others */
+/* ----------------------------------------------------- files made by others */
 
 TEST_F(test_stats, reader_refuses_what_is_no_stats)
 {
@@ -804,7 +805,7 @@ TEST_F(test_stats, reader_of_noise)
     EXPECT_GT(accepted, 100u);
 }
 
-/* --------------------------------------- devices, objects, endpoints, events */
+/* -------------------------------------- devices, objects, endpoints, events */
 
 TEST_F(test_stats, what_is_held_is_shown)
 {
@@ -813,11 +814,11 @@ TEST_F(test_stats, what_is_held_is_shown)
     open_segment(UCT_EFA_STATS_YES);
     uct_efa_stats_device_t *device = uct_efa_stats_device_get("efa_0", max);
     uct_efa_stats_iface_t *iface   = uct_efa_stats_iface_get("efa_0:1",
-                                                               own_gid, 5);
+                                                             own_gid, 5);
     uct_efa_stats_peer_t *peer     = uct_efa_stats_peer_get(iface, remote_gid,
-                                                              6);
+                                                            6);
     uct_efa_stats_ep_t *ep         = uct_efa_stats_ep_get(iface, peer,
-                                                            "app(main+0x1)");
+                                                          "app(main+0x1)");
     uct_efa_stats_object_params_t mr = {};
     mr.kind  = EFA_STATS_MR;
     mr.size  = 4096;
@@ -872,7 +873,7 @@ TEST_F(test_stats, what_is_held_is_shown)
     EXPECT_EQ(0, in_child([&]() {
                   uct_efa_stats_object_put(device, first, EFA_STATS_MR, 4096);
                   uct_efa_stats_event(EFA_STATS_EVENT_RESET, iface, nullptr,
-                                       0, 0, 0, 0);
+                                      0, 0, 0, 0);
                   uct_efa_stats_ep_put(iface, ep);
                   return 0;
               }));
@@ -901,7 +902,7 @@ TEST_F(test_stats, what_is_held_is_shown)
 TEST_F(test_stats, more_objects_than_room)
 {
     const uint64_t max[EFA_STATS_KIND_LAST] = {};
-    const unsigned count                     = 80000;
+    const unsigned count                    = 80000;
     std::vector<uct_efa_stats_object_t*> objects;
     std::set<uct_efa_stats_object_t*> different;
     uct_efa_stats_object_params_t params = {};
@@ -911,7 +912,7 @@ TEST_F(test_stats, more_objects_than_room)
     open_segment(UCT_EFA_STATS_YES);
     uct_efa_stats_device_t *device = uct_efa_stats_device_get("efa_0", max);
     uct_efa_stats_iface_t *iface   = uct_efa_stats_iface_get("efa_0:1",
-                                                               own_gid, 5);
+                                                             own_gid, 5);
     for (unsigned i = 0; i < count; ++i) {
         objects.push_back(uct_efa_stats_object_get(device, &params));
         different.insert(objects.back());
@@ -953,11 +954,11 @@ TEST_F(test_stats, last_events_are_kept)
 {
     open_segment(UCT_EFA_STATS_YES);
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("x:1", own_gid, 1);
-    const unsigned count          = 3 * EFA_STATS_EVENTS_NUM + 5;
+    const unsigned count         = 3 * EFA_STATS_EVENTS_NUM + 5;
 
     for (unsigned i = 0; i < count; ++i) {
         uct_efa_stats_event(EFA_STATS_EVENT_CTL_TX, iface, remote_gid, 9, -3,
-                             i, 2ull * i);
+                            i, 2ull * i);
     }
 
     stats_segment_t segment;
@@ -994,7 +995,7 @@ TEST_F(test_stats, events_of_many_threads)
         threads.emplace_back([=]() {
             for (unsigned i = 0; i < each; ++i) {
                 uct_efa_stats_event(EFA_STATS_EVENT_RNR, nullptr, nullptr, t,
-                                     t, i, (uint64_t(t) << 32) | i);
+                                    t, i, (uint64_t(t) << 32) | i);
             }
         });
     }
@@ -1029,7 +1030,7 @@ TEST_F(test_stats, a_flood_leaves_what_was_before)
             for (unsigned kind = 0; kind < kinds; ++kind) {
                 uct_efa_stats_event((kind & 1) ? EFA_STATS_EVENT_CTL_RX :
                                                   EFA_STATS_EVENT_RX_DROP,
-                                     iface, remote_gid, peer, 0, kind / 2, 0);
+                                    iface, remote_gid, peer, 0, kind / 2, 0);
             }
         }
     }
@@ -1055,8 +1056,8 @@ TEST_F(test_stats, a_flood_leaves_what_was_before)
     close_segment();
 }
 
-/* Each difference makes another event; so does a pause, on a machine that was up
- * for an instant and on one that was for a century. Time stands still. */
+/* Each difference makes another event; so does a pause, on a machine that was
+ * up for an instant and on one that was for a century. Time stands still. */
 class test_stats_time : public test_stats,
                          public ::testing::WithParamInterface<uint64_t> {
 };
@@ -1070,24 +1071,24 @@ TEST_P(test_stats_time, what_repeats_an_event)
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("x:1", own_gid, 1);
     auto add = [&](unsigned qpn) {
         uct_efa_stats_event(EFA_STATS_EVENT_RNR, iface, remote_gid, qpn, -3,
-                             6, 7);
+                            6, 7);
     };
 
     for (unsigned i = 0; i < 2; ++i) {
         add(5);
         add(4);
         uct_efa_stats_event(EFA_STATS_EVENT_CTL_TX, iface, remote_gid, 5, -3,
-                             6, 7);
+                            6, 7);
         uct_efa_stats_event(EFA_STATS_EVENT_RNR, nullptr, remote_gid, 5, -3,
-                             6, 7);
+                            6, 7);
         uct_efa_stats_event(EFA_STATS_EVENT_RNR, iface, own_gid, 5, -3, 6, 7);
         uct_efa_stats_event(EFA_STATS_EVENT_RNR, iface, nullptr, 5, -3, 6, 7);
         uct_efa_stats_event(EFA_STATS_EVENT_RNR, iface, remote_gid, 5, -4, 6,
-                             7);
+                            7);
         uct_efa_stats_event(EFA_STATS_EVENT_RNR, iface, remote_gid, 5, -3, 5,
-                             7);
+                            7);
         uct_efa_stats_event(EFA_STATS_EVENT_RNR, iface, remote_gid, 5, -3, 6,
-                             1ull << 40);
+                            1ull << 40);
     }
 
     stats_segment_t segment;
@@ -1132,7 +1133,7 @@ TEST_P(test_stats_time, what_repeats_an_event)
     /* Overwritten by others: it is a new one, and what is new has no past */
     for (unsigned i = 0; i < EFA_STATS_EVENTS_NUM; ++i) {
         uct_efa_stats_event(EFA_STATS_EVENT_LEAK, nullptr, nullptr, 0, 0, i,
-                             0);
+                            0);
     }
     add(5);
     read(&segment);
@@ -1164,7 +1165,7 @@ TEST_F(test_stats, repeats_of_many_threads)
         threads.emplace_back([=]() {
             for (unsigned i = 0; i < each; ++i) {
                 uct_efa_stats_event(EFA_STATS_EVENT_RNR, nullptr, nullptr, 0,
-                                     0, i % 8, 0);
+                                    0, i % 8, 0);
             }
         });
     }

@@ -92,7 +92,7 @@ static int uct_efa_caller_add(struct dl_phdr_info *info, size_t size, void *arg)
         phdr = &info->dlpi_phdr[i];
         if ((phdr->p_type == PT_LOAD) && (phdr->p_flags & PF_X) &&
             (uct_efa_callers.num_ranges < UCT_EFA_CALLER_RANGES)) {
-            range        = &uct_efa_callers.ranges[uct_efa_callers.num_ranges++];
+            range = &uct_efa_callers.ranges[uct_efa_callers.num_ranges++];
             range->start = info->dlpi_addr + phdr->p_vaddr;
             range->end   = range->start + phdr->p_memsz;
         }

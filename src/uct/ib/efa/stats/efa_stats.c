@@ -1,13 +1,13 @@
 /*
- * The segment: open, close; its records (efa_stats_record.h), and those that
- * interfaces and peers count in.
+ * The stats segment: open, close; its records (efa_stats_record.h), and those
+ * that interfaces and peers count in.
  *
  *   get: a record given back earlier -> one behind the last -> no room:
  *        an interface: private memory      a peer: its interface's overflow
  *
  * A record that is given back goes to a list of its type; the lists are
  * private, the file does not have them. In a file that is kept, closed
- * interfaces stay as they were, for who looks at it afterwards.
+ * interfaces stay as they were, for whoever looks at it afterwards.
  *
  * A forked child counts on in its parent's blocks where it has some, and gets
  * private ones; its puts leave the file alone.
@@ -44,7 +44,7 @@ void uct_efa_stats_open(uct_efa_stats_mode_t mode)
         uct_efa_stats.mode = mode;
         if (mode != UCT_EFA_STATS_NO) {
             uct_efa_stats_file_create(&uct_efa_stats.file,
-                                       mode == UCT_EFA_STATS_KEEP);
+                                      mode == UCT_EFA_STATS_KEEP);
             uct_efa_stats_events_init();
         }
     }
@@ -147,7 +147,7 @@ void uct_efa_stats_record_put(void *block, efa_stats_type_t type)
 
     uct_efa_stats_record_hide(&entry->rec);
     uct_efa_stats_record_reset(&entry->rec);
-    entry->next               = uct_efa_stats.free[type];
+    entry->next              = uct_efa_stats.free[type];
     uct_efa_stats.free[type] = entry;
 }
 
@@ -155,9 +155,9 @@ void uct_efa_stats_record_put(void *block, efa_stats_type_t type)
 
 /* Fills a hidden record and shows it */
 static void uct_efa_stats_peer_set(uct_efa_stats_peer_t *peer,
-                                    const uct_efa_stats_iface_t *iface,
-                                    const void *gid, uint32_t qpn,
-                                    uint16_t flags)
+                                   const uct_efa_stats_iface_t *iface,
+                                   const void *gid, uint32_t qpn,
+                                   uint16_t flags)
 {
     if (gid != NULL) {
         memcpy(peer->gid, gid, sizeof(peer->gid));
@@ -197,7 +197,7 @@ static uct_efa_stats_slot_t *uct_efa_stats_slot_get(void)
 }
 
 uct_efa_stats_iface_t *uct_efa_stats_iface_get(const char *name,
-                                                 const void *gid, uint32_t qpn)
+                                               const void *gid, uint32_t qpn)
 {
     uct_efa_stats_iface_t *iface;
     uct_efa_stats_slot_t *slot;
@@ -206,7 +206,7 @@ uct_efa_stats_iface_t *uct_efa_stats_iface_get(const char *name,
     slot = uct_efa_stats_slot_get();
     if (slot == NULL) {
         slot = uct_efa_stats_private_get(sizeof(*slot),
-                                          &uct_efa_stats_last_slot);
+                                         &uct_efa_stats_last_slot);
     }
 
     iface = &slot->iface;
@@ -228,7 +228,7 @@ uct_efa_stats_iface_t *uct_efa_stats_iface_get(const char *name,
 void uct_efa_stats_iface_put(uct_efa_stats_iface_t *iface)
 {
     uct_efa_stats_slot_t *slot = ucs_container_of(iface, uct_efa_stats_slot_t,
-                                                   iface);
+                                                  iface);
 
     pthread_mutex_lock(&uct_efa_stats.lock);
     if (!uct_efa_stats_file_contains(&uct_efa_stats.file, slot)) {
@@ -247,7 +247,7 @@ void uct_efa_stats_iface_put(uct_efa_stats_iface_t *iface)
  * there is no file. Lock held. */
 static uct_efa_stats_peer_t *
 uct_efa_stats_peer_get_in_file(uct_efa_stats_iface_t *iface, const void *gid,
-                                uint32_t qpn)
+                               uint32_t qpn)
 {
     uct_efa_stats_slot_t *slot;
     uct_efa_stats_peer_t *peer;
@@ -267,14 +267,14 @@ uct_efa_stats_peer_get_in_file(uct_efa_stats_iface_t *iface, const void *gid,
     slot = ucs_container_of(iface, uct_efa_stats_slot_t, iface);
     if (slot->overflow.rec.type != EFA_STATS_PEER) {
         uct_efa_stats_peer_set(&slot->overflow, iface, NULL, 0,
-                                EFA_STATS_RECORD_OVERFLOW);
+                               EFA_STATS_RECORD_OVERFLOW);
     }
 
     return &slot->overflow;
 }
 
 uct_efa_stats_peer_t *uct_efa_stats_peer_get(uct_efa_stats_iface_t *iface,
-                                               const void *gid, uint32_t qpn)
+                                             const void *gid, uint32_t qpn)
 {
     uct_efa_stats_peer_t *peer;
 
@@ -288,7 +288,7 @@ uct_efa_stats_peer_t *uct_efa_stats_peer_get(uct_efa_stats_iface_t *iface,
 }
 
 void uct_efa_stats_peer_put(uct_efa_stats_iface_t *iface,
-                             uct_efa_stats_peer_t *peer)
+                            uct_efa_stats_peer_t *peer)
 {
     (void)iface;
 
@@ -305,9 +305,9 @@ void uct_efa_stats_peer_put(uct_efa_stats_iface_t *iface,
 }
 
 void uct_efa_stats_peers_each(const uct_efa_stats_iface_t *iface,
-                               void (*func)(const uct_efa_stats_peer_t *peer,
-                                            void *arg),
-                               void *arg)
+                              void (*func)(const uct_efa_stats_peer_t *peer,
+                                           void *arg),
+                              void *arg)
 {
     const efa_stats_record_t *rec;
     size_t pos;

@@ -1,5 +1,5 @@
 /*
- * Where a process of this user makes its segment. Plain C, no dependency:
+ * Where a process of this user makes its stats segment. Plain C, no dependency:
  * included by the transport and by the tools.
  */
 #ifndef EFA_STATS_DIR_H

@@ -105,8 +105,8 @@ static unsigned uct_efa_stats_event_hash(const efa_stats_event_entry_t *entry)
 
 /* Counts the event with one that is there; false: it needs an entry. */
 static int uct_efa_stats_event_repeat(uct_efa_stats_ring_t *ring,
-                                       const efa_stats_event_entry_t *event,
-                                       unsigned hash)
+                                      const efa_stats_event_entry_t *event,
+                                      unsigned hash)
 {
     efa_stats_event_entry_t *entry;
     uint64_t seq, last, since;
@@ -144,8 +144,8 @@ static int uct_efa_stats_event_repeat(uct_efa_stats_ring_t *ring,
 }
 
 void uct_efa_stats_event(efa_stats_event_t event,
-                          const uct_efa_stats_iface_t *iface, const void *gid,
-                          uint32_t qpn, int status, uint32_t a, uint64_t b)
+                         const uct_efa_stats_iface_t *iface, const void *gid,
+                         uint32_t qpn, int status, uint32_t a, uint64_t b)
 {
     uct_efa_stats_ring_t *ring = uct_efa_stats_ring();
     efa_stats_event_entry_t filled, *entry;
@@ -192,7 +192,7 @@ void uct_efa_stats_events_log(const void *gid, uint32_t qpn, const char *who)
 {
     uct_efa_stats_ring_t *ring = uct_efa_stats_ring();
     const efa_stats_event_entry_t *found[UCT_EFA_STATS_LOG_MAX], *entry;
-    unsigned count              = 0;
+    unsigned count             = 0;
     uint64_t next, i, now;
 
     if ((ring == NULL) || !ucs_log_is_enabled(UCS_LOG_LEVEL_DEBUG)) {

@@ -1,5 +1,5 @@
 /*
- * The file of a segment: see efa_stats_file.h.
+ * The file of a stats segment: see efa_stats_file.h.
  */
 #include "base/ucx/ucx_compat.h"
 #include "stats/efa_stats.h"
@@ -138,7 +138,7 @@ static uint64_t uct_efa_stats_start_time(void)
 static void uct_efa_stats_fill_header(uct_efa_stats_file_t *file)
 {
     efa_stats_header_t *header = uct_efa_stats_file_header(file);
-    struct timespec now         = {0};
+    struct timespec now        = {0};
 
     clock_gettime(CLOCK_REALTIME, &now);
     header->version     = EFA_STATS_VERSION;
@@ -188,10 +188,9 @@ void uct_efa_stats_file_create(uct_efa_stats_file_t *file, int keep)
 
         /* EEXIST: ours kept, or of the same pid in another container */
         file->fd = open(file->path,
-                                 O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
-                                 O_CLOEXEC, S_IRUSR | S_IWUSR);
-    } while ((file->fd < 0) && (errno == EEXIST) &&
-             (file->count < 1000));
+                        O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                        S_IRUSR | S_IWUSR);
+    } while ((file->fd < 0) && (errno == EEXIST) && (file->count < 1000));
 
     if (file->fd < 0) {
         ucs_debug("no stats segment: cannot make %s: %m", file->path);
@@ -205,8 +204,7 @@ void uct_efa_stats_file_create(uct_efa_stats_file_t *file, int keep)
     }
 
     ret = posix_fallocate(file->fd, 0, UCT_EFA_STATS_STEP);
-    if ((ret == 0) &&
-        (ftruncate(file->fd, UCT_EFA_STATS_SIZE) != 0)) {
+    if ((ret == 0) && (ftruncate(file->fd, UCT_EFA_STATS_SIZE) != 0)) {
         ret = errno;
     }
     if (ret != 0) {
@@ -266,7 +264,7 @@ int uct_efa_stats_file_is_mine(const uct_efa_stats_file_t *file)
 }
 
 int uct_efa_stats_file_contains(const uct_efa_stats_file_t *file,
-                                 const void *block)
+                                const void *block)
 {
     const char *address = block;
 

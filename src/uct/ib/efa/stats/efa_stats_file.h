@@ -1,5 +1,5 @@
 /*
- * The file of a segment, as its owner has it.
+ * The file of a stats segment, as its owner has it.
  *
  *   map:   [header][record][record]...[record]|          |          (hole)
  *                                             ^used      ^backed    ^size
@@ -40,7 +40,7 @@ void uct_efa_stats_file_unlink(uct_efa_stats_file_t *file);
 
 int uct_efa_stats_file_is_mine(const uct_efa_stats_file_t *file);
 int uct_efa_stats_file_contains(const uct_efa_stats_file_t *file,
-                                 const void *block);
+                                const void *block);
 
 /* Zeroed room for `length` bytes behind the last record; NULL: none. Readers
  * go there after publish, for which the new records must have lengths. */

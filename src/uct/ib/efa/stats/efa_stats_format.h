@@ -1,6 +1,6 @@
 /*
- * The stats segment: a small file in which a process shows what its transport counts,
- * holds, waits for and has met.
+ * The stats segment: a small file in which a process shows what its transport
+ * counts, holds, waits for and has met.
  *
  *   <dir>/ucx-efa.<pid>.<n>          dir: $XDG_RUNTIME_DIR or /dev/shm
  *
@@ -42,24 +42,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EFA_STATS_MAGIC       0x31574146452d5855ull  /* "UX-EFAW1" */
+#define EFA_STATS_MAGIC       0x31574146452d5855ull   /* "UX-EFAW1" */
 #define EFA_STATS_VERSION     3
 #define EFA_STATS_FILE_PREFIX "ucx-efa."
 #define EFA_STATS_ALIGN       64u
-#define EFA_STATS_MAX_SIZE    (8u << 20) /* no owner makes a larger file    */
+#define EFA_STATS_MAX_SIZE    (8u << 20)  /* no owner makes a larger file    */
 #define EFA_STATS_NAME_MAX    32
 #define EFA_STATS_SITE_MAX    48
-#define EFA_STATS_NONE        UINT32_MAX             /* no index             */
+#define EFA_STATS_NONE        UINT32_MAX              /* no index             */
 
 enum {
-    EFA_STATS_FLAG_KEEP = 1u << 0 /* leave the file when the owner is gone  */
+    EFA_STATS_FLAG_KEEP = 1u << 0  /* leave the file when the owner is gone  */
 };
 
 typedef struct {
     uint64_t magic;          /* written last                                 */
-    uint16_t version;        /* EFA_STATS_VERSION; another one: do not read */
+    uint16_t version;        /* EFA_STATS_VERSION; another one: do not read  */
     uint16_t header_len;     /* offset of the first record                   */
-    uint32_t flags;          /* EFA_STATS_FLAG_                             */
+    uint32_t flags;          /* EFA_STATS_FLAG_                              */
     uint64_t size;           /* of the file, bytes                           */
     uint64_t used;           /* end of the last record, offset               */
     uint32_t pid;            /* as the owner sees itself                     */
@@ -91,8 +91,8 @@ enum {
 };
 
 typedef struct {
-    uint16_t type;           /* efa_stats_type_t                            */
-    uint16_t flags;          /* EFA_STATS_RECORD_                           */
+    uint16_t type;           /* efa_stats_type_t                             */
+    uint16_t flags;          /* EFA_STATS_RECORD_                            */
     uint32_t length;         /* of the whole record                          */
     uint32_t gen;            /* odd: being changed, skip it                  */
     uint32_t reserved;
@@ -113,8 +113,8 @@ typedef enum {
 
 typedef enum {
     EFA_STATS_IFACE_READY,
-    EFA_STATS_IFACE_RECOVERING, /* its device or queue pair is lost         */
-    EFA_STATS_IFACE_DOWN,       /* for longer than RECOVERY_TIMEOUT         */
+    EFA_STATS_IFACE_RECOVERING,  /* its device or queue pair is lost         */
+    EFA_STATS_IFACE_DOWN,        /* for longer than RECOVERY_TIMEOUT         */
     EFA_STATS_IFACE_CLOSING,
     EFA_STATS_IFACE_STATE_LAST
 } efa_stats_iface_state_t;
@@ -203,35 +203,36 @@ typedef enum {
  *                           10 ms apart, or after a sleep
  *
  * PSNs follow: of the next message to send, tx_msgs; the lowest that is not
- * acknowledged, tx_done; the one awaited, rx_first + rx_msgs; modulo 65536. In a
- * block of several peers (OVERFLOW) present values and times mean nothing.
+ * acknowledged, tx_done; the next one expected, rx_first + rx_msgs; modulo
+ * 65536. In a block of several peers (OVERFLOW) present values and times mean
+ * nothing.
  */
 #define EFA_STATS_PEER_COUNTERS(X) \
-    X(tx_msgs,  "messages sent, first sending only") \
-    X(tx_bytes, "bytes of UCT payload in them") \
-    X(tx_done,  "of which acknowledged, with all before them") \
-    X(rx_first, "PSN that was awaited when rx_msgs was 0") \
-    X(rx_msgs,  "messages delivered") \
-    X(rx_bytes, "bytes of UCT payload in them") \
-    X(done_time,"when a completion of its messages was last seen") \
-    X(rx_time,  "when a message from it was last seen") \
-    X(resend,   "messages sent again") \
-    X(rnr,      "sends that met a receiver without buffers") \
-    X(early,    "arrived before an older one, kept") \
-    X(dup,      "arrived twice, dropped") \
-    X(eps,      "endpoints that use this peer now") \
-    X(lost,     "1: it does not answer, at present") \
-    X(window,   "messages that may be on their way, at present") \
-    X(depth,    "kept for an older one that is missing, at present") \
-    X(pending,  "requests that wait in its endpoints, at present") \
-    X(queued,   "sends that wait for the handshake or to be sent again, at present") \
-    X(backoff,  "1: pauses after RNR, at present") \
-    X(fence,    "1: a fence waits for earlier operations, at present") \
-    X(blocked,  "1: waits for our own reset to be over, at present") \
-    X(rma,      "one-sided operations on their way, at present") \
+    X(tx_msgs,    "messages sent, first sending only") \
+    X(tx_bytes,   "bytes of UCT payload in them") \
+    X(tx_done,    "of which acknowledged, with all before them") \
+    X(rx_first,   "PSN that was expected when rx_msgs was 0") \
+    X(rx_msgs,    "messages delivered") \
+    X(rx_bytes,   "bytes of UCT payload in them") \
+    X(done_time,  "when a completion of its messages was last seen") \
+    X(rx_time,    "when a message from it was last seen") \
+    X(resend,     "messages retransmitted") \
+    X(rnr,        "sends that met a receiver without buffers") \
+    X(early,      "arrived out of order, kept") \
+    X(dup,        "arrived twice, dropped") \
+    X(eps,        "endpoints that use this peer now") \
+    X(lost,       "1: it does not answer, at present") \
+    X(window,     "messages that may be in flight, at present") \
+    X(depth,      "kept for a missing earlier one, at present") \
+    X(pending,    "requests that wait in its endpoints, at present") \
+    X(queued,     "sends waiting for handshake or retransmission, at present") \
+    X(backoff,    "1: pauses after RNR, at present") \
+    X(fence,      "1: a fence waits for earlier operations, at present") \
+    X(blocked,    "1: waits for the end of our own reset, at present") \
+    X(rma,        "one-sided operations in flight, at present") \
     X(state_time, "when it came into its state") \
-    X(gap_time,   "when the missing message began to be missing, 0: none") \
-    X(wait_time,  "when pending, lost, backoff, fence or blocked began, 0: none")
+    X(gap_time,   "since when a message is missing, 0: none is") \
+    X(wait_time,  "since when pending, lost, backoff, fence, blocked; 0: none")
 
 /* Counters of a device, X(name, text). Append only. The first five are in the
  * order of efa_stats_kind_t, the next five, too. */
@@ -257,14 +258,14 @@ typedef enum {
  */
 #define EFA_STATS_EVENTS_LIST(X) \
     X(PEER_STATE,  "peer-state",  "state a -> b") \
-    X(PEER_FAILED, "peer-failed", "status; a: device status of the cause or 0") \
+    X(PEER_FAILED, "peer-failed", "status; a: device status of the cause, 0") \
     X(PEER_LOST,   "peer-lost",   "does not answer; a: device status") \
     X(PEER_FOUND,  "peer-found",  "answers again") \
     X(CTL_TX,      "ctl-tx",      "control message a sent, again if b") \
     X(CTL_RX,      "ctl-rx",      "control message a received") \
     X(RX_DROP,     "rx-drop",     "message dropped; a: index of the counter") \
     X(RNR,         "rnr",         "no buffers there, pause of a us") \
-    X(TX_ERROR,    "tx-error",    "completion with device status a, b: retries") \
+    X(TX_ERROR,    "tx-error",    "completion, a: device status, b: retries") \
     X(RX_ERROR,    "rx-error",    "receive completion with status a") \
     X(REFUSED,     "refused",     "object of kind a not made, b: errno") \
     X(AH_EVICT,    "ah-evict",    "address handle a given up to make room") \
@@ -274,52 +275,52 @@ typedef enum {
     X(REJOINED,    "rejoined",    "the peer went on after our reset") \
     X(FOLLOWED,    "followed",    "we followed the peer after its reset") \
     X(ASYNC,       "async",       "event a of the device, b: its QP or port") \
-    X(LEAK,        "leak",        "object of kind a (5: endpoint) held, age b us") \
+    X(LEAK,        "leak",        "object of kind a (5: endpoint), age b us") \
     X(EP_FAILED,   "ep-failed",   "endpoint alone failed, with status")
 
 #define EFA_STATS_FIELD(_name, _text) uint64_t _name;
 
 typedef struct {
     efa_stats_record_t rec;
-    uint8_t             gid[16];
-    uint32_t            qpn;
-    uint32_t            num_counters; /* words that follow at counters       */
-    char                name[EFA_STATS_NAME_MAX]; /* "rdmap0s6:1", ends in 0 */
-    uint32_t            index;        /* of the interface in its process     */
-    uint32_t            counters_off; /* from the start of the record        */
-    uint32_t            device;       /* index of its DEVICE                 */
-    uint32_t            state;        /* efa_stats_iface_state_t            */
-    uint32_t            asleep;       /* 1: events armed, need not progress  */
-    uint32_t            tx_queue;     /* messages that may be with the device */
-    uint64_t            create_time;
-    uint64_t            state_time;   /* when it came into its state         */
-    uint64_t            progress_time;/* a recent progress call; polls tells
+    uint8_t            gid[16];
+    uint32_t           qpn;
+    uint32_t           num_counters;  /* words that follow at counters       */
+    char               name[EFA_STATS_NAME_MAX]; /* "rdmap0s6:1", ends in 0  */
+    uint32_t           index;         /* of the interface in its process     */
+    uint32_t           counters_off;  /* from the start of the record        */
+    uint32_t           device;        /* index of its DEVICE                 */
+    uint32_t           state;         /* efa_stats_iface_state_t             */
+    uint32_t           asleep;        /* 1: events armed, need not progress  */
+    uint32_t           tx_queue;      /* messages that the device may have   */
+    uint64_t           create_time;
+    uint64_t           state_time;    /* when it came into its state         */
+    uint64_t           progress_time; /* a recent progress call; polls tells
                                          whether there were more             */
-    uint64_t            reserved;
+    uint64_t           reserved;
     EFA_STATS_IFACE_COUNTERS(EFA_STATS_FIELD)
 } __attribute__((aligned(64))) efa_stats_iface_t;
 
 typedef struct {
     efa_stats_record_t rec;
-    uint8_t             gid[16];
-    uint32_t            qpn;
-    uint32_t            num_counters;
-    uint32_t            counters_off;
-    uint32_t            iface;        /* index of the interface it belongs to */
-    uint32_t            state;        /* efa_stats_peer_state_t             */
-    uint32_t            epoch;        /* ours                                */
-    uint32_t            remote_epoch;
-    int32_t             status;       /* ucs_status_t of its failure, or 0   */
+    uint8_t            gid[16];
+    uint32_t           qpn;
+    uint32_t           num_counters;
+    uint32_t           counters_off;
+    uint32_t           iface;         /* index of its interface              */
+    uint32_t           state;         /* efa_stats_peer_state_t              */
+    uint32_t           epoch;         /* ours                                */
+    uint32_t           remote_epoch;
+    int32_t            status;        /* ucs_status_t of its failure, or 0   */
     EFA_STATS_PEER_COUNTERS(EFA_STATS_FIELD)
 } __attribute__((aligned(64))) efa_stats_peer_t;
 
 typedef struct {
     efa_stats_record_t rec;
-    char                name[EFA_STATS_NAME_MAX]; /* "rdmap0s6"             */
-    uint32_t            index;        /* of the device in its process        */
-    uint32_t            num_counters;
-    uint32_t            counters_off;
-    uint32_t            reserved;
+    char               name[EFA_STATS_NAME_MAX]; /* "rdmap0s6"               */
+    uint32_t           index;         /* of the device in its process        */
+    uint32_t           num_counters;
+    uint32_t           counters_off;
+    uint32_t           reserved;
     EFA_STATS_DEVICE_COUNTERS(EFA_STATS_FIELD)
 } __attribute__((aligned(64))) efa_stats_device_t;
 
@@ -327,34 +328,34 @@ typedef struct {
  * entries; MR: bytes, address; AH: references. */
 typedef struct {
     efa_stats_record_t rec;
-    uint32_t            kind;         /* efa_stats_kind_t                   */
-    uint32_t            number;       /* QPN, AH number; else counted by us  */
-    uint32_t            device;       /* index                               */
-    uint32_t            iface;        /* index, or NONE                      */
-    uint64_t            create_time;
-    uint64_t            size;
-    uint64_t            size2;
-    uint8_t             gid[16];      /* of an AH                            */
-    char                site[EFA_STATS_SITE_MAX]; /* who made it, ends in 0:
+    uint32_t           kind;          /* efa_stats_kind_t                    */
+    uint32_t           number;        /* QPN, AH number; else counted by us  */
+    uint32_t           device;        /* index                               */
+    uint32_t           iface;         /* index, or NONE                      */
+    uint64_t           create_time;
+    uint64_t           size;
+    uint64_t           size2;
+    uint8_t            gid[16];       /* of an AH                            */
+    char               site[EFA_STATS_SITE_MAX]; /* who made it, ends in 0:
                                          "app(main+0x1f)"                    */
-    uint64_t            reserved;
+    uint64_t           reserved;
 } __attribute__((aligned(64))) efa_stats_object_t;
 
 typedef struct {
     efa_stats_record_t rec;
-    uint32_t            index;        /* of the endpoint in its process      */
-    uint32_t            iface;        /* index                               */
-    uint32_t            peer;         /* its record: offset in the file / 64;
+    uint32_t           index;         /* of the endpoint in its process      */
+    uint32_t           iface;         /* index                               */
+    uint32_t           peer;          /* its record: offset in the file / 64;
                                          0: none                             */
-    int32_t             status;       /* ucs_status_t, or 0                  */
-    uint64_t            create_time;
-    uint32_t            pending;      /* requests that wait                  */
-    uint32_t            zcopy;        /* sends that read the user's memory   */
-    uint32_t            rma;          /* one-sided operations on their way   */
-    uint32_t            reserved;
-    uint64_t            wait_time;    /* pending is not 0 since then; 0: is  */
-    char                site[EFA_STATS_SITE_MAX];
-    uint64_t            reserved2;
+    int32_t            status;        /* ucs_status_t, or 0                  */
+    uint64_t           create_time;
+    uint32_t           pending;       /* requests that wait                  */
+    uint32_t           zcopy;         /* sends that read the user's memory   */
+    uint32_t           rma;           /* one-sided operations on their way   */
+    uint32_t           reserved;
+    uint64_t           wait_time;     /* pending is not 0 since then; 0: is  */
+    char               site[EFA_STATS_SITE_MAX];
+    uint64_t           reserved2;
 } __attribute__((aligned(64))) efa_stats_ep_t;
 
 /* Written as a whole before seq, but repeats and last; a reader drops what has
@@ -362,28 +363,28 @@ typedef struct {
  * b and status included, less than 10 s after it was last counts here and has
  * no entry of its own. */
 typedef struct {
-    uint64_t            seq;          /* 1 + number of the event; 0: none    */
-    uint64_t            time;         /* when it was first                   */
-    uint16_t            event;        /* efa_stats_event_t                  */
-    uint16_t            iface;        /* index; 0xffff: none                 */
-    int32_t             status;
-    uint8_t             gid[16];      /* of the peer, or 0                   */
-    uint32_t            qpn;
-    uint32_t            a;
-    uint64_t            b;
-    uint32_t            repeats;      /* how often again; UINT32_MAX: or more */
-    uint32_t            last;         /* ms after time, when it was last     */
+    uint64_t seq;                     /* 1 + number of the event; 0: none    */
+    uint64_t time;                    /* when it was first                   */
+    uint16_t event;                   /* efa_stats_event_t                   */
+    uint16_t iface;                   /* index; 0xffff: none                 */
+    int32_t  status;
+    uint8_t  gid[16];                 /* of the peer, or 0                   */
+    uint32_t qpn;
+    uint32_t a;
+    uint64_t b;
+    uint32_t repeats;                 /* how often again, up to UINT32_MAX    */
+    uint32_t last;                    /* ms after time, when it was last     */
 } efa_stats_event_entry_t;
 
-#define EFA_STATS_EVENTS_NUM 512u   /* entries of a ring that we make       */
+#define EFA_STATS_EVENTS_NUM 512u     /* entries of a ring that we make       */
 
 /* Event number n is in entry n % num. */
 typedef struct {
     efa_stats_record_t rec;
-    uint32_t            num;          /* entries, at entries_off             */
-    uint32_t            entries_off;
-    uint64_t            next;         /* number of the next event            */
-    uint64_t            reserved[4];
+    uint32_t           num;           /* entries, at entries_off             */
+    uint32_t           entries_off;
+    uint64_t           next;          /* number of the next event            */
+    uint64_t           reserved[4];
 } __attribute__((aligned(64))) efa_stats_events_t;
 
 #define EFA_STATS_EVENT_ENUM(_NAME, _name, _text) EFA_STATS_EVENT_##_NAME,
@@ -398,7 +399,7 @@ enum {
     EFA_STATS_PEER_NUM  = 0 EFA_STATS_PEER_COUNTERS(EFA_STATS_COUNT),
     EFA_STATS_DEVICE_NUM = 0 EFA_STATS_DEVICE_COUNTERS(EFA_STATS_COUNT),
 
-    EFA_STATS_IFACE_OFF  = 128, /* of the first counter in the record */
+    EFA_STATS_IFACE_OFF  = 128,  /* of the first counter in the record */
     EFA_STATS_PEER_OFF   = 64,
     EFA_STATS_DEVICE_OFF = 64
 };

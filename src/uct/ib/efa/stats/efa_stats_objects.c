@@ -1,5 +1,5 @@
 /*
- * What the segment shows of devices, verbs objects and endpoints.
+ * What the stats segment shows of devices, verbs objects and endpoints.
  *
  *   no room for   a device      an object                 an endpoint
  *   then          private       one block for all, which  its interface's block
@@ -27,7 +27,7 @@ static uct_efa_stats_object_t uct_efa_stats_no_object;
 
 uct_efa_stats_device_t *
 uct_efa_stats_device_get(const char *name,
-                          const uint64_t max[EFA_STATS_KIND_LAST])
+                         const uint64_t max[EFA_STATS_KIND_LAST])
 {
     uct_efa_stats_device_t *device;
 
@@ -35,7 +35,7 @@ uct_efa_stats_device_get(const char *name,
     device = uct_efa_stats_record_get(EFA_STATS_DEVICE, sizeof(*device));
     if (device == NULL) {
         device = uct_efa_stats_private_get(sizeof(*device),
-                                            &uct_efa_stats_last_device);
+                                           &uct_efa_stats_last_device);
     }
 
     ucs_strncpy_zero(device->name, name, sizeof(device->name));
@@ -74,7 +74,7 @@ static int uct_efa_stats_device_is_ours(const uct_efa_stats_device_t *device)
 }
 
 void uct_efa_stats_device_refused(uct_efa_stats_device_t *device,
-                                   efa_stats_kind_t kind, int err)
+                                  efa_stats_kind_t kind, int err)
 {
     if (device == NULL) {
         return;
@@ -88,7 +88,7 @@ void uct_efa_stats_device_refused(uct_efa_stats_device_t *device,
 }
 
 void uct_efa_stats_device_leaked(uct_efa_stats_device_t *device,
-                                  unsigned num)
+                                 unsigned num)
 {
     pthread_mutex_lock(&uct_efa_stats.lock);
     if (uct_efa_stats_device_is_ours(device)) {
@@ -101,8 +101,8 @@ void uct_efa_stats_device_leaked(uct_efa_stats_device_t *device,
 
 /* One more or less is held. Lock held. */
 static void uct_efa_stats_device_count(uct_efa_stats_device_t *device,
-                                        efa_stats_kind_t kind, uint64_t size,
-                                        int add)
+                                       efa_stats_kind_t kind, uint64_t size,
+                                       int add)
 {
     uint64_t *held = &device->pd;
 
@@ -118,7 +118,7 @@ static void uct_efa_stats_device_count(uct_efa_stats_device_t *device,
 
 uct_efa_stats_object_t *
 uct_efa_stats_object_get(uct_efa_stats_device_t *device,
-                          const uct_efa_stats_object_params_t *params)
+                         const uct_efa_stats_object_params_t *params)
 {
     uct_efa_stats_object_t *object;
 
@@ -160,8 +160,8 @@ out:
 }
 
 void uct_efa_stats_object_put(uct_efa_stats_device_t *device,
-                               uct_efa_stats_object_t *object,
-                               efa_stats_kind_t kind, uint64_t size)
+                              uct_efa_stats_object_t *object,
+                              efa_stats_kind_t kind, uint64_t size)
 {
     if (device == NULL) {
         return;
@@ -176,7 +176,7 @@ void uct_efa_stats_object_put(uct_efa_stats_device_t *device,
 }
 
 void uct_efa_stats_object_resize(uct_efa_stats_object_t *object,
-                                  uint64_t size)
+                                 uint64_t size)
 {
     if (object != &uct_efa_stats_no_object) {
         object->size = size;
@@ -186,7 +186,7 @@ void uct_efa_stats_object_resize(uct_efa_stats_object_t *object,
 /* ---------------------------------------------------------------- endpoints */
 
 void uct_efa_stats_ep_set_peer(uct_efa_stats_ep_t *ep,
-                                const uct_efa_stats_peer_t *peer)
+                               const uct_efa_stats_peer_t *peer)
 {
     const char *map = uct_efa_stats.file.map;
 
@@ -195,8 +195,8 @@ void uct_efa_stats_ep_set_peer(uct_efa_stats_ep_t *ep,
 }
 
 uct_efa_stats_ep_t *uct_efa_stats_ep_get(uct_efa_stats_iface_t *iface,
-                                           const uct_efa_stats_peer_t *peer,
-                                           const char *site)
+                                         const uct_efa_stats_peer_t *peer,
+                                         const char *site)
 {
     uct_efa_stats_ep_t *ep;
 
@@ -222,7 +222,7 @@ out:
 }
 
 void uct_efa_stats_ep_put(uct_efa_stats_iface_t *iface,
-                           uct_efa_stats_ep_t *ep)
+                          uct_efa_stats_ep_t *ep)
 {
     if (ep == &ucs_container_of(iface, uct_efa_stats_slot_t, iface)->no_ep) {
         return;

@@ -1,5 +1,5 @@
 /*
- * Records of the segment's file, for those who hand them out.
+ * Records of the stats segment, for those who hand them out.
  *
  *         get               show               put
  *   none -----> hidden ------------> shown ---------> free --+
@@ -20,16 +20,16 @@
 typedef struct uct_efa_stats_free uct_efa_stats_free_t;
 
 typedef struct {
-    pthread_mutex_t       lock;      /* all that follows                     */
-    unsigned              refs;
+    pthread_mutex_t      lock;      /* all that follows                      */
+    unsigned             refs;
     uct_efa_stats_mode_t mode;
-    unsigned              num_devices; /* ever, as the next four             */
-    unsigned              num_ifaces;
-    unsigned              num_eps;
-    unsigned              num_objects[EFA_STATS_KIND_LAST];
+    unsigned             num_devices; /* ever, as the next four              */
+    unsigned             num_ifaces;
+    unsigned             num_eps;
+    unsigned             num_objects[EFA_STATS_KIND_LAST];
     uct_efa_stats_file_t file;
     uct_efa_stats_free_t *free[EFA_STATS_TYPE_LAST];
-    efa_stats_events_t   *events;   /* NULL: no file, or no room in it      */
+    efa_stats_events_t   *events;   /* NULL: no file, or no room in it       */
 } uct_efa_stats_t;
 
 extern uct_efa_stats_t uct_efa_stats;

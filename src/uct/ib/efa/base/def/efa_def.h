@@ -43,23 +43,23 @@ typedef struct {
 } uct_efa_device_t;
 
 struct uct_efa_md {
-    uct_md_t             super;
-    uct_efa_device_t     dev;
-    pthread_mutex_t      lock;             /* context, mems                  */
-    uct_efa_opened_t     *opened;          /* shared with others of the name */
-    uct_efa_context_t    *context;         /* the present one                */
-    uct_efa_stats_device_t *stats;          /* what is held, and its limits   */
-    ucs_list_link_t      mems;             /* uct_efa_mem_t, registered      */
-    uint32_t             num_promised;     /* keys of memory that waits      */
-    ucs_linear_func_t    reg_cost;         /* seconds, seconds per byte     */
-    ucs_rcache_t         *rcache;          /* NULL: every one alone         */
-    pthread_mutex_t      regions_lock;
-    ucs_list_link_t      regions;          /* of rcache, oldest first       */
-    unsigned             num_regions;
-    uint64_t             reg_mem_types;    /* that ibv_reg_mr takes         */
-    int                  has_dmabuf;
-    char                 name[UCT_DEVICE_NAME_MAX]; /* rdmap0s6              */
-    char                 port_name[UCT_DEVICE_NAME_MAX];
+    uct_md_t               super;
+    uct_efa_device_t       dev;
+    pthread_mutex_t        lock;           /* context, mems                  */
+    uct_efa_opened_t       *opened;        /* shared with others of the name */
+    uct_efa_context_t      *context;       /* the present one                */
+    uct_efa_stats_device_t *stats;         /* what is held, and its limits   */
+    ucs_list_link_t        mems;           /* uct_efa_mem_t, registered      */
+    uint32_t               num_promised;   /* keys of memory that waits      */
+    ucs_linear_func_t      reg_cost;       /* seconds, seconds per byte      */
+    ucs_rcache_t           *rcache;        /* NULL: every one alone          */
+    pthread_mutex_t        regions_lock;
+    ucs_list_link_t        regions;        /* of rcache, oldest first        */
+    unsigned               num_regions;
+    uint64_t               reg_mem_types;  /* that ibv_reg_mr takes          */
+    int                    has_dmabuf;
+    char                   name[UCT_DEVICE_NAME_MAX]; /* rdmap0s6            */
+    char                   port_name[UCT_DEVICE_NAME_MAX];
 };
 
 /* "%s:1": the only port EFA devices have. Lives as long as the MD. */

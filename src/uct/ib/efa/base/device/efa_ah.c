@@ -50,15 +50,15 @@ typedef struct {
 } uct_efa_ah_owner_t;
 
 struct uct_efa_ah_cache {
-    struct ibv_pd       *pd;
+    struct ibv_pd          *pd;
     uct_efa_stats_device_t *device;  /* NULL: not shown */
-    pthread_mutex_t     lock;
-    khash_t(uct_efa_ah) hash;
-    ucs_list_link_t     idle;
-    uct_efa_ah_stats_t  stats;
-    uint64_t            wanted;      /* atomic: read without the lock */
-    pthread_mutex_t     owners_lock;
-    ucs_list_link_t     owners;
+    pthread_mutex_t        lock;
+    khash_t(uct_efa_ah)    hash;
+    ucs_list_link_t        idle;
+    uct_efa_ah_stats_t     stats;
+    uint64_t               wanted;   /* atomic: read without the lock */
+    pthread_mutex_t        owners_lock;
+    ucs_list_link_t        owners;
 };
 
 ucs_status_t uct_efa_ah_cache_create(struct ibv_pd *pd,
@@ -178,7 +178,7 @@ static int uct_efa_ah_evict_one(uct_efa_ah_cache_t *cache)
     --cache->stats.idle;
     ++cache->stats.evicts;
     uct_efa_stats_event(EFA_STATS_EVENT_AH_EVICT, NULL, &ah->gid, 0, 0,
-                         ah->ahn, 0);
+                        ah->ahn, 0);
     uct_efa_ah_destroy(cache, ah);
     return 1;
 }

@@ -10,8 +10,8 @@
  * if none is idle it asks the registered owners to give some up (an srd iface
  * puts the AHs of peers with nothing in flight).
  *
- * Thread safe, since workers may share an MD: the cache has two locks of its own
- * (efa_ah.c). Owners are asked in the thread that needs an AH.
+ * Thread safe, since workers may share an MD: the cache has two locks of its
+ * own (efa_ah.c). Owners are asked in the thread that needs an AH.
  */
 #ifndef UCT_EFA_AH_H
 #define UCT_EFA_AH_H
@@ -32,24 +32,24 @@ extern "C" {
 typedef struct uct_efa_ah_cache uct_efa_ah_cache_t;
 
 typedef struct uct_efa_ah {
-    struct ibv_ah   *ibv_ah;
-    uint16_t        ahn;              /* device's number, efadv_query_ah     */
-    uint16_t        reserved;
-    unsigned        refs;
-    union ibv_gid   gid;
-    ucs_list_link_t lru;              /* in the idle list when refs == 0     */
+    struct ibv_ah          *ibv_ah;
+    uint16_t               ahn;       /* device's number, efadv_query_ah     */
+    uint16_t               reserved;
+    unsigned               refs;
+    union ibv_gid          gid;
+    ucs_list_link_t        lru;       /* in the idle list when refs == 0     */
     uct_efa_stats_object_t *stats;
 } uct_efa_ah_t;
 
 /* Called when the device has no AH left, without the cache's lock, in the
- * thread that asked for an AH. Puts up to `wanted` references, returns how many. Must
- * not add or remove owners. */
+ * thread that asked for an AH. Puts up to `wanted` references and returns their
+ * number. Must not add or remove owners. */
 typedef unsigned (*uct_efa_ah_reclaim_func_t)(void *arg, unsigned wanted);
 
 ucs_status_t uct_efa_ah_cache_create(struct ibv_pd *pd,
                                      uct_efa_ah_cache_t **cache_p);
 
-/* Shows those that will be made in the segment. */
+/* Shows AHs that are made from now on in the stats segment. */
 void uct_efa_ah_cache_show(uct_efa_ah_cache_t *cache,
                            uct_efa_stats_device_t *stats);
 

@@ -129,7 +129,7 @@ static void uct_efa_context_destroy(uct_efa_context_t *context)
 
     if (context->pd_stats != NULL) {
         uct_efa_stats_object_put(context->opened->stats, context->pd_stats,
-                                  EFA_STATS_PD, 0);
+                                 EFA_STATS_PD, 0);
     }
     ret = ibv_dealloc_pd(context->pd);
     if ((ret != 0) && !uct_efa_context_is_gone(context, ret)) {
@@ -157,7 +157,7 @@ static void uct_efa_context_show_one(uct_efa_context_t *context)
 
     if (context->pd_stats == NULL) {
         context->pd_stats = uct_efa_stats_object_get(context->opened->stats,
-                                                    &params);
+                                                     &params);
         uct_efa_ah_cache_show(context->ahs, context->opened->stats);
     }
 }
@@ -200,7 +200,7 @@ uct_efa_opened_context(uct_efa_opened_t *opened,
     return newest;
 }
 
-/* ------------------------------------------------------- one for each device */
+/* ------------------------------------------------------ one for each device */
 
 /* Lock held. NULL: no memory. */
 static uct_efa_opened_t *uct_efa_opened_get(const char *name)
@@ -395,7 +395,7 @@ int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context)
 
     while (ibv_get_async_event(context->ctx, &event) == 0) {
         uct_efa_stats_event(EFA_STATS_EVENT_ASYNC, NULL, NULL, 0, 0,
-                             event.event_type, uct_efa_async_element(&event));
+                            event.event_type, uct_efa_async_element(&event));
         switch (event.event_type) {
         case IBV_EVENT_DEVICE_FATAL:
             uct_efa_context_set_dead(md, context);

@@ -12,8 +12,8 @@
  * domains for all processes of the host). Each memory domain replaces a dead
  * context as soon as the device can be opened again, by the one that another
  * has opened meanwhile if there is one, and registers all memory with it.
- * Interfaces follow one by one, each in its own thread; the last to leave closes
- * the old one. A forked child opens the device itself.
+ * Interfaces follow one by one, each in its own thread; the last to leave
+ * closes the old one. A forked child opens the device itself.
  *
  * An event of the device is read by whoever looks first; the others may sleep.
  * So each interface that sleeps has a watcher here, by which it is woken.
@@ -40,26 +40,26 @@
 #define UCT_EFA_GENERATION_MASK ((1u << UCT_EFA_GENERATION_BITS) - 1)
 
 struct uct_efa_context {
-    struct ibv_context *ctx;
-    struct ibv_pd      *pd;
-    uct_efa_ah_cache_t *ahs;
-    uct_efa_opened_t   *opened;
-    unsigned           refs;           /* under the lock of efa_context.c    */
-    unsigned           generation;
-    int                dead;           /* set once, by any thread            */
-    pthread_mutex_t    watch_lock;
-    ucs_list_link_t    watchers;       /* uct_efa_watcher_t                  */
-    uct_efa_stats_object_t *pd_stats;   /* NULL: not shown (yet)              */
+    struct ibv_context     *ctx;
+    struct ibv_pd          *pd;
+    uct_efa_ah_cache_t     *ahs;
+    uct_efa_opened_t       *opened;
+    unsigned               refs;       /* under the lock of efa_context.c    */
+    unsigned               generation;
+    int                    dead;       /* set once, by any thread            */
+    pthread_mutex_t        watch_lock;
+    ucs_list_link_t        watchers;   /* uct_efa_watcher_t                  */
+    uct_efa_stats_object_t *pd_stats;  /* NULL: not shown (yet)              */
 };
 
 /* A device that memory domains of this process have open */
 struct uct_efa_opened {
-    ucs_list_link_t    list;
-    unsigned           refs;           /* memory domains                     */
-    pid_t              pid;
-    uct_efa_context_t  *context;       /* the newest; NULL: none. No reference */
-    uct_efa_stats_device_t *stats;      /* NULL: not shown yet                */
-    char               name[UCT_DEVICE_NAME_MAX];
+    ucs_list_link_t        list;
+    unsigned               refs;       /* memory domains                     */
+    pid_t                  pid;
+    uct_efa_context_t      *context;   /* newest, no reference; NULL: none   */
+    uct_efa_stats_device_t *stats;     /* NULL: not shown yet                */
+    char                   name[UCT_DEVICE_NAME_MAX];
 };
 
 /* context NULL: not watching */
@@ -78,8 +78,9 @@ ucs_status_t uct_efa_context_open(uct_efa_md_t *md);
 /* The reverse. */
 void uct_efa_context_close(uct_efa_md_t *md);
 
-/* Shows the device and what will be made of it in the segment: sets md->stats. max:
- * as for uct_efa_stats_device_get(). Between segment open and close. */
+/* Shows the device, and what is made of it from now on, in the stats segment:
+ * sets md->stats. max: as for uct_efa_stats_device_get(). Between
+ * uct_efa_stats_open() and close(). */
 void uct_efa_context_show(uct_efa_md_t *md,
                           const uint64_t max[EFA_STATS_KIND_LAST]);
 
@@ -106,9 +107,9 @@ int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context);
 int uct_efa_context_probe(uct_efa_md_t *md, uct_efa_context_t *context);
 
 /* Makes sure that md's present context is not known to be dead: UCS_OK.
- * UCS_ERR_NO_DEVICE: the device is not back yet, ask again. Memory that cannot be
- * registered with the new context is said in the log, and fails where it is
- * used. */
+ * UCS_ERR_NO_DEVICE: the device is not back yet, ask again. Memory that cannot
+ * be registered with the new context is named in the log, and transfers that
+ * use it fail. */
 ucs_status_t uct_efa_context_replace(uct_efa_md_t *md);
 
 /* Upcall, base/mem/efa_keys.c: registers all of md's memory with context, which

@@ -274,9 +274,9 @@ ucs_status_t uct_efa_device_query(struct ibv_context *ctx,
     dev->max_msg_sz     = dev->port.max_msg_sz;
     dev->max_inline     = dev->efa.inline_buf_size;
     dev->has_rdma_read  = !!(dev->efa.device_caps &
-                            EFADV_DEVICE_ATTR_CAPS_RDMA_READ);
+                             EFADV_DEVICE_ATTR_CAPS_RDMA_READ);
     dev->has_rnr_retry  = !!(dev->efa.device_caps &
-                            EFADV_DEVICE_ATTR_CAPS_RNR_RETRY);
+                             EFADV_DEVICE_ATTR_CAPS_RNR_RETRY);
     dev->has_sgid       = !!(dev->efa.device_caps &
                        EFADV_DEVICE_ATTR_CAPS_CQ_WITH_SGID);
     dev->has_rdma_write = !!(dev->efa.device_caps & UCT_EFA_CAP_RDMA_WRITE);

@@ -2,7 +2,7 @@
  * The memory domain: an open device, its protection domain, registrations.
  *
  *   open          context -> device attributes -> what GPUs' memory needs
- *                 -> registration cache -> segment
+ *                 -> registration cache -> stats segment
  *   mem_reg       this library's own memory        --> alone
  *   mem_reg_user  UCX's: for others' access        --> cache, if there is one
  *                        for messages, or a dma-buf --> alone
@@ -43,8 +43,8 @@ ucs_config_field_t uct_efa_md_config_table[] = {
     /* Here for `ucx_info -f`, and so that UCX knows the variable: the loader
      * acts on it before this table is read. */
     {"KEEP_IB", "n",
-     "Let UCX's ib transports in where EFA devices are the only verbs devices.\n"
-     "They open EFA devices too, and may print errors about them.",
+     "Let UCX's ib transports in where EFA devices are the only verbs\n"
+     "devices. They open EFA devices too, and may print errors about them.",
      ucs_offsetof(uct_efa_md_config_t, keep_ib), UCS_CONFIG_TYPE_BOOL},
 
     {"GPU_DIRECT_RDMA", "try",
@@ -263,10 +263,10 @@ static ucs_status_t uct_efa_md_init_gpu_direct(uct_efa_md_t *md,
     return UCS_OK;
 }
 
-/* The device in the segment, with its limits: docs/device-facts.md */
+/* The device in the stats segment, with its limits: docs/device-facts.md */
 static void uct_efa_md_show(uct_efa_md_t *md)
 {
-    const struct ibv_device_attr *attr       = &md->dev.attr;
+    const struct ibv_device_attr *attr      = &md->dev.attr;
     const uint64_t max[EFA_STATS_KIND_LAST] = {
         [EFA_STATS_PD] = ucs_max(attr->max_pd, 0),
         [EFA_STATS_CQ] = ucs_max(attr->max_cq, 0),

@@ -11,7 +11,7 @@
  *         remote key       efa_rkey.c        what a peer needs
  *         over resets      efa_keys.c        and what becomes of it
  *       AH cache           efa_ah.c
- *     stats segment        efa_stats.c      counters, one for the process
+ *     stats segment        efa_stats.c       counters, one for the process
  *
  * A memory domain is a verbs device, and has its name. Those of one name in a
  * process share the open device (efa_context.h).
@@ -29,8 +29,8 @@
 
 typedef struct {
     uct_md_config_t          super;
-    int                      stats;         /* uct_efa_stats_mode_t         */
-    int                      keep_ib;      /* read by the loader, before    */
+    int                      stats;        /* uct_efa_stats_mode_t           */
+    int                      keep_ib;      /* read by the loader, before     */
     ucs_ternary_auto_value_t gpu_direct;
     ucs_ternary_auto_value_t rcache_mode;
     uct_efa_rcache_config_t  rcache;

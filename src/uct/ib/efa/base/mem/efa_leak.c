@@ -13,7 +13,7 @@ void uct_efa_leak_add(uct_efa_leak_t *leak, efa_stats_kind_t kind,
     char site[EFA_STATS_SITE_MAX];
 
     uct_efa_stats_event(EFA_STATS_EVENT_LEAK, NULL, NULL, 0, 0, kind,
-                         age / 1000);
+                        age / 1000);
     if (++leak->count > UCT_EFA_LEAK_MAX) {
         return;
     }

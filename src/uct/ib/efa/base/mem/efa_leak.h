@@ -16,12 +16,12 @@
 
 typedef struct {
     uct_efa_stats_device_t *device;
-    const char              *where;    /* "efa_0 was closed"                 */
-    unsigned                count;
+    const char             *where;     /* "efa_0 was closed"                 */
+    unsigned               count;
 } uct_efa_leak_t;
 
 /* kind: EFA_STATS_KIND_LAST: an endpoint. what: as it is named in the log.
- * caller: efa_caller.h; create_time: of the segment. */
+ * caller: efa_caller.h; create_time: uct_efa_stats_now(). */
 void uct_efa_leak_add(uct_efa_leak_t *leak, efa_stats_kind_t kind,
                       const char *what, const void *caller,
                       uint64_t create_time);

@@ -90,8 +90,8 @@ static void uct_efa_mem_advice(const uct_efa_md_t *md, size_t length,
         uct_efa_mem_has_many_pages(length, access)) {
         snprintf(advice, max,
                  "; a region that others may write has at most %lu pages: use "
-                 "huge pages for it (hugetlbfs, or madvise with MADV_HUGEPAGE), "
-                 "or register it in parts",
+                 "huge pages for it (hugetlbfs, or madvise with "
+                 "MADV_HUGEPAGE), or register it in parts",
                  UCT_EFA_MEM_MAX_WRITE_PAGES);
         return;
     }
@@ -221,7 +221,7 @@ uct_efa_mem_show(uct_efa_md_t *md, uct_efa_mem_t *mem, const char *site)
     };
 
     mem->create_time = uct_efa_stats_now();
-    mem->stats         = uct_efa_stats_object_get(md->stats, &params);
+    mem->stats       = uct_efa_stats_object_get(md->stats, &params);
 }
 
 void uct_efa_mem_show_again(uct_efa_md_t *md, uct_efa_mem_t *mem)
@@ -282,7 +282,8 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
         uct_efa_mem_show(md, mem, site);
         noted = uct_efa_mem_note(md, context, mem);
         if (!noted) { /* from before a reset */
-            uct_efa_stats_object_put(md->stats, mem->stats, EFA_STATS_MR, length);
+            uct_efa_stats_object_put(md->stats, mem->stats, EFA_STATS_MR,
+                                     length);
             if (mem->mr != NULL) {
                 ibv_dereg_mr(mem->mr);
             }

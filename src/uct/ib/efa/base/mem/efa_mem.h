@@ -30,21 +30,21 @@
 typedef struct uct_efa_old_key uct_efa_old_key_t;
 
 typedef struct {
-    struct ibv_mr     *mr;             /* NULL: the device is away           */
-    uint32_t          lkey;            /* mr's, beside the pointer for speed */
-    uint32_t          rkey;            /* mr's, or what stands for it        */
-    uint16_t          access;          /* IBV_ACCESS_ that it was made with  */
-    uint8_t           is_cached;
-    uint8_t           is_dmabuf;       /* may be memory that no CPU reads    */
-    uint8_t           is_remote;       /* UCX asked for access by others     */
-    uint8_t           is_packed;       /* a key was, to be invalidated       */
-    unsigned          generation;      /* of rkey                            */
-    void              *address;
-    size_t            length;          /* bytes                              */
-    ucs_list_link_t   list;            /* in md->mems                        */
-    uct_efa_old_key_t *old;            /* what peers may still have          */
-    const void        *caller;         /* who asked for it, efa_caller.h     */
-    uint64_t          create_time;     /* of the segment                      */
+    struct ibv_mr          *mr;        /* NULL: the device is away           */
+    uint32_t               lkey;       /* mr's, beside the pointer for speed */
+    uint32_t               rkey;       /* mr's, or what stands for it        */
+    uint16_t               access;     /* IBV_ACCESS_ that it was made with  */
+    uint8_t                is_cached;
+    uint8_t                is_dmabuf;  /* may be memory that no CPU reads    */
+    uint8_t                is_remote;  /* UCX asked for access by others     */
+    uint8_t                is_packed;  /* a key was, to be invalidated       */
+    unsigned               generation; /* of rkey                            */
+    void                   *address;
+    size_t                 length;     /* bytes                              */
+    ucs_list_link_t        list;       /* in md->mems                        */
+    uct_efa_old_key_t      *old;       /* what peers may still have          */
+    const void             *caller;    /* who asked for it, efa_caller.h     */
+    uint64_t               create_time; /* uct_efa_stats_now()               */
     uct_efa_stats_object_t *stats;
 } uct_efa_mem_t;
 
@@ -77,7 +77,7 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
 /* Names it as what was not given back. */
 void uct_efa_mem_leaked(const uct_efa_mem_t *mem, uct_efa_leak_t *leak);
 
-/* The same memory with a new device: it is a new object in the segment. */
+/* The same memory with a new device: a new object in the stats segment. */
 void uct_efa_mem_show_again(uct_efa_md_t *md, uct_efa_mem_t *mem);
 
 /* After this no device reads or writes the memory by its keys. */

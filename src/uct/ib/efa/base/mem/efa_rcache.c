@@ -117,8 +117,9 @@ static ucs_rcache_ops_t uct_efa_rcache_ops = {
     .dump_region = uct_efa_rcache_dump
 };
 
-ucs_status_t uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode,
-                                 const uct_efa_rcache_config_t *config)
+ucs_status_t
+uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode,
+                    const uct_efa_rcache_config_t *config)
 {
     ucs_rcache_params_t params;
     ucs_status_t status;

@@ -45,8 +45,9 @@ typedef struct {
 
 /* UCS_OK with md->rcache NULL: not wanted, or only tried. The limit of regions
  * is never above this process' share of the device's. */
-ucs_status_t uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode,
-                                 const uct_efa_rcache_config_t *config);
+ucs_status_t
+uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode,
+                    const uct_efa_rcache_config_t *config);
 void uct_efa_rcache_cleanup(uct_efa_md_t *md);
 
 /* Names the regions that somebody has not put, and puts them: ucs_rcache aborts
@@ -63,8 +64,8 @@ ucs_status_t uct_efa_rcache_get(uct_efa_md_t *md, void *address, size_t length,
                                 uct_efa_mem_t **mem_p);
 void uct_efa_rcache_put(uct_efa_md_t *md, uct_efa_mem_t *mem);
 
-/* Deregisters what was unmapped, or the oldest region that has no user; 0: there
- * is none. Not to be called from within ucs_rcache. */
+/* Deregisters what was unmapped, or the oldest region that has no user; 0: it
+ * found none. Not to be called from within ucs_rcache. */
 int uct_efa_rcache_give_back(uct_efa_md_t *md);
 
 /* Puts, and calls comp when the region is deregistered: when its last user has

@@ -116,7 +116,7 @@ uct_efa_compat_mem_reg(uct_md_h md, void *address, size_t length,
             UCT_EFA_REG_PARAMS_INIT(uct_efa_compat_reg_flags(flags));
 
 #if UCT_EFA_UCX(1, 18)
-    /* All memory of the process at once: there is no attribute that offers it */
+    /* All memory of the process at once: no attribute offers it */
     if (flags & UCT_MD_MEM_GVA) {
         return UCS_ERR_UNSUPPORTED;
     }

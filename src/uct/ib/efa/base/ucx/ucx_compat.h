@@ -491,7 +491,7 @@ ucs_status_t uct_efa_compat_query_v2(uct_iface_h iface,
 #endif
 
 /*
- * A pool that grows without measure takes minutes, and all memory. Its steps are
+ * A pool that grows without a limit takes minutes and all memory. Its steps are
  * limited to what is needed at once at most: num buffers of elem_size bytes,
  * with header and alignment.
  */
