@@ -5,9 +5,9 @@
 #
 #   contrib/demo.sh [--soft]      --soft: Soft-EFA even if there is a device
 #
-# The distribution's UCX, libibverbs and libefa are used as they are. What the
-# transport itself counted is compared with what the programs sent: UCX may use
-# no other transport (UCX_TLS=srd,self), and no byte is missing.
+# UCX, libibverbs and libefa are those of the distribution, unmodified. UCX may
+# use no other transport (UCX_TLS=srd,self), and the transport's counters must
+# cover every byte that the programs sent.
 set -euo pipefail
 
 # shellcheck source=contrib/common.sh
@@ -42,7 +42,7 @@ trap 'exit 130' INT TERM
 efarun=("$build/src/tools/efarun" "${options[@]}")
 export SOFTEFA_FABRIC=demo-$$
 export UCX_TLS=srd,self
-# Every process leaves its counters in a file there
+# Every process leaves its stats segment there
 export UCX_EFA_STATS=keep XDG_RUNTIME_DIR=$work/segments
 mkdir "$XDG_RUNTIME_DIR"
 
@@ -52,13 +52,13 @@ fail()
     exit 1
 }
 
-# counted NAME: total of one counter, over all processes of this run
+# counted NAME: sum of one counter over all processes of this run
 counted()
 {
     local file total=0 value
 
     for file in "$XDG_RUNTIME_DIR"/ucx-efa.*; do
-        [ -e "$file" ] || fail "no process left its counters"
+        [ -e "$file" ] || fail "no process left a stats segment"
         value=$("$build/src/tools/srdtool" -d --file "$file" stat show iface |
             awk -v name="$1" '$1 == name { sum += $2 } END { printf "%d", sum }')
         total=$((total + value))
@@ -66,9 +66,9 @@ counted()
     echo $total
 }
 
-# row TEST RESULT BYTES: with what the transport counted for it. Bytes leave and
-# arrive as messages, or are read and written by RDMA and counted where that was
-# asked for: by the receiver of a rendezvous.
+# row TEST RESULT BYTES: prints it with the transport's counters. Bytes leave and
+# arrive as messages, or move by RDMA, which the requester counts: the receiver
+# of a rendezvous.
 row()
 {
     local rdma tx rx verdict
@@ -76,7 +76,7 @@ row()
     rdma=$(($(counted rdma_read_bytes) + $(counted rdma_write_bytes)))
     tx=$(($(counted tx_bytes) + rdma))
     rx=$(($(counted rx_bytes) + rdma))
-    verdict="all of it"
+    verdict="all"
     if [ "$tx" -lt "$3" ] || [ "$rx" -lt "$3" ]; then
         verdict="NOT ALL"
         failed=y
@@ -86,7 +86,7 @@ row()
     rm -f "$XDG_RUNTIME_DIR"/ucx-efa.*
 }
 
-# perftest TEST SIZE COUNT: between two processes; prints its last line
+# perftest TEST SIZE COUNT: runs it in two processes, prints the last line
 perftest()
 {
     pair_run "$work" "${efarun[@]}" "${perftest[@]}" -f -t "$1" -s "$2" \
@@ -99,12 +99,12 @@ perftest()
 
 perftest_find
 failed=n
-# What efarun chooses, in its own words
+# The line of efarun that says which device it uses
 step "run: $("$build/src/tools/efarun" "${options[@]:1}" true 2>&1)"
 echo
 printf '%-26s %-14s %13s %13s\n' "" "" "bytes sent by" "bytes counted"
 printf '%-26s %-14s %13s %13s   %s\n' "program" "result" "the program" \
-    "by srd" "over SRD?"
+    "by srd" "over SRD"
 
 count=20000
 for size in 8 1024 8000; do
@@ -122,7 +122,7 @@ for size in 8000 65536 1048576; do
         $((size * count))
 done
 
-# For mpirun and oshrun, which are the same
+# mpirun and oshrun have the same options
 launch=(--oversubscribe -np 2 --mca pml ucx --mca btl '^vader,tcp,openib'
         --mca opal_common_ucx_tls any --mca opal_common_ucx_devices any)
 [ "$(id -u)" != 0 ] || launch+=(--allow-run-as-root)
@@ -147,7 +147,7 @@ fi
 
 if command -v oshrun > /dev/null &&
        [ -x "$build/test/apps/shmem_pingpong.oshmem" ]; then
-    # The last: docs/running.md
+    # The last option: docs/running.md
     oshrun "${launch[@]}" --mca opal_common_ucx_opal_mem_hooks 0 \
         "${efarun[@]}" "$build/test/apps/shmem_pingpong.oshmem" 5000 \
         > "$work/shmem" 2>&1 < /dev/null || {
@@ -169,7 +169,7 @@ fi
 
 echo
 if [ $failed = y ]; then
-    fail "not every byte went over SRD"
+    fail "some bytes did not go over SRD, or a program is missing (see above)"
 fi
 echo "Every byte went over SRD. Next: efarun --help, docs/running.md," \
      "contrib/check.sh"
