@@ -63,6 +63,14 @@ function read_rules(    line, n, words, tree, key, wide, rest, i, j, k)
             die("'" line "' stands before the first tree")
         } else if (words[1] == "upcalls") {
             continue
+        } else if (words[1] == "never") {
+            for (i = 3; i <= n; i++) {
+                never[tree "/" words[2], words[i]] = 1
+            }
+        } else if (words[1] == "libc") {
+            for (i = 2; i <= n; i++) {
+                libc[tree "/" words[i]] = 1
+            }
         } else if (words[1] == "circle") {
             read_circle(tree, line)
         } else if (words[1] ~ /:$/) {
@@ -252,7 +260,9 @@ $1 == "include" {
 }
 
 $1 == "defines" {
-    defined[$3] = defined[$3] " " $2
+    if (!($2 in libc)) {
+        defined[$3] = defined[$3] " " $2
+    }
     has_object[$2] = 1
 }
 
@@ -289,6 +299,10 @@ function judge_calls(    i, part, to)
     }
     for (i = 1; i <= n_uses; i++) {
         split(uses[i], part, "\t")
+        sub(/@.*/, "", part[2])
+        if ((folder_of(part[1]), part[2]) in never) {
+            fail(part[1] ": calls " part[2] "(), which its folder never may")
+        }
         if (!(part[2] in defined)) {
             continue
         }

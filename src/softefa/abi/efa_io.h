@@ -17,8 +17,8 @@
  * Facts: docs/soft-efa.md, "Formats". The first four bytes of a CQE carry the
  * phase bit and are written last.
  */
-#ifndef SOFTEFA_IO_DEFS_H
-#define SOFTEFA_IO_DEFS_H
+#ifndef SOFTEFA_EFA_IO_H
+#define SOFTEFA_EFA_IO_H
 
 #include <assert.h>
 #include <stddef.h>
@@ -33,27 +33,28 @@ typedef enum {
     SOFTEFA_OP_RDMA_WRITE = 2
 } softefa_op_t;
 
-/* Completion statuses that this device can produce. */
+/* Completion statuses that this device can produce; names as in the transport's
+ * efa_status.h. */
 typedef enum {
-    SOFTEFA_STATUS_OK              = 0,
-    SOFTEFA_STATUS_FLUSHED         = 1,
-    SOFTEFA_STATUS_QP_ERROR        = 2,
-    SOFTEFA_STATUS_BAD_OP          = 3,
-    SOFTEFA_STATUS_BAD_AH          = 4,
-    SOFTEFA_STATUS_BAD_LKEY        = 5,
-    SOFTEFA_STATUS_TOO_LONG        = 6,
-    SOFTEFA_STATUS_REMOTE_ADDRESS  = 7,
-    SOFTEFA_STATUS_REMOTE_ABORT    = 8,
-    SOFTEFA_STATUS_REMOTE_NO_QP    = 9,
-    SOFTEFA_STATUS_REMOTE_RNR      = 10,
-    SOFTEFA_STATUS_REMOTE_SHORT    = 11,
-    SOFTEFA_STATUS_REMOTE_STATUS   = 12,
-    SOFTEFA_STATUS_UNRESPONSIVE    = 13,
-    SOFTEFA_STATUS_REMOTE_NO_AH    = 14,
-    SOFTEFA_STATUS_UNREACHABLE     = 15,
-    SOFTEFA_STATUS_REMOTE_FEATURE  = 18,
+    SOFTEFA_STATUS_OK               = 0,
+    SOFTEFA_STATUS_FLUSHED          = 1,
+    SOFTEFA_STATUS_QP_INTERNAL      = 2,
+    SOFTEFA_STATUS_UNSUPPORTED_OP   = 3,
+    SOFTEFA_STATUS_INVALID_AH       = 4,
+    SOFTEFA_STATUS_INVALID_LKEY     = 5,
+    SOFTEFA_STATUS_LOCAL_LENGTH     = 6,
+    SOFTEFA_STATUS_REMOTE_ADDRESS   = 7,
+    SOFTEFA_STATUS_REMOTE_ABORT     = 8,
+    SOFTEFA_STATUS_REMOTE_QPN       = 9,
+    SOFTEFA_STATUS_RNR              = 10,
+    SOFTEFA_STATUS_REMOTE_LENGTH    = 11,
+    SOFTEFA_STATUS_REMOTE_STATUS    = 12,
+    SOFTEFA_STATUS_UNRESPONSIVE     = 13,
+    SOFTEFA_STATUS_UNKNOWN_PEER     = 14,
+    SOFTEFA_STATUS_UNREACHABLE      = 15,
+    SOFTEFA_STATUS_FEATURE_MISMATCH = 18,
 
-    SOFTEFA_STATUS_AGAIN           = 0x100 /* internal: hold and try again */
+    SOFTEFA_STATUS_AGAIN            = 0x100 /* internal: hold and try again */
 } softefa_status_t;
 
 enum {

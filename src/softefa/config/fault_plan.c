@@ -140,17 +140,17 @@ static const struct {
     [KEY_ERRNO]  = {"errno", 0, NULL, 0, 0, "a name as ENOMEM"},
 };
 
-const char *softefa_fault_name(softefa_fault_t action)
+const char *softefa_fault_plan_action_name(softefa_fault_t action)
 {
     return action_table[action].name;
 }
 
-const char *softefa_point_name(softefa_point_t point)
+const char *softefa_fault_plan_point_name(softefa_point_t point)
 {
     return point_names[point];
 }
 
-const char *softefa_fault_cmd_name(softefa_fault_cmd_t cmd)
+const char *softefa_fault_plan_cmd_name(softefa_fault_cmd_t cmd)
 {
     return cmd_names[cmd];
 }
@@ -452,8 +452,8 @@ static char *read_file(const char *path)
     return text;
 }
 
-int softefa_fault_parse(const char *text, softefa_fault_plan_t *plan,
-                        char *error, size_t error_size)
+int softefa_fault_plan_parse(const char *text, softefa_fault_plan_t *plan,
+                             char *error, size_t error_size)
 {
     char *copy;
     int ret;

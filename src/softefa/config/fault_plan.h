@@ -109,11 +109,11 @@ typedef struct {
 
 /* Reads a plan, or with a leading "@" the file with one. Returns 0, or EINVAL
  * (a file's errno) with one line in error: the rule and the word. */
-int softefa_fault_parse(const char *text, softefa_fault_plan_t *plan,
-                        char *error, size_t error_size);
+int softefa_fault_plan_parse(const char *text, softefa_fault_plan_t *plan,
+                             char *error, size_t error_size);
 
-const char *softefa_fault_name(softefa_fault_t action);
-const char *softefa_point_name(softefa_point_t point);
-const char *softefa_fault_cmd_name(softefa_fault_cmd_t cmd);
+const char *softefa_fault_plan_action_name(softefa_fault_t action);
+const char *softefa_fault_plan_point_name(softefa_point_t point);
+const char *softefa_fault_plan_cmd_name(softefa_fault_cmd_t cmd);
 
 #endif

@@ -267,7 +267,8 @@ static int parse_faults(softefa_options_t *options, const char *text,
                         char *error, size_t size)
 {
     char line[200];
-    int ret = softefa_fault_parse(text, &options->faults, line, sizeof(line));
+    int ret = softefa_fault_plan_parse(text, &options->faults, line,
+                                       sizeof(line));
 
     if (ret != 0) {
         snprintf(error, size, "softefa: SOFTEFA_FAULTS: %s", line);
@@ -319,7 +320,7 @@ static const struct {
      "fault plan, or @FILE with one (docs/soft-efa.md, \"Faults\")",
      parse_faults},
     {"SOFTEFA_FAULT_LOG", "none",
-     "say how often each rule struck (counts), or each time, too (all)",
+     "say how often each rule applied (counts), or each time, too (all)",
      parse_fault_log},
 };
 

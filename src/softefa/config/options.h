@@ -9,7 +9,8 @@
  * Values are those of docs/soft-efa.md, "Options"; the ones that no public
  * source gives are marked there as assumed.
  *
- * This pair of files and fault_plan.c need libc only, so that efarun can compile it in.
+ * This pair of files and fault_plan.c need libc only, so that efarun can
+ * compile them in.
  */
 #ifndef SOFTEFA_OPTIONS_H
 #define SOFTEFA_OPTIONS_H
@@ -65,7 +66,7 @@ typedef struct {
     uint32_t   caps;               /* softefa_cap_t */
 } softefa_profile_t;
 
-/* What is said about injected faults. */
+/* What is logged about injected faults. */
 typedef enum {
     SOFTEFA_FAULT_LOG_NONE,
     SOFTEFA_FAULT_LOG_COUNTS,      /* a line per rule at exit */
@@ -88,7 +89,7 @@ int softefa_options_parse(softefa_options_t *options, char *error,
                           size_t error_size);
 
 /* The options of this process: parsed on first use, then constant. NULL after
- * a wrong value, which is said once on stderr. Any thread. */
+ * a wrong value, which is logged once. Any thread. */
 const softefa_options_t *softefa_options(void);
 
 /* The table of options, their defaults and the profiles, for people. */

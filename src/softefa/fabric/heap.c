@@ -1,49 +1,22 @@
 /*
- * Memory of the fabric's file: what of the sparse file exists, and the heap of
- * pages for rings and doorbells, first fit on a bit map.
+ * The heap of pages for rings and doorbells: first fit on a bit map.
  *
  * All under the admin lock. An extent lies in a table entry, set before the map
  * and cleared after it: so the repair finds every page that is taken.
  */
-#define _GNU_SOURCE
+#include "fabric/heap.h"
+#include "base/point.h"
+#include "base/util.h"
 #include "fabric/fabric.h"
-#include "base/log.h"
+#include "fabric/member.h"
+#include "fabric/memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
-int softefa_fabric_back(uint64_t offset, uint64_t size)
-{
-    int ret;
-
-    do {
-        ret = fallocate(softefa_fabric.mem_fd, 0, offset, size);
-    } while ((ret < 0) && (errno == EINTR));
-
-    if (ret < 0) {
-        softefa_error("no memory for a queue or table in %s (%s); enlarge "
-                      "/dev/shm (docker run --shm-size=1g)",
-                      softefa_fabric.dir, strerror(errno));
-        return ENOMEM;
-    }
-
-    return 0;
-}
-
-void softefa_fabric_unback(uint64_t offset, uint64_t size)
-{
-    if (fallocate(softefa_fabric.mem_fd,
-                  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
-                  size) < 0) {
-        /* An old kernel: at least the next owner finds zeros. */
-        memset(softefa_at(offset), 0, size);
-    }
-}
+#include <string.h>
 
 static uint64_t heap_page_units(void)
 {
-    return sysconf(_SC_PAGESIZE) / SOFTEFA_HEAP_UNIT;
+    return softefa_page_size() / SOFTEFA_HEAP_UNIT;
 }
 
 static bool heap_unit_used(uint64_t unit)
@@ -102,7 +75,7 @@ int softefa_heap_alloc(softefa_extent_t *extent, uint64_t size)
 
     count = (count + align - 1) / align * align;
     unit  = heap_find(shm->heap_next, count, align);
-    if ((unit == SOFTEFA_HEAP_UNITS) && (softefa_fabric_reap() > 0)) {
+    if ((unit == SOFTEFA_HEAP_UNITS) && (softefa_member_reap() > 0)) {
         unit = heap_find(shm->heap_next, count, align);
     }
     if (unit == SOFTEFA_HEAP_UNITS) {
@@ -119,7 +92,7 @@ int softefa_heap_alloc(softefa_extent_t *extent, uint64_t size)
         shm->heap_next = unit + count;
     }
 
-    ret = softefa_fabric_back(extent->offset, extent->size);
+    ret = softefa_memory_back(extent->offset, extent->size);
     if (ret != 0) {
         softefa_heap_free(extent);
     }
@@ -138,7 +111,7 @@ void softefa_heap_free(softefa_extent_t *extent)
 
     unit = (extent->offset - SOFTEFA_HEAP_OFFSET) /
            SOFTEFA_HEAP_UNIT;
-    softefa_fabric_unback(extent->offset, extent->size);
+    softefa_memory_unback(extent->offset, extent->size);
     SOFTEFA_POINT("unbacked");
     heap_mark(unit, extent->size / SOFTEFA_HEAP_UNIT, false);
     SOFTEFA_POINT("heap unmarked");

@@ -15,9 +15,11 @@
  * No pthread_mutex_timedlock(): valgrind refuses the futex call behind it.
  */
 #define _GNU_SOURCE
+#include "fabric/lock.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "nic/object.h"
-#include "base/sys.h"
+#include "fabric/fabric.h"
+#include "fabric/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,39 +52,28 @@ static struct {
     _Atomic uint64_t since, checked;         /* ns */
 } stuck_threads[NUM_STUCK];
 
+void softefa_lock_init(softefa_lock_t *lock)
+{
+    pthread_mutexattr_t attr;
+
+    if (lock->ready) {
+        return;
+    }
+
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&lock->mutex, &attr);
+    pthread_mutexattr_destroy(&attr);
+    lock->ready = 1;
+}
+
 /* The thread that has it, 0: nobody. The word that the kernel knows: the owner
  * that glibc notes beside it comes later and goes earlier. */
 static inline int lock_holder(const softefa_lock_t *lock)
 {
     return __atomic_load_n(&lock->mutex.__data.__lock, __ATOMIC_RELAXED) &
            FUTEX_TID_MASK;
-}
-
-/* Process state T (stopped) or t (traced) of a thread of any process */
-bool softefa_thread_stopped(int tid)
-{
-    char path[32], line[128];
-    const char *state;
-    ssize_t length;
-    int fd;
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", tid);
-    fd = softefa_sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0) {
-        return false;
-    }
-
-    length = read(fd, line, sizeof(line) - 1);
-    softefa_sys_close(fd);
-    if (length <= 0) {
-        return false;
-    }
-
-    /* "tid (any name) S ...": at most 16 bytes of name */
-    line[length] = '\0';
-    state        = strrchr(line, ')');
-    return (state != NULL) && (state[1] == ' ') &&
-           ((state[2] == 'T') || (state[2] == 't'));
 }
 
 static void stuck_note(int tid, uint64_t now)
@@ -106,7 +97,7 @@ static uint64_t stuck_since(int tid)
         return 0;
     }
 
-    now = softefa_now_coarse();
+    now = softefa_clock_coarse();
     if (now - stuck_threads[index].checked > KNOWN_NS) {
         if (!softefa_thread_stopped(tid)) {
             stuck_threads[index].tid = 0;
@@ -150,7 +141,7 @@ static int lock_wait(softefa_lock_t *lock)
             continue;
         }
 
-        now   = softefa_now_coarse();
+        now   = softefa_clock_coarse();
         start = (start == 0) ? now : start;
         if ((holder != 0) && (holder == lock_holder(lock)) &&
             (softefa_thread_stopped(holder) || (now - start > HOLD_NS)) &&
@@ -186,13 +177,13 @@ int softefa_lock_slow(softefa_lock_t *lock, int ret)
 int softefa_lock_command(softefa_lock_t *lock, const char *what)
 {
     static const struct timespec nap = {.tv_nsec = MS};
-    static _Atomic int said;                 /* of which thread */
-    uint64_t start                   = softefa_now();
+    static _Atomic int logged;               /* of which thread */
+    uint64_t start                   = softefa_clock_now();
     uint64_t now, since;
     int holder, ret;
 
     while ((ret = softefa_lock(lock)) == EBUSY) {
-        now    = softefa_now();
+        now    = softefa_clock_now();
         holder = lock_holder(lock);
         if (holder == (int)syscall(SYS_gettid)) {
             return ETIME;        /* exit() in a signal handler */
@@ -202,7 +193,7 @@ int softefa_lock_command(softefa_lock_t *lock, const char *what)
         if ((holder != 0) &&
             (((since != 0) && (now > since + PATIENCE_NS)) ||
              (now > start + COMMAND_NS))) {
-            if (atomic_exchange(&said, holder) != holder) {
+            if (atomic_exchange(&logged, holder) != holder) {
                 softefa_error("process %d, which holds %s, is stopped or does "
                               "not go on; commands fail until it does (kill "
                               "-CONT %d) or ends (kill -9 %d)", holder, what,

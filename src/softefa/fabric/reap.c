@@ -1,19 +1,44 @@
 /*
- * What a dead process left, under the admin lock.
- *
- *   reap     it died somewhere else: its entries are released, table by table,
- *            users before used; none of them as long as a process is stopped
- *            that may yet complete a message in one of its queues
- *   repair   it died with the admin lock: maps, counts and references are made
- *            anew from the entries; its own, perhaps half made, are reaped
- *            later
+ * A member died, anywhere: its entries are released, table by table, users
+ * before used; none of them as long as a process is stopped that may yet
+ * complete a message in one of its queues.
  */
-#define _GNU_SOURCE
-#include "nic/object.h"
+#include "fabric/reap.h"
+#include "abi/efa_io.h"
+#include "base/point.h"
+#include "fabric/event.h"
+#include "fabric/fabric.h"
+#include "fabric/heap.h"
+#include "fabric/lock.h"
+#include "fabric/member.h"
 #include "fabric/table.h"
 
-#include <stdio.h>
-#include <unistd.h>
+#include <errno.h>
+
+/* New senders see the state, and who has the lock is waited for: without it
+ * nobody is between the state and the completion. */
+bool softefa_reap_retire(softefa_shm_qp_t *qp)
+{
+    qp->obj.state = SOFTEFA_STATE_RESERVED;
+    if (softefa_lock(&qp->lock) == EBUSY) {
+        return false;
+    }
+
+    softefa_unlock(&qp->lock);
+    return true;
+}
+
+void softefa_reap_qp(softefa_shm_qp_t *qp)
+{
+    qp->rdma_target = 0;
+    softefa_heap_free(&qp->extent);
+}
+
+void softefa_reap_cq(softefa_shm_cq_t *cq)
+{
+    cq->obj.state = SOFTEFA_STATE_RESERVED;
+    softefa_heap_free(&cq->extent);
+}
 
 static void reap_table(softefa_shm_dev_t *dev, softefa_kind_t kind,
                        uint32_t slot)
@@ -26,17 +51,17 @@ static void reap_table(softefa_shm_dev_t *dev, softefa_kind_t kind,
     for (index = 0; index < dev->table[kind].backed; ++index) {
         obj = softefa_table_entry(dev, kind, index);
         if ((obj->state == SOFTEFA_STATE_FREE) ||
-            (softefa_owner_slot(obj->owner) != slot)) {
+            (softefa_member_slot(obj->owner) != slot)) {
             continue;
         }
 
         /* PDs go last and as a whole: their counts do not matter. */
         switch (kind) {
         case SOFTEFA_KIND_QP:
-            softefa_qp_reap(&dev->qp[index]);
+            softefa_reap_qp(&dev->qp[index]);
             break;
         case SOFTEFA_KIND_CQ:
-            softefa_cq_reap(&dev->cq[index]);
+            softefa_reap_cq(&dev->cq[index]);
             break;
         case SOFTEFA_KIND_AH:
             ah  = &dev->ah[index];
@@ -60,14 +85,12 @@ static void reap_table(softefa_shm_dev_t *dev, softefa_kind_t kind,
 static void reap_channels(uint32_t slot)
 {
     softefa_shm_t *shm = softefa_fabric.shm;
-    char name[SOFTEFA_CHANNEL_NAME];
     uint32_t i;
 
     for (i = 0; i < shm->num_channels; ++i) {
         if ((shm->channel[i].obj.state != SOFTEFA_STATE_FREE) &&
-            (softefa_owner_slot(shm->channel[i].obj.owner) == slot)) {
-            snprintf(name, sizeof(name), "ev%u", i);
-            unlinkat(softefa_fabric.dir_fd, name, 0);
+            (softefa_member_slot(shm->channel[i].obj.owner) == slot)) {
+            softefa_event_channel_remove(i);
             shm->channel[i].obj.state = SOFTEFA_STATE_FREE;
         }
     }
@@ -83,15 +106,15 @@ static bool reap_retire(softefa_shm_dev_t *dev, uint32_t slot)
     for (i = 0; i < dev->table[SOFTEFA_KIND_QP].backed; ++i) {
         qp = &dev->qp[i];
         if ((qp->obj.state != SOFTEFA_STATE_FREE) &&
-            (softefa_owner_slot(qp->obj.owner) == slot)) {
-            retired &= softefa_qp_retire(qp);
+            (softefa_member_slot(qp->obj.owner) == slot)) {
+            retired &= softefa_reap_retire(qp);
         }
     }
 
     return retired;
 }
 
-bool softefa_object_reap(uint32_t slot)
+bool softefa_reap(uint32_t slot)
 {
     static const softefa_kind_t order[] = {
         SOFTEFA_KIND_QP, SOFTEFA_KIND_MR, SOFTEFA_KIND_CQ, SOFTEFA_KIND_AH,
@@ -129,116 +152,3 @@ bool softefa_object_reap(uint32_t slot)
     return true;
 }
 
-/* Counts obj's reference of its PD anew. False: it has none. */
-static bool repair_pd(softefa_shm_dev_t *dev, const softefa_shm_obj_t *obj,
-                      uint16_t pdn)
-{
-    if ((obj->state == SOFTEFA_STATE_FREE) ||
-        (softefa_table_get(dev, SOFTEFA_KIND_PD, obj->owner, pdn) == NULL)) {
-        return false;
-    }
-
-    ++dev->pd[pdn].refs;
-    return true;
-}
-
-/* Counts a use of a CQ anew; a half-made QP may still name a stranger's. */
-static void repair_cq(softefa_shm_dev_t *dev, const softefa_shm_qp_t *qp,
-                      uint32_t index)
-{
-    softefa_shm_cq_t *cq = softefa_table_get(dev, SOFTEFA_KIND_CQ,
-                                             qp->obj.owner, index);
-
-    if (cq != NULL) {
-        ++cq->refs;
-    }
-}
-
-static void repair_queues(softefa_shm_dev_t *dev)
-{
-    softefa_shm_qp_t *qp;
-    uint32_t i;
-
-    for (i = 0; i < dev->table[SOFTEFA_KIND_CQ].backed; ++i) {
-        dev->cq[i].refs = 0;
-        softefa_heap_mark(&dev->cq[i].extent);
-    }
-
-    for (i = 0; i < dev->table[SOFTEFA_KIND_QP].backed; ++i) {
-        qp = &dev->qp[i];
-        softefa_heap_mark(&qp->extent);
-        if (repair_pd(dev, &qp->obj, qp->pdn)) {
-            repair_cq(dev, qp, qp->send_cq);
-            repair_cq(dev, qp, qp->recv_cq);
-        }
-    }
-}
-
-/* Whether the PD's AH for a device is one. Senders read this meanwhile, so what
- * is right is never taken away. */
-static bool repair_is_ah(softefa_shm_dev_t *dev, uint32_t pdn, unsigned device)
-{
-    const softefa_shm_ah_t *ah = &dev->ah[dev->pd[pdn].ah_of[device]];
-
-    return (dev->pd[pdn].ah_of[device] < dev->table[SOFTEFA_KIND_AH].backed) &&
-           (ah->obj.state == SOFTEFA_STATE_ALIVE) && (ah->pdn == pdn) &&
-           (ah->device == device);
-}
-
-static void repair_device(softefa_shm_dev_t *dev, unsigned index)
-{
-    softefa_table_t *table = dev->table;
-    uint32_t opens         = 0;
-    softefa_shm_t *shm     = softefa_fabric.shm;
-    uint32_t ah_for[SOFTEFA_MAX_DEVICES] = {0};
-    softefa_shm_ah_t *ah;
-    uint32_t i;
-    int j;
-
-    softefa_table_rebuild(dev);
-    for (i = 0; i < shm->num_procs; ++i) {
-        opens += shm->proc[i].opens[index];
-    }
-    dev->opens = opens;
-
-    for (i = 0; i < table[SOFTEFA_KIND_PD].backed; ++i) {
-        dev->pd[i].refs = 0;
-        for (j = 0; j < SOFTEFA_MAX_DEVICES; ++j) {
-            if (!repair_is_ah(dev, i, j)) {
-                dev->pd[i].ah_of[j] = SOFTEFA_AH_UNKNOWN;
-            }
-        }
-    }
-    for (i = 0; i < table[SOFTEFA_KIND_AH].backed; ++i) {
-        ah = &dev->ah[i];
-        if (repair_pd(dev, &ah->obj, ah->pdn) &&
-            (ah->obj.state == SOFTEFA_STATE_ALIVE) &&
-            (ah->device != SOFTEFA_NO_DEVICE)) {
-            dev->pd[ah->pdn].ah_of[ah->device] = i;
-            ++ah_for[ah->device];
-        }
-    }
-    for (j = 0; j < SOFTEFA_MAX_DEVICES; ++j) {
-        dev->ah_for[j] = ah_for[j];
-    }
-    for (i = 0; i < table[SOFTEFA_KIND_MR].backed; ++i) {
-        repair_pd(dev, &dev->mr[i].obj, dev->mr[i].pdn);
-    }
-
-    repair_queues(dev);
-}
-
-/* Who held the admin lock died anywhere in it. All derived state is made anew
- * from the entries; half-made entries of the dead are reaped later. */
-void softefa_object_repair(void)
-{
-    softefa_shm_t *shm = softefa_fabric.shm;
-    unsigned index;
-
-    softefa_heap_clear();
-    for (index = 0; index < SOFTEFA_MAX_DEVICES; ++index) {
-        if (shm->dev[index].table[SOFTEFA_KIND_PD].limit != 0) {
-            repair_device(&shm->dev[index], index);
-        }
-    }
-}

@@ -3,8 +3,11 @@
  * are fresh ones, so that a stale one seldom names somebody else; the others
  * take the lowest free number, so that tables stay small in memory.
  */
-#define _GNU_SOURCE
 #include "fabric/table.h"
+#include "base/point.h"
+#include "fabric/fabric.h"
+#include "fabric/member.h"
+#include "fabric/memory.h"
 
 #include <errno.h>
 
@@ -120,7 +123,7 @@ static int table_back(softefa_shm_dev_t *dev, softefa_kind_t kind,
     if (count > info->size) {
         count = info->size;
     }
-    ret = softefa_fabric_back(softefa_offset(dev) + info->base,
+    ret = softefa_memory_back(softefa_fabric_offset(dev) + info->base,
                               count * info->stride);
     if (ret == 0) {
         dev->table[kind].backed = count;
@@ -141,7 +144,7 @@ int softefa_table_alloc(softefa_shm_dev_t *dev, softefa_kind_t kind,
     int ret;
 
     if ((table->count >= table->limit) &&
-        ((softefa_fabric_reap() == 0) || (table->count >= table->limit))) {
+        ((softefa_member_reap() == 0) || (table->count >= table->limit))) {
         return ENOMEM;
     }
 

@@ -6,7 +6,7 @@
 #ifndef SOFTEFA_TABLE_H
 #define SOFTEFA_TABLE_H
 
-#include "fabric/fabric.h"
+#include "fabric/layout.h"
 
 /* Reserves an entry; its state is RESERVED and its owner set. ENOMEM at the
  * limit, after dead processes were reclaimed. Contents but for the state are

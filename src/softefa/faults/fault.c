@@ -10,15 +10,21 @@
  *
  * Each rule has a generator of its own, so that the same seed and the same
  * sequence of calls give the same faults, whatever the other rules are. Rules
- * are walked under one lock, innermost of all; without a plan nobody comes here.
+ * are walked under one lock, under which no other is taken; without a plan the
+ * data path does not call this.
  */
 #define _GNU_SOURCE
 #include "faults/fault.h"
+#include "abi/efa_io.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/util.h"
+#include "config/options.h"
+#include "faults/fault_point.h"
 
-#include <errno.h>
-#include <infiniband/verbs.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #define RNR_INTERVAL_NS 1000000ull   /* as flight.c has it */
 #define EXPORT __attribute__((visibility("default")))
@@ -32,12 +38,6 @@ typedef struct {
     uint64_t         random;
 } rule_state_t;
 
-/* What a rule is asked about. */
-typedef struct {
-    int      dev, peer;              /* index, or -1 */
-    unsigned op;                     /* softefa_op_t */
-} operation_t;
-
 unsigned softefa_fault_points;
 
 static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -45,6 +45,7 @@ static const softefa_fault_plan_t *fault_plan;
 static rule_state_t fault_state[SOFTEFA_MAX_RULES];
 static bool fault_say;               /* each fault */
 static bool fault_sum;               /* counts at exit */
+static int64_t fault_proc;           /* softefa_fault_set_proc() */
 
 /* The counter of rule `rule` (from 1); for tests. 0: there is no such rule. */
 EXPORT uint64_t softefa_fault_count(unsigned rule);
@@ -89,6 +90,11 @@ static void fault_init(void)
     pthread_once(&once, fault_init_once);
 }
 
+void softefa_fault_set_proc(int64_t proc)
+{
+    fault_proc = proc;
+}
+
 void softefa_fault_fork_child(void)
 {
     pthread_mutex_init(&fault_lock, NULL);
@@ -100,19 +106,20 @@ static __attribute__((destructor)) void fault_exit(void)
 
     for (i = 0; fault_sum && (i < fault_plan->num_rules); ++i) {
         softefa_error("fault %u (%s): %llu times of %llu, process %d", i + 1,
-                      softefa_fault_name(fault_plan->rule[i].action),
+                      softefa_fault_plan_action_name(
+                              fault_plan->rule[i].action),
                       (unsigned long long)fault_state[i].done,
                       (unsigned long long)fault_state[i].seen, (int)getpid());
     }
 }
 
 static bool rule_selects(const softefa_fault_rule_t *rule,
-                         const operation_t *op)
+                         const softefa_fault_op_t *op)
 {
     return ((rule->dev == SOFTEFA_FAULT_ANY) || (rule->dev == op->dev)) &&
            ((rule->peer == SOFTEFA_FAULT_ANY) || (rule->peer == op->peer)) &&
            ((rule->proc == SOFTEFA_FAULT_ANY) ||
-            (rule->proc == softefa_fabric.slot)) &&
+            (rule->proc == fault_proc)) &&
            (rule->ops & (1u << op->op));
 }
 
@@ -179,37 +186,23 @@ static uint64_t rule_delay(unsigned i)
     }
 }
 
-static void rule_done(unsigned i, const softefa_qp_t *qp,
-                      const softefa_io_wqe_t *wqe)
+static void rule_done(unsigned i, const softefa_fault_op_t *op)
 {
     uint64_t done = atomic_fetch_add(&fault_state[i].done, 1) + 1;
 
     if (fault_say) {
         softefa_error("fault %u (%s), %llu times: QP %u, request %u, op %u, "
                       "to AH %u QP %u", i + 1,
-                      softefa_fault_name(fault_plan->rule[i].action),
-                      (unsigned long long)done, qp->qpn, wqe->req_id,
-                      wqe->ctrl1 & SOFTEFA_CTRL1_OP, wqe->ahn, wqe->dest_qpn);
+                      softefa_fault_plan_action_name(
+                              fault_plan->rule[i].action),
+                      (unsigned long long)done, op->qpn, op->req_id, op->op,
+                      op->ahn, op->dest_qpn);
     }
 }
 
-static operation_t operation_of(const softefa_qp_t *qp,
-                                const softefa_io_wqe_t *wqe)
-{
-    const softefa_shm_dev_t *dev = qp->dev->shm;
-    operation_t op               = {
-        .dev  = qp->dev->index,
-        .peer = (softefa_validate_ah(qp, wqe->ahn) == SOFTEFA_STATUS_OK) ?
-                dev->ah[wqe->ahn].device : -1,
-        .op   = wqe->ctrl1 & SOFTEFA_CTRL1_OP
-    };
-
-    return op;
-}
-
-/* A receiver without requests, as flight.c has it, for message after message. */
-static void judge_rnr(unsigned i, const softefa_qp_t *qp, uint64_t now,
-                      softefa_verdict_t *verdict)
+/* A receiver without requests, as in nic/flight.c, for one message or more. */
+static void evaluate_rnr(unsigned i, const softefa_fault_op_t *op, uint64_t now,
+                         softefa_fault_result_t *result)
 {
     rule_state_t *state = &fault_state[i];
 
@@ -221,72 +214,71 @@ static void judge_rnr(unsigned i, const softefa_qp_t *qp, uint64_t now,
     }
 
     --state->burst;
-    verdict->hit = true;
-    if (qp->rnr_retry == 7) {
-        verdict->until = now + RNR_INTERVAL_NS;
+    result->hit = true;
+    if (op->rnr_retry == 7) {
+        result->until = now + RNR_INTERVAL_NS;
     } else {
-        verdict->until  = now + (qp->rnr_retry * RNR_INTERVAL_NS);
-        verdict->status = SOFTEFA_STATUS_REMOTE_RNR;
+        result->until  = now + (op->rnr_retry * RNR_INTERVAL_NS);
+        result->status = SOFTEFA_STATUS_RNR;
     }
 }
 
 /* Locked. What rule i does to a message that it selects. */
-static void judge_rule(unsigned i, const softefa_qp_t *qp,
-                       softefa_io_wqe_t *wqe, uint64_t now,
-                       softefa_verdict_t *verdict)
+static void evaluate_rule(unsigned i, const softefa_fault_op_t *op,
+                          uint64_t now, softefa_fault_result_t *result)
 {
     const softefa_fault_rule_t *rule = &fault_plan->rule[i];
 
     switch (rule->action) {
     case SOFTEFA_FAULT_STATUS:
         if (rule_fires(i)) {
-            verdict->status = rule->code;
-            verdict->hit    = true;
+            result->status = rule->code;
+            result->hit    = true;
         }
         break;
     case SOFTEFA_FAULT_UNREACHABLE:
     case SOFTEFA_FAULT_UNRESPONSIVE:
         if (rule_lasts(i, now)) {
-            verdict->status = (rule->action == SOFTEFA_FAULT_UNREACHABLE) ?
-                              SOFTEFA_STATUS_UNREACHABLE :
-                              SOFTEFA_STATUS_UNRESPONSIVE;
-            verdict->hit    = true;
+            result->status = (rule->action == SOFTEFA_FAULT_UNREACHABLE) ?
+                             SOFTEFA_STATUS_UNREACHABLE :
+                             SOFTEFA_STATUS_UNRESPONSIVE;
+            result->hit    = true;
         }
         break;
     case SOFTEFA_FAULT_PAUSE:
         if (rule_lasts(i, now)) {
-            verdict->until = fault_state[i].until;
-            verdict->hit   = true;
+            result->until = fault_state[i].until;
+            result->hit   = true;
         }
         break;
     case SOFTEFA_FAULT_RNR:
-        judge_rnr(i, qp, now, verdict);
+        evaluate_rnr(i, op, now, result);
         break;
     case SOFTEFA_FAULT_DELAY:
         if (rule_fires(i)) {
-            verdict->until = now + rule_delay(i);
-            verdict->hit   = true;
+            result->until = now + rule_delay(i);
+            result->hit   = true;
         }
         break;
     case SOFTEFA_FAULT_DUPLICATE:
         if (rule_fires(i)) {
-            wqe->fault  |= SOFTEFA_WQE_DUPLICATE;
-            verdict->hit = true;
+            result->flags = SOFTEFA_WQE_DUPLICATE;
+            result->hit   = true;
         }
         break;
     case SOFTEFA_FAULT_CORRUPT:
         if ((rule->what == SOFTEFA_CORRUPT_IMM) &&
-            !(wqe->ctrl1 & SOFTEFA_CTRL1_HAS_IMM)) {
+            !op->has_imm) {
             break;
         }
         if (rule_fires(i)) {
             if (rule->what == SOFTEFA_CORRUPT_IMM) {
-                wqe->imm ^= 1u << (softefa_random(&fault_state[i].random) %
-                                   32);
+                result->imm = 1u << (softefa_random(&fault_state[i].random) %
+                                     32);
             } else {
-                wqe->fault |= SOFTEFA_WQE_CORRUPT;
+                result->flags = SOFTEFA_WQE_CORRUPT;
             }
-            verdict->hit = true;
+            result->hit = true;
         }
         break;
     default:
@@ -294,89 +286,81 @@ static void judge_rule(unsigned i, const softefa_qp_t *qp,
     }
 }
 
-void softefa_fault_judge(softefa_qp_t *qp, softefa_io_wqe_t *wqe,
-                         softefa_verdict_t *verdict)
+void softefa_fault_evaluate(const softefa_fault_op_t *op,
+                            softefa_fault_result_t *result)
 {
-    softefa_verdict_t one;
-    operation_t op;
+    softefa_fault_result_t one;
     uint64_t now;
     unsigned i;
 
-    wqe->fault      = 0;
-    verdict->status = SOFTEFA_STATUS_OK;
-    verdict->until  = 0;
+    *result = (softefa_fault_result_t){.status = SOFTEFA_STATUS_OK};
     if (fault_plan == NULL) {
         return;
     }
 
-    op  = operation_of(qp, wqe);
-    now = softefa_now();
+    now = softefa_clock_now();
     pthread_mutex_lock(&fault_lock);
     for (i = 0; i < fault_plan->num_rules; ++i) {
-        if (!rule_selects(&fault_plan->rule[i], &op)) {
+        if (!rule_selects(&fault_plan->rule[i], op)) {
             continue;
         }
 
         /* The first status counts, and the longest time. */
-        one = (softefa_verdict_t){.status = SOFTEFA_STATUS_OK};
-        judge_rule(i, qp, wqe, now, &one);
+        one = (softefa_fault_result_t){.status = SOFTEFA_STATUS_OK};
+        evaluate_rule(i, op, now, &one);
+        result->flags |= one.flags;
+        result->imm   ^= one.imm;
         if (!one.hit || ((one.status != SOFTEFA_STATUS_OK) &&
-                         (verdict->status != SOFTEFA_STATUS_OK))) {
+                         (result->status != SOFTEFA_STATUS_OK))) {
             continue;
         }
 
-        rule_done(i, qp, wqe);
+        rule_done(i, op);
+        result->hit = true;
         if (one.status != SOFTEFA_STATUS_OK) {
-            verdict->status = one.status;
+            result->status = one.status;
         }
-        if (one.until > verdict->until) {
-            verdict->until = one.until;
+        if (one.until > result->until) {
+            result->until = one.until;
         }
     }
     pthread_mutex_unlock(&fault_lock);
 }
 
-bool softefa_fault_strikes(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
+const softefa_fault_rule_t *
+softefa_fault_fetched(const softefa_fault_op_t *op)
 {
-    const softefa_fault_rule_t *rule, *fatal = NULL, *fall = NULL;
-    operation_t op;
+    const softefa_fault_rule_t *rule, *fatal = NULL, *qp_error = NULL;
     unsigned i;
 
     softefa_fault_point(SOFTEFA_POINT_FETCH);
     if (fault_plan == NULL) {
-        return false;
+        return NULL;
     }
 
-    op = operation_of(qp, wqe);
     pthread_mutex_lock(&fault_lock);
     for (i = 0; i < fault_plan->num_rules; ++i) {
         rule = &fault_plan->rule[i];
         if (((rule->action != SOFTEFA_FAULT_FATAL) &&
              (rule->action != SOFTEFA_FAULT_QP_ERROR)) ||
-            !rule_selects(rule, &op) || !rule_fires(i)) {
+            !rule_selects(rule, op) || !rule_fires(i)) {
             continue;
         }
 
-        rule_done(i, qp, wqe);
+        rule_done(i, op);
         if (rule->action == SOFTEFA_FAULT_FATAL) {
             fatal = rule;
         } else {
-            fall = rule;
+            qp_error = rule;
         }
     }
     pthread_mutex_unlock(&fault_lock);
-
-    if (fatal != NULL) {
-        softefa_device_fatal(qp->dev->index, fatal->back);
-    } else if (fall != NULL) {
-        softefa_device_qp_error(qp->dev->index, qp->qpn, 0);
-    }
-    return ((fatal != NULL) || (fall != NULL)) && softefa_fault_fallen(qp);
+    return (fatal != NULL) ? fatal : qp_error;
 }
 
 int softefa_fault_command(unsigned index, softefa_fault_cmd_t cmd)
 {
-    const operation_t op = {.dev = index, .peer = -1};
+    const softefa_fault_op_t op = {.dev = index, .peer = -1};
     const softefa_fault_rule_t *rule;
     int error = 0;
     unsigned i;
@@ -400,7 +384,7 @@ int softefa_fault_command(unsigned index, softefa_fault_cmd_t cmd)
         if (fault_say) {
             softefa_error("fault %u (fail), %llu times: %s of device %u: %s",
                           i + 1, (unsigned long long)fault_state[i].done,
-                          softefa_fault_cmd_name(cmd), index,
+                          softefa_fault_plan_cmd_name(cmd), index,
                           strerror(error));
         }
     }
@@ -410,7 +394,7 @@ int softefa_fault_command(unsigned index, softefa_fault_cmd_t cmd)
 
 void softefa_fault_hit(softefa_point_t point)
 {
-    const operation_t op = {.dev = -1, .peer = -1};
+    const softefa_fault_op_t op = {.dev = -1, .peer = -1};
     const softefa_fault_rule_t *rule;
     bool kill_it = false;
     unsigned i;
@@ -424,7 +408,8 @@ void softefa_fault_hit(softefa_point_t point)
             kill_it = true;
             if (fault_say) {
                 softefa_error("fault %u (kill): process %d, at %s", i + 1,
-                              (int)getpid(), softefa_point_name(point));
+                              (int)getpid(),
+                              softefa_fault_plan_point_name(point));
             }
         }
     }
@@ -437,7 +422,7 @@ void softefa_fault_hit(softefa_point_t point)
 
 unsigned softefa_fault_reorder(unsigned index)
 {
-    const operation_t op = {.dev = index, .peer = -1};
+    const softefa_fault_op_t op = {.dev = index, .peer = -1};
     unsigned depth       = 0;
     unsigned i;
 

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-/* Bytes behind fd, 0 if it has none. A dma-buf tells by seeking only. */
+/* Bytes behind fd, 0 if it has none. fstat() does not know a dma-buf's size. */
 static uint64_t dmabuf_size(int fd, const struct stat *st)
 {
     off_t size = S_ISREG(st->st_mode) ? st->st_size : lseek(fd, 0, SEEK_END);

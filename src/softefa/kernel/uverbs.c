@@ -4,116 +4,20 @@
  *   softefa_abi_ioctl_t {object, method, n} + n x softefa_abi_attr_t {id, data}
  *        |
  *   softefa_method_find() --> required attributes --> handler
- *   (uverbs_methods.c)                                  |
- *                              checks.c, device.h  <----'
+ *   (method.c)                     (cmd_*.c)            |
+ *                                check.c, nic/nic.h <--'
  *
- * Attributes: inputs of up to 8 bytes are in `data`, longer ones behind the
- * pointer in it; outputs are behind the pointer; handles and descriptors are
- * in `data`. A mandatory attribute that a method does not know is refused
+ * A mandatory attribute that a method does not know is refused
  * with EPROTONOSUPPORT, as is an unknown method: libibverbs then falls back.
  */
-#define _GNU_SOURCE
 #include "kernel/uverbs.h"
-#include "nic/counters.h"
 #include "faults/fault.h"
+#include "kernel/attr.h"
+#include "kernel/method.h"
+#include "nic/counters.h"
+#include "nic/dev.h"
 
 #include <errno.h>
-#include <string.h>
-
-softefa_abi_attr_t *softefa_attr_find(const softefa_cmd_t *cmd, uint16_t id)
-{
-    unsigned i;
-
-    for (i = 0; i < cmd->num_attrs; ++i) {
-        if (cmd->attrs[i].attr_id == id) {
-            return &cmd->attrs[i];
-        }
-    }
-
-    return NULL;
-}
-
-const void *softefa_attr_in(const softefa_cmd_t *cmd, uint16_t id,
-                            size_t *length)
-{
-    const softefa_abi_attr_t *attr = softefa_attr_find(cmd, id);
-
-    if (attr == NULL) {
-        *length = 0;
-        return NULL;
-    }
-
-    *length = attr->len;
-    return (attr->len <= sizeof(attr->data)) ?
-           (const void*)&attr->data : (const void*)(uintptr_t)attr->data;
-}
-
-int softefa_attr_copy_in(const softefa_cmd_t *cmd, uint16_t id, void *dst,
-                         size_t min_size, size_t size)
-{
-    size_t length, i;
-    const uint8_t *src = softefa_attr_in(cmd, id, &length);
-
-    memset(dst, 0, size);
-    if (length < min_size) {
-        return EINVAL;
-    }
-
-    for (i = size; i < length; ++i) {
-        if (src[i] != 0) {
-            return EOPNOTSUPP;
-        }
-    }
-
-    if (src != NULL) {
-        memcpy(dst, src, (length < size) ? length : size);
-    }
-    return 0;
-}
-
-void softefa_attr_copy_out(const softefa_cmd_t *cmd, uint16_t id,
-                           const void *src, size_t size)
-{
-    softefa_abi_attr_t *attr = softefa_attr_find(cmd, id);
-    uint8_t *dst;
-
-    if ((attr == NULL) || (attr->len == 0)) {
-        return;
-    }
-
-    dst = (uint8_t*)(uintptr_t)attr->data;
-    if (size > attr->len) {
-        size = attr->len;
-    }
-    memcpy(dst, src, size);
-    memset(dst + size, 0, attr->len - size);
-    attr->flags |= SOFTEFA_ATTR_F_VALID_OUTPUT;
-}
-
-void softefa_attr_set(const softefa_cmd_t *cmd, uint16_t id, uint64_t value)
-{
-    softefa_abi_attr_t *attr = softefa_attr_find(cmd, id);
-
-    if (attr != NULL) {
-        attr->data = value;
-    }
-}
-
-uint64_t softefa_attr_u64(const softefa_cmd_t *cmd, uint16_t id)
-{
-    const softefa_abi_attr_t *attr = softefa_attr_find(cmd, id);
-
-    return (attr == NULL) ? 0 : attr->data;
-}
-
-softefa_obj_t *softefa_attr_obj(const softefa_cmd_t *cmd, uint16_t id,
-                                softefa_obj_type_t type)
-{
-    const softefa_abi_attr_t *attr = softefa_attr_find(cmd, id);
-
-    return ((attr == NULL) || (attr->data > UINT32_MAX)) ?
-           NULL : softefa_obj_find(cmd->file, type, attr->data);
-}
 
 static int check_attrs(const softefa_cmd_t *cmd, uint32_t required,
                        uint32_t optional)
@@ -202,14 +106,14 @@ static void count_command(const softefa_cmd_t *cmd, uint16_t object,
 
     if ((object == SOFTEFA_OBJECT_DEVICE) &&
         (method == SOFTEFA_METHOD_GET_CONTEXT)) {
-        softefa_count_command(cmd->file->index,
-                              SOFTEFA_COUNT_ALLOC_UCONTEXT_ERR, ret);
+        softefa_counters_command(cmd->file->index,
+                                 SOFTEFA_COUNT_ALLOC_UCONTEXT_ERR, ret);
         return;
     }
 
     name = fault_cmd(cmd, object, method);
     if (name != SOFTEFA_CMD_ANY) {
-        softefa_count_command(cmd->file->index, failed[name], ret);
+        softefa_counters_command(cmd->file->index, failed[name], ret);
     }
 }
 
@@ -249,7 +153,7 @@ int softefa_uverbs_ioctl(softefa_file_t *file, int fd, void *arg)
     }
 
     pthread_mutex_lock(&file->lock);
-    if ((file->dev == NULL) || softefa_dev_lost(file->dev)) {
+    if ((file->dev == NULL) || softefa_dev_is_dead(file->dev)) {
         ret = EIO;
     } else if (!file->has_context && !method->before_context) {
         ret = EINVAL;

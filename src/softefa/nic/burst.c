@@ -1,36 +1,43 @@
 /*
  * Several SENDs that one doorbell announced for one QP:
  *
- *   our buffers    | m0 | m1a | m1b | m2 |        one process_vm_writev, a
- *   their requests | r0 |    r1     | r2a | r2b |  stream from list to list
+ *   our buffers    | m0 | m1a | m1b | m2 |        one softefa_host_write(),
+ *   their requests | r0 |    r1     | r2a | r2b |  a stream from list to list
  *
  * A first message that needs more than that ends the burst and goes the single
  * way, which decides what happens to it.
  */
-#define _GNU_SOURCE
+#include "nic/burst.h"
 #include "nic/counters.h"
-#include "nic/deliver.h"
+#include "nic/cq.h"
+#include "nic/dest.h"
+#include "nic/host.h"
+#include "nic/rq.h"
+#include "nic/rx.h"
+#include "nic/sgl.h"
+
+#include <string.h>
 
 typedef struct {
-    struct iovec         local[SOFTEFA_MAX_BURST * SOFTEFA_WQE_SEND_SGE];
-    struct iovec         remote[SOFTEFA_MAX_BURST * SOFTEFA_DELIVER_MAX_SGE];
+    struct iovec         local[SOFTEFA_BURST_MAX * SOFTEFA_WQE_SEND_SGE];
+    struct iovec         remote[SOFTEFA_BURST_MAX * SOFTEFA_SGL_MAX];
     unsigned             num_local, num_remote;
     size_t               length;
-    uint32_t             lengths[SOFTEFA_MAX_BURST];
-    softefa_deliver_rx_t rx;             /* of the message being added */
+    uint32_t             lengths[SOFTEFA_BURST_MAX];
+    softefa_rx_t rx;             /* of the message being added */
     struct {
         uint32_t descriptors;
         uint16_t req_id;
-    } request[SOFTEFA_MAX_BURST];
+    } request[SOFTEFA_BURST_MAX];
 } deliver_burst_t;
 
 /* Appends one message, if its receive request can take it; else false. */
 static bool burst_add(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                      const softefa_deliver_dest_t *dest, uint32_t skip,
+                      const softefa_dest_t *dest, uint32_t skip,
                       unsigned index, deliver_burst_t *burst)
 {
     uint32_t prefix = (qp->type == SOFTEFA_QP_UD) ? SOFTEFA_GRH_SIZE : 0;
-    softefa_deliver_sgl_t local;
+    softefa_sgl_t local;
     uint64_t left;
     unsigned i;
 
@@ -48,7 +55,7 @@ static bool burst_add(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 
     /* The copy is one stream, so each message must end where the next one's
      * buffers begin. */
-    softefa_rx_skip(&burst->rx.sgl, prefix);
+    softefa_sgl_skip(&burst->rx.sgl, prefix);
     for (i = 0, left = local.length; left > 0; ++i) {
         if (burst->rx.sgl.iov[i].iov_len > left) {
             burst->rx.sgl.iov[i].iov_len = left;
@@ -66,7 +73,7 @@ static bool burst_add(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 /* Returns how many are delivered now: all or, if the CQ's lock is not to be had
  * or the CQ is dead, none. */
 static unsigned burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                               const softefa_deliver_dest_t *dest,
+                               const softefa_dest_t *dest,
                                unsigned count, deliver_burst_t *burst)
 {
     softefa_shm_cq_t *cq = &dest->dev->cq[dest->qp->recv_cq];
@@ -81,7 +88,7 @@ static unsigned burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                            SOFTEFA_STATUS_OK, burst->lengths[i]);
         }
         softefa_unlock(&cq->lock);
-        softefa_count_send(qp, dest->qp, count, burst->length);
+        softefa_counters_send(qp, dest->qp, count, burst->length);
         return count;
     default:
         return 0;
@@ -89,7 +96,7 @@ static unsigned burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 }
 
 static unsigned burst_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                             const softefa_deliver_dest_t *dest, unsigned count)
+                             const softefa_dest_t *dest, unsigned count)
 {
     uint32_t skip = 0;
     deliver_burst_t burst;
@@ -111,9 +118,9 @@ static unsigned burst_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 
     /* Of a copy that fails, the single way finds out what is wrong. */
     if ((i == 0) ||
-        softefa_copy_to(softefa_peer(dest->qp->obj.owner), burst.local,
-                        burst.num_local, burst.remote, burst.num_remote,
-                        burst.length)) {
+        softefa_host_write(softefa_member(dest->qp->obj.owner), burst.local,
+                           burst.num_local, burst.remote, burst.num_remote,
+                           burst.length)) {
         return 0;
     }
 
@@ -121,10 +128,10 @@ static unsigned burst_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     return burst_complete(qp, wqe, dest, i, &burst);
 }
 
-unsigned softefa_deliver_burst(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+unsigned softefa_burst_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                                unsigned count)
 {
-    softefa_deliver_dest_t dest;
+    softefa_dest_t dest;
     unsigned delivered;
 
     if (softefa_dest_find(qp, wqe, &dest) != SOFTEFA_STATUS_OK) {

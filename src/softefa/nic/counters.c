@@ -14,12 +14,9 @@
  *   retrans_*         second deliveries by a fault (`duplicate`); memory loses
  *                     nothing
  */
-#define _GNU_SOURCE
 #include "nic/counters.h"
 
 #include <errno.h>
-
-#define ARRAY_SIZE(_array) (sizeof(_array) / sizeof((_array)[0]))
 
 /* Sums over the device's QPs; the rest is in count[]. */
 typedef struct {
@@ -109,12 +106,14 @@ static const counter_t device_counters[] = {
 static const counter_t *counter_get(softefa_counters_t which, unsigned i)
 {
     if (which == SOFTEFA_COUNTERS_PORT) {
-        return (i < ARRAY_SIZE(port_counters)) ? &port_counters[i] : NULL;
+        return (i < SOFTEFA_ARRAY_SIZE(port_counters)) ?
+               &port_counters[i] : NULL;
     }
-    return (i < ARRAY_SIZE(device_counters)) ? &device_counters[i] : NULL;
+    return (i < SOFTEFA_ARRAY_SIZE(device_counters)) ?
+           &device_counters[i] : NULL;
 }
 
-const char *softefa_counter_name(softefa_counters_t which, unsigned i)
+const char *softefa_counters_name(softefa_counters_t which, unsigned i)
 {
     const counter_t *counter = counter_get(which, i);
 
@@ -141,14 +140,14 @@ static void counters_add_up(const softefa_shm_dev_t *dev, counters_sum_t *sum)
     }
 }
 
-uint64_t softefa_counter_value(softefa_counters_t which, unsigned index,
-                               unsigned i)
+uint64_t softefa_counters_value(softefa_counters_t which, unsigned index,
+                                unsigned i)
 {
     const softefa_shm_t *shm = softefa_fabric.shm;
     counters_sum_t sum       = {};
 
     /* Before the first open there is no memory to read */
-    if ((shm == NULL) || !shm->fate[index].backed) {
+    if ((shm == NULL) || !shm->status[index].backed) {
         return 0;
     }
 
@@ -171,7 +170,7 @@ static softefa_shm_dev_t *dest_device(const softefa_qp_t *qp,
 
     index = own->ah[wqe->ahn].device;
     return ((index < SOFTEFA_MAX_DEVICES) &&
-            softefa_fabric.shm->fate[index].backed) ?
+            softefa_fabric.shm->status[index].backed) ?
            &softefa_fabric.shm->dev[index] : NULL;
 }
 
@@ -190,17 +189,17 @@ static void count_sent(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     }
 }
 
-void softefa_count_error(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                         int status)
+void softefa_counters_error(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                            int status)
 {
     softefa_shm_dev_t *dest;
 
     switch (wqe->ctrl1 & SOFTEFA_CTRL1_OP) {
     case SOFTEFA_OP_RDMA_READ:
-        softefa_count_add(qp->dev->shm, SOFTEFA_COUNT_READ_ERR, 1);
+        softefa_counters_add(qp->dev->shm, SOFTEFA_COUNT_READ_ERR, 1);
         break;
     case SOFTEFA_OP_RDMA_WRITE:
-        softefa_count_add(qp->dev->shm, SOFTEFA_COUNT_WRITE_ERR, 1);
+        softefa_counters_add(qp->dev->shm, SOFTEFA_COUNT_WRITE_ERR, 1);
         break;
     default:
         if (status >= SOFTEFA_STATUS_REMOTE_ADDRESS) {
@@ -210,47 +209,48 @@ void softefa_count_error(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     }
 
     switch (status) {
-    case SOFTEFA_STATUS_REMOTE_NO_QP:
-    case SOFTEFA_STATUS_REMOTE_RNR:
-    case SOFTEFA_STATUS_REMOTE_SHORT:
+    case SOFTEFA_STATUS_REMOTE_QPN:
+    case SOFTEFA_STATUS_RNR:
+    case SOFTEFA_STATUS_REMOTE_LENGTH:
     case SOFTEFA_STATUS_REMOTE_STATUS:
         dest = dest_device(qp, wqe);
         if (dest != NULL) {
-            softefa_count_add(dest, SOFTEFA_COUNT_RX_DROPS, 1);
+            softefa_counters_add(dest, SOFTEFA_COUNT_RX_DROPS, 1);
         }
         break;
     case SOFTEFA_STATUS_UNRESPONSIVE:
     case SOFTEFA_STATUS_UNREACHABLE:
-        softefa_count_add(qp->dev->shm, SOFTEFA_COUNT_UNRESPONSIVE, 1);
+        softefa_counters_add(qp->dev->shm, SOFTEFA_COUNT_UNRESPONSIVE, 1);
         break;
     default:
         break;
     }
 }
 
-void softefa_count_ud_lost(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
+void softefa_counters_ud_lost(const softefa_qp_t *qp,
+                              const softefa_io_wqe_t *wqe)
 {
     softefa_shm_dev_t *dest = dest_device(qp, wqe);
 
     count_sent(qp, wqe);
     if (dest != NULL) {
-        softefa_count_add(dest, SOFTEFA_COUNT_RX_DROPS, 1);
+        softefa_counters_add(dest, SOFTEFA_COUNT_RX_DROPS, 1);
     }
 }
 
-void softefa_count_again(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                         uint64_t length)
+void softefa_counters_again(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                            uint64_t length)
 {
     if ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) == SOFTEFA_OP_SEND) {
         qp->shm->sent.wrs   -= 1;
         qp->shm->sent.bytes -= length;
     }
-    softefa_count_add(qp->dev->shm, SOFTEFA_COUNT_RETRANS_PKTS, 1);
-    softefa_count_add(qp->dev->shm, SOFTEFA_COUNT_RETRANS_BYTES, length);
+    softefa_counters_add(qp->dev->shm, SOFTEFA_COUNT_RETRANS_PKTS, 1);
+    softefa_counters_add(qp->dev->shm, SOFTEFA_COUNT_RETRANS_BYTES, length);
 }
 
-void softefa_count_rdma(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                        softefa_shm_dev_t *dest)
+void softefa_counters_rdma(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                           softefa_shm_dev_t *dest)
 {
     bool read                  = (wqe->ctrl1 & SOFTEFA_CTRL1_OP) ==
                                  SOFTEFA_OP_RDMA_READ;
@@ -262,26 +262,26 @@ void softefa_count_rdma(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 
     traffic->wrs   += 1;
     traffic->bytes += length;
-    softefa_count_add(dest, read ? SOFTEFA_COUNT_READ_RESP_BYTES :
+    softefa_counters_add(dest, read ? SOFTEFA_COUNT_READ_RESP_BYTES :
                                    SOFTEFA_COUNT_WRITE_RECV_BYTES, length);
-    softefa_count_add(dest, read ? SOFTEFA_COUNT_RDMA_TX_PKTS :
+    softefa_counters_add(dest, read ? SOFTEFA_COUNT_RDMA_TX_PKTS :
                                    SOFTEFA_COUNT_RDMA_RX_PKTS, pkts);
-    softefa_count_add(qp->dev->shm, read ? SOFTEFA_COUNT_RDMA_RX_PKTS :
+    softefa_counters_add(qp->dev->shm, read ? SOFTEFA_COUNT_RDMA_RX_PKTS :
                                            SOFTEFA_COUNT_RDMA_TX_PKTS, pkts);
 }
 
-void softefa_count_command(unsigned index, softefa_count_t failed, int ret)
+void softefa_counters_command(unsigned index, softefa_count_t failed, int ret)
 {
     softefa_shm_dev_t *dev = &softefa_fabric.shm->dev[index];
 
-    softefa_count_add(dev, SOFTEFA_COUNT_CMDS, 1);
+    softefa_counters_add(dev, SOFTEFA_COUNT_CMDS, 1);
     if (ret == 0) {
         return;
     }
 
-    softefa_count_add(dev, (ret == ETIME) ? SOFTEFA_COUNT_NO_COMPLETION :
+    softefa_counters_add(dev, (ret == ETIME) ? SOFTEFA_COUNT_NO_COMPLETION :
                                             SOFTEFA_COUNT_CMDS_ERR, 1);
     if (failed != SOFTEFA_NUM_COUNTS) {
-        softefa_count_add(dev, failed, 1);
+        softefa_counters_add(dev, failed, 1);
     }
 }

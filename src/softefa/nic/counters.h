@@ -16,8 +16,6 @@
 
 #include "nic/object.h"
 
-#include <stddef.h>
-
 /* Which file of a device: its own, or those of its port */
 typedef enum {
     SOFTEFA_COUNTERS_DEVICE,
@@ -26,39 +24,41 @@ typedef enum {
 
 /* Name of counter `i` (0, 1, ...; NULL: there are no more), in the driver's
  * order. */
-const char *softefa_counter_name(softefa_counters_t which, unsigned i);
+const char *softefa_counters_name(softefa_counters_t which, unsigned i);
 
 /* Its value now, of the device `index`. Attached processes only. */
-uint64_t softefa_counter_value(softefa_counters_t which, unsigned index,
-                               unsigned i);
+uint64_t softefa_counters_value(softefa_counters_t which, unsigned index,
+                                unsigned i);
 
 /* A request that completed with a status other than OK. All of these are called
  * under qp->lock. */
-void softefa_count_error(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                         int status);
+void softefa_counters_error(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                            int status);
 
 /* An RDMA that was done; a UD message that was lost. */
-void softefa_count_rdma(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                        softefa_shm_dev_t *dest);
-void softefa_count_ud_lost(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
+void softefa_counters_rdma(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                           softefa_shm_dev_t *dest);
+void softefa_counters_ud_lost(const softefa_qp_t *qp,
+                              const softefa_io_wqe_t *wqe);
 
 /* A message that a fault delivered twice: the second time. */
-void softefa_count_again(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                         uint64_t length);
+void softefa_counters_again(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                            uint64_t length);
 
 /* A command of a device that ended with `ret`, and what it was counts as if it
  * failed (SOFTEFA_NUM_COUNTS: nothing of its own). */
-void softefa_count_command(unsigned index, softefa_count_t failed, int ret);
+void softefa_counters_command(unsigned index, softefa_count_t failed, int ret);
 
-static inline void softefa_count_add(softefa_shm_dev_t *dev,
-                                     softefa_count_t what, uint64_t value)
+static inline void softefa_counters_add(softefa_shm_dev_t *dev,
+                                        softefa_count_t what, uint64_t value)
 {
     atomic_fetch_add_explicit(&dev->count[what], value, memory_order_relaxed);
 }
 
 /* `wrs` SENDs of `bytes` together went from qp to dest, whose lock is held. */
-static inline void softefa_count_send(softefa_qp_t *qp, softefa_shm_qp_t *dest,
-                                      unsigned wrs, uint64_t bytes)
+static inline void softefa_counters_send(softefa_qp_t *qp,
+                                         softefa_shm_qp_t *dest, unsigned wrs,
+                                         uint64_t bytes)
 {
     qp->shm->sent.wrs    += wrs;
     qp->shm->sent.bytes  += bytes;

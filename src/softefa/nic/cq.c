@@ -1,14 +1,270 @@
 /*
- * Making and taking apart CQs. Their entries: cq.c.
+ * Completion queues: making them, writing completions, raising their events.
  *
- *   memory of a CQ:  doorbell page | sub-CQ 0 .. n-1
+ *   memory    doorbell page | sub-CQ 0 .. n-1
+ *   ring      entry i of a sub-CQ is at (i mod depth); its phase bit is 1 in
+ *             the first round, then flips each round. The four bytes with the
+ *             phase bit are stored last: they are the commit.
+ *   doorbell  [15:0] entries consumed, of all sub-CQs together; [31] arm.
+ *             Any poll clears the arm bit there, so the arm is latched in
+ *             `armed` by softefa_cq_arm() and dropped by the event. While the
+ *             CQ is polled with ibv_start_poll() it may be `behind`.
+ *
+ * Death of the writer: `head` is behind the ring by at most one entry; the
+ * next owner of the lock sees the phase bit and catches up. If there is no
+ * entry and it was to be a receive completion, its QP learns (journal_lost)
+ * that its request has not been used:
+ *
+ *   died          journal_head   lost     the next owner of the RQ's lock
+ *   before        == rq_head              goes on
+ *   in between    != rq_head     set      takes journal_head back
+ *   after commit  != rq_head     not set  advances rq_head
+ *
+ * A writer that is stopped holds up who would write into the same CQ: nobody
+ * blocks, completions wait (flight.c), messages are delivered again.
  */
-#define _GNU_SOURCE
-#include "nic/object.h"
+#include "nic/cq.h"
+#include "base/log.h"
+#include "base/point.h"
+#include "fabric/admin.h"
+#include "fabric/event.h"
+#include "fabric/heap.h"
+#include "fabric/lock.h"
+#include "fabric/reap.h"
 #include "fabric/table.h"
+#include "faults/fault_point.h"
+#include "nic/channel.h"
+#include "nic/dev.h"
+#include "nic/rq.h"
+#include "nic/wait.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* Under the lock. A full channel keeps the CQ armed: the next entry tries. */
+static void cq_raise(softefa_shm_cq_t *cq)
+{
+    if (cq->channel == 0) {
+        return;
+    }
+
+    cq->raising = 1;
+    SOFTEFA_POINT("event");
+    if (softefa_event_channel_raise(cq->channel - 1, cq->cookie)) {
+        SOFTEFA_POINT("event written");
+        cq->armed = 0;
+        ++cq->events;
+    }
+    SOFTEFA_POINT("event counted");
+    cq->raising = 0;
+}
+
+static inline uint32_t cq_phase(const softefa_shm_cq_t *cq, uint32_t pos)
+{
+    return (pos & cq->depth) ? 0 : SOFTEFA_CQE_PHASE;
+}
+
+static inline softefa_io_cqe_t *cq_entry(const softefa_shm_cq_t *cq,
+                                         unsigned sub, uint32_t pos)
+{
+    uint64_t index = ((uint64_t)sub * cq->depth) + (pos & (cq->depth - 1));
+
+    return softefa_fabric_at(cq->ring + (index * cq->entry_size));
+}
+
+static inline uint32_t cq_doorbell(const softefa_shm_cq_t *cq)
+{
+    return atomic_load_explicit((_Atomic uint32_t*)softefa_fabric_at(cq->db),
+                                memory_order_acquire);
+}
+
+/* Entries written and, as the doorbell has it, not consumed. */
+static inline uint32_t cq_pending(const softefa_shm_cq_t *cq, uint32_t doorbell)
+{
+    uint32_t total = cq->head[0];
+    unsigned sub;
+
+    for (sub = 1; sub < cq->num_sub_cqs; ++sub) {
+        total += cq->head[sub];
+    }
+
+    return (total - doorbell) & SOFTEFA_CQ_DB_CONSUMER;
+}
+
+/* The entry at `sub`'s head has not been written. */
+static void cq_lost(const softefa_shm_cq_t *cq, unsigned sub)
+{
+    uint64_t index        = (softefa_fabric_offset(cq) -
+                             offsetof(softefa_shm_t, dev)) /
+                            sizeof(softefa_shm_dev_t);
+    softefa_shm_qp_t *qp  = softefa_fabric_at(cq->writer);
+
+    if ((cq->writer != 0) && (qp->recv_sub_cq == sub) &&
+        (&softefa_fabric.shm->dev[index].cq[qp->recv_cq] == cq) &&
+        (qp->journal_pos == cq->head[sub])) {
+        qp->journal_lost = qp->journal_pos + 1;
+    }
+}
+
+/* May itself be cut short: all of it can be done twice. */
+static void cq_repair(softefa_shm_cq_t *cq)
+{
+    bool found = false;
+    const softefa_io_cqe_t *cqe;
+    unsigned sub;
+
+    if (cq->obj.state != SOFTEFA_STATE_ALIVE) {
+        return;
+    }
+
+    for (sub = 0; sub < cq->num_sub_cqs; ++sub) {
+        cqe = cq_entry(cq, sub, cq->head[sub]);
+        if ((cqe->flags & SOFTEFA_CQE_PHASE) == cq_phase(cq, cq->head[sub])) {
+            ++cq->head[sub];
+            found = true;
+        } else {
+            cq_lost(cq, sub);
+        }
+        SOFTEFA_POINT("repair");
+    }
+
+    /* An event is missing, or there is one more than was counted. */
+    if (cq->raising) {
+        cq->uncertain = 1;
+        found         = true;
+    }
+    if (found && cq->armed) {
+        cq_raise(cq);
+    }
+}
+
+int softefa_cq_lock(softefa_shm_cq_t *cq)
+{
+    int ret = softefa_lock(&cq->lock);
+
+    if (softefa_unlikely(ret != 0)) {
+        if (ret == EBUSY) {
+            return EBUSY;
+        }
+        cq_repair(cq);
+    }
+    if (softefa_unlikely(cq->obj.state != SOFTEFA_STATE_ALIVE)) {
+        softefa_unlock(&cq->lock);
+        return ENOENT;
+    }
+
+    softefa_fault_point(SOFTEFA_POINT_LOCKED_CQ);
+    return 0;
+}
+
+/* Real hardware overwrites silently. So do we, but not silently: lost
+ * completions are the hardest error to find later. */
+static void cq_overrun(softefa_shm_cq_t *cq, const softefa_io_cqe_t *cqe)
+{
+    cq->overrun = 1;
+    softefa_error("CQ OVERRUN: an unpolled completion of QP %u is overwritten, "
+                  "the CQ has %u entries; create it with room for all send "
+                  "and receive requests of its QPs", cqe->qpn,
+                  cq->depth * cq->num_sub_cqs);
+}
+
+void softefa_cq_put(softefa_shm_cq_t *cq, unsigned sub, softefa_io_cqe_t *cqe)
+{
+    uint32_t pos           = cq->head[sub];
+    softefa_io_cqe_t *slot = cq_entry(cq, sub, pos);
+    uint32_t doorbell      = cq_doorbell(cq);
+
+    /* A doorbell of 0 may also be a CQ whose owner has none. */
+    if (softefa_unlikely((doorbell != 0) && !cq->overrun &&
+                         (cq_pending(cq, doorbell) >=
+                          cq->depth * cq->num_sub_cqs)) &&
+        !atomic_load(&cq->behind)) {
+        cq_overrun(cq, cqe);
+    }
+
+    cqe->flags |= cq_phase(cq, pos);
+    SOFTEFA_POINT("entry");
+    memcpy((char*)slot + sizeof(cqe->first), (char*)cqe + sizeof(cqe->first),
+           cq->entry_size - sizeof(cqe->first));
+    SOFTEFA_POINT("entry written");
+    atomic_store_explicit((_Atomic uint32_t*)&slot->first, cqe->first,
+                          memory_order_release);
+    SOFTEFA_POINT("commit");
+    cq->head[sub] = pos + 1;
+    SOFTEFA_POINT("head");
+
+    if (softefa_unlikely(cq->armed)) {
+        cq_raise(cq);
+    }
+}
+
+void softefa_cq_put_recv(softefa_shm_cq_t *cq, unsigned sub,
+                         softefa_io_cqe_t *cqe, softefa_shm_qp_t *qp,
+                         uint32_t descriptors)
+{
+    qp->journal_lost = 0;
+    qp->journal_pos  = cq->head[sub];
+    cq->writer       = softefa_fabric_offset(qp);
+    SOFTEFA_POINT("journal");
+    qp->journal_head = softefa_rq_head(qp) + descriptors;
+    softefa_cq_put(cq, sub, cqe);
+    SOFTEFA_POINT("put");
+    softefa_rq_set_head(qp, qp->journal_head);
+    SOFTEFA_POINT("taken");
+}
+
+bool softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
+                      softefa_io_cqe_t *cqe)
+{
+    int ret = softefa_cq_lock(cq);
+
+    if (softefa_likely(ret == 0)) {
+        softefa_cq_put(cq, sub, cqe);
+        softefa_unlock(&cq->lock);
+    }
+    return ret != EBUSY;
+}
+
+void softefa_cq_set_behind(softefa_cq_t *handle, bool behind)
+{
+    if (softefa_dev_valid(handle->dev)) {
+        atomic_store(&handle->shm->behind, behind);
+    }
+}
+
+void softefa_cq_arm(softefa_cq_t *handle)
+{
+    softefa_shm_cq_t *cq = handle->shm;
+    int ret;
+
+    if (!softefa_dev_valid(handle->dev)) {
+        return;
+    }
+
+    ret = softefa_cq_lock(cq);
+    if (ret == 0) {
+        cq->armed = 1;
+        if (cq_pending(cq, cq_doorbell(cq)) != 0) {
+            cq_raise(cq);
+        }
+        softefa_unlock(&cq->lock);
+    } else if ((ret == EBUSY) && !atomic_exchange(&handle->arm_later, true)) {
+        atomic_fetch_add(&handle->dev->late_arms, 1);
+        softefa_wait_dev(handle->dev, 1);
+    }
+}
+
+void softefa_cq_arm_late(softefa_cq_t *handle)
+{
+    if (atomic_load_explicit(&handle->arm_later, memory_order_relaxed) &&
+        !softefa_lock_stuck(&handle->shm->lock) &&
+        atomic_exchange(&handle->arm_later, false)) {
+        atomic_fetch_sub(&handle->dev->late_arms, 1);
+        softefa_wait_dev(handle->dev, -1);
+        softefa_cq_arm(handle);
+    }
+}
 
 int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
                       softefa_cq_t **cq_p, softefa_cq_map_t *map)
@@ -68,7 +324,7 @@ int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
         shm->channel = attr->channel->index + 1;
         ++attr->channel->shm->refs;
     }
-    softefa_lock_setup(&shm->lock);
+    softefa_lock_init(&shm->lock);
     memset(shm->head, 0, sizeof(shm->head));
     shm->armed     = 0;
     shm->events    = 0;
@@ -102,12 +358,6 @@ err_free:
     return ret;
 }
 
-void softefa_cq_reap(softefa_shm_cq_t *cq)
-{
-    cq->obj.state = SOFTEFA_STATE_RESERVED;
-    softefa_heap_free(&cq->extent);
-}
-
 static int cq_release(softefa_cq_t *cq, uint32_t *events)
 {
     softefa_shm_cq_t *shm = cq->shm;
@@ -124,13 +374,14 @@ static int cq_release(softefa_cq_t *cq, uint32_t *events)
 
     *events = shm->events;
     if (cq->channel != NULL) {
-        *events -= softefa_channel_purge(cq->channel, shm->cookie);
+        *events -= softefa_event_channel_purge(cq->channel->reader,
+                                               shm->cookie);
         softefa_channel_put(cq->channel->shm);
     }
     if (shm->uncertain || shm->raising) {
         *events = SOFTEFA_EVENTS_UNKNOWN;
     }
-    softefa_cq_reap(shm);
+    softefa_reap_cq(shm);
     softefa_table_release(cq->dev->shm, SOFTEFA_KIND_CQ, cq->index);
 out:
     softefa_admin_unlock();
@@ -155,7 +406,7 @@ int softefa_cq_destroy(softefa_cq_t *cq, uint32_t *events)
     pthread_mutex_unlock(&dev->lock);
     if (cq->arm_later) {
         atomic_fetch_sub(&dev->late_arms, 1);
-        softefa_dev_wait(dev, -1);
+        softefa_wait_dev(dev, -1);
     }
     free(cq);
     return 0;

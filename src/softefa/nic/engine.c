@@ -9,68 +9,92 @@
  *                 held -------|-----------'            |
  *                   '---------'---------------- held --'
  */
-#define _GNU_SOURCE
-#include "nic/counters.h"
-#include "faults/fault.h"
+#include "nic/engine.h"
 #include "base/log.h"
-#include "nic/object.h"
+#include "fabric/lock.h"
+#include "faults/fault.h"
+#include "nic/burst.h"
+#include "nic/complete.h"
+#include "nic/dest.h"
+#include "nic/dev.h"
+#include "nic/device.h"
+#include "nic/device_error.h"
+#include "nic/flight.h"
+#include "nic/message.h"
+#include "nic/rq.h"
+#include "nic/validate.h"
 
+#include <errno.h>
 #include <infiniband/verbs.h>
-#include <time.h>
-
-static void engine_cqe(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                       int status, softefa_io_cqe_t *cqe)
-{
-    memset(cqe, 0, sizeof(*cqe));
-    cqe->req_id       = wqe->req_id;
-    cqe->status       = status;
-    cqe->flags        = SOFTEFA_CQE_SEND_QUEUE |
-                        ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) <<
-                         SOFTEFA_CQE_OP_SHIFT);
-    cqe->qpn          = qp->qpn;
-    cqe->req_id_ex[0] = wqe->req_id_ex[0];
-    cqe->req_id_ex[1] = wqe->req_id_ex[1];
-    cqe->req_id_ex[2] = wqe->req_id_ex[2];
-}
-
-bool softefa_engine_write(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                          int status)
-{
-    softefa_io_cqe_t cqe;
-    bool written;
-
-    softefa_fault_point(SOFTEFA_POINT_COMPLETE);
-    engine_cqe(qp, wqe, status, &cqe);
-    written = softefa_cq_write(qp->send_cq->shm, qp->send_sub_cq, &cqe);
-    if (softefa_unlikely(status != SOFTEFA_STATUS_OK) && written) {
-        softefa_count_error(qp, wqe, status);
-    }
-    return written;
-}
+#include <string.h>
 
 static void engine_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                             int status)
 {
-    if (softefa_unlikely(!softefa_engine_write(qp, wqe, status))) {
+    if (softefa_unlikely(!softefa_complete(qp, wqe, status))) {
         softefa_flight_done(qp, wqe, status);
     }
+}
+
+/* The entry as rules of a fault plan see it. */
+static softefa_fault_op_t engine_fault_op(const softefa_qp_t *qp,
+                                          const softefa_io_wqe_t *wqe)
+{
+    softefa_fault_op_t op = {
+        .dev       = qp->dev->index,
+        .peer      = SOFTEFA_FAULT_ANY,
+        .op        = wqe->ctrl1 & SOFTEFA_CTRL1_OP,
+        .has_imm   = !!(wqe->ctrl1 & SOFTEFA_CTRL1_HAS_IMM),
+        .rnr_retry = qp->rnr_retry,
+        .qpn       = qp->qpn,
+        .req_id    = wqe->req_id,
+        .ahn       = wqe->ahn,
+        .dest_qpn  = wqe->dest_qpn
+    };
+
+    if (softefa_validate_ah(qp, wqe->ahn) == SOFTEFA_STATUS_OK) {
+        op.peer = qp->dev->shm->ah[wqe->ahn].device;
+    }
+    return op;
+}
+
+/* A rule hits the device or the QP as this entry is fetched. True: with it. */
+static bool engine_fault(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
+{
+    softefa_fault_op_t op            = engine_fault_op(qp, wqe);
+    const softefa_fault_rule_t *rule = softefa_fault_fetched(&op);
+
+    if (rule == NULL) {
+        return false;
+    }
+
+    if (rule->action == SOFTEFA_FAULT_FATAL) {
+        softefa_device_error_fatal(qp->dev->index, rule->back);
+    } else {
+        softefa_device_error_qp(qp->dev->index, qp->qpn, 0);
+    }
+    return softefa_engine_in_error(qp);
 }
 
 /* What a fault plan, a device that is paused or the reorder option make of a
  * message. True: it is held; else go on with *status. */
 static bool engine_hold(softefa_qp_t *qp, softefa_io_wqe_t *wqe, int *status)
 {
-    softefa_verdict_t verdict = {.status = SOFTEFA_STATUS_OK};
+    softefa_fault_result_t result = {.status = SOFTEFA_STATUS_OK};
+    softefa_fault_op_t op;
     uint64_t until;
 
     if (*status == SOFTEFA_STATUS_OK) {
         if (qp->planned) {
-            softefa_fault_judge(qp, wqe, &verdict);
+            op = engine_fault_op(qp, wqe);
+            softefa_fault_evaluate(&op, &result);
+            wqe->imm  ^= result.imm;
+            wqe->fault = result.flags;
         }
 
-        *status = verdict.status;
+        *status = result.status;
         until   = softefa_device_paused(qp, wqe);
-        until   = (until > verdict.until) ? until : verdict.until;
+        until   = (until > result.until) ? until : result.until;
         if ((until > 0) && softefa_flight_delay(qp, wqe, *status, until)) {
             return true;
         }
@@ -83,18 +107,18 @@ static void engine_start(softefa_qp_t *qp, softefa_io_wqe_t *wqe)
 {
     int status = softefa_validate(qp, wqe);
 
-    if (softefa_unlikely(qp->slow | softefa_trouble()) &&
+    if (softefa_unlikely(qp->slow | softefa_device_faulted()) &&
         engine_hold(qp, wqe, &status)) {
         return;
     }
 
     if (softefa_likely(status == SOFTEFA_STATUS_OK)) {
-        status = softefa_deliver(qp, wqe);
+        status = softefa_message_send(qp, wqe);
         if (softefa_unlikely(status == SOFTEFA_STATUS_AGAIN)) {
             if (softefa_flight_rnr(qp, wqe)) {
                 return;
             }
-            status = softefa_deliver_rnr(qp, wqe);
+            status = softefa_dest_rnr(qp, wqe);
         }
     }
 
@@ -157,13 +181,13 @@ static uint32_t engine_burst(softefa_qp_t *qp, uint32_t count)
     softefa_shm_cq_t *cq  = qp->send_cq->shm;
     uint32_t ring_left    = qp->sq_size - (qp->sq_head & (qp->sq_size - 1));
     const uint8_t *source = (const void*)engine_next(qp);
-    softefa_io_wqe_t wqe[SOFTEFA_MAX_BURST];
+    softefa_io_wqe_t wqe[SOFTEFA_BURST_MAX];
     softefa_io_cqe_t cqe;
     uint32_t sent, i;
     int ret;
 
     /* Within one round of the ring, so that all have the same phase. */
-    count = (count < SOFTEFA_MAX_BURST) ? count : SOFTEFA_MAX_BURST;
+    count = (count < SOFTEFA_BURST_MAX) ? count : SOFTEFA_BURST_MAX;
     count = (count < ring_left) ? count : ring_left;
     for (i = 0; i < count; ++i) {
         memcpy(&wqe[i], source + ((size_t)i << qp->wqe_shift),
@@ -181,11 +205,11 @@ static uint32_t engine_burst(softefa_qp_t *qp, uint32_t count)
         return 0;
     }
 
-    sent = softefa_deliver_burst(qp, wqe, i);
+    sent = softefa_burst_deliver(qp, wqe, i);
     if (softefa_likely(sent > 0)) {
         ret = softefa_cq_lock(cq);
         for (i = 0; (ret == 0) && (i < sent); ++i) {
-            engine_cqe(qp, &wqe[i], SOFTEFA_STATUS_OK, &cqe);
+            softefa_complete_cqe(qp, &wqe[i], SOFTEFA_STATUS_OK, &cqe);
             softefa_cq_put(cq, qp->send_sub_cq, &cqe);
         }
         if (softefa_likely(ret == 0)) {
@@ -208,8 +232,9 @@ void softefa_engine_fetch(softefa_qp_t *qp)
     softefa_io_wqe_t wqe;
     uint32_t count, sent;
 
-    if (softefa_unlikely((qp->state != IBV_QPS_RTS) | softefa_trouble()) &&
-        (softefa_fault_fallen(qp) || (qp->state != IBV_QPS_RTS))) {
+    if (softefa_unlikely((qp->state != IBV_QPS_RTS) |
+                         softefa_device_faulted()) &&
+        (softefa_engine_in_error(qp) || (qp->state != IBV_QPS_RTS))) {
         return;
     }
 
@@ -232,7 +257,7 @@ void softefa_engine_fetch(softefa_qp_t *qp)
             if (count == 0) {
                 break;
             }
-            single = SOFTEFA_MAX_BURST;
+            single = SOFTEFA_BURST_MAX;
         }
         single = (single > 0) ? (single - 1) : 0;
 
@@ -243,7 +268,7 @@ void softefa_engine_fetch(softefa_qp_t *qp)
             qp->sq_phase    = wqe.ctrl2 & SOFTEFA_CTRL2_PHASE;
         }
         if (softefa_unlikely(qp->planned) &&
-            softefa_fault_strikes(qp, &wqe)) {
+            engine_fault(qp, &wqe)) {
             return;
         }
         engine_start(qp, &wqe);
@@ -251,7 +276,7 @@ void softefa_engine_fetch(softefa_qp_t *qp)
     }
 
     if (softefa_unlikely(qp->num_held > qp->reorder)) {
-        softefa_reorder_release(qp, false);
+        softefa_flight_reordered(qp, false);
     }
 }
 
@@ -275,9 +300,28 @@ void softefa_engine_flush(softefa_qp_t *qp, bool complete)
     }
 }
 
-void softefa_qp_doorbell(softefa_qp_t *qp)
+bool softefa_engine_in_error(softefa_qp_t *qp)
 {
-    /* In a fork's child another thread's lock would stay taken for ever. */
+    if (softefa_dev_dead(qp->dev)) {
+        return true;
+    }
+
+    if ((qp->state != IBV_QPS_ERR) &&
+        (qp->shm->obj.state == SOFTEFA_STATE_ALIVE + IBV_QPS_ERR)) {
+        qp->state = IBV_QPS_ERR;
+        softefa_rq_flush_own(qp); /* what could not be at once */
+    }
+    if (qp->state != IBV_QPS_ERR) {
+        return false;
+    }
+
+    softefa_engine_flush(qp, true);
+    return true;
+}
+
+void softefa_engine_doorbell(softefa_qp_t *qp)
+{
+    /* Without a lock: that of an invalid handle may stay taken for ever. */
     if (softefa_unlikely(!softefa_dev_valid(qp->dev))) {
         return;
     }
@@ -287,95 +331,4 @@ void softefa_qp_doorbell(softefa_qp_t *qp)
         softefa_engine_fetch(qp);
     }
     pthread_mutex_unlock(&qp->lock);
-}
-
-/* The QP whose messages have waited longest without a look; it is the last one
- * then. NULL: none */
-static softefa_qp_t *dev_next_waiter(softefa_dev_t *dev)
-{
-    softefa_link_t *link = NULL;
-
-    pthread_mutex_lock(&dev->wait_lock);
-    if (dev->num_waiters > 0) {
-        link = dev->waiters.next;
-        softefa_list_del(link);
-        softefa_list_add(&dev->waiters, link);
-    }
-    pthread_mutex_unlock(&dev->wait_lock);
-    return (link == NULL) ? NULL :
-           softefa_container_of(link, softefa_qp_t, wait_link);
-}
-
-void softefa_dev_retry(softefa_dev_t *dev)
-{
-    softefa_link_t *link;
-    softefa_qp_t *qp;
-    uint32_t count;
-
-    /* Whoever holds the locks is doing the same. */
-    if (pthread_mutex_trylock(&dev->lock) != 0) {
-        return;
-    }
-
-    /* dev->lock keeps them: a QP is taken out of dev->qps before it is freed. */
-    pthread_mutex_lock(&dev->wait_lock);
-    count = dev->num_waiters;
-    pthread_mutex_unlock(&dev->wait_lock);
-    for (; (count > 0) && ((qp = dev_next_waiter(dev)) != NULL); --count) {
-        if (pthread_mutex_trylock(&qp->lock) == 0) {
-            if (softefa_dev_valid(dev) && !softefa_dev_dead(dev)) {
-                if (softefa_trouble()) {
-                    (void)softefa_fault_fallen(qp);
-                }
-                softefa_flight_retry(qp);
-            }
-            pthread_mutex_unlock(&qp->lock);
-        }
-    }
-    for (link = dev->cqs.next;
-         (link != &dev->cqs) && (atomic_load(&dev->late_arms) > 0);
-         link = link->next) {
-        softefa_cq_arm_late(softefa_container_of(link, softefa_cq_t, link));
-    }
-
-    pthread_mutex_unlock(&dev->lock);
-}
-
-void softefa_dev_progress(softefa_dev_t *dev)
-{
-    if (softefa_likely(atomic_load_explicit(&dev->waiting,
-                                            memory_order_relaxed) == 0)) {
-        return;
-    }
-
-    if (softefa_dev_valid(dev)) {
-        atomic_store_explicit(&dev->polled, true, memory_order_relaxed);
-        softefa_dev_retry(dev);
-    }
-}
-
-bool softefa_dev_quiesce(softefa_dev_t *dev)
-{
-    struct timespec until;
-    softefa_link_t *link;
-    softefa_qp_t *qp;
-    bool quiet = true;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    ++until.tv_sec;
-    if (pthread_mutex_timedlock(&dev->lock, &until) != 0) {
-        return false;
-    }
-
-    for (link = dev->qps.next; link != &dev->qps; link = link->next) {
-        qp = softefa_container_of(link, softefa_qp_t, link);
-        if (pthread_mutex_timedlock(&qp->lock, &until) == 0) {
-            pthread_mutex_unlock(&qp->lock);
-        } else {
-            quiet = false;
-        }
-    }
-
-    pthread_mutex_unlock(&dev->lock);
-    return quiet;
 }

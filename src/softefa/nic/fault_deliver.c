@@ -2,14 +2,14 @@
  * Faults of a message on its way: corrupted payload, a second delivery. What
  * the sender's memory holds is never changed.
  */
-#define _GNU_SOURCE
+#include "nic/fault_deliver.h"
 #include "nic/counters.h"
 #include "nic/deliver.h"
-#include "faults/fault.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-static void flip_bit(softefa_qp_t *qp, const softefa_deliver_sgl_t *sgl)
+static void flip_bit(softefa_qp_t *qp, const softefa_sgl_t *sgl)
 {
     uint64_t place = softefa_random(&qp->random);
     uint64_t byte  = place % sgl->length;
@@ -22,8 +22,8 @@ static void flip_bit(softefa_qp_t *qp, const softefa_deliver_sgl_t *sgl)
 }
 
 /* The payload in a copy with a bit changed. NULL: no memory. */
-static void *corrupt_copy(softefa_qp_t *qp, const softefa_deliver_sgl_t *local,
-                          softefa_deliver_sgl_t *copy)
+static void *corrupt_copy(softefa_qp_t *qp, const softefa_sgl_t *local,
+                          softefa_sgl_t *copy)
 {
     uint8_t *data = malloc(local->length);
     size_t offset = 0;
@@ -47,10 +47,10 @@ static void *corrupt_copy(softefa_qp_t *qp, const softefa_deliver_sgl_t *local,
 }
 
 static int deliver_corrupt(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                           const softefa_deliver_sgl_t *local)
+                           const softefa_sgl_t *local)
 {
     bool read = (wqe->ctrl1 & SOFTEFA_CTRL1_OP) == SOFTEFA_OP_RDMA_READ;
-    softefa_deliver_sgl_t copy;
+    softefa_sgl_t copy;
     void *data = NULL;
     int status;
 
@@ -58,7 +58,7 @@ static int deliver_corrupt(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         data = corrupt_copy(qp, local, &copy);
     }
 
-    status = softefa_deliver_sgl(qp, wqe, (data != NULL) ? &copy : local);
+    status = softefa_deliver(qp, wqe, (data != NULL) ? &copy : local);
     if (read && (status == SOFTEFA_STATUS_OK)) {
         flip_bit(qp, local);
     }
@@ -67,19 +67,19 @@ static int deliver_corrupt(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 }
 
 int softefa_fault_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                          const softefa_deliver_sgl_t *local)
+                          const softefa_sgl_t *local)
 {
     int status;
 
     status = ((wqe->fault & SOFTEFA_WQE_CORRUPT) && (local->length > 0)) ?
              deliver_corrupt(qp, wqe, local) :
-             softefa_deliver_sgl(qp, wqe, local);
+             softefa_deliver(qp, wqe, local);
 
     /* If the receiver has no second request, the network lost the duplicate. */
     if ((wqe->fault & SOFTEFA_WQE_DUPLICATE) &&
         (status == SOFTEFA_STATUS_OK) &&
-        (softefa_deliver_sgl(qp, wqe, local) == SOFTEFA_STATUS_OK)) {
-        softefa_count_again(qp, wqe, local->length);
+        (softefa_deliver(qp, wqe, local) == SOFTEFA_STATUS_OK)) {
+        softefa_counters_again(qp, wqe, local->length);
     }
     return status;
 }

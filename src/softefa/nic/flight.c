@@ -3,8 +3,8 @@
  * qp->flight, as the hardware keeps it in its own memory: libefa reuses an SQ
  * entry only after the completion, so sq_size slots are enough.
  *
- * Done: the CQ's lock is not to be had, as its holder, a sender to this process,
- * is stopped: the completion is written as soon as it is. The engine fetches
+ * Done: the CQ's lock is not to be had, as its holder, a sender to this
+ * process, is stopped: the completion is written as soon as it is. The engine fetches
  * nothing meanwhile: what is announced stays in the SQ.
  *
  * RNR: the messages that wait for one destination form a list in their order,
@@ -14,40 +14,20 @@
  *
  * LATE: messages that a fault holds (fault.c), each until its time.
  */
-#define _GNU_SOURCE
-#include "faults/fault.h"
-#include "nic/object.h"
+#include "nic/flight.h"
+#include "base/clock.h"
+#include "nic/complete.h"
+#include "nic/dest.h"
+#include "nic/device.h"
+#include "nic/message.h"
+#include "nic/reorder.h"
+#include "nic/validate.h"
+#include "nic/wait.h"
+
+#include <string.h>
 
 #define RNR_INTERVAL_NS 1000000ull
 #define CHECK_PEER_NS   50000000ull
-
-void softefa_dev_wait(softefa_dev_t *dev, int count)
-{
-    if ((atomic_fetch_add(&dev->waiting, count) == 0) && (count > 0)) {
-        softefa_ticker_wake();
-    }
-}
-
-void softefa_flight_wait(softefa_qp_t *qp, int count)
-{
-    softefa_dev_t *dev = qp->dev;
-    uint32_t before    = qp->waiting;
-    uint32_t now       = before + count;
-
-    atomic_store_explicit(&qp->waiting, now, memory_order_relaxed);
-    if ((before == 0) != (now == 0)) {
-        pthread_mutex_lock(&dev->wait_lock);
-        if (now == 0) {
-            softefa_list_del(&qp->wait_link);
-            --dev->num_waiters;
-        } else {
-            softefa_list_add(&dev->waiters, &qp->wait_link);
-            ++dev->num_waiters;
-        }
-        pthread_mutex_unlock(&dev->wait_lock);
-    }
-    softefa_dev_wait(dev, count);
-}
 
 static softefa_msg_t *msg_get(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
 {
@@ -57,7 +37,7 @@ static softefa_msg_t *msg_get(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     if (msg != NULL) {
         qp->free = msg->next;
     } else {
-        /* Also when the application broke libefa's limit by itself. */
+        /* Also when the application exceeded libefa's limit. */
         if (qp->num_flight == qp->sq_size) {
             return NULL;
         }
@@ -68,7 +48,7 @@ static softefa_msg_t *msg_get(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     msg->next          = NULL;
     msg->ah_generation = (wqe->ahn < dev->table[SOFTEFA_KIND_AH].backed) ?
                          dev->ah[wqe->ahn].generation : 0;
-    softefa_flight_wait(qp, 1);
+    softefa_wait_qp(qp, 1);
     return msg;
 }
 
@@ -77,7 +57,7 @@ static void msg_put(softefa_qp_t *qp, softefa_msg_t *msg)
     msg->state = SOFTEFA_MSG_FREE;
     msg->next  = qp->free;
     qp->free   = msg;
-    softefa_flight_wait(qp, -1);
+    softefa_wait_qp(qp, -1);
 }
 
 static void done_add(softefa_qp_t *qp, softefa_msg_t *msg, int status)
@@ -95,7 +75,7 @@ static void done_add(softefa_qp_t *qp, softefa_msg_t *msg, int status)
 
 static void msg_complete(softefa_qp_t *qp, softefa_msg_t *msg, int status)
 {
-    if (softefa_likely(softefa_engine_write(qp, &msg->wqe, status))) {
+    if (softefa_likely(softefa_complete(qp, &msg->wqe, status))) {
         msg_put(qp, msg);
     } else {
         done_add(qp, msg, status);
@@ -118,7 +98,7 @@ static void done_retry(softefa_qp_t *qp)
     softefa_msg_t *msg;
 
     while (((msg = qp->done) != NULL) &&
-           softefa_engine_write(qp, &msg->wqe, msg->status)) {
+           softefa_complete(qp, &msg->wqe, msg->status)) {
         qp->done = msg->next;
         msg_put(qp, msg);
     }
@@ -152,7 +132,7 @@ static inline bool rnr_same(const softefa_io_wqe_t *a,
 
 static void rnr_hold(softefa_qp_t *qp, softefa_msg_t *msg)
 {
-    uint64_t now = softefa_now();
+    uint64_t now = softefa_clock_now();
     softefa_msg_t *first;
 
     msg->state    = SOFTEFA_MSG_RNR;
@@ -173,7 +153,8 @@ static void rnr_hold(softefa_qp_t *qp, softefa_msg_t *msg)
     qp->rnr        = msg;
 }
 
-void softefa_flight_release(softefa_qp_t *qp, softefa_msg_t *msg)
+/* Sends a held message, or completes it. */
+static void msg_release(softefa_qp_t *qp, softefa_msg_t *msg)
 {
     int status;
 
@@ -182,14 +163,24 @@ void softefa_flight_release(softefa_qp_t *qp, softefa_msg_t *msg)
         return;
     }
 
-    status = msg_ah_valid(qp, msg) ? softefa_deliver(qp, &msg->wqe) :
+    status = msg_ah_valid(qp, msg) ? softefa_message_send(qp, &msg->wqe) :
                                      SOFTEFA_STATUS_FLUSHED;
     if (status != SOFTEFA_STATUS_AGAIN) {
         msg_finish(qp, msg, status);
     } else if (qp->rnr_retry == 0) {
-        msg_finish(qp, msg, softefa_deliver_rnr(qp, &msg->wqe));
+        msg_finish(qp, msg, softefa_dest_rnr(qp, &msg->wqe));
     } else {
         rnr_hold(qp, msg);
+    }
+}
+
+void softefa_flight_reordered(softefa_qp_t *qp, bool poll)
+{
+    uint32_t keep = softefa_reorder_keep(qp, poll);
+
+    /* A pick may come back as DONE, once. */
+    while (qp->num_held > keep) {
+        msg_release(qp, softefa_reorder_pick(qp));
     }
 }
 
@@ -215,7 +206,7 @@ bool softefa_flight_delay(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 static void late_retry(softefa_qp_t *qp)
 {
     softefa_msg_t **prev = &qp->late;
-    uint64_t now         = softefa_now();
+    uint64_t now         = softefa_clock_now();
     softefa_msg_t *msg;
 
     while ((msg = *prev) != NULL) {
@@ -230,7 +221,7 @@ static void late_retry(softefa_qp_t *qp)
         *prev = msg->next;
         if (msg->status == SOFTEFA_STATUS_OK) {
             msg->state = SOFTEFA_MSG_HELD;
-            softefa_flight_release(qp, msg);
+            msg_release(qp, msg);
         } else {
             msg_finish(qp, msg, msg->status);
         }
@@ -270,8 +261,8 @@ static int rnr_status(softefa_qp_t *qp, softefa_msg_t *msg, uint64_t *now)
 {
     int status = SOFTEFA_STATUS_AGAIN;
 
-    if (softefa_deliver_ready(qp, &msg->wqe)) {
-        status = msg_ah_valid(qp, msg) ? softefa_deliver(qp, &msg->wqe) :
+    if (softefa_dest_ready(qp, &msg->wqe)) {
+        status = msg_ah_valid(qp, msg) ? softefa_message_send(qp, &msg->wqe) :
                                          SOFTEFA_STATUS_FLUSHED;
         if (status != SOFTEFA_STATUS_AGAIN) {
             return status;
@@ -280,18 +271,18 @@ static int rnr_status(softefa_qp_t *qp, softefa_msg_t *msg, uint64_t *now)
 
     /* Most wait for ever: the cheap clock, of the same base, will do. */
     if ((*now == 0) || (msg->deadline != UINT64_MAX)) {
-        *now = (msg->deadline == UINT64_MAX) ? softefa_now_coarse() :
-                                               softefa_now();
+        *now = (msg->deadline == UINT64_MAX) ? softefa_clock_coarse() :
+                                               softefa_clock_now();
     }
     if (*now >= msg->deadline) {
-        return softefa_deliver_rnr(qp, &msg->wqe);
+        return softefa_dest_rnr(qp, &msg->wqe);
     }
     if (*now >= msg->check) {
         msg->check = *now + CHECK_PEER_NS;
         if (!msg_ah_valid(qp, msg)) {
             return SOFTEFA_STATUS_FLUSHED;
         }
-        return softefa_deliver_check(qp, &msg->wqe);
+        return softefa_dest_ask(qp, &msg->wqe);
     }
 
     return SOFTEFA_STATUS_AGAIN;
@@ -335,13 +326,7 @@ void softefa_flight_retry(softefa_qp_t *qp)
         late_retry(qp);
     }
     if (qp->num_held > 0) {
-        softefa_reorder_release(qp, true);
-    }
-    if (qp->flush_later) {
-        softefa_qp_flush_recv(qp);
-    }
-    if (qp->backlog) {
-        softefa_engine_fetch(qp);
+        softefa_flight_reordered(qp, true);
     }
 }
 
@@ -386,7 +371,7 @@ void softefa_flight_flush(softefa_qp_t *qp, bool complete)
         }
         if (qp->flush_later) {
             qp->flush_later = false;
-            softefa_flight_wait(qp, -1);
+            softefa_wait_qp(qp, -1);
         }
     }
 }

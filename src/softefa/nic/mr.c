@@ -9,23 +9,20 @@
  * open the one that was registered in its place.
  *
  * Lookups run in any process without a lock: an entry's fields are written
- * before its state says ALIVE and stay until it is registered anew.
+ * before its state is ALIVE and stay until it is registered anew.
  */
-#define _GNU_SOURCE
-#include "base/log.h"
-#include "nic/object.h"
-#include "base/sys.h"
+#include "nic/mr.h"
+#include "base/clock.h"
+#include "fabric/admin.h"
+#include "fabric/member.h"
 #include "fabric/table.h"
+#include "nic/dev.h"
+#include "nic/pd.h"
 
 #include <errno.h>
 #include <infiniband/verbs.h>
 #include <sched.h>
 #include <stdlib.h>
-
-/* How long a deregistration waits for a copy: of a process that is stopped, and
- * at all (1 GiB takes a second, the memory's debuggers ten times that) */
-#define PATIENCE_NS 3000000000ull
-#define QUIESCE_NS  30000000000ull
 
 #define MR_INDEX_MASK ((1u << SOFTEFA_MR_INDEX_BITS) - 1)
 
@@ -129,21 +126,14 @@ err_free:
  * any more. A killed peer's mark is no reason to wait. */
 static int mr_wait(const softefa_shm_qp_t *qp, uint32_t mark)
 {
-    softefa_peer_t peer = softefa_peer(qp->obj.owner);
-    uint64_t start      = softefa_now();
-    uint64_t passed;
+    softefa_member_t member = softefa_member(qp->obj.owner);
+    uint64_t start          = softefa_clock_now();
 
     while ((qp->rdma_target == mark) &&
            (qp->obj.state >= SOFTEFA_STATE_ALIVE) &&
-           softefa_proc_alive(peer.slot, true)) {
+           softefa_member_alive(member.slot, true)) {
         sched_yield();
-        passed = softefa_now() - start;
-        if ((passed > QUIESCE_NS) ||
-            ((passed > PATIENCE_NS) && softefa_thread_stopped(peer.pid))) {
-            softefa_error("process %d, which is stopped or does not go on, "
-                          "may be about to read or write memory that is to be "
-                          "deregistered; let it go on (kill -CONT %d) or end "
-                          "it (kill -9 %d)", peer.pid, peer.pid, peer.pid);
+        if (softefa_member_give_up(member, start)) {
             return ETIME;
         }
     }
@@ -177,12 +167,6 @@ static int mr_quiesce(softefa_dev_t *dev, softefa_shm_mr_t *mr)
     return 0;
 }
 
-void softefa_mr_keep_map(softefa_mr_t *mr, void *map, size_t length)
-{
-    mr->map        = map;
-    mr->map_length = length;
-}
-
 int softefa_mr_dereg(softefa_mr_t *mr)
 {
     softefa_dev_t *dev    = mr->dev;
@@ -205,10 +189,6 @@ int softefa_mr_dereg(softefa_mr_t *mr)
         } else if (!dev->closing) {
             return ret;
         }
-    }
-
-    if (mr->map != NULL) {
-        softefa_sys_munmap(mr->map, mr->map_length);
     }
 
     pthread_mutex_lock(&dev->lock);

@@ -1,14 +1,19 @@
 /*
- * The device: what a process can ask of Soft-EFA's "NIC".
+ * The NIC model: what an attachment can ask of it, the counterpart of EFA's
+ * admin queue and doorbells.
  *
- *   libibverbs + libefa         unmodified, from the distribution
- *        |  ioctl, mmap, doorbells, rings
- *   uverbs.c, interpose.c       plays the kernel: the uverbs ABI, the checks
- *        |                      that the EFA driver makes, libc interposers
- *        |  THIS INTERFACE      (the counterpart of EFA's admin queue)
- *   object.c, mr.c, qps.c...    resources and limits
- *   engine.c, deliver.c, cq.c   the data path behind the mapped queues
- *   fabric.c, proc.c, heap.c    the memory that all processes share
+ *   kernel/, preload/   the attachment: plays kernel and driver for a process
+ *        |                   ^
+ *        |  THIS INTERFACE   |  nic/host.h
+ *        v                   |
+ *   dev.c pd.c ah.c mr.c cq.c qp.c channel.c async.c  objects and their limits
+ *   engine.c  doorbell --> validate.c --> message.c --> deliver.c, rdma.c,
+ *             burst.c: sgl.c, dest.c, rx.c         --> cq.c: completions
+ *   flight.c  what cannot be finished at once (reorder.c); progress.c looks
+ *             after it
+ *   device.c  status of a whole device; counters.c what it counts
+ *        |
+ *   fabric/             the memory that all processes share
  *
  * All functions return 0 or a positive errno and log nothing, except where
  * noted. Each may fail with ETIME, logged, like an admin command without an
@@ -16,8 +21,8 @@
  * They may be called from any thread. Handles are process local; numbers (pdn,
  * qpn, ahn, cqn, keys) are what the hardware would show.
  */
-#ifndef SOFTEFA_DEVICE_H
-#define SOFTEFA_DEVICE_H
+#ifndef SOFTEFA_NIC_H
+#define SOFTEFA_NIC_H
 
 #include "config/options.h"
 
@@ -31,6 +36,9 @@ typedef struct softefa_qp      softefa_qp_t;
 typedef struct softefa_mr      softefa_mr_t;
 typedef struct softefa_channel softefa_channel_t; /* completion channel    */
 
+/* Places of rings and doorbells ("keys") are offsets in the fabric's memory
+ * (softefa_fabric_at()), and in the file that it is. */
+
 /* Life cycle: one object per open of /dev/infiniband/uverbsN. Closing it
  * destroys whatever was left, as the kernel does when a file is closed. */
 int  softefa_dev_open(unsigned index, softefa_dev_t **dev_p);
@@ -38,7 +46,7 @@ void softefa_dev_close(softefa_dev_t *dev);
 
 /* Closing begins: from now on every destroy succeeds. What cannot be given back
  * as a process is stopped at the wrong moment stays until this one ends. */
-void softefa_dev_shut(softefa_dev_t *dev);
+void softefa_dev_close_begin(softefa_dev_t *dev);
 
 /* Limits and capabilities of the generation this device plays. Not owned. */
 const softefa_profile_t *softefa_dev_profile(const softefa_dev_t *dev);
@@ -46,19 +54,12 @@ const softefa_profile_t *softefa_dev_profile(const softefa_dev_t *dev);
  * takes it from softefa_fabric_gid(). */
 void softefa_dev_gid(const softefa_dev_t *dev, uint8_t gid[16]);
 
-/* The shared file that holds every ring and doorbell of the device, opened
- * read-write. mmap "keys" below are offsets into it. A duplicate of this fd
- * is what the application holds as its uverbs fd, so a plain mmap() of it
- * works and mmap() is not interposed (UCX patches mmap() to a bare system
- * call). The kernel half closes its duplicates, never this one. */
-int softefa_dev_mmap_fd(const softefa_dev_t *dev);
-
 /* Protection domains: ENOMEM above the profile's max_pd; EBUSY when in use. */
 int softefa_pd_alloc(softefa_dev_t *dev, uint16_t *pdn);
 int softefa_pd_free(softefa_dev_t *dev, uint16_t pdn);
 
-/* Address handles. ENOMEM: table full. EINVAL: no such pd, or a GID that the
- * fault plan declares foreign. Equal (pd, gid) share one number, counted. */
+/* Address handles. ENOMEM: table full. EINVAL: no such pd. Equal (pd, gid)
+ * share one number, counted. */
 int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
                       uint16_t *ahn);
 int softefa_ah_destroy(softefa_dev_t *dev, uint16_t pdn, uint16_t ahn);
@@ -68,8 +69,6 @@ int softefa_mr_reg(softefa_dev_t *dev, uint16_t pdn, uint64_t addr,
                    uint64_t length, uint64_t iova, uint32_t access,
                    softefa_mr_t **mr_p, uint32_t *lkey, uint32_t *rkey);
 int softefa_mr_dereg(softefa_mr_t *mr);
-/* The mapping that the region is of goes with it. */
-void softefa_mr_keep_map(softefa_mr_t *mr, void *map, size_t length);
 
 /* Completion channels: fd is what libibverbs reads 8-byte events from. It
  * belongs to the application, whose close() the kernel half sees: it calls
@@ -91,8 +90,8 @@ typedef struct {
 
 typedef struct {
     uint16_t cqn;
-    uint64_t ring_key, ring_size;    /* mmap of the ring(s), bytes          */
-    uint64_t db_key;                 /* mmap of the doorbell page           */
+    uint64_t ring_key, ring_size;    /* place of the ring(s), bytes         */
+    uint64_t db_key;                 /* place of the doorbell page          */
 } softefa_cq_map_t;
 
 int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
@@ -158,13 +157,13 @@ int      softefa_async_open(softefa_dev_t *dev, int *fd);
 uint32_t softefa_async_qp_events(softefa_qp_t *qp);
 
 /* Whether commands on `dev` fail with EIO: its device died. */
-bool softefa_dev_lost(const softefa_dev_t *dev);
+bool softefa_dev_is_dead(const softefa_dev_t *dev);
 
 /* The data path, in the caller's thread.
  * doorbell: the SQ doorbell of qp was rung; send what is new.
  * progress: retry what waits (RNR, held back by the fault plan). Cheap when
  *           nothing waits. Called from every hooked poll. */
-void softefa_qp_doorbell(softefa_qp_t *qp);
-void softefa_dev_progress(softefa_dev_t *dev);
+void softefa_engine_doorbell(softefa_qp_t *qp);
+void softefa_progress(softefa_dev_t *dev);
 
 #endif

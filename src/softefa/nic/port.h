@@ -5,8 +5,8 @@
 #ifndef SOFTEFA_PORT_H
 #define SOFTEFA_PORT_H
 
-#include "config/options.h"
 #include "abi/uverbs_abi.h"
+#include "config/options.h"
 
 void softefa_port_query(const softefa_profile_t *profile,
                         softefa_abi_port_t *resp);

@@ -11,14 +11,22 @@
  *   SQD SQE    yes                      entries wait
  *   ERR        no: status 9             status 1; posted receives as well
  */
-#define _GNU_SOURCE
-#include "faults/fault.h"
-#include "nic/object.h"
+#include "config/options.h"
+#include "fabric/admin.h"
+#include "fabric/heap.h"
+#include "fabric/lock.h"
+#include "fabric/reap.h"
 #include "fabric/table.h"
+#include "faults/fault.h"
+#include "nic/dev.h"
+#include "nic/engine.h"
+#include "nic/pd.h"
+#include "nic/rq.h"
 
 #include <errno.h>
 #include <infiniband/verbs.h>
 #include <stdlib.h>
+#include <string.h>
 
 static unsigned cq_next_sub(softefa_cq_t *cq)
 {
@@ -112,7 +120,7 @@ static int qp_take_entry(softefa_dev_t *dev, uint32_t *index_p)
             return ret;
         }
         shm = &dev->shm->qp[*index_p];
-        softefa_lock_setup(&shm->lock);
+        softefa_lock_init(&shm->lock);
     } while (softefa_lock(&shm->lock) == EBUSY);
 
     return 0;
@@ -206,8 +214,8 @@ int softefa_qp_create(softefa_dev_t *dev, const softefa_qp_attr_t *attr,
 
     qp->qpn         = map->qpn;
     qp->send_sub_cq = map->send_sub_cq;
-    qp->sq          = softefa_at(map->sq_key);
-    qp->sq_db       = softefa_at(map->sq_db_key);
+    qp->sq          = softefa_fabric_at(map->sq_key);
+    qp->sq_db       = softefa_fabric_at(map->sq_db_key);
     qp->random      = (softefa_options()->seed * 0x9e3779b97f4a7c15ull) ^
                       (((uint64_t)dev->index << 32) | (index + 1));
     if (qp->random == 0) {
@@ -235,86 +243,11 @@ err_free:
     return ret;
 }
 
-static int rq_lock_command(softefa_qp_t *qp)
-{
-    int ret = softefa_lock_command(&qp->shm->lock, "a receive queue");
-
-    return ((ret != ETIME) && softefa_rq_locked(qp->shm, qp->dev->shm)) ?
-           0 : ETIME;
-}
-
-/* Descriptors up to the next request's, or the last one */
-static uint32_t rq_request_size(const softefa_shm_qp_t *shm,
-                                const softefa_io_rx_t *ring)
-{
-    uint32_t available = softefa_rq_available(shm);
-    uint32_t head      = softefa_rq_head(shm);
-    uint32_t count     = 1;
-
-    while ((count < available) &&
-           !(ring[(head + count) & shm->rq_mask].lkey_ctrl &
-             SOFTEFA_RX_FIRST)) {
-        ++count;
-    }
-
-    return count;
-}
-
-bool softefa_rq_flush(softefa_shm_dev_t *dev, softefa_shm_qp_t *shm)
-{
-    softefa_io_rx_t *ring = softefa_at(shm->rq_ring);
-    softefa_shm_cq_t *cq  = &dev->cq[shm->recv_cq];
-    softefa_io_cqe_t cqe;
-    softefa_io_rx_t rx;
-    uint32_t count;
-    int ret;
-
-    ret = softefa_cq_lock(cq);
-    if (ret != 0) {
-        return ret != EBUSY;
-    }
-
-    while (softefa_rq_available(shm) > 0) {
-        rx    = ring[softefa_rq_head(shm) & shm->rq_mask];
-        count = rq_request_size(shm, ring);
-        if (rx.lkey_ctrl & SOFTEFA_RX_FIRST) {
-            memset(&cqe, 0, sizeof(cqe));
-            cqe.req_id = rx.req_id;
-            cqe.status = SOFTEFA_STATUS_FLUSHED;
-            cqe.flags  = SOFTEFA_CQE_RECV_QUEUE;
-            cqe.qpn    = shm->qpn;
-            cqe.ahn    = SOFTEFA_AH_UNKNOWN;
-            softefa_cq_put_recv(cq, shm->recv_sub_cq, &cqe, shm, count);
-        } else {
-            softefa_rq_set_head(shm, softefa_rq_head(shm) + count);
-            shm->journal_head = softefa_rq_head(shm);
-        }
-    }
-
-    softefa_unlock(&cq->lock);
-    return true;
-}
-
-void softefa_qp_flush_recv(softefa_qp_t *qp)
-{
-    bool later = true;
-
-    if (softefa_rq_lock(qp->shm, qp->dev->shm)) {
-        later = !softefa_rq_flush(qp->dev->shm, qp->shm);
-        softefa_unlock(&qp->shm->lock);
-    }
-
-    if (later != qp->flush_later) {
-        qp->flush_later = later;
-        softefa_flight_wait(qp, later ? 1 : -1);
-    }
-}
-
 /* libefa restarts its indices at 0 in RESET, so the doorbells do too. */
 static int qp_reset(softefa_qp_t *qp)
 {
     softefa_shm_qp_t *shm = qp->shm;
-    int ret               = rq_lock_command(qp);
+    int ret               = softefa_rq_lock_command(qp);
 
     if (ret != 0) {
         return ret;
@@ -322,7 +255,7 @@ static int qp_reset(softefa_qp_t *qp)
 
     softefa_rq_set_head(shm, 0);
     shm->journal_head = 0;
-    atomic_store((_Atomic uint32_t*)softefa_at(shm->rq_db), 0);
+    atomic_store((_Atomic uint32_t*)softefa_fabric_at(shm->rq_db), 0);
     softefa_unlock(&shm->lock);
 
     softefa_engine_flush(qp, false);
@@ -347,7 +280,7 @@ static int qp_to_err(softefa_qp_t *qp)
                                            IBV_QPS_ERR));
 
     qp->state = IBV_QPS_ERR;
-    softefa_qp_flush_recv(qp);
+    softefa_rq_flush_own(qp);
     softefa_engine_flush(qp, true);
     return 0;
 }
@@ -372,7 +305,7 @@ int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
         goto out;
     }
 
-    ret = rq_lock_command(qp);
+    ret = softefa_rq_lock_command(qp);
     if (ret != 0) {
         goto out;
     }
@@ -416,32 +349,13 @@ out:
 
 void softefa_qp_query(const softefa_qp_t *qp, softefa_qp_mod_t *mod)
 {
-    /* Fallen to ERR by itself (fault_device.c): the engine learns it later. */
+    /* An error of the device (device.c): the engine sees it later. */
     mod->state     = (qp->shm->obj.state == SOFTEFA_STATE_ALIVE +
                                             IBV_QPS_ERR) ?
                      IBV_QPS_ERR : qp->state;
     mod->qkey      = qp->shm->qkey;
     mod->sq_psn    = qp->sq_psn;
     mod->rnr_retry = qp->rnr_retry;
-}
-
-/* New senders see the state, and who has the lock is waited for: without it
- * nobody is between the state and the completion. */
-bool softefa_qp_retire(softefa_shm_qp_t *qp)
-{
-    qp->obj.state = SOFTEFA_STATE_RESERVED;
-    if (softefa_lock(&qp->lock) == EBUSY) {
-        return false;
-    }
-
-    softefa_unlock(&qp->lock);
-    return true;
-}
-
-void softefa_qp_reap(softefa_shm_qp_t *qp)
-{
-    qp->rdma_target = 0;
-    softefa_heap_free(&qp->extent);
 }
 
 /* If it fails, nothing comes in any more all the same. */
@@ -463,7 +377,7 @@ static int qp_release(softefa_qp_t *qp)
         return ret;
     }
 
-    softefa_qp_reap(shm);
+    softefa_reap_qp(shm);
     softefa_pd_hold(dev, qp->pdn, -1);
     --qp->send_cq->shm->refs;
     --qp->recv_cq->shm->refs;

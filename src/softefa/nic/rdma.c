@@ -2,25 +2,28 @@
  * RDMA read and write: checks of the responder's device, the copy, and for a
  * write with immediate data the receive request and its completion.
  */
-#define _GNU_SOURCE
+#include "nic/rdma.h"
 #include "nic/counters.h"
-#include "nic/deliver.h"
+#include "nic/host.h"
+#include "nic/mr.h"
+#include "nic/rq.h"
+#include "nic/rx.h"
 
 #include <errno.h>
 #include <infiniband/verbs.h>
 
 /* The copy, with the region marked so that its deregistration waits. */
 static int rdma_copy(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                     const softefa_deliver_dest_t *dest,
-                     const softefa_deliver_sgl_t *local)
+                     const softefa_dest_t *dest,
+                     const softefa_sgl_t *local)
 {
     bool read       = (wqe->ctrl1 & SOFTEFA_CTRL1_OP) == SOFTEFA_OP_RDMA_READ;
     uint32_t access = read ? IBV_ACCESS_REMOTE_READ : IBV_ACCESS_REMOTE_WRITE;
-    uint64_t addr   = softefa_buf_addr(&wqe->rdma.remote);
+    uint64_t addr   = softefa_sgl_buf_addr(&wqe->rdma.remote);
     uint32_t length = wqe->rdma.remote.length;
-    softefa_deliver_sgl_t remote;
+    softefa_sgl_t remote;
     softefa_shm_mr_t *mr;
-    softefa_peer_t peer;
+    softefa_member_t peer;
     int error;
 
     /* Found, marked, found again: a deregistration either sees the mark or is
@@ -31,7 +34,7 @@ static int rdma_copy(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         return SOFTEFA_STATUS_REMOTE_ADDRESS;
     }
 
-    peer = softefa_peer(mr->obj.owner);
+    peer = softefa_member(mr->obj.owner);
     atomic_store(&qp->shm->rdma_target,
                  (dest->index << 24) | ((mr - dest->dev->mr) + 1));
     mr = softefa_mr_find_remote(dest->dev, wqe->rdma.remote.key,
@@ -44,10 +47,10 @@ static int rdma_copy(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     remote.count  = 0;
     remote.length = 0;
     softefa_sgl_add(&remote, mr, addr, length);
-    error = read ? softefa_copy_from(peer, local->iov, local->count,
+    error = read ? softefa_host_read(peer, local->iov, local->count,
                                      remote.iov, 1, length) :
-                   softefa_copy_to(peer, local->iov, local->count, remote.iov,
-                                   1, length);
+                   softefa_host_write(peer, local->iov, local->count,
+                                      remote.iov, 1, length);
     atomic_store(&qp->shm->rdma_target, 0);
 
     switch (error) {
@@ -57,16 +60,16 @@ static int rdma_copy(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     case EPERM:
         return SOFTEFA_STATUS_REMOTE_STATUS;
     default:
-        return ((error == ESRCH) || !softefa_proc_alive(peer.slot, true)) ?
+        return ((error == ESRCH) || !softefa_member_alive(peer.slot, true)) ?
                softefa_dest_died(qp, wqe) : SOFTEFA_STATUS_REMOTE_ADDRESS;
     }
 }
 
 /* After an RDMA write with immediate data; under the RQ lock. */
 static int rdma_notify(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                       const softefa_deliver_dest_t *dest, bool peek)
+                       const softefa_dest_t *dest, bool peek)
 {
-    softefa_deliver_rx_t rx;
+    softefa_rx_t rx;
     int status;
 
     status = softefa_dest_check(qp, wqe, dest->qp);
@@ -89,7 +92,7 @@ static int rdma_notify(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 }
 
 static int rdma_notify_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                              const softefa_deliver_dest_t *dest, bool peek)
+                              const softefa_dest_t *dest, bool peek)
 {
     int status;
 
@@ -106,9 +109,9 @@ static int rdma_notify_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     return status;
 }
 
-int softefa_deliver_rdma(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                         const softefa_deliver_dest_t *dest,
-                         const softefa_deliver_sgl_t *local)
+int softefa_rdma_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                         const softefa_dest_t *dest,
+                         const softefa_sgl_t *local)
 {
     int status;
 
@@ -118,7 +121,7 @@ int softefa_deliver_rdma(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     }
 
     if (dest->dev->ah_for[qp->dev->index] == 0) {
-        return SOFTEFA_STATUS_REMOTE_NO_AH;
+        return SOFTEFA_STATUS_UNKNOWN_PEER;
     }
 
     status = rdma_notify_locked(qp, wqe, dest, true);
@@ -133,10 +136,10 @@ int softefa_deliver_rdma(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         }
     }
 
-    /* AGAIN here repeats the copy: at least once is all that a write says. */
+    /* AGAIN here repeats the copy: a write happens at least once. */
     status = rdma_notify_locked(qp, wqe, dest, false);
     if (status == SOFTEFA_STATUS_OK) {
-        softefa_count_rdma(qp, wqe, dest->dev);
+        softefa_counters_rdma(qp, wqe, dest->dev);
     }
     return status;
 }

@@ -8,36 +8,27 @@
  *                                                          descriptor there)
  *
  * More than N entries never stay. Each poll lets go of one to all of them and
- * the ticker does so when nobody polls, so nothing stays for ever. The picks
+ * the progress thread when nobody polls, so nothing stays for ever. The picks
  * come from the QP's own generator: the same seed and the same sequence of
  * calls give the same order.
  */
-#include "nic/object.h"
+#include "nic/reorder.h"
 
 void softefa_reorder_hold(softefa_qp_t *qp, softefa_msg_t *msg)
 {
     qp->held[qp->num_held++] = msg;
 }
 
-static softefa_msg_t *reorder_pick(softefa_qp_t *qp)
+uint32_t softefa_reorder_keep(softefa_qp_t *qp, bool poll)
+{
+    return poll ? (softefa_random(&qp->random) % qp->num_held) : qp->reorder;
+}
+
+softefa_msg_t *softefa_reorder_pick(softefa_qp_t *qp)
 {
     uint32_t index     = softefa_random(&qp->random) % qp->num_held;
     softefa_msg_t *msg = qp->held[index];
 
     qp->held[index] = qp->held[--qp->num_held];
     return msg;
-}
-
-void softefa_reorder_release(softefa_qp_t *qp, bool poll)
-{
-    uint32_t keep = qp->reorder;
-
-    if (poll) {
-        keep = softefa_random(&qp->random) % qp->num_held;
-    }
-
-    /* A pick may come back as DONE, once. */
-    while (qp->num_held > keep) {
-        softefa_flight_release(qp, reorder_pick(qp));
-    }
 }

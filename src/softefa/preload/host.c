@@ -1,28 +1,33 @@
 /*
- * Moving payload: memcpy in one process, process_vm_* between two.
+ * The host interface of a process under libsoftefa.so (nic/host.h).
  *
+ * Memory: memcpy in one process, process_vm_* between two.
  * process_vm_* names the other process by pid. A pid is trusted for at most
- * 20 ms after the process was seen to hold its lock (softefa_proc_alive), too
+ * 20 ms after the process was seen to hold its lock (softefa_member_alive), too
  * short for the number to come round again.
  */
 #define _GNU_SOURCE
 #include "base/log.h"
-#include "nic/object.h"
+#include "base/util.h"
+#include "nic/host.h"
+#include "preload/progress_thread.h"
 
 #include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/uio.h>
 
 /* Once per process and cause; what to do about it is the same every time. */
-static void copy_error(softefa_peer_t peer, const char *cause)
+static void copy_error(softefa_member_t member, const char *cause)
 {
-    static atomic_bool said;
+    static atomic_bool logged;
 
-    if (!atomic_exchange(&said, true)) {
+    if (!atomic_exchange(&logged, true)) {
         softefa_error("cannot reach the memory of process %d: %s. All "
                       "processes of a fabric need one user, one PID namespace "
                       "and a kernel that allows process_vm_readv "
                       "(kernel.yama.ptrace_scope 0 or 1, no seccomp filter)",
-                      peer.pid, cause);
+                      member.pid, cause);
     }
 }
 
@@ -52,18 +57,18 @@ static void copy_local(const struct iovec *dst, const struct iovec *src,
     }
 }
 
-static bool copy_reachable(softefa_peer_t peer, int *error)
+static bool copy_reachable(softefa_member_t member, int *error)
 {
     const softefa_shm_proc_t *proc = softefa_fabric.shm->proc;
 
-    if (softefa_unlikely(!softefa_proc_alive(peer.slot, false))) {
+    if (softefa_unlikely(!softefa_member_alive(member.slot, false))) {
         *error = ESRCH;
         return false;
     }
 
-    if (softefa_unlikely(proc[peer.slot].pidns !=
+    if (softefa_unlikely(proc[member.slot].pidns !=
                          proc[softefa_fabric.slot].pidns)) {
-        copy_error(peer, "it is in another PID namespace");
+        copy_error(member, "it is in another PID namespace");
         *error = EPERM;
         return false;
     }
@@ -71,7 +76,7 @@ static bool copy_reachable(softefa_peer_t peer, int *error)
     return true;
 }
 
-static int copy_result(softefa_peer_t peer, ssize_t ret, size_t length)
+static int copy_result(softefa_member_t member, ssize_t ret, size_t length)
 {
     if (softefa_likely(ret == (ssize_t)length)) {
         return 0;
@@ -86,16 +91,16 @@ static int copy_result(softefa_peer_t peer, ssize_t ret, size_t length)
         return ESRCH;
     case EPERM:
     case ENOSYS:
-        copy_error(peer, strerror(errno));
+        copy_error(member, strerror(errno));
         return EPERM;
     default:
         return EFAULT;
     }
 }
 
-int softefa_copy_to(softefa_peer_t peer, const struct iovec *local,
-                    unsigned num_local, const struct iovec *remote,
-                    unsigned num_remote, size_t length)
+int softefa_host_write(softefa_member_t member, const struct iovec *local,
+                       unsigned num_local, const struct iovec *remote,
+                       unsigned num_remote, size_t length)
 {
     ssize_t ret;
     int error;
@@ -104,20 +109,21 @@ int softefa_copy_to(softefa_peer_t peer, const struct iovec *local,
         return 0;
     }
 
-    if (peer.slot == softefa_fabric.slot) {
+    if (member.slot == softefa_fabric.slot) {
         copy_local(remote, local, length);
         return 0;
     }
 
-    if (!copy_reachable(peer, &error)) {
+    if (!copy_reachable(member, &error)) {
         return error;
     }
 
-    ret = process_vm_writev(peer.pid, local, num_local, remote, num_remote, 0);
-    return copy_result(peer, ret, length);
+    ret = process_vm_writev(member.pid, local, num_local, remote, num_remote,
+                            0);
+    return copy_result(member, ret, length);
 }
 
-int softefa_copy_from(softefa_peer_t peer, const struct iovec *local,
+int softefa_host_read(softefa_member_t member, const struct iovec *local,
                       unsigned num_local, const struct iovec *remote,
                       unsigned num_remote, size_t length)
 {
@@ -128,15 +134,32 @@ int softefa_copy_from(softefa_peer_t peer, const struct iovec *local,
         return 0;
     }
 
-    if (peer.slot == softefa_fabric.slot) {
+    if (member.slot == softefa_fabric.slot) {
         copy_local(local, remote, length);
         return 0;
     }
 
-    if (!copy_reachable(peer, &error)) {
+    if (!copy_reachable(member, &error)) {
         return error;
     }
 
-    ret = process_vm_readv(peer.pid, local, num_local, remote, num_remote, 0);
-    return copy_result(peer, ret, length);
+    ret = process_vm_readv(member.pid, local, num_local, remote, num_remote, 0);
+    return copy_result(member, ret, length);
+}
+
+void softefa_host_dev_opened(softefa_dev_t *dev)
+{
+    /* Where Yama restricts process_vm_*, let this user's processes in. */
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+    softefa_progress_thread_add(dev);
+}
+
+void softefa_host_dev_closed(softefa_dev_t *dev)
+{
+    softefa_progress_thread_remove(dev);
+}
+
+void softefa_host_wake(void)
+{
+    softefa_progress_thread_wake();
 }

@@ -5,12 +5,16 @@
  *   fatal dev=N [return=T]      return dev=N      qp_error dev=N [qp=Q] [pid=P]
  *   pause dev=N for=T    unresponsive dev=N [for=T]    unreachable dev=N [for=T]
  *
- * return ends the last three as well. They hold for the device as a whole, whoever uses it, and take effect before
- * the call returns.
+ * return ends the last three as well. They hold for the device as a whole,
+ * whoever uses it, and take effect before the call returns.
  */
 #define _GNU_SOURCE
-#include "faults/fault.h"
 #include "base/log.h"
+#include "config/fault_plan.h"
+#include "fabric/fabric.h"
+#include "fabric/membership.h"
+#include "nic/device.h"
+#include "nic/device_error.h"
 
 #include <errno.h>
 
@@ -26,27 +30,27 @@ static int inject_rule(const softefa_fault_rule_t *rule)
 
     switch (rule->action) {
     case SOFTEFA_FAULT_FATAL:
-        return softefa_device_fatal(index, back);
+        return softefa_device_error_fatal(index, back);
     case SOFTEFA_FAULT_RETURN:
         return softefa_device_return(index);
     case SOFTEFA_FAULT_QP_ERROR:
-        ret = softefa_device_qp_error(index, rule->qp, rule->pid);
+        ret = softefa_device_error_qp(index, rule->qp, rule->pid);
         if (ret == ENOENT) {
             softefa_error("inject: device %u has no such queue pair that "
-                          "could fall", index);
+                          "could fail", index);
         }
         return ret;
     case SOFTEFA_FAULT_PAUSE:
-        return softefa_device_plight(index, SOFTEFA_PAUSED, rule->duration);
+        return softefa_device_set(index, SOFTEFA_PAUSED, rule->duration);
     case SOFTEFA_FAULT_UNRESPONSIVE:
-        return softefa_device_plight(index, SOFTEFA_UNRESPONSIVE,
-                                     rule->duration);
+        return softefa_device_set(index, SOFTEFA_UNRESPONSIVE,
+                                  rule->duration);
     case SOFTEFA_FAULT_UNREACHABLE:
-        return softefa_device_plight(index, SOFTEFA_UNREACHABLE,
-                                     rule->duration);
+        return softefa_device_set(index, SOFTEFA_UNREACHABLE,
+                                  rule->duration);
     default:
         softefa_error("inject: %s belongs into a plan (SOFTEFA_FAULTS)",
-                      softefa_fault_name(rule->action));
+                      softefa_fault_plan_action_name(rule->action));
         return EINVAL;
     }
 }
@@ -59,7 +63,7 @@ int softefa_inject(const char *spec)
     unsigned i;
     int ret;
 
-    ret = softefa_fault_parse(spec, &plan, error, sizeof(error));
+    ret = softefa_fault_plan_parse(spec, &plan, error, sizeof(error));
     if (ret != 0) {
         softefa_error("inject: %s", error);
         return ret;
@@ -73,17 +77,17 @@ int softefa_inject(const char *spec)
     for (i = 0; i < plan.num_rules; ++i) {
         if (plan.rule[i].dev == SOFTEFA_FAULT_ANY) {
             softefa_error("inject: %s: dev= is missing",
-                          softefa_fault_name(plan.rule[i].action));
+                          softefa_fault_plan_action_name(plan.rule[i].action));
             return EINVAL;
         }
     }
 
-    ret = softefa_fabric_attach();
+    ret = softefa_membership_join();
     if (ret != 0) {
         return ret;
     }
 
-    if (softefa_fabric_alone()) {
+    if (softefa_membership_alone()) {
         softefa_error("inject: no process is in fabric %s",
                       softefa_fabric.dir);
         return ESRCH;

@@ -10,8 +10,8 @@
  * sysfs it would.
  */
 #define _GNU_SOURCE
-#include "nic/counters.h"
 #include "sysfs/counters_file.h"
+#include "nic/counters.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -87,7 +87,7 @@ static void counters_write(const char *dir, int dir_length, const char *root,
     close(fd);
 }
 
-void softefa_counters_refresh(const char *path, const char *root)
+void softefa_counters_file_refresh(const char *path, const char *root)
 {
     softefa_counters_t which;
     const char *wanted, *name;
@@ -100,10 +100,10 @@ void softefa_counters_refresh(const char *path, const char *root)
     }
 
     dir_length = (strstr(path, COUNTERS_DIR) - path) + strlen(COUNTERS_DIR);
-    for (i = 0; (name = softefa_counter_name(which, i)) != NULL; ++i) {
+    for (i = 0; (name = softefa_counters_name(which, i)) != NULL; ++i) {
         if ((*wanted == '\0') || !strcmp(wanted, name)) {
             counters_write(path, dir_length, root, name,
-                           softefa_counter_value(which, index, i));
+                           softefa_counters_value(which, index, i));
         }
     }
 }

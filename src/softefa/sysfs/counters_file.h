@@ -6,6 +6,6 @@
 
 /* `path`, in the tree `root`, is about to be used: if it is a counter's, brings
  * it up to date. One thread of a process at a time. */
-void softefa_counters_refresh(const char *path, const char *root);
+void softefa_counters_file_refresh(const char *path, const char *root);
 
 #endif

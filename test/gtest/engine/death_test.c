@@ -121,7 +121,7 @@ void test_fork(void)
         CHECK(softefa_pd_alloc(port.dev, &pdn) == EIO);
         CHECK(softefa_mr_reg(port.dev, port.pdn, (uintptr_t)port.memory, 1, 0,
                              0, &mr, &key, &key) == EIO);
-        softefa_qp_doorbell(qp.qp);
+        softefa_engine_doorbell(qp.qp);
         softefa_dev_close(port.dev);
         ring_port_open(&own, 0);
         ring_port_close(&own);
@@ -207,11 +207,11 @@ static void talker_sent(talker_t *talker, const softefa_io_cqe_t *cqe)
         ++talker->own->done;
         break;
     case SOFTEFA_STATUS_REMOTE_ADDRESS:
-    case SOFTEFA_STATUS_REMOTE_NO_QP:
-    case SOFTEFA_STATUS_REMOTE_RNR:
+    case SOFTEFA_STATUS_REMOTE_QPN:
+    case SOFTEFA_STATUS_RNR:
     case SOFTEFA_STATUS_UNRESPONSIVE:
     case SOFTEFA_STATUS_UNREACHABLE:
-    case SOFTEFA_STATUS_REMOTE_NO_AH:
+    case SOFTEFA_STATUS_UNKNOWN_PEER:
         break;
     default:
         fprintf(stderr, "# status %u\n", cqe->status);

@@ -155,14 +155,14 @@ void test_rdma_errors(void)
         EXPECT(SOFTEFA_STATUS_REMOTE_ADDRESS,
                wqe.rdma.remote.addr_lo += RING_MEMORY - 7);
         EXPECT(SOFTEFA_STATUS_REMOTE_ADDRESS, --wqe.rdma.remote.addr_lo);
-        EXPECT(SOFTEFA_STATUS_BAD_LKEY, ++wqe.rdma.local.key);
-        EXPECT(SOFTEFA_STATUS_BAD_LKEY, wqe.rdma.local.key |= 1 << 24);
-        EXPECT(SOFTEFA_STATUS_REMOTE_NO_QP, wqe.dest_qpn ^= 0x100);
-        EXPECT(SOFTEFA_STATUS_REMOTE_NO_QP, ++wqe.qkey);
-        EXPECT(SOFTEFA_STATUS_BAD_AH, wqe.ahn += RING_DEVICES);
-        EXPECT(SOFTEFA_STATUS_TOO_LONG, ++wqe.rdma.remote.length);
-        EXPECT(SOFTEFA_STATUS_TOO_LONG, wqe.length = 2);
-        EXPECT(SOFTEFA_STATUS_BAD_OP, wqe.ctrl1 = SOFTEFA_OP_RDMA_READ |
+        EXPECT(SOFTEFA_STATUS_INVALID_LKEY, ++wqe.rdma.local.key);
+        EXPECT(SOFTEFA_STATUS_INVALID_LKEY, wqe.rdma.local.key |= 1 << 24);
+        EXPECT(SOFTEFA_STATUS_REMOTE_QPN, wqe.dest_qpn ^= 0x100);
+        EXPECT(SOFTEFA_STATUS_REMOTE_QPN, ++wqe.qkey);
+        EXPECT(SOFTEFA_STATUS_INVALID_AH, wqe.ahn += RING_DEVICES);
+        EXPECT(SOFTEFA_STATUS_LOCAL_LENGTH, ++wqe.rdma.remote.length);
+        EXPECT(SOFTEFA_STATUS_LOCAL_LENGTH, wqe.length = 2);
+        EXPECT(SOFTEFA_STATUS_UNSUPPORTED_OP, wqe.ctrl1 = SOFTEFA_OP_RDMA_READ |
                                                   SOFTEFA_OP_RDMA_WRITE);
         EXPECT(0, wqe.rdma.remote = (softefa_io_buf_t){};
                wqe.rdma.local.length = 0);
@@ -179,18 +179,18 @@ void test_malformed(void)
     pair_t pair;
 
     pair_open(&pair, (softefa_qp_attr_t){}, (softefa_qp_attr_t){});
-    ring = softefa_at(pair.a.map.sq_key);
+    ring = softefa_fabric_at(pair.a.map.sq_key);
     wqe  = ring_send(&pair.port, pair.b.map.qpn, 9, pair.port.memory, 8);
 
     ring_put(&pair.a, SOFTEFA_OP_SEND, wqe);
     ring[3] ^= SOFTEFA_CTRL2_PHASE;
     ring_doorbell(&pair.a);
-    expect_send(&pair, 9, SOFTEFA_STATUS_QP_ERROR);
+    expect_send(&pair, 9, SOFTEFA_STATUS_QP_INTERNAL);
 
     ring_put(&pair.a, SOFTEFA_OP_SEND, wqe);
     ring[64 + 3] ^= SOFTEFA_CTRL2_LAST;
     ring_doorbell(&pair.a);
-    expect_send(&pair, 9, SOFTEFA_STATUS_QP_ERROR);
+    expect_send(&pair, 9, SOFTEFA_STATUS_QP_INTERNAL);
 
     /* More than the ring has: ignored, with a line on stderr. */
     pair.a.sq_tail += 65;
@@ -266,7 +266,7 @@ void test_flush_and_reset(void)
     /* A receiver in ERR is as good as none. */
     ring_qp_to(&pair.b, IBV_QPS_ERR);
     send_entry(&pair, SOFTEFA_OP_SEND, wqe);
-    expect_send(&pair, 4, SOFTEFA_STATUS_REMOTE_NO_QP);
+    expect_send(&pair, 4, SOFTEFA_STATUS_REMOTE_QPN);
 
     /* In use. */
     CHECK(softefa_pd_free(pair.port.dev, pair.port.pdn) == EBUSY);

@@ -5,12 +5,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* The kernel half is not linked: nothing made files that describe devices. */
-void softefa_sysfs_clean(const char *fabric_dir)
-{
-    (void)fabric_dir;
-}
-
 #define CASE(_name) {#_name, test_##_name}
 
 static const struct {

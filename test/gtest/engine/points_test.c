@@ -596,7 +596,7 @@ static void send_until_gone(void)
         ring_doorbell(&qp);
         cqe = ring_cq_wait(&cq);
     } while (cqe.status == SOFTEFA_STATUS_OK);
-    CHECK((cqe.status == SOFTEFA_STATUS_REMOTE_NO_QP) ||
+    CHECK((cqe.status == SOFTEFA_STATUS_REMOTE_QPN) ||
           (cqe.status == SOFTEFA_STATUS_UNRESPONSIVE));
     plan_end();
     ring_port_close(&port);

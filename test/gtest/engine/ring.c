@@ -71,11 +71,11 @@ void ring_cq_create(ring_port_t *port, ring_cq_t *cq, uint32_t depth,
 
 bool ring_cq_poll(ring_cq_t *cq, softefa_io_cqe_t *cqe)
 {
-    softefa_io_cqe_t *ring = softefa_at(cq->map.ring_key);
+    softefa_io_cqe_t *ring = softefa_fabric_at(cq->map.ring_key);
     softefa_io_cqe_t *next = &ring[cq->consumed & (cq->depth - 1)];
     softefa_io_cqe_t first;
 
-    softefa_dev_progress(cq->dev);
+    softefa_progress(cq->dev);
     first.first = atomic_load_explicit((_Atomic uint32_t*)&next->first,
                                        memory_order_acquire);
     if ((first.flags & SOFTEFA_CQE_PHASE) ==
@@ -85,7 +85,7 @@ bool ring_cq_poll(ring_cq_t *cq, softefa_io_cqe_t *cqe)
 
     *cqe = *next;
     ++cq->consumed;
-    atomic_store((_Atomic uint32_t*)softefa_at(cq->map.db_key),
+    atomic_store((_Atomic uint32_t*)softefa_fabric_at(cq->map.db_key),
                  cq->consumed & SOFTEFA_CQ_DB_CONSUMER);
     return true;
 }
@@ -163,7 +163,7 @@ void ring_qp_to_rts(ring_qp_t *qp, uint32_t qkey, int rnr_retry)
 void ring_recv(ring_qp_t *qp, void *buffer, uint16_t length, uint32_t lkey,
                uint16_t id)
 {
-    softefa_io_rx_t *ring = softefa_at(qp->map.rq_key);
+    softefa_io_rx_t *ring = softefa_fabric_at(qp->map.rq_key);
 
     ring[qp->rq_tail & (qp->rq_size - 1)] = (softefa_io_rx_t){
         .addr_lo   = (uintptr_t)buffer,
@@ -173,13 +173,13 @@ void ring_recv(ring_qp_t *qp, void *buffer, uint16_t length, uint32_t lkey,
         .lkey_ctrl = lkey | SOFTEFA_RX_FIRST | SOFTEFA_RX_LAST
     };
     ++qp->rq_tail;
-    atomic_store((_Atomic uint32_t*)softefa_at(qp->map.rq_db_key),
+    atomic_store((_Atomic uint32_t*)softefa_fabric_at(qp->map.rq_db_key),
                  qp->rq_tail);
 }
 
 void ring_put(ring_qp_t *qp, softefa_op_t op, softefa_io_wqe_t wqe)
 {
-    uint8_t *ring = softefa_at(qp->map.sq_key);
+    uint8_t *ring = softefa_fabric_at(qp->map.sq_key);
 
     wqe.ctrl1 |= SOFTEFA_CTRL1_META | op;
     wqe.ctrl2  = SOFTEFA_CTRL2_FIRST | SOFTEFA_CTRL2_LAST |
@@ -194,9 +194,9 @@ void ring_put(ring_qp_t *qp, softefa_op_t op, softefa_io_wqe_t wqe)
 
 void ring_doorbell(ring_qp_t *qp)
 {
-    atomic_store((_Atomic uint32_t*)softefa_at(qp->map.sq_db_key),
+    atomic_store((_Atomic uint32_t*)softefa_fabric_at(qp->map.sq_db_key),
                  qp->sq_tail);
-    softefa_qp_doorbell(qp->qp);
+    softefa_engine_doorbell(qp->qp);
 }
 
 static softefa_io_buf_t ring_buf(uint64_t addr, uint32_t length, uint32_t key)

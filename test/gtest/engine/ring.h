@@ -1,7 +1,7 @@
 /*
  * The driver's side of the device's rings, without libefa: what rdma-core 44
  * cannot ask for (RDMA write, 128-byte entries, malformed ones) and what must
- * be killed at any point are tested below it, on src/softefa/device.h.
+ * be killed at any point are tested below it, on src/softefa/nic/nic.h.
  *
  *   ring_port   an open device, a PD, registered memory, an AH per device
  *   ring_cq     a CQ with its consumer index

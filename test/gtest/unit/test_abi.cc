@@ -1,5 +1,5 @@
 /*
- * Our copy of the uverbs ABI (src/softefa/uverbs_abi.h, efa_abi.h) beside the
+ * Our copy of the uverbs ABI (src/softefa/abi/uverbs_abi.h, efa_abi.h) beside the
  * headers that are installed, at compile time.
  *
  *   number   equal

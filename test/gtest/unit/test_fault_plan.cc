@@ -22,7 +22,7 @@ static softefa_fault_plan_t parse(const std::string &text)
     softefa_fault_plan_t plan;
     char error[200] = "";
 
-    EXPECT_EQ(0, softefa_fault_parse(text.c_str(), &plan, error,
+    EXPECT_EQ(0, softefa_fault_plan_parse(text.c_str(), &plan, error,
                                      sizeof(error))) << error;
     return plan;
 }
@@ -32,7 +32,7 @@ static std::string complaint(const std::string &text)
     softefa_fault_plan_t plan;
     char error[200] = "nothing";
 
-    EXPECT_NE(0, softefa_fault_parse(text.c_str(), &plan, error,
+    EXPECT_NE(0, softefa_fault_plan_parse(text.c_str(), &plan, error,
                                      sizeof(error))) << text;
     return error;
 }

@@ -9,7 +9,7 @@
  * device.
  */
 #define _GNU_SOURCE
-#include "kernel/uverbs.h"
+#include "preload/fd.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -92,9 +92,9 @@ static void entry_release(softefa_fd_t *entry, int last)
 {
     softefa_file_t *file = entry->file;
 
-    if (last && !file->foreign) {
+    if (last && !file->inherited) {
         if (entry->channel != NULL) {
-            softefa_channel_fd_closed(file, entry->channel);
+            softefa_obj_channel_closed(file, entry->channel);
         } else {
             softefa_file_close(file);
         }
@@ -178,8 +178,8 @@ static void fork_child(void)
         for (j = 0; (chunks[i] != NULL) && (j < CHUNK_SLOTS); ++j) {
             entry = chunks[i][j];
             if (entry != NULL) {
-                entry->file->foreign = 1;
-                /* its lock may have been held by a thread that is no more */
+                entry->file->inherited = 1;
+                /* its holder may be a thread that fork() did not copy */
                 pthread_mutex_init(&entry->file->lock, NULL);
             }
         }
@@ -240,7 +240,7 @@ void softefa_fd_closing(int fd)
     pthread_mutex_lock(&table_lock);
     slot  = slot_find(fd);
     entry = (slot == NULL) ? NULL : *slot;
-    if ((entry != NULL) && !entry->file->foreign &&
+    if ((entry != NULL) && !entry->file->inherited &&
         (entry->file->pid != getpid())) {
         entry = NULL; /* a vfork() child closes its own copy of fd */
     } else {
@@ -266,7 +266,7 @@ void softefa_fd_dup(int from, int to)
     entry = slot_valid(from, slot_find(from));
     if (entry == NULL) {
         stale = slot_clear(slot_find(to), &last);
-    } else if (entry->file->foreign || (entry->file->pid == getpid())) {
+    } else if (entry->file->inherited || (entry->file->pid == getpid())) {
         /* without memory for the entry, `to` is a descriptor like any other */
         (void)slot_set(to, entry->file, entry->channel, &stale, &last);
     }

@@ -9,9 +9,10 @@
  * The QP state table is that of SRD; UD differs only in RNR_RETRY.
  */
 #define _GNU_SOURCE
-#include "kernel/checks.h"
+#include "kernel/check.h"
 
 #include <errno.h>
+#include <infiniband/verbs.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -278,9 +279,9 @@ int softefa_check_create_cq(const softefa_profile_t *profile, uint32_t cqe,
     return 0;
 }
 
-unsigned softefa_sq_entry_size(const softefa_profile_t *profile,
-                               const softefa_abi_qp_cap_t *cap,
-                               const softefa_abi_create_qp_t *cmd)
+unsigned softefa_check_sq_entry_size(const softefa_profile_t *profile,
+                                     const softefa_abi_qp_cap_t *cap,
+                                     const softefa_abi_create_qp_t *cmd)
 {
     return ((profile->inline_size_ex > 0) &&
             (cmd->sq_ring_size == (128ull * cap->max_send_wr))) ? 128 : 64;
@@ -291,7 +292,8 @@ int softefa_check_create_qp(const softefa_profile_t *profile,
                             const softefa_abi_qp_cap_t *cap,
                             const softefa_abi_create_qp_t *cmd)
 {
-    uint32_t max_inline = (softefa_sq_entry_size(profile, cap, cmd) == 128) ?
+    bool wide           = softefa_check_sq_entry_size(profile, cap, cmd) == 128;
+    uint32_t max_inline = wide ?
                           profile->inline_size_ex : profile->inline_size;
     uint16_t supported  = 0;
     size_t i;

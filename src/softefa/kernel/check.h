@@ -1,13 +1,14 @@
 /*
  * What the kernel refuses before a command reaches the device. Tables and
- * their sources: checks.c and docs/soft-efa.md, "Driver checks". All return 0
+ * their sources: check.c and docs/soft-efa.md, "Driver checks". All return 0
  * or a positive errno.
  */
-#ifndef SOFTEFA_CHECKS_H
-#define SOFTEFA_CHECKS_H
+#ifndef SOFTEFA_CHECK_H
+#define SOFTEFA_CHECK_H
 
 #include "abi/efa_abi.h"
-#include "kernel/uverbs.h"
+#include "abi/uverbs_abi.h"
+#include "nic/nic.h"
 
 int softefa_check_modify_qp(softefa_qp_type_t type, int state,
                             const softefa_abi_modify_qp_t *cmd);
@@ -28,9 +29,9 @@ int softefa_check_create_cq(const softefa_profile_t *profile, uint32_t cqe,
 
 /* Bytes of a send queue entry: what the ring that libefa asks for amounts to.
  * Before rdma-core 63 it knows only 64, whatever the device could do. */
-unsigned softefa_sq_entry_size(const softefa_profile_t *profile,
-                               const softefa_abi_qp_cap_t *cap,
-                               const softefa_abi_create_qp_t *cmd);
+unsigned softefa_check_sq_entry_size(const softefa_profile_t *profile,
+                                     const softefa_abi_qp_cap_t *cap,
+                                     const softefa_abi_create_qp_t *cmd);
 
 int softefa_check_create_qp(const softefa_profile_t *profile,
                             uint32_t qp_type, uint32_t create_flags,

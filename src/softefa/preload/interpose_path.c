@@ -1,57 +1,35 @@
 /*
- * The libc functions through which programs meet a verbs device.
+ * The libc functions that take paths.
  *
  *   path:  open stat access opendir ...  --> softefa_path_rewrite() --> libc
  *   open of /dev/infiniband/uverbsN      --> softefa_file_open(), and the
  *                                            application holds a duplicate of
  *                                            the fabric's memory file
- *   fd:    ioctl fstat dup fcntl close   --> fdtable.c: ours? else libc
- *   socket(AF_NETLINK, .., NETLINK_RDMA) --> fails, so that libibverbs looks
- *                                            for devices in sysfs
+ *   fstat of that                        --> a character device
  *
- * mmap() is not here on purpose: see softefa_dev_mmap_fd(). The functions may
- * be called before any constructor, by the loader's other libraries; each
- * finds its successor when it is first used. They do nothing but compare a
- * path or look up a number when the program does not use verbs.
+ * They do nothing but compare a path when the program does not use verbs.
  */
 #define _GNU_SOURCE
 /* Both make libc's headers replace the functions that are defined here. */
 #undef _FORTIFY_SOURCE
 #undef _FILE_OFFSET_BITS
-#include "sysfs/sysfs.h"
-#include "kernel/uverbs.h"
+#include "preload/fd.h"
+#include "preload/real.h"
+#include "sysfs/build.h"
+#include "sysfs/path.h"
 
 #include <assert.h>
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/netlink.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
-
-#define EXPORT __attribute__((visibility("default")))
-
-/* The next definition of a function, found once; racing threads find the
- * same one. */
-#define REAL(_name)                                                           \
-    ({                                                                        \
-        static __typeof__(&_name) _real;                                      \
-        __typeof__(&_name) _func = __atomic_load_n(&_real, __ATOMIC_RELAXED); \
-        if (_func == NULL) {                                                  \
-            _func = (__typeof__(&_name))dlsym(RTLD_NEXT, #_name);             \
-            __atomic_store_n(&_real, _func, __ATOMIC_RELAXED);                \
-        }                                                                     \
-        _func;                                                                \
-    })
 
 /* Declares `_path` as what to use instead of `_given`, or returns _failure. */
 #define REWRITE(_path, _given, _failure)                                      \
@@ -74,7 +52,7 @@ static int uverbs_open(unsigned index, int flags)
         return -1;
     }
 
-    fd = REAL(fcntl)(softefa_dev_mmap_fd(file->dev),
+    fd = REAL(fcntl)(softefa_file_mmap_fd(file),
                      (flags & O_CLOEXEC) ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
     if (fd < 0) {
         ret = errno;
@@ -423,142 +401,5 @@ EXPORT int statx(int dirfd, const char *given, int flags, unsigned mask,
         st->stx_rdev_minor = SOFTEFA_UVERBS_MINOR + index;
         st->stx_size       = 0;
     }
-    return 0;
-}
-
-/* ---- descriptors ---- */
-
-EXPORT int ioctl(int fd, unsigned long request, ...)
-{
-    softefa_obj_t *channel;
-    softefa_file_t *file;
-    va_list args;
-    void *arg;
-    int ret;
-
-    va_start(args, request);
-    arg = va_arg(args, void*);
-    va_end(args);
-
-    file = softefa_fd_maybe(fd) ? softefa_fd_get(fd, &channel) : NULL;
-    if (file == NULL) {
-        return REAL(ioctl)(fd, request, arg);
-    }
-
-    if (channel != NULL) {
-        ret = REAL(ioctl)(fd, request, arg);
-        softefa_file_put(file);
-        return ret;
-    }
-
-    if (file->foreign || (file->pid != getpid())) {
-        ret = EIO; /* as for a device that was taken away */
-    } else if (request != SOFTEFA_ABI_VERBS_IOCTL) {
-        ret = ENOTTY;
-    } else {
-        ret = softefa_uverbs_ioctl(file, fd, arg);
-    }
-
-    softefa_file_put(file);
-    if (ret != 0) {
-        errno = ret;
-        return -1;
-    }
-    return 0;
-}
-
-EXPORT int close(int fd)
-{
-    int saved_errno;
-
-    if (softefa_fd_maybe(fd)) {
-        saved_errno = errno;
-        softefa_fd_closing(fd);
-        errno = saved_errno;
-    }
-    return REAL(close)(fd);
-}
-
-EXPORT int close_range(unsigned first, unsigned last, int flags)
-{
-    if (!(flags & 4 /* CLOSE_RANGE_CLOEXEC */)) {
-        softefa_fd_closing_range(first, last);
-    }
-    return REAL(close_range)(first, last, flags);
-}
-
-EXPORT void closefrom(int first)
-{
-    softefa_fd_closing_range((first < 0) ? 0 : first, ~0u);
-    REAL(closefrom)(first);
-}
-
-static int duplicated(int from, int to)
-{
-    int saved_errno = errno;
-
-    if ((to >= 0) && (softefa_fd_maybe(from) || softefa_fd_maybe(to))) {
-        softefa_fd_dup(from, to);
-        errno = saved_errno;
-    }
-    return to;
-}
-
-EXPORT int dup(int fd)
-{
-    return duplicated(fd, REAL(dup)(fd));
-}
-
-EXPORT int dup2(int fd, int to)
-{
-    return duplicated(fd, REAL(dup2)(fd, to));
-}
-
-EXPORT int dup3(int fd, int to, int flags)
-{
-    return duplicated(fd, REAL(dup3)(fd, to, flags));
-}
-
-#define DEFINE_FCNTL(_name)                                                   \
-    EXPORT int _name(int fd, int cmd, ...)                                    \
-    {                                                                         \
-        va_list args;                                                         \
-        void *arg;                                                            \
-        int ret;                                                              \
-                                                                              \
-        va_start(args, cmd);                                                  \
-        arg = va_arg(args, void*);                                            \
-        va_end(args);                                                         \
-        ret = REAL(_name)(fd, cmd, arg);                                      \
-        return ((cmd == F_DUPFD) || (cmd == F_DUPFD_CLOEXEC)) ?               \
-               duplicated(fd, ret) : ret;                                     \
-    }
-
-DEFINE_FCNTL(fcntl)
-DEFINE_FCNTL(fcntl64)
-
-EXPORT int socket(int domain, int type, int protocol)
-{
-    if ((domain == AF_NETLINK) && (protocol == NETLINK_RDMA) &&
-        (softefa_options() != NULL)) {
-        errno = EPROTONOSUPPORT;
-        return -1;
-    }
-
-    return REAL(socket)(domain, type, protocol);
-}
-
-/* ---- libibverbs ---- */
-
-/* The device copies by address and pins nothing, so a child's copy-on-write
- * does not part the parent from its buffers. Kernels with copy-on-fork say the
- * same by netlink. */
-EXPORT enum ibv_fork_status ibv_is_fork_initialized(void)
-{
-    return IBV_FORK_UNNEEDED;
-}
-
-EXPORT int ibv_fork_init(void)
-{
     return 0;
 }

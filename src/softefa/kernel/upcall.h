@@ -1,12 +1,14 @@
 /*
- * Hooks: how the engine runs in the caller's thread. See hooks.c.
+ * Upcalls: what the kernel half asks of the process that it is played in. A
+ * kernel has a descriptor table; it needs no hooks, as a NIC sees doorbells.
+ *
+ *   preload/hooks.c   puts hooks into the verbs objects behind user handles
+ *   preload/fd.c      knows which descriptors are ours
  */
-#ifndef SOFTEFA_HOOKS_H
-#define SOFTEFA_HOOKS_H
+#ifndef SOFTEFA_UPCALL_H
+#define SOFTEFA_UPCALL_H
 
-#include "nic/nic.h"
-
-typedef struct softefa_hooks softefa_hooks_t; /* list of ibv_contexts */
+#include "kernel/file.h"
 
 /* Patches the contexts and objects behind the user handles of create commands.
  * hooks_p: the file's hooks, a list of contexts. fd: of the command, to tell a
@@ -30,5 +32,11 @@ uint32_t softefa_hooks_events_acked(uint64_t user_handle);
 void softefa_hooks_remove(const softefa_dev_t *dev, uint64_t user_handle);
 /* The whole list, which may be NULL. */
 void softefa_hooks_destroy(softefa_hooks_t *hooks);
+
+/* fd is a file's, or a completion channel's of it. */
+int softefa_fd_add(int fd, softefa_file_t *file, softefa_obj_t *channel);
+/* Returns a file with a reference for the caller, or NULL. channel_p is set to
+ * the channel, or to NULL if fd is the uverbs file. */
+softefa_file_t *softefa_fd_get(int fd, softefa_obj_t **channel_p);
 
 #endif

@@ -1,0 +1,101 @@
+/*
+ * The table of ioctl methods: what each one takes, who carries it out. Adding a
+ * command is a line here (or in write.c), a handler in cmd_<object>.c, and a
+ * check in check.c if the driver makes one.
+ */
+#include "kernel/method.h"
+#include "abi/efa_abi.h"
+#include "base/util.h"
+#include "kernel/cmd.h"
+#include "kernel/write.h"
+
+#define BIT(_id) (1u << (_id))
+
+static const softefa_method_t method_table[] = {
+    {SOFTEFA_OBJECT_DEVICE, SOFTEFA_METHOD_INVOKE_WRITE,
+     BIT(SOFTEFA_ATTR_WRITE_CMD),
+     BIT(SOFTEFA_ATTR_CORE_IN) | BIT(SOFTEFA_ATTR_CORE_OUT), 1,
+     softefa_write_invoke},
+    {SOFTEFA_OBJECT_DEVICE, SOFTEFA_METHOD_GET_CONTEXT, 0,
+     BIT(SOFTEFA_ATTR_GET_CONTEXT_NUM_COMP_VECTORS) |
+     BIT(SOFTEFA_ATTR_GET_CONTEXT_CORE_SUPPORT), 1,
+     softefa_cmd_device_get_context},
+    {SOFTEFA_OBJECT_DEVICE, SOFTEFA_METHOD_QUERY_PORT,
+     BIT(SOFTEFA_ATTR_QUERY_PORT_PORT_NUM) | BIT(SOFTEFA_ATTR_QUERY_PORT_RESP),
+     0, 0, softefa_cmd_device_query_port},
+    {SOFTEFA_OBJECT_DEVICE, SOFTEFA_METHOD_QUERY_PORT_SPEED,
+     BIT(SOFTEFA_ATTR_QUERY_PORT_SPEED_PORT_NUM) |
+     BIT(SOFTEFA_ATTR_QUERY_PORT_SPEED_RESP), 0, 0,
+     softefa_cmd_device_query_port_speed},
+    {SOFTEFA_OBJECT_DEVICE, SOFTEFA_METHOD_QUERY_GID_TABLE,
+     BIT(SOFTEFA_ATTR_QUERY_GID_TABLE_ENTRY_SIZE) |
+     BIT(SOFTEFA_ATTR_QUERY_GID_TABLE_RESP_ENTRIES) |
+     BIT(SOFTEFA_ATTR_QUERY_GID_TABLE_RESP_NUM_ENTRIES),
+     BIT(SOFTEFA_ATTR_QUERY_GID_TABLE_FLAGS), 0,
+     softefa_cmd_device_query_gid_table},
+    {SOFTEFA_OBJECT_DEVICE, SOFTEFA_METHOD_QUERY_GID_ENTRY,
+     BIT(SOFTEFA_ATTR_QUERY_GID_ENTRY_PORT) |
+     BIT(SOFTEFA_ATTR_QUERY_GID_ENTRY_GID_INDEX) |
+     BIT(SOFTEFA_ATTR_QUERY_GID_ENTRY_RESP_ENTRY),
+     BIT(SOFTEFA_ATTR_QUERY_GID_ENTRY_FLAGS), 0,
+     softefa_cmd_device_query_gid_entry},
+    {SOFTEFA_OBJECT_ASYNC_EVENT, SOFTEFA_METHOD_ASYNC_EVENT_ALLOC,
+     BIT(SOFTEFA_ATTR_ASYNC_EVENT_ALLOC_FD_HANDLE), 0, 1,
+     softefa_cmd_device_async_event_alloc},
+    {SOFTEFA_OBJECT_CQ, SOFTEFA_METHOD_CQ_CREATE,
+     BIT(SOFTEFA_ATTR_CREATE_CQ_HANDLE) | BIT(SOFTEFA_ATTR_CREATE_CQ_CQE) |
+     BIT(SOFTEFA_ATTR_CREATE_CQ_USER_HANDLE) |
+     BIT(SOFTEFA_ATTR_CREATE_CQ_COMP_VECTOR) |
+     BIT(SOFTEFA_ATTR_CREATE_CQ_RESP_CQE),
+     BIT(SOFTEFA_ATTR_CREATE_CQ_COMP_CHANNEL) |
+     BIT(SOFTEFA_ATTR_CREATE_CQ_FLAGS) | BIT(SOFTEFA_ATTR_CREATE_CQ_EVENT_FD),
+     0, softefa_cmd_cq_create},
+    {SOFTEFA_OBJECT_CQ, SOFTEFA_METHOD_CQ_DESTROY,
+     BIT(SOFTEFA_ATTR_DESTROY_CQ_HANDLE) | BIT(SOFTEFA_ATTR_DESTROY_CQ_RESP), 0,
+     0, softefa_cmd_cq_destroy},
+    {SOFTEFA_OBJECT_QP, SOFTEFA_METHOD_QP_CREATE,
+     BIT(SOFTEFA_ATTR_CREATE_QP_HANDLE) |
+     BIT(SOFTEFA_ATTR_CREATE_QP_PD_HANDLE) |
+     BIT(SOFTEFA_ATTR_CREATE_QP_SEND_CQ_HANDLE) |
+     BIT(SOFTEFA_ATTR_CREATE_QP_RECV_CQ_HANDLE) |
+     BIT(SOFTEFA_ATTR_CREATE_QP_USER_HANDLE) | BIT(SOFTEFA_ATTR_CREATE_QP_CAP) |
+     BIT(SOFTEFA_ATTR_CREATE_QP_TYPE) | BIT(SOFTEFA_ATTR_CREATE_QP_RESP_CAP) |
+     BIT(SOFTEFA_ATTR_CREATE_QP_RESP_QP_NUM),
+     BIT(SOFTEFA_ATTR_CREATE_QP_FLAGS) | BIT(SOFTEFA_ATTR_CREATE_QP_EVENT_FD),
+     0, softefa_cmd_qp_create},
+    {SOFTEFA_OBJECT_QP, SOFTEFA_METHOD_QP_DESTROY,
+     BIT(SOFTEFA_ATTR_DESTROY_QP_HANDLE) | BIT(SOFTEFA_ATTR_DESTROY_QP_RESP), 0,
+     0, softefa_cmd_qp_destroy},
+    {SOFTEFA_OBJECT_PD, SOFTEFA_METHOD_PD_DESTROY,
+     BIT(SOFTEFA_ATTR_DESTROY_PD_HANDLE), 0, 0, softefa_cmd_pd_destroy},
+    {SOFTEFA_OBJECT_AH, SOFTEFA_METHOD_AH_DESTROY,
+     BIT(SOFTEFA_ATTR_DESTROY_AH_HANDLE), 0, 0, softefa_cmd_ah_destroy},
+    {SOFTEFA_OBJECT_MR, SOFTEFA_METHOD_MR_DESTROY,
+     BIT(SOFTEFA_ATTR_DESTROY_MR_HANDLE), 0, 0, softefa_cmd_mr_destroy},
+    {SOFTEFA_OBJECT_MR, SOFTEFA_METHOD_REG_DMABUF_MR,
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_HANDLE) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_PD_HANDLE) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_OFFSET) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_LENGTH) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_IOVA) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_FD) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_ACCESS_FLAGS) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_RESP_LKEY) |
+     BIT(SOFTEFA_ATTR_REG_DMABUF_MR_RESP_RKEY), 0, 0,
+     softefa_cmd_mr_reg_dmabuf},
+    {SOFTEFA_OBJECT_MR, SOFTEFA_METHOD_MR_QUERY, 0, 0, 0, softefa_cmd_mr_query},
+};
+
+const softefa_method_t *softefa_method_find(uint16_t object, uint16_t method)
+{
+    size_t i;
+
+    for (i = 0; i < SOFTEFA_ARRAY_SIZE(method_table); ++i) {
+        if ((method_table[i].object == object) &&
+            (method_table[i].method == method)) {
+            return &method_table[i];
+        }
+    }
+
+    return NULL;
+}

@@ -1,0 +1,129 @@
+/*
+ * See ah.h. An AHN is the index of the table entry, 16 bits. Equal (PD, GID)
+ * share one AH, counted.
+ */
+#include "nic/ah.h"
+#include "base/point.h"
+#include "fabric/admin.h"
+#include "fabric/table.h"
+#include "nic/dev.h"
+
+#include <errno.h>
+#include <string.h>
+
+static_assert(SOFTEFA_TABLE_AH <= SOFTEFA_AH_UNKNOWN + 1, "AHN is 16 bits");
+
+/* Under the admin lock: an AH that nobody has any more */
+static void ah_release(softefa_dev_t *dev, softefa_shm_ah_t *ah)
+{
+    softefa_shm_pd_t *pd = &dev->shm->pd[ah->pdn];
+    bool alive           = atomic_exchange(&ah->obj.state,
+                                           SOFTEFA_STATE_RESERVED) ==
+                           SOFTEFA_STATE_ALIVE;
+
+    SOFTEFA_POINT("AH");
+    --pd->refs;
+    if (alive && (ah->device != SOFTEFA_NO_DEVICE)) {
+        pd->ah_of[ah->device] = SOFTEFA_AH_UNKNOWN;
+        SOFTEFA_POINT("AH of");
+        --dev->shm->ah_for[ah->device];
+        SOFTEFA_POINT("AH for");
+    }
+    softefa_table_release(dev->shm, SOFTEFA_KIND_AH, ah - dev->shm->ah);
+}
+
+int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
+                      uint16_t *ahn)
+{
+    softefa_table_t *table = &dev->shm->table[SOFTEFA_KIND_AH];
+    softefa_shm_ah_t *ah;
+    softefa_shm_pd_t *pd;
+    uint32_t index;
+    int ret;
+
+    if (!softefa_dev_valid(dev)) {
+        return EIO;
+    }
+
+    ret = softefa_dev_lock(dev);
+    if (ret != 0) {
+        return ret;
+    }
+
+    pd = softefa_table_get(dev->shm, SOFTEFA_KIND_PD, dev->owner, pdn);
+    if (pd == NULL) {
+        ret = EINVAL;
+        goto out;
+    }
+
+    for (index = 0; index < table->backed; ++index) {
+        ah = softefa_table_get(dev->shm, SOFTEFA_KIND_AH, dev->owner, index);
+        if ((ah != NULL) && (ah->pdn == pdn) && !memcmp(ah->gid, gid, 16)) {
+            ++ah->refs;
+            *ahn = index;
+            goto out;
+        }
+    }
+
+    ret = softefa_table_alloc(dev->shm, SOFTEFA_KIND_AH, dev->owner, &index);
+    if (ret != 0) {
+        goto out;
+    }
+
+    ah         = &dev->shm->ah[index];
+    ah->pdn    = pdn;
+    ah->refs   = 1;
+    ah->device = softefa_fabric_find(gid);
+    ++ah->generation;
+    memcpy(ah->gid, gid, sizeof(ah->gid));
+    ++pd->refs;
+    SOFTEFA_POINT("AH");
+    if (ah->device != SOFTEFA_NO_DEVICE) {
+        pd->ah_of[ah->device] = index;
+        SOFTEFA_POINT("AH of");
+        ++dev->shm->ah_for[ah->device];
+        SOFTEFA_POINT("AH for");
+    }
+    ah->obj.state = SOFTEFA_STATE_ALIVE;
+    *ahn          = index;
+out:
+    softefa_admin_unlock();
+    return ret;
+}
+
+int softefa_ah_destroy(softefa_dev_t *dev, uint16_t pdn, uint16_t ahn)
+{
+    softefa_shm_ah_t *ah;
+    int ret;
+
+    if (!softefa_dev_valid(dev)) {
+        return EIO;
+    }
+
+    ret = softefa_admin_lock();
+    if (ret != 0) {
+        return ret;
+    }
+
+    ah = softefa_table_get(dev->shm, SOFTEFA_KIND_AH, dev->owner, ahn);
+    if ((ah == NULL) || (ah->pdn != pdn)) {
+        ret = EINVAL;
+    } else if (--ah->refs == 0) {
+        ah_release(dev, ah);
+    }
+    softefa_admin_unlock();
+    return ret;
+}
+
+void softefa_ah_release_all(softefa_dev_t *dev)
+{
+    softefa_shm_ah_t *ah;
+    uint32_t i;
+
+    for (i = 0; i < dev->shm->table[SOFTEFA_KIND_AH].backed; ++i) {
+        ah = softefa_table_get(dev->shm, SOFTEFA_KIND_AH, dev->owner, i);
+        if (ah != NULL) {
+            ah_release(dev, ah);
+        }
+    }
+}
