@@ -12,8 +12,9 @@
  * Must hold: no access outside, no leak, no hang, no exit status but 0, 1, 2; a
  * segment that could be read has strings that end and are printable.
  */
-#include "tools/cmd/srdtool.h"
-#include "tools/cmd/srdtool_doctor.h"
+#include "tools/doctor/doctor.h"
+#include "tools/selftest/selftest.h"
+#include "tools/srdtool_run.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -68,13 +69,13 @@ static int fd = -1;
 static uint8_t first[MAX_SIZE], second[MAX_SIZE];
 static size_t size;
 
-int srdtool_doctor(int argc, char **argv, const srdtool_output_t *out)
+int doctor_run(int argc, char **argv, const srdtool_output_t *out)
 {
     (void)argc, (void)argv, (void)out;
     return 1;
 }
 
-int srdtool_selftest(int argc, char **argv, const srdtool_output_t *out)
+int selftest_run(int argc, char **argv, const srdtool_output_t *out)
 {
     (void)argc, (void)argv, (void)out;
     return 1;
@@ -141,15 +142,15 @@ static void check_parse(void)
     check_string(segment.header.library, sizeof(segment.header.library));
     for (i = 0; i < segment.num_eps; ++i) {
         check_string(segment.eps[i].site, sizeof(segment.eps[i].site));
-        peer  = stats_ep_peer(&segment, &segment.eps[i]);
-        iface = stats_iface(&segment, segment.eps[i].iface);
+        peer  = stats_link_peer(&segment, &segment.eps[i]);
+        iface = stats_link_iface(&segment, segment.eps[i].iface);
         CHECK(peer == NULL || (peer >= segment.peers &&
                                peer < segment.peers + segment.num_peers));
         CHECK(iface == NULL || iface->index == segment.eps[i].iface);
     }
     for (i = 0; i < segment.num_ifaces; ++i) {
         check_string(segment.ifaces[i].name, sizeof(segment.ifaces[i].name));
-        CHECK(stats_iface(&segment, segment.ifaces[i].index) != NULL);
+        CHECK(stats_link_iface(&segment, segment.ifaces[i].index) != NULL);
         CHECK(segment.ifaces[i].num_counters <= EFA_STATS_IFACE_NUM);
     }
     for (i = 1; i < segment.num_peers; ++i) {
@@ -158,10 +159,10 @@ static void check_parse(void)
     for (i = 0; i < segment.num_events; ++i) {
         CHECK(segment.events[i].seq != 0);
     }
-    while (stats_next(&segment, EFA_STATS_PEER, &pos, &entry)) {
+    while (stats_entry_next(&segment, EFA_STATS_PEER, &pos, &entry)) {
         CHECK(entry.num_counters <= EFA_STATS_PEER_NUM);
     }
-    CHECK(stats_newest(&segment) >= segment.header.open_time);
+    CHECK(stats_time_newest(&segment) >= segment.header.open_time);
     stats_free(&segment);
 }
 

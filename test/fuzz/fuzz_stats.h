@@ -1,13 +1,11 @@
 /*
  * What the sources of srdtool are given in fuzz_stats: included first.
  */
-#ifndef FUZZ_WINDOW_H
-#define FUZZ_WINDOW_H
+#ifndef FUZZ_STATS_H
+#define FUZZ_STATS_H
 
 #include <stdio.h>
 #include <time.h>
-
-#define SRDTOOL_NO_MAIN
 
 /* Between two looks no time passes, but the file changes: fuzz_stats.c */
 int fuzz_stats_sleep(const struct timespec *time, struct timespec *rest);

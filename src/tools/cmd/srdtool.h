@@ -1,16 +1,16 @@
 /*
  * srdtool: looks into programs that run on the srd transport.
  *
- *   srdtool.c          options, words, objects           srdtool_batch.c
+ *   srdtool_run.h      the command line
  *      |
  *      |-- srdtool_dev.c     dev, link      --.
- *      |-- srdtool_res.c     res, objects     |   srdtool_snapshots.c which
- *      |-- srdtool_wait.c    res, ep, peer    |-> srdtool_filter.c   of them
- *      |-- srdtool_stat.c    stat             |   srdtool_row.c      what
- *      |-- srdtool_nic.c     stat show nic    |   srdtool_print.c    how
- *      |-- srdtool_event.c   event            |
- *      |-- srdtool_top.c     top            --'
- *      '-- doctor.c, selftest.c   (srdtool_doctor.h)
+ *      |-- srdtool_res.c     res, objects     |   srdtool_snapshots.c  which
+ *      |-- srdtool_ep.c      res, ep, peer    |-> srdtool_filter.c     of them
+ *      |-- srdtool_stat.c    stat             |   srdtool_row.c        what
+ *      |-- srdtool_nic.c     stat show nic    |   srdtool_list.c       where
+ *      |-- srdtool_event.c   event            |   srdtool_print.c,
+ *      |-- srdtool_top.c     top            --'   srdtool_time.c       how
+ *      '-- doctor/, selftest/
  *
  * Everything shown is a row: a JSON object of json-c, made in one place for
  * text and JSON alike, with keys in the order of a list of keys. What is not
@@ -22,7 +22,7 @@
 #ifndef SRDTOOL_H
 #define SRDTOOL_H
 
-#include "tools/cmd/srdtool_output.h"
+#include "tools/report/output.h"
 #include "tools/cmd/why.h"
 #include "tools/reader/stats_reader.h"
 
@@ -53,28 +53,22 @@ typedef struct {
     int        (*run)(srdtool_t *tool, int num_words, char **words);
 } srdtool_object_t;
 
-extern const srdtool_object_t srdtool_dev, srdtool_link, srdtool_res,
-        srdtool_stat, srdtool_event, srdtool_top;
+/* ---- words: srdtool_word.c ----------------------------------------------- */
+
+void srdtool_word_usage(FILE *out, const srdtool_object_t *object);
 
 /* Prints "srdtool: ..." and the usage of the object. Returns SRDTOOL_USAGE. */
-int srdtool_wrong(const srdtool_object_t *object, const char *format, ...)
+int srdtool_word_wrong(const srdtool_object_t *object, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Whether `word` is `name` or the beginning of it. Looks for `word` among
  * names (NULL ends them): index; -1: none; -2: of several. */
-int srdtool_find_word(const char *word, const char *const *names);
+int srdtool_word_find(const char *word, const char *const *names);
 
 /* The same as above for a command, which says what is wrong: the index, or -1
  * after the usage was printed. */
-int srdtool_find_command(const srdtool_object_t *object, const char *word,
+int srdtool_word_command(const srdtool_object_t *object, const char *word,
                          const char *const *names);
-
-/* Runs the lines of a file ("-": stdin) with `tool`'s options. */
-int srdtool_batch(const srdtool_t *tool, const char *path, bool force);
-
-/* One command line, argv[0] not looked at. Returns SRDTOOL_. */
-int srdtool_run(const srdtool_t *defaults, int argc, char **argv,
-                bool in_batch);
 
 /* ---- snapshots: srdtool_snapshots.c -------------------------------------- */
 
@@ -158,15 +152,7 @@ void srdtool_row_why(struct json_object *row, const why_input_t *in);
 void srdtool_row_link(struct json_object *row, const stats_segment_t *segment,
                       uint32_t index);
 
-/* An endpoint or, if ep is NULL, a peer: srdtool_wait.c */
-extern const char *const srdtool_ep_keys[];
-struct json_object *srdtool_ep_row(const srdtool_snapshot_t *snap,
-                                   const efa_stats_ep_t *ep,
-                                   const efa_stats_peer_t *peer);
-int srdtool_wait_show(srdtool_t *tool, bool peers, int num_words,
-                      char **words);
-
-/* ---- printing: srdtool_print.c ------------------------------------------ */
+/* ---- lists: srdtool_list.c ----------------------------------------------- */
 
 /* Where rows go: text is printed at once, JSON kept until the end. */
 typedef struct {
@@ -184,6 +170,8 @@ bool srdtool_list_add(srdtool_list_t *list, const srdtool_filter_t *filter,
 /* Prints what is left to print. Returns how many rows there were. */
 size_t srdtool_list_finish(srdtool_list_t *list);
 
+/* ---- printing: srdtool_print.c ------------------------------------------- */
+
 /* One value, one document; takes it. */
 void srdtool_print_json(const srdtool_output_t *out,
                         struct json_object *value);
@@ -191,17 +179,37 @@ void srdtool_print_json(const srdtool_output_t *out,
 void srdtool_print_row(const srdtool_output_t *out, const char *const *keys,
                        struct json_object *row);
 
+/* ---- times: srdtool_time.c ----------------------------------------------- */
+
 /* "1.2s", "340us", "3d04h": at most 6 characters. Returns buffer. */
 #define SRDTOOL_DURATION_MAX 24
-const char *srdtool_duration(uint64_t ns, char buffer[SRDTOOL_DURATION_MAX]);
+const char *
+srdtool_time_duration(uint64_t ns, char buffer[SRDTOOL_DURATION_MAX]);
+
 /* "2026-11-21 13:40:01.123456", in local time. Returns buffer. */
-#define SRDTOOL_TIME_MAX 48
-const char *srdtool_wall_time(uint64_t ns, char buffer[SRDTOOL_TIME_MAX]);
+#define SRDTOOL_WALL_MAX 48
+const char *srdtool_time_wall(uint64_t ns, char buffer[SRDTOOL_WALL_MAX]);
 
 /* Between two outputs. False: nobody reads them any more, so end. */
-bool srdtool_pause(unsigned ms);
+bool srdtool_time_pause(unsigned ms);
 
-/* stat show nic: srdtool_nic.c */
-int srdtool_nic_show(srdtool_t *tool, int num_words, char **words);
+/* ---- objects ------------------------------------------------------------- */
+
+extern const srdtool_object_t srdtool_dev, srdtool_link, srdtool_res,
+        srdtool_stat, srdtool_event, srdtool_top;
+
+/* An endpoint or, if ep is NULL, a peer: srdtool_ep.c */
+extern const char *const srdtool_ep_keys[];
+struct json_object *srdtool_ep_row(const srdtool_snapshot_t *snap,
+                                   const efa_stats_ep_t *ep,
+                                   const efa_stats_peer_t *peer);
+
+/* res show ep, res show peer; object: whose usage a wrong filter prints */
+int srdtool_ep_show(const srdtool_object_t *object, srdtool_t *tool, bool peers,
+                    int num_words, char **words);
+
+/* stat show nic: srdtool_nic.c; likewise */
+int srdtool_nic_show(const srdtool_object_t *object, srdtool_t *tool,
+                     int num_words, char **words);
 
 #endif

@@ -107,7 +107,7 @@ static void add_segment(devices_t *devices, const stats_segment_t *segment)
     }
 
     for (i = 0; i < segment->num_ifaces; ++i) {
-        in     = stats_device(segment, segment->ifaces[i].device);
+        in     = stats_link_device(segment, segment->ifaces[i].device);
         device = (in != NULL) ? get_device(devices, in->name) : NULL;
         if (device != NULL) {
             ++device->links;
@@ -135,7 +135,7 @@ static int skip_show(const srdtool_object_t *object, int *num_words,
     static const char *const commands[] = {"show", NULL};
 
     if (*num_words > 0) {
-        if (srdtool_find_command(object, **words, commands) < 0) {
+        if (srdtool_word_command(object, **words, commands) < 0) {
             return -1;
         }
         --*num_words;
@@ -193,7 +193,7 @@ link_row(const srdtool_snapshot_t *snap, unsigned index)
     srdtool_row_uint(row, "iface", iface->index);
     srdtool_row_gid(row, iface->gid);
     srdtool_row_uint(row, "qpn", iface->qpn);
-    srdtool_row_string(row, "state", stats_iface_state_name(iface->state));
+    srdtool_row_string(row, "state", stats_name_iface_state(iface->state));
     srdtool_row_age(row, "state_ns", segment, iface->state_time);
     srdtool_row_why(row, &in);
     srdtool_row_bool(row, "asleep", iface->asleep);

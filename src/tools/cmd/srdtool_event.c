@@ -31,20 +31,20 @@ static void describe(const efa_stats_event_entry_t *event, char *out,
     out[0] = '\0';
     switch (event->event) {
     case EFA_STATS_EVENT_PEER_STATE:
-        snprintf(out, max, "%s -> %s", stats_peer_state_name(event->a),
-                 stats_peer_state_name((uint32_t)event->b));
+        snprintf(out, max, "%s -> %s", stats_name_peer_state(event->a),
+                 stats_name_peer_state((uint32_t)event->b));
         break;
     case EFA_STATS_EVENT_RX_DROP:
-        name = stats_iface_counter_name(event->a);
+        name = stats_name_iface_counter(event->a);
         snprintf(out, max, "%s", (name != NULL) ? name : "?");
         break;
     case EFA_STATS_EVENT_REFUSED:
-        snprintf(out, max, "%s: %s", stats_kind_name(event->a),
+        snprintf(out, max, "%s: %s", stats_name_kind(event->a),
                  (event->b < 4096) ? strerror((int)event->b) : "?");
         break;
     case EFA_STATS_EVENT_LEAK:
         snprintf(out, max, "%s held for %" PRIu64 " us",
-                 stats_kind_name(event->a), event->b);
+                 stats_name_kind(event->a), event->b);
         break;
     case EFA_STATS_EVENT_RNR:
         snprintf(out, max, "pause of %" PRIu32 " us", event->a);
@@ -54,7 +54,7 @@ static void describe(const efa_stats_event_entry_t *event, char *out,
         break;
     case EFA_STATS_EVENT_CTL_TX:
     case EFA_STATS_EVENT_CTL_RX:
-        snprintf(out, max, "%s%s", stats_control_name(event->a),
+        snprintf(out, max, "%s%s", stats_name_control(event->a),
                  (event->event == EFA_STATS_EVENT_CTL_TX && event->b != 0) ?
                          " again" : "");
         break;
@@ -88,15 +88,15 @@ event_row(const stats_segment_t *segment, const efa_stats_event_entry_t *event)
 {
     static const uint8_t none[16];
     struct json_object *row = srdtool_row_new(segment);
-    uint64_t wall           = stats_wall_clock(segment, event->time);
-    const char *name        = stats_event_name(event->event);
+    uint64_t wall           = stats_time_wall(segment, event->time);
+    const char *name        = stats_name_event(event->event);
     char buffer[64];
 
-    srdtool_row_string(row, "time", srdtool_wall_time(wall, buffer));
+    srdtool_row_string(row, "time", srdtool_time_wall(wall, buffer));
     srdtool_row_uint(row, "time_epoch", wall);
     snprintf(buffer, sizeof(buffer), "%u", (unsigned)event->event);
     srdtool_row_string(row, "event", (name != NULL) ? name : buffer);
-    srdtool_row_string(row, "text", stats_event_text(event->event));
+    srdtool_row_string(row, "text", stats_name_event_text(event->event));
     if (event->iface != NO_IFACE) {
         srdtool_row_link(row, segment, event->iface);
     }
@@ -108,9 +108,9 @@ event_row(const stats_segment_t *segment, const efa_stats_event_entry_t *event)
     srdtool_row_string(row, "what", (buffer[0] != '\0') ? buffer : NULL);
     srdtool_row_status(row, event->status);
     if (event->repeats > 0) {
-        wall = stats_wall_clock(segment, stats_event_last(event));
+        wall = stats_time_wall(segment, stats_time_event_last(event));
         srdtool_row_uint(row, "repeats", event->repeats);
-        srdtool_row_string(row, "last", srdtool_wall_time(wall, buffer));
+        srdtool_row_string(row, "last", srdtool_time_wall(wall, buffer));
         srdtool_row_uint(row, "last_epoch", wall);
     }
     srdtool_row_uint(row, "a", event->a);
@@ -214,7 +214,7 @@ static int monitor(srdtool_t *tool, const srdtool_filter_t *filter)
         srdtool_snapshots_free(&before);
         return SRDTOOL_NOTHING;
     }
-    while (!enough && ferror(stdout) == 0 && srdtool_pause(ms)) {
+    while (!enough && ferror(stdout) == 0 && srdtool_time_pause(ms)) {
         srdtool_snapshots_read(tool, &snapshots);
         enough = print_new(tool, filter, &before, &snapshots, &shown);
         fflush(stdout);
@@ -232,7 +232,7 @@ static int run(srdtool_t *tool, int num_words, char **words)
     int command = 0;
 
     if (num_words > 0) {
-        command = srdtool_find_command(&srdtool_event, words[0], commands);
+        command = srdtool_word_command(&srdtool_event, words[0], commands);
         if (command < 0) {
             return SRDTOOL_USAGE;
         }

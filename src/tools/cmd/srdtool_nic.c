@@ -211,7 +211,8 @@ static bool add_device(const srdtool_t *tool, const char *device,
     return found;
 }
 
-int srdtool_nic_show(srdtool_t *tool, int num_words, char **words)
+int srdtool_nic_show(const srdtool_object_t *object, srdtool_t *tool,
+                     int num_words, char **words)
 {
     struct dirent **entries = NULL;
     bool found              = false;
@@ -219,7 +220,7 @@ int srdtool_nic_show(srdtool_t *tool, int num_words, char **words)
     srdtool_list_t list;
     int i, num;
 
-    if (srdtool_filter_parse(&srdtool_stat, keys, num_words, words,
+    if (srdtool_filter_parse(object, keys, num_words, words,
                              &filter) != 0) {
         return SRDTOOL_USAGE;
     }

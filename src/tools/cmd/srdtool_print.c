@@ -10,55 +10,7 @@
 #include "tools/cmd/srdtool.h"
 
 #include <inttypes.h>
-#include <poll.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
-
-const char *srdtool_duration(uint64_t ns, char buffer[SRDTOOL_DURATION_MAX])
-{
-    uint64_t s = ns / 1000000000u;
-
-    if (ns < 10000) {
-        snprintf(buffer, SRDTOOL_DURATION_MAX, "%" PRIu64 "ns", ns);
-    } else if (ns < 10000000) {
-        snprintf(buffer, SRDTOOL_DURATION_MAX, "%" PRIu64 "us", ns / 1000);
-    } else if (s < 1) {
-        snprintf(buffer, SRDTOOL_DURATION_MAX, "%" PRIu64 "ms", ns / 1000000);
-    } else if (s < 60) {
-        snprintf(buffer, SRDTOOL_DURATION_MAX, "%" PRIu64 ".%" PRIu64 "s", s,
-                 ns / 100000000u % 10);
-    } else if (s < 3600) {
-        snprintf(buffer, SRDTOOL_DURATION_MAX, "%" PRIu64 "m%02" PRIu64 "s",
-                 s / 60, s % 60);
-    } else if (s < 86400) {
-        snprintf(buffer, SRDTOOL_DURATION_MAX, "%" PRIu64 "h%02" PRIu64 "m",
-                 s / 3600, s / 60 % 60);
-    } else {
-        snprintf(buffer, SRDTOOL_DURATION_MAX, "%" PRIu64 "d%02" PRIu64 "h",
-                 s / 86400, s / 3600 % 24);
-    }
-    return buffer;
-}
-
-const char *srdtool_wall_time(uint64_t ns, char buffer[SRDTOOL_TIME_MAX])
-{
-    time_t seconds = (time_t)(ns / 1000000000u);
-    struct tm tm;
-    size_t length = 0;
-
-    if (ns != 0 && localtime_r(&seconds, &tm) != NULL) {
-        length = strftime(buffer, SRDTOOL_TIME_MAX, "%F %T", &tm);
-    }
-    if (length == 0) {
-        snprintf(buffer, SRDTOOL_TIME_MAX, "?");
-    } else {
-        snprintf(buffer + length, SRDTOOL_TIME_MAX - length, ".%06u",
-                 (unsigned)(ns / 1000 % 1000000));
-    }
-    return buffer;
-}
 
 void srdtool_print_json(const srdtool_output_t *out, struct json_object *value)
 {
@@ -111,7 +63,7 @@ static bool print_field(const char *key, struct json_object *value,
         if (length > strlen(suffix) &&
             strcmp(key + length - strlen(suffix), suffix) == 0) {
             length -= strlen(suffix);
-            srdtool_duration(json_object_get_uint64(value), duration);
+            srdtool_time_duration(json_object_get_uint64(value), duration);
             if (strlen(previous) == length &&
                 strncmp(previous, key, length) == 0) {
                 printf(" %s", duration);
@@ -150,50 +102,4 @@ void srdtool_print_row(const srdtool_output_t *out, const char *const *keys,
             previous = key;
         }
     }
-}
-
-/* ------------------------------------------------------------------- lists */
-
-void srdtool_list_init(srdtool_list_t *list, const srdtool_output_t *out)
-{
-    list->out   = out;
-    list->num   = 0;
-    list->array = out->json ? json_object_new_array() : NULL;
-}
-
-bool srdtool_list_add(srdtool_list_t *list, const srdtool_filter_t *filter,
-                      const char *const *keys, struct json_object *row)
-{
-    if (filter != NULL && !srdtool_filter_match(filter, row)) {
-        json_object_put(row);
-        return false;
-    }
-
-    ++list->num;
-    if (list->array != NULL) {
-        if (json_object_array_add(list->array, row) != 0) {
-            json_object_put(row);
-        }
-    } else {
-        srdtool_print_row(list->out, keys, row);
-        putchar('\n');
-        json_object_put(row);
-    }
-    return true;
-}
-
-size_t srdtool_list_finish(srdtool_list_t *list)
-{
-    if (list->array != NULL) {
-        srdtool_print_json(list->out, list->array);
-        list->array = NULL;
-    }
-    return list->num;
-}
-
-bool srdtool_pause(unsigned ms)
-{
-    struct pollfd out = {.fd = STDOUT_FILENO}; /* errors alone wake us */
-
-    return poll(&out, 1, (ms > INT_MAX) ? INT_MAX : (int)ms) <= 0;
 }

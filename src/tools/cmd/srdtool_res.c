@@ -4,7 +4,7 @@
  *   res                       a row for each process and device: what is held
  *                             of the device's limits
  *   res show pd|cq|qp|mr|ah   a row an object      <- OBJECT records
- *   res show ep|peer          srdtool_wait.c
+ *   res show ep|peer          srdtool_ep.c
  */
 #include "tools/cmd/srdtool.h"
 
@@ -46,9 +46,9 @@ static const char *const summary_keys[] = {
 static struct json_object *
 object_row(const stats_segment_t *segment, const efa_stats_object_t *object)
 {
-    struct json_object *row          = srdtool_row_new(segment);
-    const efa_stats_device_t *device = stats_device(segment, object->device);
-    uint32_t kind                    = object->kind;
+    struct json_object *row = srdtool_row_new(segment);
+    uint32_t kind           = object->kind;
+    const efa_stats_device_t *device;
     char address[32];
 
     srdtool_row_uint(row, kinds[kind].number, object->number);
@@ -64,6 +64,7 @@ object_row(const stats_segment_t *segment, const efa_stats_object_t *object)
     } else if (kinds[kind].size2 != NULL) {
         srdtool_row_uint(row, kinds[kind].size2, object->size2);
     }
+    device = stats_link_device(segment, object->device);
     srdtool_row_string(row, "dev", (device != NULL) ? device->name : NULL);
     srdtool_row_link(row, segment, object->iface);
     srdtool_row_age(row, "age_ns", segment, object->create_time);
@@ -118,11 +119,11 @@ typedef struct {
 static users_t *get_users(const stats_segment_t *segment, users_t *users,
                           uint32_t iface_index)
 {
-    const efa_stats_iface_t *iface   = stats_iface(segment, iface_index);
+    const efa_stats_iface_t *iface   = stats_link_iface(segment, iface_index);
     const efa_stats_device_t *device = NULL;
 
     if (iface != NULL) {
-        device = stats_device(segment, iface->device);
+        device = stats_link_device(segment, iface->device);
     }
     return (device == NULL) ? NULL : &users[device - segment->devices];
 }
@@ -213,22 +214,22 @@ static int run(srdtool_t *tool, int num_words, char **words)
     int type;
 
     if (num_words > 0 &&
-        srdtool_find_command(&srdtool_res, words[0], commands) < 0) {
+        srdtool_word_command(&srdtool_res, words[0], commands) < 0) {
         return SRDTOOL_USAGE;
     }
     if (num_words < 2) {
         return show_summary(tool);
     }
 
-    type = srdtool_find_command(&srdtool_res, words[1], types);
+    type = srdtool_word_command(&srdtool_res, words[1], types);
     if (type < 0) {
         return SRDTOOL_USAGE;
     }
     if (type < EFA_STATS_KIND_LAST) {
         return show_objects(tool, (uint32_t)type, num_words - 2, words + 2);
     }
-    return srdtool_wait_show(tool, type > EFA_STATS_KIND_LAST, num_words - 2,
-                             words + 2);
+    return srdtool_ep_show(&srdtool_res, tool, type > EFA_STATS_KIND_LAST,
+                           num_words - 2, words + 2);
 }
 
 const srdtool_object_t srdtool_res = {

@@ -79,7 +79,7 @@ void srdtool_row_device(struct json_object *row,
 
 void srdtool_row_status(struct json_object *row, int32_t status)
 {
-    const char *name = stats_status_name(status);
+    const char *name = stats_name_status(status);
     char number[32];
 
     if (name == NULL) {
@@ -95,7 +95,7 @@ void srdtool_row_age(struct json_object *row, const char *key,
     if (time == 0) {
         row_add(row, key, NULL);
     } else {
-        srdtool_row_uint(row, key, stats_age(segment, time));
+        srdtool_row_uint(row, key, stats_time_age(segment, time));
     }
 }
 
@@ -111,7 +111,7 @@ void srdtool_row_why(struct json_object *row, const why_input_t *in)
 void srdtool_row_link(struct json_object *row, const stats_segment_t *segment,
                       uint32_t index)
 {
-    const efa_stats_iface_t *iface = stats_iface(segment, index);
+    const efa_stats_iface_t *iface = stats_link_iface(segment, index);
 
     srdtool_row_string(row, "link", (iface != NULL) ? iface->name : NULL);
     if (index == EFA_STATS_NONE) {

@@ -117,7 +117,7 @@ void srdtool_snapshots_compare(const srdtool_snapshots_t *before,
         snap->idle = calloc(snap->segment.num_ifaces, sizeof(*snap->idle));
         for (k = 0; snap->idle != NULL && k < snap->segment.num_ifaces; ++k) {
             iface         = &snap->segment.ifaces[k];
-            old           = stats_iface(&same->segment, iface->index);
+            old           = stats_link_iface(&same->segment, iface->index);
             snap->idle[k] = old != NULL &&
                             old->create_time == iface->create_time &&
                             old->polls == iface->polls;

@@ -21,12 +21,12 @@ typedef struct {
 } kind_t;
 
 static const kind_t kinds[] = {
-    {EFA_STATS_DEVICE, "device", "devices", stats_device_counter_name,
-     stats_device_counter_text},
-    {EFA_STATS_IFACE, "iface", "ifaces", stats_iface_counter_name,
-     stats_iface_counter_text},
-    {EFA_STATS_PEER, "peer", "peers", stats_peer_counter_name,
-     stats_peer_counter_text}
+    {EFA_STATS_DEVICE, "device", "devices", stats_name_device_counter,
+     stats_name_device_counter_text},
+    {EFA_STATS_IFACE, "iface", "ifaces", stats_name_iface_counter,
+     stats_name_iface_counter_text},
+    {EFA_STATS_PEER, "peer", "peers", stats_name_peer_counter,
+     stats_name_peer_counter_text}
 };
 
 #define NUM_KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -96,7 +96,7 @@ static size_t show_kind(const srdtool_t *tool, const stats_segment_t *segment,
     struct json_object *row;
     stats_entry_t entry;
 
-    while (stats_next(segment, kind->type, &pos, &entry)) {
+    while (stats_entry_next(segment, kind->type, &pos, &entry)) {
         row = row_of(segment, kind, &entry);
         if (!srdtool_filter_match(filter, row)) {
             json_object_put(row);
@@ -130,7 +130,7 @@ static int run(srdtool_t *tool, int num_words, char **words)
     int status;
 
     if (num_words > 0) {
-        if (srdtool_find_command(&srdtool_stat, words[0], commands) < 0) {
+        if (srdtool_word_command(&srdtool_stat, words[0], commands) < 0) {
             return SRDTOOL_USAGE;
         }
         --num_words;
@@ -138,14 +138,14 @@ static int run(srdtool_t *tool, int num_words, char **words)
     }
     if (num_words > 0) {
         /* else a filter of all */
-        type = srdtool_find_word(words[0], types);
+        type = srdtool_word_find(words[0], types);
         if (type >= 0) {
             --num_words;
             ++words;
         }
     }
     if (type == (int)NUM_KINDS) {
-        return srdtool_nic_show(tool, num_words, words);
+        return srdtool_nic_show(&srdtool_stat, tool, num_words, words);
     }
     if (srdtool_filter_parse(&srdtool_stat, keys, num_words, words,
                              &filter) != 0) {

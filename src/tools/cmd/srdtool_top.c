@@ -95,6 +95,7 @@ static void get_lines(const srdtool_snapshots_t *snapshots,
 {
     const srdtool_snapshot_t *snap;
     const stats_segment_t *segment;
+    const efa_stats_ep_t *ep;
     size_t room = 0;
     unsigned i, k;
 
@@ -113,9 +114,9 @@ static void get_lines(const srdtool_snapshots_t *snapshots,
         snap    = &snapshots->list[i];
         segment = &snap->segment;
         for (k = 0; k < segment->num_eps; ++k) {
+            ep = &segment->eps[k];
             add_line(lines, filter,
-                     srdtool_ep_row(snap, &segment->eps[k],
-                                    stats_ep_peer(segment, &segment->eps[k])));
+                     srdtool_ep_row(snap, ep, stats_link_peer(segment, ep)));
         }
         for (k = 0; segment->num_eps == 0 && k < segment->num_peers; ++k) {
             add_line(lines, filter,
@@ -147,19 +148,22 @@ static void print_link(const stats_segment_t *segment,
                        const stats_segment_t *before,
                        const efa_stats_iface_t *iface)
 {
-    const efa_stats_iface_t *old = (before != NULL) ?
-                                            stats_iface(before, iface->index) :
-                                            NULL;
-    uint64_t ns = (old != NULL) ? segment->now - before->now : 0;
+    const efa_stats_iface_t *old = NULL;
+    uint64_t ns                  = 0;
     char numbers[4][16];
 
-    if (old == NULL) {
+    if (before != NULL) {
+        old = stats_link_iface(before, iface->index);
+    }
+    if (old != NULL) {
+        ns = segment->now - before->now;
+    } else {
         old = iface;
     }
     printf("%7" PRIu32 " %-9.9s %-11.11s %-10.10s %6s %6s %6s %6s %5" PRIu32
            "\n", segment->header.pid, segment->header.command, iface->name,
            segment->proc_state == 'T' ? "stopped" : iface->asleep ? "asleep" :
-           stats_iface_state_name(iface->state),
+           stats_name_iface_state(iface->state),
            short_number(rate(iface->tx_msgs, old->tx_msgs, ns), numbers[0]),
            short_number(rate(iface->tx_bytes + iface->rdma_write_bytes,
                              old->tx_bytes + old->rdma_write_bytes, ns),
@@ -179,7 +183,7 @@ static void print_line(const line_t *line)
     char to[128], pending[16];
 
     if (!line->ready && line->since > 0) {
-        srdtool_duration(line->since, duration);
+        srdtool_time_duration(line->since, duration);
     }
     /* the end of the address is what tells hosts apart */
     snprintf(to, sizeof(to), "%s/%s", gid + (length > 9 ? length - 9 : 0),
@@ -214,7 +218,7 @@ static void print_text(const srdtool_snapshots_t *before,
     unsigned links  = 0;
     const srdtool_snapshot_t *same;
     const stats_segment_t *segment;
-    char clock[SRDTOOL_TIME_MAX];
+    char clock[SRDTOOL_WALL_MAX];
     time_t now = time(NULL);
     struct tm tm;
     unsigned i, k;
@@ -296,7 +300,7 @@ static int run(srdtool_t *tool, int num_words, char **words)
     }
 
     /* A first look that need not be waited for long */
-    watched = srdtool_pause((interval > 100) ? 100 : interval);
+    watched = srdtool_time_pause((interval > 100) ? 100 : interval);
     while (watched && ferror(stdout) == 0) {
         srdtool_snapshots_read(tool, &snapshots);
         srdtool_snapshots_compare(&before, &snapshots);
@@ -313,7 +317,7 @@ static int run(srdtool_t *tool, int num_words, char **words)
         if (tool->count > 0 && ++round == tool->count) {
             break;
         }
-        watched = srdtool_pause(interval);
+        watched = srdtool_time_pause(interval);
     }
     srdtool_snapshots_free(&before);
     return status;

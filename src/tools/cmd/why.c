@@ -85,7 +85,7 @@ static why_t why_peer(const efa_stats_peer_t *peer, const efa_stats_ep_t *ep,
     if (peer->fence) {
         return WHY_WAITS_FENCE;
     }
-    if (pending > 0 && stats_unacked(peer) >= peer->window) {
+    if (pending > 0 && stats_peer_unacked(peer) >= peer->window) {
         *since = wait_time;
         return WHY_WAITS_WINDOW;
     }

@@ -3,7 +3,6 @@
  * one before it found.
  */
 #include "tools/doctor/doctor.h"
-#include "tools/cmd/srdtool_doctor.h"
 
 #include <dlfcn.h>
 #include <getopt.h>
@@ -34,30 +33,13 @@ static const char doctor_usage[] =
     "Exit status: 0 nothing failed, 1 something did, 2 wrong usage.\n";
 
 static void (*const doctor_checks[])(doctor_t *doctor) = {
-    doctor_check_device, doctor_check_provider, doctor_check_abilities,
-    doctor_check_counters, doctor_check_ucx, doctor_check_module,
-    doctor_check_selection, doctor_check_openmpi, doctor_check_mpich,
-    doctor_check_memlock, doctor_check_hugepages, doctor_check_gpu,
-    doctor_check_fork, doctor_check_process_vm, doctor_check_stats,
-    doctor_check_leftovers
+    doctor_device_find, doctor_device_provider, doctor_device_abilities,
+    doctor_device_counters, doctor_ucx_version, doctor_ucx_module,
+    doctor_mpi_selection, doctor_mpi_openmpi, doctor_mpi_mpich,
+    doctor_host_memlock, doctor_host_hugepages, doctor_host_gpu,
+    doctor_host_fork, doctor_host_process_vm, doctor_host_stats,
+    doctor_host_leftovers
 };
-
-bool doctor_read_line(const char *path, char *line, size_t max)
-{
-    FILE *file = fopen(path, "re");
-    bool done;
-
-    if (file == NULL) {
-        return false;
-    }
-
-    done = fgets(line, max, file) != NULL;
-    if (done) {
-        line[strcspn(line, "\n")] = '\0';
-    }
-    fclose(file);
-    return done;
-}
 
 static void doctor_init(doctor_t *doctor, const char *device)
 {
@@ -73,7 +55,7 @@ static void doctor_init(doctor_t *doctor, const char *device)
     }
 }
 
-int srdtool_doctor(int argc, char **argv, const srdtool_output_t *given)
+int doctor_run(int argc, char **argv, const srdtool_output_t *given)
 {
     static const struct option options[] = {
         {"json", no_argument, NULL, 'j'},
@@ -108,10 +90,10 @@ int srdtool_doctor(int argc, char **argv, const srdtool_output_t *given)
     argc -= optind;
     argv += optind;
     if ((argc > 0) && !strcmp(argv[0], "echo")) {
-        return doctor_echo(argc, argv, &out);
+        return echo_run(argc, argv, &out);
     }
     if ((argc == 1) && !strcmp(argv[0], "probe-ucx")) {
-        return doctor_probe_ucx(); /* of doctor_check_module() */
+        return doctor_ucx_probe(); /* of doctor_ucx_module() */
     }
     if ((argc == 1) && !strcmp(argv[0], "help")) {
         fputs(doctor_usage, stdout);

@@ -31,14 +31,14 @@ static bool device_on_pci(void)
     }
 
     for (i = 0; !found && (i < paths.gl_pathc); ++i) {
-        if (!doctor_read_line(paths.gl_pathv[i], line, sizeof(line)) ||
+        if (!doctor_file_line(paths.gl_pathv[i], line, sizeof(line)) ||
             (strtoul(line, NULL, 16) != 0x1d0f)) {
             continue;
         }
         snprintf(path, sizeof(path), "%.*sdevice",
                  (int)(strlen(paths.gl_pathv[i]) - strlen("vendor")),
                  paths.gl_pathv[i]);
-        found = doctor_read_line(path, line, sizeof(line)) &&
+        found = doctor_file_line(path, line, sizeof(line)) &&
                 ((strtoul(line, NULL, 16) & ~0xful) == 0xefa0);
     }
 
@@ -95,7 +95,7 @@ static int device_uverbs(const char *device)
         }
         snprintf(path, sizeof(path), "/sys/class/infiniband_verbs/%s/ibdev",
                  entry->d_name);
-        if (doctor_read_line(path, line, sizeof(line)) &&
+        if (doctor_file_line(path, line, sizeof(line)) &&
             !strcmp(line, device)) {
             number = n;
         }
@@ -163,7 +163,7 @@ static void device_permissions(doctor_t *doctor, bool all)
                      "its /dev/infiniband/uverbs");
 }
 
-void doctor_check_device(doctor_t *doctor)
+void doctor_device_find(doctor_t *doctor)
 {
     char list[EFA_SYSFS_MAX * (EFA_SYSFS_NAME + 1)] = "";
     unsigned id = 0, other;
@@ -224,7 +224,7 @@ static void provider_version(void *library, char *dir, size_t max,
     }
 }
 
-void doctor_check_provider(doctor_t *doctor)
+void doctor_device_provider(doctor_t *doctor)
 {
     char error[256], dir[PATH_MAX], version[64], pattern[PATH_MAX + 64];
     const char *file = NULL;
@@ -278,7 +278,7 @@ void doctor_check_provider(doctor_t *doctor)
     globfree(&files);
 }
 
-void doctor_check_abilities(doctor_t *doctor)
+void doctor_device_abilities(doctor_t *doctor)
 {
     verbs_ep_t ep;
     int ret;
@@ -317,7 +317,7 @@ void doctor_check_abilities(doctor_t *doctor)
     verbs_ep_close(&ep);
 }
 
-void doctor_check_counters(doctor_t *doctor)
+void doctor_device_counters(doctor_t *doctor)
 {
     hw_counters_t counters;
     int ret;

@@ -58,7 +58,7 @@ static bool host_status(const char *name, char *value, size_t max)
     return found;
 }
 
-void doctor_check_memlock(doctor_t *doctor)
+void doctor_host_memlock(doctor_t *doctor)
 {
     static const char next[] =
             "ulimit -l unlimited; for all: '* - memlock unlimited' in "
@@ -99,7 +99,7 @@ void doctor_check_memlock(doctor_t *doctor)
                doctor->soft ? " (Soft-EFA locks none, a NIC would)" : "");
 }
 
-void doctor_check_hugepages(doctor_t *doctor)
+void doctor_host_hugepages(doctor_t *doctor)
 {
     char line[64], text[256] = "";
     unsigned long pages, kib, total = 0;
@@ -109,7 +109,7 @@ void doctor_check_hugepages(doctor_t *doctor)
     if (glob("/sys/kernel/mm/hugepages/hugepages-*kB/free_hugepages", 0, NULL,
              &paths) == 0) {
         for (i = 0; i < paths.gl_pathc; ++i) {
-            if (!doctor_read_line(paths.gl_pathv[i], line, sizeof(line)) ||
+            if (!doctor_file_line(paths.gl_pathv[i], line, sizeof(line)) ||
                 (sscanf(strstr(paths.gl_pathv[i], "hugepages-"),
                         "hugepages-%lu", &kib) != 1)) {
                 continue;
@@ -124,7 +124,7 @@ void doctor_check_hugepages(doctor_t *doctor)
         globfree(&paths);
     }
 
-    if (!doctor_read_line("/sys/kernel/mm/transparent_hugepage/enabled", line,
+    if (!doctor_file_line("/sys/kernel/mm/transparent_hugepage/enabled", line,
                           sizeof(line))) {
         strcpy(line, "unknown");
     }
@@ -143,7 +143,7 @@ void doctor_check_hugepages(doctor_t *doctor)
                (total == 0) ? "; none reserved, none needed" : "");
 }
 
-void doctor_check_gpu(doctor_t *doctor)
+void doctor_host_gpu(doctor_t *doctor)
 {
     static const struct {
         const char *device, *path, *name;
@@ -189,7 +189,7 @@ void doctor_check_gpu(doctor_t *doctor)
     }
 }
 
-void doctor_check_fork(doctor_t *doctor)
+void doctor_host_fork(doctor_t *doctor)
 {
     unsigned major = 0, minor = 0;
     bool asked = (getenv("RDMAV_FORK_SAFE") != NULL) ||
@@ -271,7 +271,7 @@ static int vm_try(void)
     return ret;
 }
 
-void doctor_check_process_vm(doctor_t *doctor)
+void doctor_host_process_vm(doctor_t *doctor)
 {
     char yama[16] = "none", seccomp[16] = "unknown";
     int ret;
@@ -282,7 +282,7 @@ void doctor_check_process_vm(doctor_t *doctor)
         return;
     }
 
-    (void)doctor_read_line("/proc/sys/kernel/yama/ptrace_scope", yama,
+    (void)doctor_file_line("/proc/sys/kernel/yama/ptrace_scope", yama,
                            sizeof(yama));
     (void)host_status("Seccomp", seccomp, sizeof(seccomp));
     ret = vm_try();
@@ -300,7 +300,7 @@ void doctor_check_process_vm(doctor_t *doctor)
                seccomp);
 }
 
-void doctor_check_stats(doctor_t *doctor)
+void doctor_host_stats(doctor_t *doctor)
 {
     const char *setting = getenv("UCX_EFA_STATS");
     const char *dir     = efa_stats_dir();
@@ -366,7 +366,7 @@ static void host_leftover(const char *path, void *arg)
     }
 }
 
-void doctor_check_leftovers(doctor_t *doctor)
+void doctor_host_leftovers(doctor_t *doctor)
 {
     host_leftovers_t left = {.dir = efa_stats_dir()};
 

@@ -54,7 +54,7 @@ static bool selection_has_srd(const char *tls)
            (ib_is_srd && list_allows(tls, "ib", false));
 }
 
-void doctor_check_selection(doctor_t *doctor)
+void doctor_mpi_selection(doctor_t *doctor)
 {
     const char *tls     = getenv("UCX_TLS");
     const char *net     = getenv("UCX_NET_DEVICES");
@@ -154,7 +154,7 @@ static bool host_has_program(const char *name)
     return false;
 }
 
-void doctor_check_openmpi(doctor_t *doctor)
+void doctor_mpi_openmpi(doctor_t *doctor)
 {
     static const char next[] =
             "mpirun --mca pml ucx --mca opal_common_ucx_tls any efarun ./app, "
@@ -188,7 +188,7 @@ void doctor_check_openmpi(doctor_t *doctor)
     }
 }
 
-void doctor_check_mpich(doctor_t *doctor)
+void doctor_mpi_mpich(doctor_t *doctor)
 {
     const char *netmod = getenv("MPIR_CVAR_CH4_NETMOD");
     const char *intel  = getenv("I_MPI_FABRICS");

@@ -13,7 +13,7 @@
 #  include "ucx_efa_config.h"
 #endif
 #include "tools/doctor/doctor.h"
-#include "tools/host/module_files.h"
+#include "tools/host/efa_module.h"
 #include "uct/ib/efa/loader/objects.h"
 
 #include <dlfcn.h>
@@ -36,7 +36,7 @@ enum {
 #define UCX_PROBE_FOUND "component efasrd:"
 #define UCX_PROBE_OWN   "UCX's own srd"
 
-void doctor_check_ucx(doctor_t *doctor)
+void doctor_ucx_version(doctor_t *doctor)
 {
     void (*get_version)(unsigned *major, unsigned *minor, unsigned *release);
     unsigned major = 0, minor = 0, release = 0;
@@ -81,7 +81,7 @@ void doctor_check_ucx(doctor_t *doctor)
     }
 }
 
-int doctor_probe_ucx(void)
+int doctor_ucx_probe(void)
 {
     ucs_status_t (*query)(uct_component_h **components, unsigned *count);
     ucs_status_t (*attributes)(uct_component_h component,
@@ -123,27 +123,6 @@ int doctor_probe_ucx(void)
 
     fprintf(stderr, "UCX has no component efasrd\n");
     return EXIT_FAILURE;
-}
-
-/* Where the loader lies: build tree, installation relative to here, as it was
- * configured. */
-static bool ucx_find_loader(const doctor_t *doctor, char *path, size_t max)
-{
-    static const char name[] = "libucx_efa_loader.so";
-
-    snprintf(path, max, "%s/../uct/ib/efa/loader/.libs/%s", doctor->self_dir,
-             name);
-    if (access(path, R_OK) == 0) {
-        return true;
-    }
-    snprintf(path, max, "%s/..%s/%s", doctor->self_dir,
-             strstr(UCX_EFA_LIB_DIR, "/lib") ? strstr(UCX_EFA_LIB_DIR, "/lib") :
-             "/lib", name);
-    if (access(path, R_OK) == 0) {
-        return true;
-    }
-    snprintf(path, max, "%s/%s", UCX_EFA_LIB_DIR, name);
-    return access(path, R_OK) == 0;
 }
 
 /* In the child */
@@ -213,15 +192,16 @@ static const char *ucx_probe_reason(char *text)
     return reason;
 }
 
-void doctor_check_module(doctor_t *doctor)
+void doctor_ucx_module(doctor_t *doctor)
 {
     const char *preload = getenv("LD_PRELOAD");
-    char loader[PATH_MAX + 64], text[UCX_PROBE_MAX], next[PATH_MAX + 128];
+    char loader[PATH_MAX], text[UCX_PROBE_MAX], next[PATH_MAX + 128];
     unsigned devices;
     const char *found;
     int status = 0;
 
-    if (!ucx_find_loader(doctor, loader, sizeof(loader))) {
+    if (!efa_module_find(doctor->self_dir, "../uct/ib/efa/loader",
+                         UCX_EFA_LIB_DIR, "libucx_efa_loader.so", loader)) {
         report_add(&doctor->report, REPORT_FAIL, "module",
                    "install ucx-efa completely (make install)",
                    "libucx_efa_loader.so is neither beside this program nor "

@@ -66,7 +66,7 @@ static void clean_string(char *string, size_t size)
 /* ------------------------------------------------------------------ checks */
 
 const char *
-stats_check_header(const efa_stats_header_t *header, size_t size)
+stats_parse_header(const efa_stats_header_t *header, size_t size)
 {
     if (header->magic != EFA_STATS_MAGIC) {
         return "not a stats segment (no magic number)";
@@ -314,7 +314,7 @@ const char *stats_parse(const void *first, const void *second, size_t size,
         return "too short for a stats segment";
     }
     memcpy(&segment->header, first, sizeof(segment->header));
-    reason = stats_check_header(&segment->header, size);
+    reason = stats_parse_header(&segment->header, size);
     if (reason == NULL) {
         reason = check_records(&segment->header, first);
     }

@@ -67,39 +67,39 @@ const char *stats_parse(const void *first, const void *second, size_t size,
 
 /* What is wrong with the header of a file of `size` bytes; NULL: nothing. */
 const char *
-stats_check_header(const efa_stats_header_t *header, size_t size);
+stats_parse_header(const efa_stats_header_t *header, size_t size);
 
-/* --------------------------------------------------------- stats_links.c */
+/* --------------------------------------------------------- stats_link.c */
 
 /* Newest time in the segment, 0: none. */
-uint64_t stats_newest(const stats_segment_t *segment);
+uint64_t stats_time_newest(const stats_segment_t *segment);
 
 /* Where a record's links lead; NULL: nowhere. */
 const efa_stats_peer_t *
-stats_ep_peer(const stats_segment_t *segment, const efa_stats_ep_t *ep);
+stats_link_peer(const stats_segment_t *segment, const efa_stats_ep_t *ep);
 const efa_stats_iface_t *
-stats_iface(const stats_segment_t *segment, uint32_t index);
+stats_link_iface(const stats_segment_t *segment, uint32_t index);
 const efa_stats_device_t *
-stats_device(const stats_segment_t *segment, uint32_t index);
+stats_link_device(const stats_segment_t *segment, uint32_t index);
 
 /* Messages that were sent and are not acknowledged. Of two words of different
  * moments: 0 if there seem to be less than none. */
-uint64_t stats_unacked(const efa_stats_peer_t *peer);
+uint64_t stats_peer_unacked(const efa_stats_peer_t *peer);
 
 /* PSNs: of the next message to send, the lowest not acknowledged, the next one
  * expected */
-uint16_t stats_psn_next(const efa_stats_peer_t *peer);
-uint16_t stats_psn_una(const efa_stats_peer_t *peer);
-uint16_t stats_psn_rx(const efa_stats_peer_t *peer);
+uint16_t stats_peer_psn_next(const efa_stats_peer_t *peer);
+uint16_t stats_peer_psn_una(const efa_stats_peer_t *peer);
+uint16_t stats_peer_psn_rx(const efa_stats_peer_t *peer);
 
 /* When an event and what repeated it was last */
-uint64_t stats_event_last(const efa_stats_event_entry_t *event);
+uint64_t stats_time_event_last(const efa_stats_event_entry_t *event);
 
 /* From `time` to the segment's now in ns; 0: never, or later. */
-uint64_t stats_age(const stats_segment_t *segment, uint64_t time);
+uint64_t stats_time_age(const stats_segment_t *segment, uint64_t time);
 
 /* A time of the segment in ns since the epoch, 0: never, or not known. */
-uint64_t stats_wall_clock(const stats_segment_t *segment, uint64_t time);
+uint64_t stats_time_wall(const stats_segment_t *segment, uint64_t time);
 
 /* -------------------------------------------------- records with counters */
 
@@ -117,29 +117,29 @@ typedef struct {
 } stats_entry_t;
 
 /* Walks the records of a type; pass 0 first. False: no more. *pos moves on. */
-bool stats_next(const stats_segment_t *segment, efa_stats_type_t type,
+bool stats_entry_next(const stats_segment_t *segment, efa_stats_type_t type,
                 size_t *pos, stats_entry_t *entry);
 
-/* --------------------------------------------------------- stats_names.c */
+/* --------------------------------------------------------- stats_name.c */
 
 /* Names and texts by index; NULL behind the last. */
-const char *stats_iface_counter_name(unsigned index);
-const char *stats_iface_counter_text(unsigned index);
-const char *stats_peer_counter_name(unsigned index);
-const char *stats_peer_counter_text(unsigned index);
-const char *stats_device_counter_name(unsigned index);
-const char *stats_device_counter_text(unsigned index);
-const char *stats_event_name(unsigned event);
-const char *stats_event_text(unsigned event);
+const char *stats_name_iface_counter(unsigned index);
+const char *stats_name_iface_counter_text(unsigned index);
+const char *stats_name_peer_counter(unsigned index);
+const char *stats_name_peer_counter_text(unsigned index);
+const char *stats_name_device_counter(unsigned index);
+const char *stats_name_device_counter_text(unsigned index);
+const char *stats_name_event(unsigned event);
+const char *stats_name_event_text(unsigned event);
 
 /* "?" for a value that has no name. */
-const char *stats_peer_state_name(uint32_t state);
-const char *stats_iface_state_name(uint32_t state);
-const char *stats_kind_name(uint32_t kind);
-const char *stats_control_name(uint32_t control);
+const char *stats_name_peer_state(uint32_t state);
+const char *stats_name_iface_state(uint32_t state);
+const char *stats_name_kind(uint32_t kind);
+const char *stats_name_control(uint32_t control);
 
 /* Of a ucs_status_t: "endpoint-timeout"; NULL for one without a name. */
-const char *stats_status_name(int32_t status);
+const char *stats_name_status(int32_t status);
 
 /* ---------------------------------------------------------- stats_find.c */
 

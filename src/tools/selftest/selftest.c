@@ -10,7 +10,6 @@
  * on a NIC or on Soft-EFA, for a person to judge.
  */
 #include "tools/selftest/selftest.h"
-#include "tools/cmd/srdtool_doctor.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -56,7 +55,7 @@ static const char *selftest_next(int ret)
     }
 }
 
-static void selftest_run(selftest_t *test, const selftest_step_t *step)
+static void selftest_try(selftest_t *test, const selftest_step_t *step)
 {
     unsigned usual = test->soft ? step->soft_us : step->nic_us;
     char text[256] = "";
@@ -124,7 +123,7 @@ static void selftest_device(selftest_t *test, const verbs_dl_t *dl,
         }
         for (step = selftest_steps; (test->ah != NULL) && (step->name != NULL);
              ++step) {
-            selftest_run(test, step);
+            selftest_try(test, step);
         }
     } else {
         report_add(report, REPORT_FAIL, "objects", selftest_next(ret), "%s",
@@ -147,7 +146,7 @@ static void selftest_device(selftest_t *test, const verbs_dl_t *dl,
     verbs_ep_close(ep);
 }
 
-int srdtool_selftest(int argc, char **argv, const srdtool_output_t *given)
+int selftest_run(int argc, char **argv, const srdtool_output_t *given)
 {
     static const struct option options[] = {
         {"timeout", required_argument, NULL, 't'},

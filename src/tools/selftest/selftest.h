@@ -5,7 +5,7 @@
 #ifndef SELFTEST_H
 #define SELFTEST_H
 
-#include "tools/doctor/doctor_report.h"
+#include "tools/report/report.h"
 #include "tools/verbs/verbs_ep.h"
 
 typedef struct {
@@ -31,5 +31,8 @@ typedef struct {
 } selftest_step_t;
 
 extern const selftest_step_t selftest_steps[];
+
+/* argv[0] is "selftest", what follows is [DEVICE]. As doctor_run(). */
+int selftest_run(int argc, char **argv, const srdtool_output_t *out);
 
 #endif

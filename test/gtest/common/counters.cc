@@ -12,8 +12,8 @@ namespace harness {
 
 static unsigned counter_index(const std::string &name)
 {
-    for (unsigned i = 0; stats_iface_counter_name(i) != nullptr; ++i) {
-        if (name == stats_iface_counter_name(i)) {
+    for (unsigned i = 0; stats_name_iface_counter(i) != nullptr; ++i) {
+        if (name == stats_name_iface_counter(i)) {
             return i;
         }
     }
@@ -41,7 +41,7 @@ std::map<std::string, uint64_t> counter_by_device(const std::string &name)
         }
         stats_entry_t entry;
         size_t pos = 0;
-        while (stats_next(&segment, EFA_STATS_IFACE, &pos, &entry)) {
+        while (stats_entry_next(&segment, EFA_STATS_IFACE, &pos, &entry)) {
             sums[entry.name] += entry.counters[index];
         }
         stats_free(&segment);

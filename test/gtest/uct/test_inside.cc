@@ -79,7 +79,7 @@ public:
         const efa_stats_peer_t *wanted = &peer(from, to);
 
         for (unsigned i = 0; i < m_segment.num_eps; ++i) {
-            if (stats_ep_peer(&m_segment, &m_segment.eps[i]) == wanted) {
+            if (stats_link_peer(&m_segment, &m_segment.eps[i]) == wanted) {
                 return m_segment.eps[i];
             }
         }
@@ -569,7 +569,7 @@ TEST_F(inside_test, flood)
     auto meanwhile = [this]() { progress(); };
     auto counter   = [](const char *name) {
         for (unsigned i = 0; i < EFA_STATS_IFACE_NUM; ++i) {
-            if (stats_iface_counter_name(i) == std::string(name)) {
+            if (stats_name_iface_counter(i) == std::string(name)) {
                 return i;
             }
         }
@@ -767,7 +767,7 @@ HARNESS_ROLE(inside_reset)
     }, step);
 
     inside now;
-    const efa_stats_device_t &device = *stats_device(now.operator->(), index);
+    const efa_stats_device_t &device = *stats_link_device(now.operator->(), index);
     std::string text;
     text += back ? "" : "not rejoined; ";
     text += recovering ? "" : "never recovering; ";

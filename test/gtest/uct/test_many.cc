@@ -60,12 +60,12 @@ std::vector<segment_peer> segment_peers()
     }
     stats_entry_t entry;
     size_t pos = 0;
-    while (stats_next(&segment, EFA_STATS_PEER, &pos, &entry)) {
+    while (stats_entry_next(&segment, EFA_STATS_PEER, &pos, &entry)) {
         segment_peer p = {entry.state, entry.qpn, 0, 0, 0};
         uint64_t *const values[] = {&p.tx_msgs, &p.tx_done, &p.rnr};
         for (unsigned i = 0; i < entry.num_counters; ++i) {
             for (unsigned k = 0; k < 3; ++k) {
-                if (std::string(names[k]) == stats_peer_counter_name(i)) {
+                if (std::string(names[k]) == stats_name_peer_counter(i)) {
                     *values[k] = entry.counters[i];
                 }
             }

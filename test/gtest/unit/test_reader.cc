@@ -231,21 +231,21 @@ TEST_F(test_reader, links)
     parse();
 
     ASSERT_EQ(4u, m_segment.num_eps);
-    ASSERT_NE(nullptr, stats_ep_peer(&m_segment, &m_segment.eps[0]));
-    EXPECT_EQ(2u, stats_ep_peer(&m_segment, &m_segment.eps[0])->qpn);
+    ASSERT_NE(nullptr, stats_link_peer(&m_segment, &m_segment.eps[0]));
+    EXPECT_EQ(2u, stats_link_peer(&m_segment, &m_segment.eps[0])->qpn);
     for (unsigned i = 1; i < 4; ++i) {
-        EXPECT_EQ(nullptr, stats_ep_peer(&m_segment, &m_segment.eps[i])) << i;
+        EXPECT_EQ(nullptr, stats_link_peer(&m_segment, &m_segment.eps[i])) << i;
     }
 
     for (uint32_t index : {2, 7, 9}) {
-        const efa_stats_iface_t *found = stats_iface(&m_segment, 10 + index);
+        const efa_stats_iface_t *found = stats_link_iface(&m_segment, 10 + index);
         ASSERT_NE(nullptr, found);
         ASSERT_EQ(index, found->device);
         EXPECT_EQ("efa_" + std::to_string(index),
-                  stats_device(&m_segment, found->device)->name);
+                  stats_link_device(&m_segment, found->device)->name);
     }
     for (uint32_t index : {0u, 1u, 8u, 10u, EFA_STATS_NONE}) {
-        EXPECT_EQ(nullptr, stats_device(&m_segment, index));
+        EXPECT_EQ(nullptr, stats_link_device(&m_segment, index));
     }
 }
 
@@ -282,17 +282,17 @@ TEST_F(test_reader, times)
     size_t peer = sizeof(efa_stats_header_t);
     add_ring(2, 0, 2);
     parse();
-    EXPECT_EQ(1000u, stats_newest(&m_segment));
+    EXPECT_EQ(1000u, stats_time_newest(&m_segment));
 
     poke<uint64_t>(m_bytes, peer + offsetof(efa_stats_peer_t, rx_time), 3000);
     parse();
-    EXPECT_EQ(3000u, stats_newest(&m_segment));
+    EXPECT_EQ(3000u, stats_time_newest(&m_segment));
 
     m_segment.now = 3000;
-    EXPECT_EQ(0u, stats_age(&m_segment, 0)) << "never";
-    EXPECT_EQ(0u, stats_age(&m_segment, 3001)) << "later than now";
-    EXPECT_EQ(2999u, stats_age(&m_segment, 1));
-    EXPECT_EQ(0u, stats_wall_clock(&m_segment, 0));
-    EXPECT_EQ(5001000u, stats_wall_clock(&m_segment, 2000));
-    EXPECT_EQ(4999900u, stats_wall_clock(&m_segment, 900)) << "before it";
+    EXPECT_EQ(0u, stats_time_age(&m_segment, 0)) << "never";
+    EXPECT_EQ(0u, stats_time_age(&m_segment, 3001)) << "later than now";
+    EXPECT_EQ(2999u, stats_time_age(&m_segment, 1));
+    EXPECT_EQ(0u, stats_time_wall(&m_segment, 0));
+    EXPECT_EQ(5001000u, stats_time_wall(&m_segment, 2000));
+    EXPECT_EQ(4999900u, stats_time_wall(&m_segment, 900)) << "before it";
 }

@@ -122,7 +122,7 @@ protected:
         stats_entry_t entry;
         size_t pos = 0;
 
-        while (stats_next(&segment, type, &pos, &entry)) {
+        while (stats_entry_next(&segment, type, &pos, &entry)) {
             all.push_back(entry);
         }
         return all;
@@ -130,8 +130,8 @@ protected:
 
     static unsigned iface_counter(const std::string &name)
     {
-        for (unsigned i = 0; stats_iface_counter_name(i) != nullptr; ++i) {
-            if (name == stats_iface_counter_name(i)) {
+        for (unsigned i = 0; stats_name_iface_counter(i) != nullptr; ++i) {
+            if (name == stats_name_iface_counter(i)) {
                 return i;
             }
         }
@@ -141,8 +141,8 @@ protected:
 
     static unsigned peer_counter(const std::string &name)
     {
-        for (unsigned i = 0; stats_peer_counter_name(i) != nullptr; ++i) {
-            if (name == stats_peer_counter_name(i)) {
+        for (unsigned i = 0; stats_name_peer_counter(i) != nullptr; ++i) {
+            if (name == stats_name_peer_counter(i)) {
                 return i;
             }
         }
@@ -861,7 +861,7 @@ TEST_F(test_stats, what_is_held_is_shown)
     EXPECT_EQ(0, memcmp(remote_gid, segment.objects[2].gid, 16));
     ASSERT_EQ(1u, segment.num_eps);
     ASSERT_EQ(1u, segment.num_peers);
-    EXPECT_EQ(&segment.peers[0], stats_ep_peer(&segment, &segment.eps[0]));
+    EXPECT_EQ(&segment.peers[0], stats_link_peer(&segment, &segment.eps[0]));
     EXPECT_STREQ("app(main+0x1)", segment.eps[0].site);
     ASSERT_EQ(1u, segment.num_events);
     EXPECT_EQ(EFA_STATS_EVENT_REFUSED, segment.events[0].event);
@@ -1045,7 +1045,7 @@ TEST_F(test_stats, a_flood_leaves_what_was_before)
         const efa_stats_event_entry_t &event = segment.events[i];
         unsigned kind = 2 * event.a + (event.event == EFA_STATS_EVENT_CTL_RX);
         counts[{event.qpn, kind}] += 1 + event.repeats;
-        EXPECT_LE(stats_event_last(&event), uct_efa_stats_now());
+        EXPECT_LE(stats_time_event_last(&event), uct_efa_stats_now());
     }
     EXPECT_EQ(peers * kinds, counts.size());
     for (auto &count : counts) {

@@ -214,7 +214,7 @@ TEST(stats_names, control_messages_are_those_of_the_wire)
         for (char &c : name) {
             c = (c == '_') ? '-' : char(tolower(c));
         }
-        EXPECT_EQ(name, stats_control_name(index++));
+        EXPECT_EQ(name, stats_name_control(index++));
     }
-    EXPECT_STREQ("?", stats_control_name(index));
+    EXPECT_STREQ("?", stats_name_control(index));
 }

@@ -34,9 +34,9 @@ static void add_peer(struct json_object *row, const stats_segment_t *segment,
     srdtool_row_uint(row, "qpn", peer->qpn);
     srdtool_row_bool(row, "others", others);
     srdtool_row_string(row, "state", others ? NULL :
-                       stats_peer_state_name(peer->state));
+                       stats_name_peer_state(peer->state));
     srdtool_row_age(row, "state_ns", segment, others ? 0 : peer->state_time);
-    srdtool_row_uint(row, "unacked", stats_unacked(peer));
+    srdtool_row_uint(row, "unacked", stats_peer_unacked(peer));
     srdtool_row_uint(row, "window", peer->window);
     srdtool_row_uint(row, "depth", peer->depth);
     srdtool_row_age(row, "done_ns", segment, peer->done_time);
@@ -49,7 +49,7 @@ static void add_why(struct json_object *row, const srdtool_snapshot_t *snap,
 {
     why_input_t in = {
         .segment = &snap->segment, .ep = ep, .peer = peer,
-        .iface   = stats_iface(&snap->segment, iface_index)
+        .iface   = stats_link_iface(&snap->segment, iface_index)
     };
 
     in.idle = in.iface != NULL && snap->idle != NULL &&
@@ -70,9 +70,9 @@ peer_row(const srdtool_snapshot_t *snap, const efa_stats_peer_t *peer)
     srdtool_row_uint(row, "queued", peer->queued);
     srdtool_row_uint(row, "rma", peer->rma);
     srdtool_row_status(row, peer->status);
-    srdtool_row_uint(row, "psn_next", stats_psn_next(peer));
-    srdtool_row_uint(row, "psn_una", stats_psn_una(peer));
-    srdtool_row_uint(row, "psn_rx", stats_psn_rx(peer));
+    srdtool_row_uint(row, "psn_next", stats_peer_psn_next(peer));
+    srdtool_row_uint(row, "psn_una", stats_peer_psn_una(peer));
+    srdtool_row_uint(row, "psn_rx", stats_peer_psn_rx(peer));
     srdtool_row_uint(row, "rnr", peer->rnr);
     srdtool_row_uint(row, "resend", peer->resend);
     srdtool_row_uint(row, "epoch", peer->epoch);
@@ -107,18 +107,20 @@ struct json_object *srdtool_ep_row(const srdtool_snapshot_t *snap,
     return row;
 }
 
-int srdtool_wait_show(srdtool_t *tool, bool peers, int num_words, char **words)
+int srdtool_ep_show(const srdtool_object_t *object, srdtool_t *tool, bool peers,
+                    int num_words, char **words)
 {
     const char *const *keys = peers ? peer_keys : srdtool_ep_keys;
     const srdtool_snapshot_t *snap;
     srdtool_snapshots_t snapshots;
     srdtool_filter_t filter;
+    const efa_stats_peer_t *peer;
     const efa_stats_ep_t *ep;
     srdtool_list_t list;
     unsigned i, k;
     int status;
 
-    status = srdtool_filter_parse(&srdtool_res, keys, num_words, words,
+    status = srdtool_filter_parse(object, keys, num_words, words,
                                   &filter);
     if (status != 0) {
         return status;
@@ -134,9 +136,9 @@ int srdtool_wait_show(srdtool_t *tool, bool peers, int num_words, char **words)
         }
         for (k = 0; !peers && k < snap->segment.num_eps; ++k) {
             ep = &snap->segment.eps[k];
+            peer = stats_link_peer(&snap->segment, ep);
             srdtool_list_add(&list, &filter, keys,
-                             srdtool_ep_row(snap, ep,
-                                            stats_ep_peer(&snap->segment, ep)));
+                             srdtool_ep_row(snap, ep, peer));
         }
     }
 

@@ -12,10 +12,10 @@
  *                "next": "...", "facts": {...}}, ...],
  *    "ok": 7, "warn": 0, "fail": 1, "skip": 2}
  */
-#ifndef DOCTOR_REPORT_H
-#define DOCTOR_REPORT_H
+#ifndef REPORT_H
+#define REPORT_H
 
-#include "tools/cmd/srdtool_output.h"
+#include "tools/report/output.h"
 
 #include <json-c/json.h>
 

@@ -1,12 +1,12 @@
 /*
- * What the parts of srdtool doctor echo share: the conversation
- * (doctor_echo.c), TCP (doctor_echo_tcp.c), the messages by SRD and the verdict
- * on a direction (doctor_echo_srd.c).
+ * What the parts of srdtool doctor echo share: the conversation (echo.c), TCP
+ * (echo_tcp.c), the messages by SRD and the verdict on a direction
+ * (echo_srd.c).
  */
-#ifndef DOCTOR_ECHO_H
-#define DOCTOR_ECHO_H
+#ifndef ECHO_H
+#define ECHO_H
 
-#include "tools/doctor/doctor_report.h"
+#include "tools/report/report.h"
 #include "tools/verbs/verbs_ep.h"
 
 #include <assert.h>
@@ -60,24 +60,24 @@ void echo_tcp_timeout(int fd, int timeout_ms);
 
 /* Both end the conversation with a line in the report if they return -1. `when`
  * is for that line: "while messages went there". */
-int echo_put(echo_t *echo, echo_message_t *message, echo_type_t type,
-             const char *when);
-int echo_get(echo_t *echo, echo_message_t *message, echo_type_t type,
-             const char *when);
+int echo_tcp_put(echo_t *echo, echo_message_t *message, echo_type_t type,
+                 const char *when);
+int echo_tcp_get(echo_t *echo, echo_message_t *message, echo_type_t type,
+                 const char *when);
 
 /* Client: sets echo->fd. Server: returns the listening socket. -1: said why. */
-int echo_connect(echo_t *echo);
-int echo_listen(echo_t *echo);
+int echo_tcp_connect(echo_t *echo);
+int echo_tcp_listen(echo_t *echo);
 
 /* Sends all messages and waits for what becomes of each; *result is a SENT.
  * Returns 0, or an errno: the device takes none. */
-int echo_send_all(echo_t *echo, echo_message_t *result, uint64_t *ns);
+int echo_srd_send(echo_t *echo, echo_message_t *result, uint64_t *ns);
 
 /* Until so many have come, intact or not, or the deadline. */
-void echo_receive(echo_t *echo, unsigned count);
+void echo_srd_receive(echo_t *echo, unsigned count);
 
 /* One direction. out: from here to the other side, in so many ns. */
-void echo_verdict(echo_t *echo, bool out, const echo_message_t *sent,
-                  const echo_message_t *received, uint64_t ns);
+void echo_srd_verdict(echo_t *echo, bool out, const echo_message_t *sent,
+                      const echo_message_t *received, uint64_t ns);
 
 #endif

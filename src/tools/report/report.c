@@ -1,7 +1,7 @@
 /*
- * See doctor_report.h.
+ * See report.h.
  */
-#include "tools/doctor/doctor_report.h"
+#include "tools/report/report.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -17,7 +17,7 @@
  * itself looks like: such rules let TCP's port through and drop EFA's packets.
  */
 #include "tools/doctor/doctor.h"
-#include "tools/doctor/doctor_echo.h"
+#include "tools/doctor/echo.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -72,47 +72,48 @@ static int echo_direction(echo_t *echo, bool out)
     uint64_t ns = 0;
 
     if (out) {
-        if (echo_send_all(echo, &sent, &ns) != 0) {
+        if (echo_srd_send(echo, &sent, &ns) != 0) {
             report_add(&echo->report, REPORT_FAIL, "send",
                        "srdtool selftest tells more",
                        "the device takes no message");
             return -1;
         }
-        if (echo_put(echo, &sent, ECHO_SENT, "while messages went there") ||
-            echo_get(echo, &received, ECHO_RECEIVED,
-                     "while messages went there")) {
+        if (echo_tcp_put(echo, &sent, ECHO_SENT, "while messages went there") ||
+            echo_tcp_get(echo, &received, ECHO_RECEIVED,
+                         "while messages went there")) {
             return -1;
         }
     } else {
-        if (echo_get(echo, &sent, ECHO_SENT, "while its messages came")) {
+        if (echo_tcp_get(echo, &sent, ECHO_SENT, "while its messages came")) {
             return -1;
         }
-        echo_receive(echo, ntohl(sent.count));
+        echo_srd_receive(echo, ntohl(sent.count));
         received.count = htonl(echo->received);
         received.wrong = htonl(echo->wrong);
-        if (echo_put(echo, &received, ECHO_RECEIVED,
-                     "while its messages came")) {
+        if (echo_tcp_put(echo, &received, ECHO_RECEIVED,
+                         "while its messages came")) {
             return -1;
         }
     }
 
-    echo_verdict(echo, out, &sent, &received, ns);
+    echo_srd_verdict(echo, out, &sent, &received, ns);
     return 0;
 }
 
 static int echo_hello(echo_t *echo, echo_message_t *remote)
 {
-    echo_message_t own = {0};
+    static const char when[] = "at the beginning";
+    echo_message_t own       = {0};
 
     own.qpn  = htonl(echo->ep.qp->qp_num);
     own.qkey = htonl(echo->ep.qkey);
     memcpy(own.gid, &echo->ep.gid, sizeof(own.gid));
     if (echo->server) {
-        return (echo_get(echo, remote, ECHO_HELLO, "at the beginning") ||
-                echo_put(echo, &own, ECHO_HELLO, "at the beginning")) ? -1 : 0;
+        return (echo_tcp_get(echo, remote, ECHO_HELLO, when) ||
+                echo_tcp_put(echo, &own, ECHO_HELLO, when)) ? -1 : 0;
     }
-    return (echo_put(echo, &own, ECHO_HELLO, "at the beginning") ||
-            echo_get(echo, remote, ECHO_HELLO, "at the beginning")) ? -1 : 0;
+    return (echo_tcp_put(echo, &own, ECHO_HELLO, when) ||
+            echo_tcp_get(echo, remote, ECHO_HELLO, when)) ? -1 : 0;
 }
 
 static void echo_refused(echo_t *echo, const char *who, int error)
@@ -148,8 +149,8 @@ static int echo_prepare(echo_t *echo, const echo_message_t *remote)
     }
 
     own.error = htonl((error != 0) ? error : ret);
-    if (echo_put(echo, &own, ECHO_READY, "before the messages") ||
-        echo_get(echo, &theirs, ECHO_READY, "before the messages")) {
+    if (echo_tcp_put(echo, &own, ECHO_READY, "before the messages") ||
+        echo_tcp_get(echo, &theirs, ECHO_READY, "before the messages")) {
         return -1;
     }
 
@@ -234,7 +235,7 @@ static int echo_server(echo_t *echo, const srdtool_output_t *out)
     int status = EXIT_SUCCESS;
     int listener;
 
-    listener = echo_listen(echo);
+    listener = echo_tcp_listen(echo);
     if (listener < 0) {
         return EXIT_FAILURE;
     }
@@ -335,7 +336,7 @@ static int echo_options(echo_t *echo, srdtool_output_t *out, int argc,
     return 0;
 }
 
-int doctor_echo(int argc, char **argv, const srdtool_output_t *given)
+int echo_run(int argc, char **argv, const srdtool_output_t *given)
 {
     srdtool_output_t out = *given;
     echo_t echo          = {.port = ECHO_PORT, .fd = -1,
@@ -370,7 +371,7 @@ int doctor_echo(int argc, char **argv, const srdtool_output_t *given)
         json_object_put(echo.report.checks); /* one report a client */
         ret = echo_server(&echo, &out);
     } else {
-        if (echo_connect(&echo) == 0) {
+        if (echo_tcp_connect(&echo) == 0) {
             echo_talk(&echo);
             close(echo.fd);
         }

@@ -9,13 +9,12 @@
  * to be one. Words are separated by spaces; there is no quoting, no name of
  * anything has a space in it.
  */
-#include "tools/cmd/srdtool.h"
+#include "tools/srdtool_run.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_WORDS_MAX 64
 #define BATCH_LINE_MAX  4096
 
 /* A line, or the last one without its end. 0: there is none, -1: it cannot be
@@ -42,7 +41,7 @@ static int read_line(FILE *file, const char *path, unsigned number,
 }
 
 /* Splits the line in place; -1: too many words */
-static int split(char *line, char *words[BATCH_WORDS_MAX + 2])
+static int split(char *line, char *words[SRDTOOL_WORDS_MAX + 2])
 {
     int num = 0;
     char *word, *save;
@@ -53,7 +52,7 @@ static int split(char *line, char *words[BATCH_WORDS_MAX + 2])
         if (word[0] == '#') {
             break;
         }
-        if (num == BATCH_WORDS_MAX + 1) {
+        if (num == SRDTOOL_WORDS_MAX + 1) {
             return -1;
         }
         words[num++] = word;
@@ -62,11 +61,13 @@ static int split(char *line, char *words[BATCH_WORDS_MAX + 2])
     return num;
 }
 
-int srdtool_batch(const srdtool_t *tool, const char *path, bool force)
+int srdtool_batch(const srdtool_t *tool, const char *path, bool force,
+                  int (*run)(const srdtool_t *defaults, int argc, char **argv,
+                             bool in_batch))
 {
     FILE *file = (strcmp(path, "-") == 0) ? stdin : fopen(path, "re");
     int worst  = SRDTOOL_SHOWN;
-    char *words[BATCH_WORDS_MAX + 2];
+    char *words[SRDTOOL_WORDS_MAX + 2];
     unsigned number = 0;
     char line[BATCH_LINE_MAX];
     int num, got, status;
@@ -88,9 +89,9 @@ int srdtool_batch(const srdtool_t *tool, const char *path, bool force)
         if (num == 1) {
             continue;
         }
-        status = (num < 0) ? srdtool_wrong(NULL, "more than %d words",
-                                           BATCH_WORDS_MAX) :
-                             srdtool_run(tool, num, words, true);
+        status = (num < 0) ? srdtool_word_wrong(NULL, "more than %d words",
+                                           SRDTOOL_WORDS_MAX) :
+                             run(tool, num, words, true);
         fflush(stdout);
         if (status != SRDTOOL_SHOWN) {
             fprintf(stderr, "srdtool: %s:%u: the command failed%s\n", path,

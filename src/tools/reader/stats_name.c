@@ -67,67 +67,67 @@ enum {
 #define GET(_table, _index, _none) \
     (((_index) < NUM(_table)) ? (_table)[_index] : (_none))
 
-const char *stats_iface_counter_name(unsigned index)
+const char *stats_name_iface_counter(unsigned index)
 {
     return GET(iface_names, index, NULL);
 }
 
-const char *stats_iface_counter_text(unsigned index)
+const char *stats_name_iface_counter_text(unsigned index)
 {
     return GET(iface_texts, index, NULL);
 }
 
-const char *stats_peer_counter_name(unsigned index)
+const char *stats_name_peer_counter(unsigned index)
 {
     return GET(peer_names, index, NULL);
 }
 
-const char *stats_peer_counter_text(unsigned index)
+const char *stats_name_peer_counter_text(unsigned index)
 {
     return GET(peer_texts, index, NULL);
 }
 
-const char *stats_device_counter_name(unsigned index)
+const char *stats_name_device_counter(unsigned index)
 {
     return GET(device_names, index, NULL);
 }
 
-const char *stats_device_counter_text(unsigned index)
+const char *stats_name_device_counter_text(unsigned index)
 {
     return GET(device_texts, index, NULL);
 }
 
-const char *stats_event_name(unsigned event)
+const char *stats_name_event(unsigned event)
 {
     return GET(event_names, event, NULL);
 }
 
-const char *stats_event_text(unsigned event)
+const char *stats_name_event_text(unsigned event)
 {
     return GET(event_texts, event, NULL);
 }
 
-const char *stats_peer_state_name(uint32_t state)
+const char *stats_name_peer_state(uint32_t state)
 {
     return GET(peer_states, state, "?");
 }
 
-const char *stats_iface_state_name(uint32_t state)
+const char *stats_name_iface_state(uint32_t state)
 {
     return GET(iface_states, state, "?");
 }
 
-const char *stats_kind_name(uint32_t kind)
+const char *stats_name_kind(uint32_t kind)
 {
     return GET(kinds, kind, "?");
 }
 
-const char *stats_control_name(uint32_t control)
+const char *stats_name_control(uint32_t control)
 {
     return GET(controls, control, "?");
 }
 
-const char *stats_status_name(int32_t status)
+const char *stats_name_status(int32_t status)
 {
     if (status == STATUS_ENDPOINT_TIMEOUT) {
         return "endpoint-timeout";

@@ -1,8 +1,8 @@
 /*
  * How srdtool's parts are to print: what the options before the object said.
  */
-#ifndef SRDTOOL_OUTPUT_H
-#define SRDTOOL_OUTPUT_H
+#ifndef OUTPUT_H
+#define OUTPUT_H
 
 #include <stdbool.h>
 

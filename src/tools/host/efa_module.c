@@ -1,16 +1,39 @@
 /*
- * Looks for libefasrd-VERSION.so: build tree, installation relative to this
- * program, as it was configured.
+ * See efa_module.h.
  */
 #ifdef HAVE_CONFIG_H
 #  include "ucx_efa_config.h"
 #endif
-#include "tools/host/module_files.h"
+#include "tools/host/efa_module.h"
 #include "uct/ib/efa/loader/objects.h"
+
+#include <unistd.h>
 
 #ifndef UCX_EFA_MODULE_DIR
 #define UCX_EFA_MODULE_DIR "/usr/local/lib/ucx"
 #endif
+
+bool efa_module_find(const char *self_dir, const char *build_dir,
+                     const char *installed_dir, const char *file,
+                     char path[PATH_MAX])
+{
+    /* PREFIX/lib/... relative to PREFIX/bin */
+    const char *relative = strstr(installed_dir, "/lib");
+
+    if ((snprintf(path, PATH_MAX, "%s/%s/.libs/%s", self_dir, build_dir,
+                  file) < PATH_MAX) && (access(path, R_OK) == 0)) {
+        return true;
+    }
+
+    if ((relative != NULL) &&
+        (snprintf(path, PATH_MAX, "%s/..%s/%s", self_dir, relative, file) <
+         PATH_MAX) && (access(path, R_OK) == 0)) {
+        return true;
+    }
+
+    return (snprintf(path, PATH_MAX, "%s/%s", installed_dir, file) <
+            PATH_MAX) && (access(path, R_OK) == 0);
+}
 
 int efa_module_versions(const char *self_dir,
                         char text[EFA_MODULE_VERSIONS_MAX])

@@ -2,7 +2,7 @@
  * srdtool doctor echo: the side channel. Every wait has a deadline; what comes
  * is of fixed size and checked.
  */
-#include "tools/doctor/doctor_echo.h"
+#include "tools/doctor/echo.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -41,8 +41,8 @@ static int echo_tcp_lost(echo_t *echo, ssize_t ret, const char *when)
     return -1;
 }
 
-int echo_put(echo_t *echo, echo_message_t *message, echo_type_t type,
-             const char *when)
+int echo_tcp_put(echo_t *echo, echo_message_t *message, echo_type_t type,
+                 const char *when)
 {
     ssize_t ret;
 
@@ -52,8 +52,8 @@ int echo_put(echo_t *echo, echo_message_t *message, echo_type_t type,
     return (ret == sizeof(*message)) ? 0 : echo_tcp_lost(echo, -1, when);
 }
 
-int echo_get(echo_t *echo, echo_message_t *message, echo_type_t type,
-             const char *when)
+int echo_tcp_get(echo_t *echo, echo_message_t *message, echo_type_t type,
+                 const char *when)
 {
     ssize_t ret;
 
@@ -133,7 +133,7 @@ static int echo_connect_one(const echo_t *echo, const struct addrinfo *address,
     return fd;
 }
 
-int echo_connect(echo_t *echo)
+int echo_tcp_connect(echo_t *echo)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *list, *address;
@@ -162,7 +162,7 @@ int echo_connect(echo_t *echo)
     return 0;
 }
 
-int echo_listen(echo_t *echo)
+int echo_tcp_listen(echo_t *echo)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                              .ai_flags    = AI_PASSIVE};

@@ -79,7 +79,7 @@ static uint8_t *read_twice(int fd, size_t *size, const char **reason)
         *reason = "cannot be read";
         return NULL;
     }
-    *reason = stats_check_header(&header, *size);
+    *reason = stats_parse_header(&header, *size);
     if (*reason != NULL) {
         return NULL;
     }
@@ -168,7 +168,7 @@ int stats_read(const char *path, stats_segment_t *segment, char *error,
         segment->now = (uint64_t)now.tv_sec * 1000000000u +
                        (uint64_t)now.tv_nsec;
     } else {
-        segment->now = stats_newest(segment);
+        segment->now = stats_time_newest(segment);
     }
     return 0;
 }

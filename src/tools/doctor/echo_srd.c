@@ -5,7 +5,7 @@
  *
  * They come in any order, each into a place of its own; so the number is in it.
  */
-#include "tools/doctor/doctor_echo.h"
+#include "tools/doctor/echo.h"
 #include "stats/efa_status.h"
 
 #include <arpa/inet.h>
@@ -49,7 +49,7 @@ static void echo_account(echo_t *echo, const struct ibv_wc *wc)
     }
 }
 
-int echo_send_all(echo_t *echo, echo_message_t *result, uint64_t *ns)
+int echo_srd_send(echo_t *echo, echo_message_t *result, uint64_t *ns)
 {
     unsigned delivered = 0, done = 0, status = 0, i, b;
     uint64_t start;
@@ -97,7 +97,7 @@ int echo_send_all(echo_t *echo, echo_message_t *result, uint64_t *ns)
     return ((ret == 0) || (ret == ETIMEDOUT)) ? 0 : ret;
 }
 
-void echo_receive(echo_t *echo, unsigned count)
+void echo_srd_receive(echo_t *echo, unsigned count)
 {
     struct ibv_wc wc;
 
@@ -109,8 +109,8 @@ void echo_receive(echo_t *echo, unsigned count)
     }
 }
 
-void echo_verdict(echo_t *echo, bool out, const echo_message_t *sent,
-                  const echo_message_t *received, uint64_t ns)
+void echo_srd_verdict(echo_t *echo, bool out, const echo_message_t *sent,
+                      const echo_message_t *received, uint64_t ns)
 {
     const char *name   = out ? "send" : "receive";
     const char *way    = out ? "from here to the other side" :
