@@ -5,6 +5,10 @@
 #   contrib/check.sh [--only PART[,PART...]] [SUITE...]
 #
 #   PART   scripts   shellcheck
+#          format    .clang-format, where clang-format 14 is to be had
+#          layers    includes and calls between folders (contrib/layers.sh)
+#          docs      files, functions, options, tests that documents and comments
+#                    name (contrib/guideposts.sh)
 #          gcc       build-gcc/: all suites
 #          valgrind  build-gcc/: the suites that test/suites marks for it
 #          asan      build-asan/: AddressSanitizer and UBSan
@@ -41,13 +45,13 @@ step()
     echo "-- $(clock "$SECONDS") $*"
 }
 
-all=scripts,gcc,valgrind,asan,tsan,dist
-parts=$all
+all=scripts,format,layers,docs,gcc,valgrind,asan,tsan,dist
+parts=scripts,gcc,valgrind,asan,tsan,dist
 suites=()
 while [ $# -gt 0 ]; do
     case $1 in
     --only)    parts=${2:?--only needs a value}; shift ;;
-    -h|--help) sed -n '2,21s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,25s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "check.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     *)  suites+=("$1") ;;
     esac
@@ -313,11 +317,25 @@ if is_part scripts; then
     job_tool shellcheck shellcheck shellcheck check_scripts
 fi
 
-# The rest needs a build
-if ! is_part gcc && ! is_part valgrind && ! is_part asan && ! is_part tsan &&
-       ! is_part dist; then
-    finish
+if is_part format; then
+    if "$top/contrib/format.sh" --which > /dev/null 2>&1; then
+        job format "$top/contrib/format.sh" --check
+    else
+        skip format "clang-format 14 is not installed: Debian 12 has it"
+    fi
 fi
+if is_part layers; then
+    job layers "$top/contrib/layers.sh"
+fi
+if is_part docs; then
+    job guideposts "$top/contrib/guideposts.sh"
+fi
+
+# The rest needs a build
+case ,$parts, in
+*,layers,*|*,gcc,*|*,valgrind,*|*,asan,*|*,tsan,*|*,dist,*) ;;
+*) finish ;;
+esac
 
 export SOAK_SECONDS=${SOAK_SECONDS:-180}
 gcc=$top/build-gcc
@@ -325,6 +343,10 @@ asan=$top/build-asan
 tsan=$top/build-tsan
 begin gcc timed gcc build_gcc
 job_begun build-gcc gcc || finish
+
+if is_part layers; then
+    job calls "$top/contrib/layers.sh" --objects "$gcc"
+fi
 
 beside_suites asan tsan
 if is_part gcc; then

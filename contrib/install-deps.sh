@@ -25,6 +25,11 @@ check=(g++ clang libclang-rt-dev libgtest-dev valgrind
        gdb procps shellcheck
        man-db)                         # manpages.sh
 
+# format.sh: no other Debian has this version
+case $(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release 2> /dev/null) in
+bookworm) check+=(clang-format-14) ;;
+esac
+
 what=check
 list=n
 for arg in "$@"; do

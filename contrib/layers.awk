@@ -48,7 +48,7 @@ function in_tree(tree, folder)
     return folder == "." ? tree : tree "/" folder
 }
 
-function read_rules(    line, n, words, tree, key, wide, rest, i, j, k)
+function read_rules(    line, n, words, tree, key, rest, i, j, k)
 {
     while ((n = (getline line < rules)) > 0) {
         sub(/#.*/, "", line)
@@ -76,14 +76,10 @@ function read_rules(    line, n, words, tree, key, wide, rest, i, j, k)
         } else if (words[1] ~ /:$/) {
             key = words[1]
             sub(/:$/, "", key)
-            wide = sub(/\/\*$/, "", key)
             rest = key
             key = in_tree(tree, key)
             short_of[key] = rest
             home[key] = tree
-            if (wide) {
-                widths[key] = 1
-            }
             if (key in floors) {
                 die(key " is there twice")
             }
@@ -168,18 +164,11 @@ function tree_of(path)
     return ""
 }
 
-# The folder with a line of its own, or around it one that ends with "/*". "" if
-# the rules do not know it: a new folder gets no floor by accident.
+# "" if the rules do not know it: a new folder gets no floor by accident.
 function folder_of(path)
 {
     path = dirname(path)
-    if (path in floors) {
-        return path
-    }
-    while (!(path in widths) && path ~ /\//) {
-        path = dirname(path)
-    }
-    return path in widths ? path : ""
+    return path in floors ? path : ""
 }
 
 # The file that an include means, "" if none of these trees

@@ -88,21 +88,26 @@ source_of()
 
 facts_of_objects()
 {
-    local tree object source wanted=()
+    local tree object source
+    declare -A taken=()
 
+    # Of several objects of a source, a library's; those of tests may be old
     while IFS= read -r object; do
-        if source_of "$object"; then
+        if source_of "$object" && [ -z "${taken[$source]:-}" ]; then
+            taken[$source]=$object
             printf '%s:\t%s\n' "$object" "$source"
-            wanted+=("$object")
         fi
     done < <(for tree in "${trees[@]}"; do
-                 [ ! -d "$objects/$tree" ] || find "$objects/$tree" -name '*.o'
+                 if [ -d "$objects/$tree" ]; then
+                     find "$objects/$tree" -path '*/.libs/*.o'
+                     find "$objects/$tree" -name '*.o' ! -path '*/.libs/*'
+                 fi
              done) > "$work/sources"
-    [ ${#wanted[@]} -gt 0 ] || {
+    [ ${#taken[@]} -gt 0 ] || {
         echo "layers.sh: $objects has no objects of ${trees[*]}: build first" >&2
         return 1
     }
-    nm -A -P "${wanted[@]}" |
+    nm -A -P "${taken[@]}" |
         awk 'NR == FNR         { source[$1] = $2; next }
              $3 ~ /^[A-TV-Z]$/ { print "defines\t" source[$1] "\t" $2 }
              $3 == "U"         { print "uses\t" source[$1] "\t" $2 }' \

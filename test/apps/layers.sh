@@ -157,6 +157,40 @@ test_calls()
         --objects "$tree/build"
 }
 
+# What a folder never may call, and what stands for libc's
+test_symbols()
+{
+    toy_tree
+    echo 'never low getpid' >> "$tree/contrib/layers.rules"
+    toy_objects
+    passes "nothing that is forbidden" --objects "$tree/build"
+    echo 'int getpid(void); int low_id(void) { return getpid(); }' \
+        >> "$tree/src/toy/low/low.c"
+    toy_objects
+    fails "a call that is forbidden" \
+        'src/toy/low/low.c: calls getpid(), which its folder never may' \
+        --objects "$tree/build"
+
+    toy_tree
+    echo 'int fake(void) { return 0; }' > "$tree/src/toy/top/libc.c"
+    echo 'int fake(void); int low_id(void) { return fake(); }' \
+        >> "$tree/src/toy/low/low.c"
+    toy_objects
+    fails "a function in place of libc's, as any other" \
+        'calls fake() of src/toy/top/libc.c' --objects "$tree/build"
+    echo 'libc top/libc.c' >> "$tree/contrib/layers.rules"
+    passes "a function in place of libc's" --objects "$tree/build"
+
+    # An object of a test that was not built again
+    toy_tree
+    toy_objects
+    echo 'int mid_do(void); void low_do(void) { mid_do(); }' \
+        > "$tree/build/src/toy/low/test.c"
+    "${CC:-cc}" -c "$tree/build/src/toy/low/test.c" \
+        -o "$tree/build/src/toy/low/test_low-low.o"
+    passes "another object of the same source" --objects "$tree/build"
+}
+
 test_circles()
 {
     toy_tree
@@ -183,7 +217,60 @@ test_circles()
         --objects "$tree/build"
 }
 
+# The project's own rules: in each folder one file includes a header of each
+# folder above it
+test_project()
+{
+    local line folder dir header file lower wanted=0 found
+
+    if [ ! -e "$TOP/src/uct/ib/efa/srd/def/srd_upcall.h" ]; then
+        skip "the project" "the transport has no floors yet"
+        return
+    fi
+    rm -rf "$tree"
+    mkdir -p "$tree/contrib"
+    cp -r "$TOP/src" "$tree"
+    cp "$TOP/contrib/layers.rules" "$tree/contrib"
+    if ! judged; then
+        not_ok "the project" "$(< "$TMPDIR/judgement")"
+        return
+    fi
+    ok "the project"
+
+    # lowest first, as the rules are written
+    dir=
+    lower=()
+    while read -r line folder; do
+        case $line in
+        tree)
+            dir=$folder
+            lower=()
+            ;;
+        *:)
+            folder=$tree/$dir/${line%:}
+            header=$(find "$folder" -maxdepth 1 -name '*.h' | head -n 1)
+            for file in ${header:+${lower[@]+"${lower[@]}"}}; do
+                echo "#include \"${header#"$tree/$dir/"}\"" >> "$file"
+                wanted=$((wanted + 1))
+            done
+            file=$(find "$folder" -maxdepth 1 -name '*.[ch]' | head -n 1)
+            [ -z "$file" ] || lower+=("$file")
+            ;;
+        esac
+    done < <(grep -v '^#' "$tree/contrib/layers.rules")
+
+    judged
+    found=$(grep -c '^src/[^ ]*:[0-9]*: includes ' "$TMPDIR/judgement")
+    if [ $wanted -gt 50 ] && [ "$found" = $wanted ]; then
+        ok "each include that runs up ($wanted)"
+    else
+        not_ok "each include that runs up" "found $found of $wanted"
+    fi
+}
+
 test_includes
 test_calls
+test_symbols
 test_circles
+test_project
 finish

@@ -1,5 +1,5 @@
 /*
- * The types of options (base/efa_config.h), for C++, which has no designated
+ * The types of options (base/ucx/efa_config.h), for C++, which has no designated
  * initializers of that kind.
  */
 #ifndef TEST_UNIT_CONFIG_PROBE_H_

@@ -292,7 +292,7 @@ uct_efa_query_md_resources(uct_component_t *component,
 
     (void)component;
 
-    uct_efa_sole_srd();
+    uct_efa_sole_srd(&uct_efa_component);
 
     list = ibv_get_device_list(&num);
     if (list == NULL) {

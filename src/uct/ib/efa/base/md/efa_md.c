@@ -231,7 +231,7 @@ ucs_status_t uct_efa_md_query(uct_md_h uct_md, uct_efa_md_attr_t *attr)
     attr->reg_cost         = md->reg_cost;
     attr->rkey_packed_size = sizeof(uct_efa_packed_rkey_t);
     attr->local_cpus       = md->dev.local_cpus;
-    ucs_strncpy_zero(attr->component_name, uct_efa_component.name,
+    ucs_strncpy_zero(attr->component_name, uct_md->component->name,
                      sizeof(attr->component_name));
     memcpy(attr->global_id, &md->dev.attr.node_guid,
            ucs_min(sizeof(attr->global_id), sizeof(md->dev.attr.node_guid)));

@@ -50,7 +50,7 @@ typedef enum {
 
 /* Takes every srd but ours off UCX's lists. When ours is registered, and before
  * it tells its devices. */
-void uct_efa_sole_srd(void);
+void uct_efa_sole_srd(const uct_component_t *ours);
 
 /* -------------------------------------------------------------- efa_md.c */
 

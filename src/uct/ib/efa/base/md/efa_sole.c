@@ -28,7 +28,7 @@ static void uct_efa_sole_remove(ucs_list_link_t *link)
     ucs_list_head_init(link);
 }
 
-void uct_efa_sole_srd(void)
+void uct_efa_sole_srd(const uct_component_t *ours)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     uct_component_t *component;
@@ -36,7 +36,7 @@ void uct_efa_sole_srd(void)
 
     pthread_mutex_lock(&lock);
     ucs_list_for_each(component, &uct_components_list, list) {
-        if (component == &uct_efa_component) {
+        if (component == ours) {
             continue;
         }
 

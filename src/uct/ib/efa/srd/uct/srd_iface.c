@@ -439,4 +439,5 @@ UCT_TL_DEFINE_ENTRY(&uct_efa_component, srd, uct_srd_query_tl_devices,
                     uct_srd_iface_t, "SRD_", uct_srd_iface_config_table,
                     uct_srd_iface_config_t);
 
-UCT_SINGLE_TL_INIT(&uct_efa_component, srd, ctor, uct_efa_sole_srd(), )
+UCT_SINGLE_TL_INIT(&uct_efa_component, srd, ctor,
+                   uct_efa_sole_srd(&uct_efa_component), )
