@@ -104,8 +104,34 @@ function judge_suite(word)
     }
 }
 
+# What stands behind a program, up to the end of the code or of the sentence
+function judge_arguments(text,    program, rest, n, word, i)
+{
+    while (match(text, /(contrib\/[a-z-]+\.sh|(^|[ `])(efarun|srdtool)) [^`|;:>#]*/)) {
+        rest = substr(text, RSTART, RLENGTH)
+        text = substr(text, RSTART + RLENGTH)
+        sub(/^[ `]/, "", rest)
+        n = split(rest, word, /[ ,=]+/)
+        program = word[1]
+        if (program ~ /\// && !(program in files)) {
+            continue
+        }
+        for (i = 2; i <= n; i++) {
+            # another program, with arguments of its own
+            if (word[i] !~ /^-/ && program == "efarun") {
+                break
+            }
+            if (word[i] ~ /^--[a-z][a-z-]*$/ &&
+                !((program " " word[i]) in arguments)) {
+                finding(word[i], program " has no such argument")
+            }
+        }
+    }
+}
+
 BEGIN {
     read_set(dir "/files", files)
+    read_set(dir "/arguments", arguments)
     read_set(dir "/identifiers", identifiers)
     read_set(dir "/options", options)
     read_set(dir "/suites", suites)
@@ -136,6 +162,9 @@ BEGIN {
 
     # the system's and UCX's own
     gsub(/<[^>]*>/, " ", text)
+    if (place ~ /\.md:/) {
+        judge_arguments(text)
+    }
     gsub(/[^A-Za-z0-9_.*{},\/+-]/, " ", text)
     n = split(text, words, " ")
     for (i = 1; i <= n; i++) {

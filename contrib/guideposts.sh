@@ -18,6 +18,7 @@
 #   test      SUITE.CASE with a SUITE of test/gtest, "*" as in a shell; in
 #             documents only
 #   suite     what follows SUITES= or "the suite"
+#   argument  --ARGUMENT behind a script of contrib/, efarun or srdtool, in documents
 #
 # What others' projects have is in contrib/guideposts.foreign, one word a line.
 # Each finding is a line "FILE:LINE: word: why". The status is 0 without any.
@@ -27,7 +28,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 while [ $# -gt 0 ]; do
     case $1 in
     --top)     top=$(cd "${2:?--top needs a value}" && pwd); shift ;;
-    -h|--help) sed -n '2,25s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,26s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "guideposts.sh: unknown argument '$1' (try --help)" >&2; exit 2 ;;
     esac
     shift
@@ -107,6 +108,17 @@ awk '!/^#/ && NF { print $1 }' test/suites > "$work/suites"
 matching '^test/gtest/.*\.cc$' | xargs -r -d '\n' cat | tr -d '\n' |
     some -oE 'TEST(_[FP])?\([a-zA-Z0-9_]+, *[a-zA-Z0-9_]+\)' |
     sed -E 's/.*\(([^,]*), *(.*)\)/\1.\2/' | sort -u > "$work/tests"
+
+# "PROGRAM --ARGUMENT"
+{
+    matching '^contrib/.*\.sh$' | xargs -r -d '\n' grep -oHE -e '--[a-z][a-z-]*' |
+        sed 's/:/ /'
+    for page in efarun srdtool; do
+        matching "^man/$page\\.1\$" |
+            xargs -r -d '\n' sed 's/\\-/-/g; s/\\f[A-Z]//g' |
+            some -oE -e '--[a-z][a-z-]*' | sed "s/^/$page /"
+    done
+} | sort -u > "$work/arguments"
 
 awk -v dir="$work" -v foreign_file="$here/guideposts.foreign" \
     -f "$here/guideposts.awk" "$work/text"

@@ -10,7 +10,9 @@ tree=$TMPDIR/guideposts
 toy_tree()
 {
     rm -rf "$tree"
-    mkdir -p "$tree"/{docs,man,src/softefa/nic,test/gtest/unit}
+    mkdir -p "$tree"/{contrib,docs,man,src/softefa/nic,test/gtest/unit}
+    echo 'case $1 in --fast) ;; esac' > "$tree/contrib/go.sh"
+    echo '.B \-\-soft' > "$tree/man/efarun.1"
     echo 'unit plain - test_unit' > "$tree/test/suites"
     echo '.BR SOFTEFA_SEED' > "$tree/man/softefa.7"
     echo 'TEST_F(wire, tail) { }' > "$tree/test/gtest/unit/test_wire.cc"
@@ -21,6 +23,7 @@ const char *text = "softefa_text_only() of gone.c";
 END
     cat > "$tree/docs/page.md" << 'END'
 `nic/qp.c`, `src/softefa/{nic/qp,nic/qp}.c`, `q*.c`, softefa_qp_*, SOFTEFA_SEED,
+`contrib/go.sh --fast`, `efarun --soft ls --color`, efarun --soft: --this
 `SOFTEFA_*`, `wire.tail`, `wire.t*`, the suite `unit`, SUITES="unit", page.md
 END
 }
@@ -67,5 +70,8 @@ finds "an option" docs/page.md 'Set SOFTEFA_SEEDS=1.' SOFTEFA_SEEDS
 finds "a test" docs/page.md 'See `wire.head`.' wire.head
 finds "a suite" docs/page.md 'make check SUITES=device' device
 finds "a suite among others" docs/page.md 'make check SUITES="unit uct"' uct
+finds "an argument of a script" docs/page.md 'Run `contrib/go.sh 1 --slow`.' \
+    --slow
+finds "an argument of efarun" docs/page.md 'efarun --soft --hard ls' --hard
 finds "a suite of a sentence" docs/page.md 'The suite `uct` is it.' uct
 finish
