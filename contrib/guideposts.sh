@@ -6,8 +6,8 @@
 #
 #   --top  checks this source tree
 #
-# Read are the documents (*.md, man/, test/suites) and the comments of sources
-# and scripts. What counts as a name:
+# Read are the documents (*.md but the changelog, man/, test/suites) and the
+# comments of sources and scripts. What counts as a name:
 #
 #   file      a word that ends like a source file, with "*" and "{a,b}" as in a
 #             shell; it may leave out the folders before it
@@ -92,7 +92,7 @@ matching '\.(c|h|cc)$' | xargs -r -d '\n' awk -v comments="$work/comments" '
 # shellcheck disable=SC2016 # awk's
 {
     cat "$work/comments"
-    matching '\.md$|^man/|^test/suites$' | xargs -r -d '\n' grep -nH '' |
+    matching '\.md$|^man/|^test/suites$' | some -v '^CHANGELOG' | xargs -r -d '\n' grep -nH '' |
         sed 's/\\-/-/g; s/\\f[A-Z]//g'
     matching '\.(sh|am|m4|awk)$|/run$' |
         xargs -r -d '\n' awk '/^[ \t]*(#|dnl)/ && !/^#!/ {
