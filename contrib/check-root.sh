@@ -103,7 +103,8 @@ git clone -q --no-hardlinks "$top" "$root/debian/root/ucx-efa"
 if [ -n "$ucx_src" ]; then
     version=$(chroot "$root/debian" sh -c 'apt-get -qq update &&
         apt-cache show --no-all-versions libucx0' |
-        sed -n 's/^Version: \([0-9.]*\).*/\1/p')
+        sed -n 's/^Version: \([0-9]*:\)\{0,1\}\([^+]*\).*/\2/p' |
+        sed 's/-[^-]*$//')
     [ -n "$version" ] || die "the archive has no libucx0"
     mkdir -p "$root/debian/root/.cache/ucx-efa"
     cp -a "$ucx_src" "$root/debian/root/.cache/ucx-efa/ucx-$version"
