@@ -8,18 +8,39 @@
 #include <infiniband/verbs.h>
 #include <stddef.h>
 
+static void qp_respond(const softefa_cmd_t *cmd, const softefa_obj_t *obj,
+                       const softefa_qp_map_t *map)
+{
+    softefa_abi_create_qp_resp_t resp = {};
+    uint32_t qpn                      = map->qpn;
+
+    /* doorbells and LLQ start at the page that the key names */
+    resp.llq_desc_mmap_key = map->sq_key;
+    resp.sq_db_mmap_key    = map->sq_db_key;
+    resp.rq_mmap_key       = map->rq_key;
+    resp.rq_mmap_size      = map->rq_size;
+    resp.rq_db_mmap_key    = map->rq_db_key;
+    resp.send_sub_cq_idx   = map->send_sub_cq;
+    resp.recv_sub_cq_idx   = map->recv_sub_cq;
+
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_UHW_OUT, &resp, sizeof(resp));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CREATE_QP_RESP_CAP,
+                          &obj->u.qp.cap, sizeof(obj->u.qp.cap));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CREATE_QP_RESP_QP_NUM, &qpn,
+                          sizeof(qpn));
+    softefa_attr_set(cmd, SOFTEFA_ATTR_CREATE_QP_HANDLE, obj->handle);
+}
+
 int softefa_cmd_qp_create(softefa_cmd_t *cmd)
 {
-    const softefa_profile_t *profile  = softefa_dev_profile(cmd->file->dev);
-    softefa_abi_create_qp_resp_t resp = {};
-    softefa_qp_attr_t attr            = {};
+    const softefa_profile_t *profile = softefa_dev_profile(cmd->file->dev);
+    softefa_qp_attr_t attr           = {};
     uint32_t type  = softefa_attr_u64(cmd, SOFTEFA_ATTR_CREATE_QP_TYPE);
     uint32_t flags = softefa_attr_u64(cmd, SOFTEFA_ATTR_CREATE_QP_FLAGS);
     softefa_abi_create_qp_t req;
     softefa_abi_qp_cap_t cap;
     softefa_obj_t *pd, *send_cq, *recv_cq, *obj;
     softefa_qp_map_t map;
-    uint32_t qpn;
     int ret;
 
     pd      = softefa_attr_obj(cmd, SOFTEFA_ATTR_CREATE_QP_PD_HANDLE,
@@ -65,10 +86,6 @@ int softefa_cmd_qp_create(softefa_cmd_t *cmd)
     attr.rq_ring_size           = req.rq_ring_size;
     attr.sq_entry_size          = softefa_check_sq_entry_size(profile, &cap,
                                                               &req);
-    attr.max_send_wr            = cap.max_send_wr;
-    attr.max_recv_wr            = cap.max_recv_wr;
-    attr.max_send_sge           = cap.max_send_sge;
-    attr.max_recv_sge           = cap.max_recv_sge;
     attr.max_inline             = cap.max_inline_data;
     attr.cookie                 = obj->user_handle;
     attr.unsolicited_write_recv = !!(req.flags &
@@ -89,22 +106,7 @@ int softefa_cmd_qp_create(softefa_cmd_t *cmd)
     softefa_hooks_update_cq(send_cq->user_handle);
     softefa_hooks_update_cq(recv_cq->user_handle);
 
-    /* doorbells and LLQ start at the page that the key names */
-    resp.llq_desc_mmap_key = map.sq_key;
-    resp.sq_db_mmap_key    = map.sq_db_key;
-    resp.rq_mmap_key       = map.rq_key;
-    resp.rq_mmap_size      = map.rq_size;
-    resp.rq_db_mmap_key    = map.rq_db_key;
-    resp.send_sub_cq_idx   = map.send_sub_cq;
-    resp.recv_sub_cq_idx   = map.recv_sub_cq;
-    qpn                    = map.qpn;
-
-    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_UHW_OUT, &resp, sizeof(resp));
-    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CREATE_QP_RESP_CAP, &cap,
-                          sizeof(cap));
-    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CREATE_QP_RESP_QP_NUM, &qpn,
-                          sizeof(qpn));
-    softefa_attr_set(cmd, SOFTEFA_ATTR_CREATE_QP_HANDLE, obj->handle);
+    qp_respond(cmd, obj, &map);
     return 0;
 }
 

@@ -16,12 +16,12 @@
  * that its request has not been used:
  *
  *   died          journal_head   lost     the next owner of the RQ's lock
- *   before        == rq_head              goes on
+ *   before        == rq_head              continues
  *   in between    != rq_head     set      takes journal_head back
  *   after commit  != rq_head     not set  advances rq_head
  *
- * A writer that is stopped holds up who would write into the same CQ: nobody
- * blocks, completions wait (flight.c), messages are delivered again.
+ * While a writer is stopped, others cannot write into the same CQ. They do not
+ * block: completions wait (flight.c), messages are delivered again.
  */
 #include "nic/cq.h"
 #include "base/log.h"
@@ -266,51 +266,20 @@ void softefa_cq_arm_late(softefa_cq_t *handle)
     }
 }
 
-int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
-                      softefa_cq_t **cq_p, softefa_cq_map_t *map)
+static bool cq_attr_valid(const softefa_dev_t *dev,
+                          const softefa_cq_attr_t *attr)
 {
-    uint64_t size = (uint64_t)attr->depth * attr->entry_size *
-                    attr->num_sub_cqs;
-    softefa_shm_cq_t *shm;
-    softefa_cq_t *cq;
-    uint32_t index;
-    int ret;
+    return softefa_is_pow2(attr->depth) &&
+           (attr->depth <= dev->profile.max_cqe) &&
+           ((attr->entry_size == 16) || (attr->entry_size == 32)) &&
+           (!attr->with_sgid || (attr->entry_size == 32)) &&
+           (attr->num_sub_cqs > 0) &&
+           (attr->num_sub_cqs <= SOFTEFA_MAX_SUB_CQS);
+}
 
-    if (!softefa_dev_valid(dev)) {
-        return EIO;
-    }
-
-    if (!softefa_is_pow2(attr->depth) || (attr->depth > dev->profile.max_cqe) ||
-        ((attr->entry_size != 16) && (attr->entry_size != 32)) ||
-        (attr->with_sgid && (attr->entry_size != 32)) ||
-        (attr->num_sub_cqs == 0) ||
-        (attr->num_sub_cqs > SOFTEFA_MAX_SUB_CQS)) {
-        return EINVAL;
-    }
-
-    cq = calloc(1, sizeof(*cq));
-    if (cq == NULL) {
-        return ENOMEM;
-    }
-
-    ret = softefa_dev_lock(dev);
-    if (ret != 0) {
-        goto err_free;
-    }
-
-    ret = softefa_table_alloc(dev->shm, SOFTEFA_KIND_CQ, dev->owner, &index);
-    if (ret != 0) {
-        goto err;
-    }
-
-    shm = &dev->shm->cq[index];
-    ret = softefa_heap_alloc(&shm->extent, softefa_page_size() +
-                                           softefa_page_align(size));
-    if (ret != 0) {
-        softefa_table_release(dev->shm, SOFTEFA_KIND_CQ, index);
-        goto err;
-    }
-
+/* Under the admin lock; the entry and its memory are there. */
+static void cq_init_shared(softefa_shm_cq_t *shm, const softefa_cq_attr_t *attr)
+{
     shm->depth       = attr->depth;
     shm->entry_size  = attr->entry_size;
     shm->num_sub_cqs = attr->num_sub_cqs;
@@ -334,6 +303,49 @@ int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
     shm->writer    = 0;
     atomic_store_explicit(&shm->obj.state, SOFTEFA_STATE_ALIVE,
                           memory_order_release);
+}
+
+int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
+                      softefa_cq_t **cq_p, softefa_cq_map_t *map)
+{
+    uint64_t size = softefa_page_align((uint64_t)attr->depth *
+                                       attr->entry_size * attr->num_sub_cqs);
+    softefa_shm_cq_t *shm;
+    softefa_cq_t *cq;
+    uint32_t index;
+    int ret;
+
+    if (!softefa_dev_valid(dev)) {
+        return EIO;
+    }
+
+    if (!cq_attr_valid(dev, attr)) {
+        return EINVAL;
+    }
+
+    cq = calloc(1, sizeof(*cq));
+    if (cq == NULL) {
+        return ENOMEM;
+    }
+
+    ret = softefa_dev_lock(dev);
+    if (ret != 0) {
+        goto err_free;
+    }
+
+    ret = softefa_table_alloc(dev->shm, SOFTEFA_KIND_CQ, dev->owner, &index);
+    if (ret != 0) {
+        goto err;
+    }
+
+    shm = &dev->shm->cq[index];
+    ret = softefa_heap_alloc(&shm->extent, softefa_page_size() + size);
+    if (ret != 0) {
+        softefa_table_release(dev->shm, SOFTEFA_KIND_CQ, index);
+        goto err;
+    }
+
+    cq_init_shared(shm, attr);
     softefa_admin_unlock();
 
     cq->dev     = dev;
@@ -346,7 +358,7 @@ int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
 
     map->cqn       = index;
     map->ring_key  = shm->ring;
-    map->ring_size = softefa_page_align(size);
+    map->ring_size = size;
     map->db_key    = shm->db;
     *cq_p          = cq;
     return 0;

@@ -44,8 +44,8 @@ typedef struct softefa_channel softefa_channel_t; /* completion channel    */
 int  softefa_dev_open(unsigned index, softefa_dev_t **dev_p);
 void softefa_dev_close(softefa_dev_t *dev);
 
-/* Closing begins: from now on every destroy succeeds. What cannot be given back
- * as a process is stopped at the wrong moment stays until this one ends. */
+/* Closing begins: from now on every destroy succeeds. What cannot be freed,
+ * as a process is stopped at the wrong moment, stays until this one ends. */
 void softefa_dev_close_begin(softefa_dev_t *dev);
 
 /* Limits and capabilities of the generation this device plays. Not owned. */
@@ -118,7 +118,6 @@ typedef struct {
     uint32_t          sq_ring_size;   /* bytes */
     uint32_t          rq_ring_size;   /* bytes, 0: no receive queue        */
     uint32_t          sq_entry_size;  /* 64 or 128 bytes                   */
-    uint32_t          max_send_wr, max_recv_wr, max_send_sge, max_recv_sge;
     uint32_t          max_inline;     /* bytes */
     bool              unsolicited_write_recv;
     uint64_t          cookie;         /* element of its asynchronous events */

@@ -150,6 +150,42 @@ static int qp_init_local(softefa_qp_t *qp, const softefa_qp_attr_t *attr)
     return 0;
 }
 
+/* Under the admin lock: the entry in the table, its references, its memory */
+static int qp_alloc(softefa_qp_t *qp, const softefa_qp_attr_t *attr,
+                    uint32_t *index)
+{
+    softefa_dev_t *dev = qp->dev;
+    int ret;
+
+    ret = softefa_pd_hold(dev, attr->pdn, 1);
+    if (ret != 0) {
+        return ret;
+    }
+
+    ret = qp_take_entry(dev, index);
+    if (ret != 0) {
+        goto err_pd;
+    }
+
+    qp->shm = &dev->shm->qp[*index];
+    ret     = softefa_heap_alloc(&qp->shm->extent,
+                                 (2 * softefa_page_size()) +
+                                 softefa_page_align(attr->sq_ring_size) +
+                                 softefa_page_align(attr->rq_ring_size));
+    if (ret != 0) {
+        goto err_table;
+    }
+
+    return 0;
+
+err_table:
+    softefa_unlock(&qp->shm->lock);
+    softefa_table_release(dev->shm, SOFTEFA_KIND_QP, *index);
+err_pd:
+    softefa_pd_hold(dev, attr->pdn, -1);
+    return ret;
+}
+
 int softefa_qp_create(softefa_dev_t *dev, const softefa_qp_attr_t *attr,
                       softefa_qp_t **qp_p, softefa_qp_map_t *map)
 {
@@ -189,28 +225,15 @@ int softefa_qp_create(softefa_dev_t *dev, const softefa_qp_attr_t *attr,
         goto err_local;
     }
 
-    ret = softefa_pd_hold(dev, attr->pdn, 1);
-    if (ret != 0) {
-        goto err_unlock;
+    ret = qp_alloc(qp, attr, &index);
+    if (ret == 0) {
+        memset(map, 0, sizeof(*map));
+        qp_init_shared(qp, attr, index, map);
     }
-
-    ret = qp_take_entry(dev, &index);
-    if (ret != 0) {
-        goto err_pd;
-    }
-
-    qp->shm = &dev->shm->qp[index];
-    ret     = softefa_heap_alloc(&qp->shm->extent,
-                                 (2 * softefa_page_size()) +
-                                 softefa_page_align(attr->sq_ring_size) +
-                                 softefa_page_align(attr->rq_ring_size));
-    if (ret != 0) {
-        goto err_table;
-    }
-
-    memset(map, 0, sizeof(*map));
-    qp_init_shared(qp, attr, index, map);
     softefa_admin_unlock();
+    if (ret != 0) {
+        goto err_local;
+    }
 
     qp->qpn         = map->qpn;
     qp->send_sub_cq = map->send_sub_cq;
@@ -227,13 +250,6 @@ int softefa_qp_create(softefa_dev_t *dev, const softefa_qp_attr_t *attr,
     *qp_p = qp;
     return 0;
 
-err_table:
-    softefa_unlock(&qp->shm->lock);
-    softefa_table_release(dev->shm, SOFTEFA_KIND_QP, index);
-err_pd:
-    softefa_pd_hold(dev, attr->pdn, -1);
-err_unlock:
-    softefa_admin_unlock();
 err_local:
     pthread_mutex_destroy(&qp->lock);
     free(qp->held);
@@ -266,7 +282,7 @@ static int qp_reset(softefa_qp_t *qp)
     return 0;
 }
 
-/* Waits for nobody: what is held by who is stopped is flushed later. */
+/* Never waits: what a stopped process holds is flushed later. */
 static int qp_to_err(softefa_qp_t *qp)
 {
     uint32_t old = qp->shm->obj.state;
@@ -358,7 +374,7 @@ void softefa_qp_query(const softefa_qp_t *qp, softefa_qp_mod_t *mod)
     mod->rnr_retry = qp->rnr_retry;
 }
 
-/* If it fails, nothing comes in any more all the same. */
+/* Also if it fails, no message comes in any more. */
 static int qp_release(softefa_qp_t *qp)
 {
     softefa_dev_t *dev    = qp->dev;

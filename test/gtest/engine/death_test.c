@@ -372,8 +372,8 @@ static void administrate(unsigned index)
         for (i = 0; i < 3; ++i) {
             CHECK(ring_qp_create(&port, &qp[i], &cq[0], &cq[1],
                                  (softefa_qp_attr_t){
-                                 .type        = (softefa_qp_type_t)(i % 2),
-                                 .max_send_wr = 16u << i}) == 0);
+                                 .type         = (softefa_qp_type_t)(i % 2),
+                                 .sq_ring_size = 64 * (16u << i)}) == 0);
             ring_qp_to_rts(&qp[i], 1, 7);
         }
         CHECK(softefa_pd_free(port.dev, port.pdn) == EBUSY);

@@ -49,7 +49,7 @@ static void expect_send(pair_t *pair, uint16_t id, int status)
 void test_rdma_write(void)
 {
     softefa_qp_attr_t attr = {.sq_entry_size = 128, .max_inline = 80,
-                              .max_send_wr = 16};
+                              .sq_ring_size = 16 * 128};
     softefa_io_wqe_t wqe;
     softefa_io_cqe_t cqe;
     uint8_t *target;

@@ -122,12 +122,11 @@ int ring_qp_create(ring_port_t *port, ring_qp_t *qp, ring_cq_t *send,
     attr.recv_cq       = recv->cq;
     attr.sq_entry_size = attr.sq_entry_size ? attr.sq_entry_size : 64;
     attr.max_inline    = attr.max_inline ? attr.max_inline : 32;
-    attr.max_send_wr   = attr.max_send_wr ? attr.max_send_wr : 64;
-    attr.max_recv_wr   = attr.max_recv_wr ? attr.max_recv_wr : 64;
-    attr.sq_ring_size  = attr.max_send_wr * attr.sq_entry_size;
-    attr.rq_ring_size  = attr.max_recv_wr * sizeof(softefa_io_rx_t);
-    qp->sq_size        = attr.max_send_wr;
-    qp->rq_size        = attr.max_recv_wr;
+    attr.sq_ring_size  = attr.sq_ring_size ? attr.sq_ring_size :
+                                             64 * attr.sq_entry_size;
+    attr.rq_ring_size  = 64 * sizeof(softefa_io_rx_t);
+    qp->sq_size        = attr.sq_ring_size / attr.sq_entry_size;
+    qp->rq_size        = 64;
     qp->entry_size     = attr.sq_entry_size;
     return softefa_qp_create(port->dev, &attr, &qp->qp, &qp->map);
 }
