@@ -14,7 +14,7 @@
 #include <ftw.h>
 #include <time.h>
 
-/* How long entering waits for who enters: if that one is stopped; at all */
+/* How long entering waits for a process that enters: a stopped one; any */
 #define PATIENCE_NS 3000000000ull
 #define ENTER_NS    30000000000ull
 
@@ -105,8 +105,6 @@ static int dir_open(softefa_fabric_t *fabric)
     return 0;
 }
 
-/* Byte 0 of the lock file, in which its holder writes who it is. One that is
- * stopped or does not go on is not waited for for ever. */
 int softefa_dir_lock_enter(int lock_fd)
 {
     static const struct timespec nap = {.tv_nsec = 1000000};
@@ -204,7 +202,6 @@ void softefa_dir_clean(softefa_fabric_t *fabric)
     closedir(dir);
 }
 
-/* Under the directory's lock: nobody else is there, so nobody misses it. */
 void softefa_dir_remove(softefa_fabric_t *fabric)
 {
     if (!softefa_dir_others(fabric->lock_fd)) {
@@ -214,9 +211,8 @@ void softefa_dir_remove(softefa_fabric_t *fabric)
     }
 }
 
-/* Removes another fabric of this user if no process lives in it: `kill -9` left
- * it, and its memory is the machine's. Who is just attaching there notices, as
- * with the last process's detaching. */
+/* Removes another fabric of this user if no process lives in it. A process that
+ * is joining it notices, as when the last process leaves. */
 static void sweep_one(const char *name)
 {
     softefa_fabric_t other = {.dir_fd = -1, .lock_fd = -1, .mem_fd = -1};
@@ -234,8 +230,8 @@ static void sweep_one(const char *name)
         return;
     }
 
-    /* Made if need be: who left without a descriptor to spare could not empty
-     * the directory, and has removed the lock. */
+    /* Created if missing: a process that left without a descriptor to spare
+     * removed the lock, but could not empty the directory. */
     other.lock_fd = softefa_sys_openat(other.dir_fd, "lock",
                                        O_RDWR | O_CREAT | O_NOFOLLOW |
                                        O_CLOEXEC, 0600);

@@ -13,8 +13,8 @@
  * F_OFD_GETLK: EAGAIN if another process holds one of them. */
 int softefa_dir_lock(int fd, int command, int type, off_t start, off_t length);
 
-/* Byte 0 of the lock file, in which its holder writes who it is. One that is
- * stopped or does not go on is not waited for without end: ETIME, logged. */
+/* Byte 0 of the lock file, in which its holder writes its pid. ETIME, logged:
+ * the holder is stopped or makes no progress. */
 int softefa_dir_lock_enter(int lock_fd);
 
 /* Opens fabric->dir, made if need be, and takes that lock. EAGAIN if it
@@ -28,7 +28,7 @@ bool softefa_dir_others(int lock_fd);
 /* Removes what the directory holds, but for the lock. */
 void softefa_dir_clean(softefa_fabric_t *fabric);
 
-/* Under the directory's lock: removes it if nobody else is there. */
+/* Under the directory's lock: removes it if this is the last process. */
 void softefa_dir_remove(softefa_fabric_t *fabric);
 
 /* Removes other fabrics of this user in which no process lives: `kill -9` left

@@ -1,7 +1,7 @@
 /*
  * Events to any member, also one that sleeps: FIFOs in the fabric's directory.
- * Who raises an event is the sender of a message or of an order, so all members
- * need the same way. The descriptors that create returns are the application's.
+ * The sender of a message or of an order raises an event, so all members need
+ * the same way. The descriptors that create returns are the application's.
  *
  *   ev<n>                          completion channel n: 8-byte cookies
  *   as<device>.<incarnation>.<owner>   an open context: asynchronous events,
@@ -40,8 +40,8 @@ int  softefa_event_async_create(const softefa_event_context_t *context,
                                 int *fd);
 void softefa_event_async_remove(const softefa_event_context_t *context);
 
-/* False: nobody can read it. A reader that never reads loses events, as nobody
- * waits for it. */
+/* False: there is no reader. A reader that never reads loses events, as raising
+ * never waits. */
 bool softefa_event_async_raise(const softefa_event_context_t *context,
                                unsigned type, uint64_t element);
 

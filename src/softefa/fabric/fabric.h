@@ -12,7 +12,7 @@
  *     sys/     the device's files                           (sysfs/tree.c)
  *
  *   membership.c  joining, leaving   dir.c      the directory, its locks
- *   member.c   who lives             memory.c   what of the sparse file exists
+ *   member.c   liveness              memory.c   what of the sparse file exists
  *   lock.c     locks in the memory   heap.c     pages for rings
  *   admin.c    the lock of all       table.c    numbers of objects
  *   event.c    events to others      reap.c, repair.c   what the dead left
@@ -21,10 +21,10 @@
  * are attached. So which process lives, holds a lock or is stopped is this
  * floor's business, and nic/ deals in slots.
  *
- * Life of the directory: who joins and finds no living slot starts over with an
- * empty memory, so leftovers of kill -9 never count. Who leaves last removes
- * it. Dead processes' objects are reclaimed when a process joins, when a table
- * or the heap is full, and when a sender meets one.
+ * Life of the directory: a process that joins and finds no living slot starts
+ * with an empty memory, so leftovers of kill -9 never count. The last process
+ * that leaves removes it. Dead processes' objects are reclaimed when a process
+ * joins, when a table or the heap is full, and when a sender meets one.
  */
 #ifndef SOFTEFA_FABRIC_H
 #define SOFTEFA_FABRIC_H

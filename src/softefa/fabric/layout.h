@@ -6,13 +6,13 @@
  *                                    tables of PD, AH,|            doorbells
  *                                    MR, CQ, QP ------'
  *
- * Who may touch what:
+ * Locks:
  *   admin lock     every allocation and release, in any table or the heap
  *   QP lock        its RQ: descriptors are taken, copied into, completed
  *   CQ lock        its ring: entries are written; never held over a copy
- *   order          admin -> QP -> CQ. All three are robust: who finds the
- *                  owner dead repairs what the lock protects; nobody waits for
- *                  one who is stopped (lock.c).
+ *   order          admin -> QP -> CQ. All three are robust: a process that
+ *                  finds the owner dead repairs what the lock protects. No
+ *                  process waits for an owner that is stopped (lock.c).
  *   the rest of an object is constant from `state` alive to `state` free
  *
  * An MR's `addr` is an address in its owner's memory: the NIC model hands it to
@@ -273,7 +273,7 @@ typedef enum {
 } softefa_condition_t;
 
 /* Status of a device (nic/device.c). Written under the admin lock, but for the
- * step from dead to alive, which whoever notices the time makes. */
+ * step from dead to alive, which the first process makes that sees the time. */
 typedef struct {
     _Atomic uint32_t incarnation;            /* odd: dead; a context opened in
                                                 another one stays dead */

@@ -1,16 +1,16 @@
 /*
  * Waiting for a lock that processes share, and never without an end.
  *
- *   holder             who wants the lock
+ *   holder             a process that wants the lock
  *   works              waits: it is held for microseconds
  *   died               gets it, and EOWNERDEAD: repairs what it protects
  *   is stopped, or     EBUSY: a message waits as for a receiver without
- *   keeps it HOLD_NS   requests, a completion is written later; commands give
- *                      it PATIENCE_NS to go on, then they fail
+ *   keeps it HOLD_NS   requests, a completion is written later; commands wait
+ *                      PATIENCE_NS for it, then they fail
  *
  * A NIC would not notice that a process was stopped (SIGSTOP, a debugger) in
  * the middle of a send. A thread that was found stopped is known for a while,
- * so that those who try again and again do not wait each time.
+ * so that repeated tries do not wait each time.
  *
  * No pthread_mutex_timedlock(): valgrind refuses the futex call behind it.
  */
@@ -30,7 +30,7 @@
 #define MS 1000000ull
 
 /* Tries before sleeping: longer than most deliveries; then how long at a time,
- * and tries between two looks at the holder: one that was merely preempted is
+ * and tries between two looks at the holder: one that was only preempted is
  * back before, mostly. */
 #define SPINS       200
 #define NAP_NS      20000
@@ -41,7 +41,7 @@
 #define PATIENCE_NS (3000 * MS)              /* of a command */
 #define COMMAND_NS  (30000 * MS)             /* the same, all together */
 
-/* Threads that hold a lock and do not go on, by thread id. Several threads of
+/* Threads that hold a lock and are stuck, by thread id. Several threads of
  * this process may write an entry: what they read of it is a hint. */
 enum {
     NUM_STUCK = 64                           /* power of two */
@@ -87,7 +87,7 @@ static void stuck_note(int tid, uint64_t now)
     stuck_threads[index].checked = now;
 }
 
-/* Since when (ns) this thread is known not to go on; 0: it may */
+/* Since when (ns) this thread is known to be stuck; 0: it is not */
 static uint64_t stuck_since(int tid)
 {
     unsigned index = tid % NUM_STUCK;
@@ -113,7 +113,7 @@ bool softefa_lock_stuck(const softefa_lock_t *lock)
     return stuck_since(lock_holder(lock)) != 0;
 }
 
-/* 0, EOWNERDEAD or EBUSY: the holder does not go on. */
+/* 0, EOWNERDEAD or EBUSY: the holder is stuck. */
 static int lock_wait(softefa_lock_t *lock)
 {
     static const struct timespec nap = {.tv_nsec = NAP_NS};

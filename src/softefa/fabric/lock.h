@@ -16,7 +16,7 @@ void softefa_lock_init(softefa_lock_t *lock);
 int softefa_lock_slow(softefa_lock_t *lock, int ret);
 
 /* 0: taken. EOWNERDEAD: taken, the last owner died holding it: repair. EBUSY:
- * not taken, its holder is stopped or does not go on. */
+ * not taken, its holder is stopped or makes no progress. */
 static inline int softefa_lock(softefa_lock_t *lock)
 {
     int ret = pthread_mutex_trylock(&lock->mutex);
@@ -28,11 +28,11 @@ static inline int softefa_lock(softefa_lock_t *lock)
     return ret;
 }
 
-/* The same for a command: gives the holder, who has `what`, some seconds. Then
+/* The same for a command: gives the holder of `what` some seconds. Then
  * ETIME instead of EBUSY, as of an admin command without an answer; logged. */
 int softefa_lock_command(softefa_lock_t *lock, const char *what);
 
-/* Whether the lock's holder is known not to go on: cheaper than to try. */
+/* Whether the lock's holder is known to be stuck: cheaper than to try. */
 bool softefa_lock_stuck(const softefa_lock_t *lock);
 
 static inline void softefa_unlock(softefa_lock_t *lock)

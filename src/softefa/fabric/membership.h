@@ -10,7 +10,7 @@ int softefa_membership_join(void);
 
 /* Leaving, when the process ends. Begin: handles that were opened before are
  * invalid from now on; false: nothing to leave. End, after true: `quiet`: no
- * thread is in the model any more, what this process had is given back. If not,
+ * thread is in the model any more, what this process had is freed. If not,
  * it stays as if the process had been killed. The memory stays mapped: other
  * libraries' destructors may still poll a CQ, other threads ring a doorbell. */
 bool softefa_membership_leave_begin(void);

@@ -15,9 +15,10 @@
 
 #include <errno.h>
 
-/* New senders see the state, and who has the lock is waited for: without it
- * nobody is between the state and the completion. */
-bool softefa_reap_retire(softefa_shm_qp_t *qp)
+/* No message enters this queue any more: new senders see the state, and a
+ * sender that holds the lock is waited for. Without it no sender is between the
+ * state and the completion. False: a stopped process may yet write into it. */
+static bool reap_retire_qp(softefa_shm_qp_t *qp)
 {
     qp->obj.state = SOFTEFA_STATE_RESERVED;
     if (softefa_lock(&qp->lock) == EBUSY) {
@@ -107,7 +108,7 @@ static bool reap_retire(softefa_shm_dev_t *dev, uint32_t slot)
         qp = &dev->qp[i];
         if ((qp->obj.state != SOFTEFA_STATE_FREE) &&
             (softefa_member_slot(qp->obj.owner) == slot)) {
-            retired &= softefa_reap_retire(qp);
+            retired &= reap_retire_qp(qp);
         }
     }
 

@@ -8,12 +8,8 @@
  * that may yet write into one of the objects. */
 bool softefa_reap(uint32_t slot);
 
-/* No message enters this queue any more. False: a process is stopped that may
- * yet write into it. */
-bool softefa_reap_retire(softefa_shm_qp_t *qp);
-
-/* Give a queue's memory back, into which nobody writes any more: of a retired
- * QP, of a CQ without QPs. */
+/* Free the memory of a queue into which no process writes any more: of a QP
+ * that no message enters, of a CQ without QPs. */
 void softefa_reap_qp(softefa_shm_qp_t *qp);
 void softefa_reap_cq(softefa_shm_cq_t *cq);
 

@@ -107,7 +107,7 @@ static void repair_device(softefa_shm_dev_t *dev, unsigned index)
     repair_queues(dev);
 }
 
-/* Who held the admin lock died anywhere in it. All derived state is made anew
+/* The owner of the admin lock died at any point. All derived state is made anew
  * from the entries; half-made entries of the dead are reaped later. */
 void softefa_repair(void)
 {

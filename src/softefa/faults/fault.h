@@ -30,7 +30,7 @@ typedef struct {
     unsigned qpn, req_id, ahn, dest_qpn; /* for the log */
 } softefa_fault_op_t;
 
-/* What the plan makes of a message. */
+/* What the plan does to a message. */
 typedef struct {
     int      status;                 /* not OK: not sent, completes with it */
     uint64_t until;                  /* held till then (ns), 0: not */

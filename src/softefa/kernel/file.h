@@ -25,7 +25,7 @@ struct softefa_file {
     pthread_mutex_t lock;
     unsigned        refcount;         /* of this memory, atomic */
     unsigned        num_fds;          /* open uverbs fds; table's lock */
-    pid_t           pid;              /* who opened it */
+    pid_t           pid;              /* that opened it */
     int             inherited;        /* over fork(): not to be used */
     softefa_dev_t   *dev;             /* NULL: closed */
     unsigned        index;            /* N of uverbsN */

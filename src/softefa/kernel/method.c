@@ -1,5 +1,5 @@
 /*
- * The table of ioctl methods: what each one takes, who carries it out. Adding a
+ * The table of ioctl methods: what each one takes, and its handler. Adding a
  * command is a line here (or in write.c), a handler in cmd_<object>.c, and a
  * check in check.c if the driver makes one.
  */

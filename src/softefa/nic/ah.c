@@ -13,7 +13,7 @@
 
 static_assert(SOFTEFA_TABLE_AH <= SOFTEFA_AH_UNKNOWN + 1, "AHN is 16 bits");
 
-/* Under the admin lock: an AH that nobody has any more */
+/* Under the admin lock: an AH without references */
 static void ah_release(softefa_dev_t *dev, softefa_shm_ah_t *ah)
 {
     softefa_shm_pd_t *pd = &dev->shm->pd[ah->pdn];

@@ -70,7 +70,7 @@ static bool burst_add(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     return true;
 }
 
-/* Returns how many are delivered now: all or, if the CQ's lock is not to be had
+/* Returns how many are delivered now: all or, if the CQ's lock cannot be taken
  * or the CQ is dead, none. */
 static unsigned burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                                const softefa_dest_t *dest,

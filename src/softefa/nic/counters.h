@@ -1,15 +1,15 @@
 /*
  * What the NIC counts, for all processes together, as long as the fabric lives.
- * Where a number stands, and who writes it:
+ * Where a number stands, and which process writes it:
  *
  *   softefa_shm_qp_t   sent, read, written     its process, under its own lock
- *                      received                who sends to it, under the RQ's
+ *                      received                its senders, under the RQ's
  *   softefa_shm_dev_t  count[]                 anybody, atomically: the rest
  *
  * A message costs four additions to lines that its sender has anyway. The
- * numbers of a QP outlive it, and go on with the next QP of that table entry:
- * so nothing is added up when one is destroyed, or its process was killed, and
- * nothing counted twice. Readers add up the entries (counters.c).
+ * numbers of a QP outlive it, and continue with the next QP of that table
+ * entry: so nothing is added up when one is destroyed, or its process was
+ * killed, and nothing counted twice. Readers add up the entries (counters.c).
  */
 #ifndef SOFTEFA_COUNTERS_H
 #define SOFTEFA_COUNTERS_H

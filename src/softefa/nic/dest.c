@@ -1,5 +1,5 @@
 /*
- * Who a message goes to, and what its device would answer.
+ * The destination of a message, and what its device would answer.
  *
  *   AH --> GID --> device --> QPN --> QP      15, 13  no such device, or down
  *                                             9       no such QP, or not ready

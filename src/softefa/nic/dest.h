@@ -50,9 +50,9 @@ bool softefa_dest_ready(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
 /* Asks for certain whether the destination lives. AGAIN: it does. */
 int softefa_dest_ask(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
 
-/* The status of a message whose RNR retries are used up: 10, unless nobody is
- * left there who could post a receive request. A kernel would have destroyed a
- * killed process's QPs by now. */
+/* The status of a message whose RNR retries are used up: 10, unless no process
+ * is left there that could post a receive request. A kernel would have
+ * destroyed a killed process's QPs by now. */
 int softefa_dest_rnr(softefa_qp_t *qp, const softefa_io_wqe_t *wqe);
 
 #endif

@@ -42,7 +42,7 @@ void softefa_dev_close(softefa_dev_t *dev)
 
         softefa_async_close(dev);
         if (softefa_admin_lock() == 0) {
-            /* the lists had the rest; a PD stays that a left queue uses */
+            /* the lists had the rest; a PD in use by a left queue stays */
             softefa_ah_release_all(dev);
             softefa_pd_release_all(dev);
             --softefa_fabric.shm->proc[softefa_fabric.slot].opens[dev->index];

@@ -17,7 +17,7 @@ bool softefa_device_alive(unsigned index)
         return false;
     }
 
-    /* Somebody may have been faster, then it lives all the same. */
+    /* Another process may have been faster: it is alive then, too. */
     atomic_compare_exchange_strong(&status->incarnation, &incarnation,
                                    incarnation + 1);
     return true;

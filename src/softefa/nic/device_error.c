@@ -8,12 +8,12 @@
  *                   will be
  *   MRs, AHs        not found any more; RDMA that copies has ended
  *   CQs             each under its lock: the last completion has been written
- *   events          so who reads one has all completions that there will be
+ *   events          so a reader of one has all completions that there will be
  *
  * A sender that had the RQ's lock before finishes: its message has a completion
  * in the ring, and status 0. One that finds the CQ dead has delivered nothing.
- * Who holds a lock and is stopped (SIGSTOP, a debugger) is not waited for: it
- * meets the dead CQ when it goes on.
+ * A stopped process (SIGSTOP, a debugger) that holds a lock is not waited for:
+ * it finds the dead CQ when it continues.
  */
 #define _GNU_SOURCE
 #include "nic/device_error.h"
@@ -204,7 +204,7 @@ int softefa_device_error_qp(unsigned index, uint32_t qpn, int32_t pid)
     (void)softefa_rq_flush(dev, qp);
     softefa_unlock(&qp->lock);
 
-    /* Counted first: who reads it may destroy the QP at once. */
+    /* Counted first: its reader may destroy the QP at once. */
     ++qp->events;
     context.incarnation = shm->status[index].incarnation;
     context.owner       = qp->obj.owner;

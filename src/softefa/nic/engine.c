@@ -77,7 +77,7 @@ static bool engine_fault(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
 }
 
 /* What a fault plan, a device that is paused or the reorder option make of a
- * message. True: it is held; else go on with *status. */
+ * message. True: it is held; else *status is its status so far. */
 static bool engine_hold(softefa_qp_t *qp, softefa_io_wqe_t *wqe, int *status)
 {
     softefa_fault_result_t result = {.status = SOFTEFA_STATUS_OK};

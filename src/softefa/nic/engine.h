@@ -6,7 +6,7 @@
 
 /* Under qp->lock: fetch what the doorbell announces; end all with status 1
  * (ERR) or without completions (RESET, destroy). What cannot be ended as the
- * CQ's lock is not to be had is done later. */
+ * CQ's lock cannot be taken is done later. */
 void softefa_engine_fetch(softefa_qp_t *qp);
 void softefa_engine_flush(softefa_qp_t *qp, bool complete);
 

@@ -3,13 +3,13 @@
  * qp->flight, as the hardware keeps it in its own memory: libefa reuses an SQ
  * entry only after the completion, so sq_size slots are enough.
  *
- * Done: the CQ's lock is not to be had, as its holder, a sender to this
- * process, is stopped: the completion is written as soon as it is. The engine fetches
- * nothing meanwhile: what is announced stays in the SQ.
+ * Done: the CQ's lock cannot be taken, as its holder, a sender to this
+ * process, is stopped: the completion is written as soon as it is. The engine
+ * fetches nothing meanwhile: what is announced stays in the SQ.
  *
  * RNR: the messages that wait for one destination form a list in their order,
  * so a retry costs one look per destination. SRD has no order: other messages
- * go on. A retry count of 7 waits for ever, n < 7 for n intervals of
+ * are sent. A retry count of 7 waits for ever, n < 7 for n intervals of
  * RNR_INTERVAL_NS.
  *
  * LATE: messages that a fault holds (fault.c), each until its time.

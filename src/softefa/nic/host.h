@@ -12,9 +12,9 @@
  * What an attachment does besides: it opens devices and makes objects
  * (nic/nic.h), calls softefa_engine_doorbell() for each doorbell and
  * softefa_progress() when the driver polls, and leaves the fabric when it ends
- * (fabric/fabric.h). Who lives and how events reach a member that sleeps is the
- * same for all attachments, as it is the sender that asks and raises:
- * fabric/member.h, fabric/event.h.
+ * (fabric/membership.h). Liveness of members, and events to a member that
+ * sleeps, are the same for all attachments, as the sender asks for one and
+ * raises the other: fabric/member.h, fabric/event.h.
  *
  * Addresses of memory regions are those of the owner's process, as given to
  * softefa_mr_reg(). The model hands them through; those of the own member it

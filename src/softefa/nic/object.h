@@ -62,7 +62,7 @@ struct softefa_cq {
     softefa_channel_t *channel;
     unsigned          index;
     unsigned          next_sub_cq;   /* for the next queue */
-    atomic_bool       arm_later;     /* its lock was not to be had */
+    atomic_bool       arm_later;     /* its lock could not be taken */
     softefa_link_t    link;
 };
 
@@ -71,7 +71,7 @@ typedef enum {
     SOFTEFA_MSG_FREE,
     SOFTEFA_MSG_HELD,                /* by the reorder option, not sent yet */
     SOFTEFA_MSG_DONE,                /* no CQE yet: by the reorder option, or
-                                        the CQ's lock was not to be had */
+                                        the CQ's lock could not be taken */
     SOFTEFA_MSG_RNR,                 /* waits for the destination's RQ */
     SOFTEFA_MSG_LATE                 /* held by a fault until `deadline` */
 } softefa_msg_state_t;

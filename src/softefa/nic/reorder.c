@@ -8,9 +8,9 @@
  *                                                          descriptor there)
  *
  * More than N entries never stay. Each poll lets go of one to all of them and
- * the progress thread when nobody polls, so nothing stays for ever. The picks
- * come from the QP's own generator: the same seed and the same sequence of
- * calls give the same order.
+ * the progress thread if the application does not, so nothing stays for ever.
+ * The picks come from the QP's own generator: the same seed and the same
+ * sequence of calls give the same order.
  */
 #include "nic/reorder.h"
 

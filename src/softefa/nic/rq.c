@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* Who takes the CQ's lock first after the death finds out. */
+/* Taking the CQ's lock after the death repairs the CQ, which decides it. */
 bool softefa_rq_repair(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
 {
     softefa_shm_cq_t *cq = &dev->cq[qp->recv_cq];

@@ -64,11 +64,11 @@ static inline bool softefa_rq_lock(softefa_shm_qp_t *qp, softefa_shm_dev_t *dev)
 int softefa_rq_lock_command(softefa_qp_t *qp);
 
 /* Under the RQ's lock: completes every posted receive with status 1. False: not
- * all of them, the CQ's lock is not to be had. */
+ * all of them, the CQ's lock cannot be taken. */
 bool softefa_rq_flush(softefa_shm_dev_t *dev, softefa_shm_qp_t *shm);
 
 /* Under qp->lock, of the process's own QP in ERR: the same, later if the locks
- * are not to be had. */
+ * cannot be taken. */
 void softefa_rq_flush_own(softefa_qp_t *qp);
 
 #endif

@@ -108,7 +108,7 @@ int softefa_rx_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     case EBUSY:
         return SOFTEFA_STATUS_AGAIN;
     default:
-        /* Its device died just now: nobody will ever see this message. */
+        /* Its device died just now: no process will ever see this message. */
         return SOFTEFA_STATUS_REMOTE_QPN;
     }
 }

@@ -25,7 +25,7 @@ void softefa_rx_put(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                     const softefa_rx_t *rx, int status, uint32_t length);
 
 /* The same with the CQ's lock taken for it. OK, or the message has not been
- * delivered: AGAIN: the lock is not to be had; NO_QP: the CQ is dead. */
+ * delivered: AGAIN: the lock cannot be taken; NO_QP: the CQ is dead. */
 int softefa_rx_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                         const softefa_dest_t *dest, const softefa_rx_t *rx,
                         int status, uint32_t length);

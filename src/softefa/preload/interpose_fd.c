@@ -6,8 +6,8 @@
  *   socket(AF_NETLINK, .., NETLINK_RDMA) --> fails, so that libibverbs looks
  *                                            for devices in sysfs
  *
- * mmap() is not here on purpose: see softefa_file_mmap_fd(). They do nothing but
- * look up a number when the program does not use verbs.
+ * mmap() is not here on purpose: see softefa_file_mmap_fd(). They do nothing
+ * but look up a number when the program does not use verbs.
  */
 #define _GNU_SOURCE
 /* Both make libc's headers replace the functions that are defined here. */

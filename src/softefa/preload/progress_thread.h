@@ -13,8 +13,8 @@ void softefa_progress_thread_remove(softefa_dev_t *dev);
 void softefa_progress_thread_wake(void);
 
 /* The devices go away, after softefa_membership_leave_begin(): no thread is in
- * the model afterwards. False: one still is, perhaps interrupted by who calls
- * this. */
+ * the model afterwards. False: one still is, perhaps interrupted by the
+ * caller. */
 bool softefa_progress_thread_stop(void);
 
 #endif

@@ -78,7 +78,7 @@ static void counters_write(const char *dir, int dir_length, const char *root,
 
     fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
-        return; /* /dev/shm is full: the value before stays */
+        return; /* /dev/shm is full: the file keeps its old value */
     }
 
     if ((write(fd, line, length) != length) || (rename(tmp, path) < 0)) {
