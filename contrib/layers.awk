@@ -67,6 +67,10 @@ function read_rules(    line, n, words, tree, key, rest, i, j, k)
             for (i = 3; i <= n; i++) {
                 never[tree "/" words[2], words[i]] = 1
             }
+        } else if (words[1] == "without") {
+            for (i = 3; i <= n; i++) {
+                without[in_tree(tree, words[2]) "\t" words[i]] = 1
+            }
         } else if (words[1] == "libc") {
             for (i = 2; i <= n; i++) {
                 libc[tree "/" words[i]] = 1
@@ -236,6 +240,12 @@ $1 == "upcall" {
 $1 == "include" {
     includes++
     name = $5
+    for (key in without) {
+        split(key, part, "\t")
+        if (folder_of($2) == part[1] && index(name, part[2]) == 1) {
+            fail($2 ":" $3 ": includes <" name ">, which its folder does without")
+        }
+    }
     to = resolve($2, name, $4)
     if (to == "" || to == $2) {
         next

@@ -116,6 +116,12 @@ test_includes()
     fails_with "a folder without a floor" mid/sub/sub.h 'int sub;' \
         'src/toy/mid/sub/sub.h: the folder has no line in'
     toy_tree
+    echo 'without low sys/ net/if.h' >> "$tree/contrib/layers.rules"
+    passes "headers that a folder may include"
+    echo '#include <sys/types.h>' >> "$tree/src/toy/low/low.c"
+    fails "a header that a folder does without" \
+        'src/toy/low/low.c:4: includes <sys/types.h>, which its folder does without'
+    toy_tree
     echo '#include "low/upcall.h"' >> "$tree/src/toy/low/low.h"
     echo '#include "low/low.h"' >> "$tree/src/toy/low/upcall.h"
     fails "headers that include each other" \
