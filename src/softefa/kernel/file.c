@@ -1,8 +1,8 @@
 /* See file.h. */
 #include "kernel/file.h"
+#include "fabric/fabric.h"
 #include "faults/fault.h"
 #include "kernel/upcall.h"
-#include "nic/dev.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -98,5 +98,5 @@ void softefa_file_close(softefa_file_t *file)
 
 int softefa_file_mmap_fd(const softefa_file_t *file)
 {
-    return softefa_dev_valid(file->dev) ? softefa_fabric.mem_fd : -1;
+    return softefa_dev_is_valid(file->dev) ? softefa_fabric.mem_fd : -1;
 }

@@ -15,7 +15,6 @@
 #include "kernel/attr.h"
 #include "kernel/method.h"
 #include "nic/counters.h"
-#include "nic/dev.h"
 
 #include <errno.h>
 
@@ -164,7 +163,7 @@ int softefa_uverbs_ioctl(softefa_file_t *file, int fd, void *arg)
                                     fault_cmd(&cmd, hdr->object_id,
                                               hdr->method_id)) : 0;
         ret = (ret != 0) ? ret : method->handler(&cmd);
-        if (softefa_dev_valid(file->dev)) {
+        if (softefa_dev_is_valid(file->dev)) {
             count_command(&cmd, hdr->object_id, hdr->method_id, ret);
         }
     }

@@ -12,6 +12,7 @@
 #include "fabric/membership.h"
 #include "fabric/memory.h"
 #include "fabric/table.h"
+#include "nic/dev_list.h"
 #include "nic/device.h"
 #include "nic/host.h"
 
@@ -117,7 +118,8 @@ int softefa_dev_open(unsigned index, softefa_dev_t **dev_p)
         return ret;
     }
 
-    softefa_host_dev_opened(dev);
+    softefa_dev_list_add(dev);
+    softefa_host_dev_opened();
     *dev_p = dev;
     return 0;
 }
@@ -144,6 +146,11 @@ int softefa_dev_lock(softefa_dev_t *dev)
     return ret;
 }
 
+
+bool softefa_dev_is_valid(const softefa_dev_t *dev)
+{
+    return softefa_dev_valid(dev);
+}
 
 bool softefa_dev_is_dead(const softefa_dev_t *dev)
 {

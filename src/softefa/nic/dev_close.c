@@ -4,7 +4,7 @@
 #include "nic/ah.h"
 #include "nic/async.h"
 #include "nic/dev.h"
-#include "nic/host.h"
+#include "nic/dev_list.h"
 #include "nic/pd.h"
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@ void softefa_dev_close(softefa_dev_t *dev)
 {
     uint32_t events;
 
-    softefa_host_dev_closed(dev);
+    softefa_dev_list_remove(dev);
     softefa_dev_close_begin(dev);
     if (softefa_dev_valid(dev)) {
         while (dev->qps.next != &dev->qps) {

@@ -25,7 +25,8 @@
 #define SOFTEFA_HOST_H
 
 #include "fabric/member.h"
-#include "nic/nic.h"
+
+#include <stddef.h>
 
 struct iovec;
 
@@ -39,13 +40,12 @@ int softefa_host_read(softefa_member_t member, const struct iovec *local,
                       unsigned num_local, const struct iovec *remote,
                       unsigned num_remote, size_t length);
 
-/* A device was opened; it will be closed. */
-void softefa_host_dev_opened(softefa_dev_t *dev);
-void softefa_host_dev_closed(softefa_dev_t *dev);
+/* A device was opened: from now on other members may reach this one's memory. */
+void softefa_host_dev_opened(void);
 
-/* Something waits since just now, in some open device (dev->waiting): from now
- * on softefa_progress_retry() must be called every so often, also if the
- * application does not poll. Under a QP's lock. */
+/* Something waits since just now: from now on softefa_progress_all() must be
+ * called every so often, also if the application does not poll. Under a QP's
+ * lock. */
 void softefa_host_wake(void);
 
 #endif

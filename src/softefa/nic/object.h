@@ -8,9 +8,9 @@
  *                         '-- SQ reader, messages in flight (this process)
  *
  * Locks of this process, outermost first:
- *   progress thread's -> dev->lock (lists) -> qp->lock (SQ, flight)
- *                                                -> shared locks
- *                                                -> dev->wait_lock
+ *   list of devices -> dev->lock (its lists) -> qp->lock (SQ, flight)
+ *                                                  -> shared locks
+ *                                                  -> dev->wait_lock
  */
 #ifndef SOFTEFA_OBJECT_H
 #define SOFTEFA_OBJECT_H
@@ -39,7 +39,7 @@ struct softefa_dev {
     pthread_mutex_t   wait_lock;     /* of the next two */
     softefa_link_t    waiters;       /* QPs with messages that wait */
     uint32_t          num_waiters;
-    softefa_link_t    link;          /* in the attachment's list */
+    softefa_link_t    link;          /* dev_list.c */
 };
 
 struct softefa_mr {

@@ -2,6 +2,7 @@
 #include "nic/progress.h"
 #include "nic/cq.h"
 #include "nic/dev.h"
+#include "nic/dev_list.h"
 #include "nic/device.h"
 #include "nic/engine.h"
 #include "nic/flight.h"
@@ -27,7 +28,7 @@ static void progress_qp(softefa_qp_t *qp)
 
 /* The QP whose messages have waited longest without a look; it is the last one
  * then. NULL: none */
-static softefa_qp_t *dev_next_waiter(softefa_dev_t *dev)
+static softefa_qp_t *progress_next(softefa_dev_t *dev)
 {
     softefa_link_t *link = NULL;
 
@@ -42,7 +43,7 @@ static softefa_qp_t *dev_next_waiter(softefa_dev_t *dev)
            softefa_container_of(link, softefa_qp_t, wait_link);
 }
 
-void softefa_progress_retry(softefa_dev_t *dev)
+static void progress_retry(softefa_dev_t *dev)
 {
     softefa_link_t *link;
     softefa_qp_t *qp;
@@ -57,7 +58,7 @@ void softefa_progress_retry(softefa_dev_t *dev)
     pthread_mutex_lock(&dev->wait_lock);
     count = dev->num_waiters;
     pthread_mutex_unlock(&dev->wait_lock);
-    for (; (count > 0) && ((qp = dev_next_waiter(dev)) != NULL); --count) {
+    for (; (count > 0) && ((qp = progress_next(dev)) != NULL); --count) {
         if (pthread_mutex_trylock(&qp->lock) == 0) {
             if (softefa_dev_valid(dev) && !softefa_dev_dead(dev)) {
                 progress_qp(qp);
@@ -83,11 +84,30 @@ void softefa_progress(softefa_dev_t *dev)
 
     if (softefa_dev_valid(dev)) {
         atomic_store_explicit(&dev->polled, true, memory_order_relaxed);
-        softefa_progress_retry(dev);
+        progress_retry(dev);
     }
 }
 
-bool softefa_progress_quiesce(softefa_dev_t *dev)
+static bool progress_look(softefa_dev_t *dev)
+{
+    if ((atomic_load(&dev->waiting) == 0) || !softefa_dev_valid(dev) ||
+        softefa_dev_dead(dev)) {
+        return false;
+    }
+
+    if (!atomic_exchange(&dev->polled, false)) {
+        progress_retry(dev);
+    }
+    return true;
+}
+
+bool softefa_progress_all(void)
+{
+    return softefa_dev_list_any(progress_look);
+}
+
+/* Waits, a second at most, until no thread is in the model for dev. */
+static bool progress_quiesce(softefa_dev_t *dev)
 {
     struct timespec until;
     softefa_link_t *link;
@@ -111,4 +131,14 @@ bool softefa_progress_quiesce(softefa_dev_t *dev)
 
     pthread_mutex_unlock(&dev->lock);
     return quiet;
+}
+
+bool softefa_progress_stop(void)
+{
+    return softefa_dev_list_clear(progress_quiesce);
+}
+
+void softefa_progress_reset(void)
+{
+    softefa_dev_list_reset();
 }

@@ -10,11 +10,11 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "nic/host.h"
+#include "preload/process.h"
 #include "preload/progress_thread.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/uio.h>
 
 /* Once per process and cause; what to do about it is the same every time. */
@@ -147,16 +147,9 @@ int softefa_host_read(softefa_member_t member, const struct iovec *local,
     return copy_result(member, ret, length);
 }
 
-void softefa_host_dev_opened(softefa_dev_t *dev)
+void softefa_host_dev_opened(void)
 {
-    /* Where Yama restricts process_vm_*, let this user's processes in. */
-    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
-    softefa_progress_thread_add(dev);
-}
-
-void softefa_host_dev_closed(softefa_dev_t *dev)
-{
-    softefa_progress_thread_remove(dev);
+    softefa_process_opened();
 }
 
 void softefa_host_wake(void)

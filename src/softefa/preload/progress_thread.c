@@ -11,44 +11,22 @@
 #define _GNU_SOURCE
 #include "preload/progress_thread.h"
 #include "base/log.h"
-#include "nic/dev.h"
 #include "nic/progress.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
-#define INTERVAL_NS    1000000
-#define IDLE_LOOKS 100
+#define INTERVAL_NS 1000000
+#define IDLE_LOOKS  100
 
-static pthread_mutex_t thread_lock = PTHREAD_MUTEX_INITIALIZER; /* the list */
-static softefa_link_t thread_devs  = {&thread_devs, &thread_devs};
 static sem_t thread_sem;
 static atomic_bool thread_exists;
 static atomic_bool thread_running;
-
-static bool thread_look(void)
-{
-    bool waiting = false;
-    softefa_link_t *link;
-    softefa_dev_t *dev;
-
-    pthread_mutex_lock(&thread_lock);
-    for (link = thread_devs.next; link != &thread_devs; link = link->next) {
-        dev = softefa_container_of(link, softefa_dev_t, link);
-        if ((atomic_load(&dev->waiting) > 0) && softefa_dev_valid(dev) &&
-            !softefa_dev_dead(dev)) {
-            waiting = true;
-            if (!atomic_exchange(&dev->polled, false)) {
-                softefa_progress_retry(dev);
-            }
-        }
-    }
-    pthread_mutex_unlock(&thread_lock);
-    return waiting;
-}
 
 static void *thread_main(void *arg)
 {
@@ -58,7 +36,7 @@ static void *thread_main(void *arg)
     (void)arg;
     for (;;) {
         nanosleep(&interval, NULL);
-        idle = thread_look() ? 0 : (idle + 1);
+        idle = softefa_progress_all() ? 0 : (idle + 1);
         if (idle < IDLE_LOOKS) {
             continue;
         }
@@ -66,7 +44,7 @@ static void *thread_main(void *arg)
         /* First announce the sleep, then look once more: whoever adds a message
          * first adds, then looks whether we sleep. */
         atomic_store(&thread_running, false);
-        if (!thread_look()) {
+        if (!softefa_progress_all()) {
             while ((sem_wait(&thread_sem) < 0) && (errno == EINTR)) {
             }
         }
@@ -114,60 +92,8 @@ void softefa_progress_thread_wake(void)
     }
 }
 
-/* Each link must stay good for softefa_progress_thread_remove(). */
-static void thread_forget_all(void)
+void softefa_progress_thread_fork_child(void)
 {
-    softefa_link_t *link;
-
-    while ((link = thread_devs.next) != &thread_devs) {
-        softefa_list_del(link);
-        softefa_list_init(link);
-    }
-}
-
-/* In the child of a fork, whose only thread is the caller. */
-static void thread_fork_child(void)
-{
-    pthread_mutex_init(&thread_lock, NULL);
-    thread_forget_all();
     thread_exists  = false;
     thread_running = false;
-}
-
-static void thread_fork_init(void)
-{
-    pthread_atfork(NULL, NULL, thread_fork_child);
-}
-
-void softefa_progress_thread_add(softefa_dev_t *dev)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, thread_fork_init);
-    pthread_mutex_lock(&thread_lock);
-    softefa_list_add(&thread_devs, &dev->link);
-    pthread_mutex_unlock(&thread_lock);
-}
-
-void softefa_progress_thread_remove(softefa_dev_t *dev)
-{
-    pthread_mutex_lock(&thread_lock);
-    softefa_list_del(&dev->link);
-    softefa_list_init(&dev->link);
-    pthread_mutex_unlock(&thread_lock);
-}
-
-bool softefa_progress_thread_stop(void)
-{
-    bool quiet = true;
-    softefa_link_t *link;
-
-    pthread_mutex_lock(&thread_lock);
-    for (link = thread_devs.next; link != &thread_devs; link = link->next) {
-        quiet &= softefa_progress_quiesce(
-                softefa_container_of(link, softefa_dev_t, link));
-    }
-    thread_forget_all();
-    pthread_mutex_unlock(&thread_lock);
-    return quiet;
 }
