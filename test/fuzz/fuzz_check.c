@@ -13,6 +13,7 @@
 #include "fuzz.h"
 
 #include "base/md/efa_md.h"
+#include "srd/peer/srd_names.h"
 #include "srd/peer/srd_peer.h"
 
 #include <stdarg.h>
@@ -125,10 +126,10 @@ static void check_slots(void)
         found += fuzz_queues->num_lost;
     }
 
-    ucs_list_for_each(peer, &fuzz_iface->peers, list) {
+    ucs_list_for_each(peer, &fuzz_iface->peers.alive, list) {
         found += check_peer_queues(peer);
     }
-    ucs_list_for_each(peer, &fuzz_iface->failed, list) {
+    ucs_list_for_each(peer, &fuzz_iface->peers.failed, list) {
         found += check_peer_queues(peer);
     }
     FUZZ_CHECK(found == fuzz_iface->tx.num_slots, "%u slots of %u", found,
@@ -138,47 +139,50 @@ static void check_slots(void)
 /* How many entries of the table are the peer's */
 static unsigned check_names(const uct_srd_peer_t *peer)
 {
-    unsigned names      = 1 + peer->num_aliases;
+    unsigned names      = 1 + peer->aliases.num;
     uct_srd_ident_t any = peer->ident;
     unsigned i;
 
-    FUZZ_CHECK(uct_srd_peer_find(fuzz_iface, &peer->ident) == peer,
+    FUZZ_CHECK(uct_srd_names_find(fuzz_iface, &peer->ident) == peer,
                "a peer is not in the table");
-    for (i = 0; i < peer->num_aliases; ++i) {
-        FUZZ_CHECK(uct_srd_peer_find(fuzz_iface, &peer->aliases[i]) == peer,
-                   "an alias means somebody else");
+    for (i = 0; i < peer->aliases.num; ++i) {
+        FUZZ_CHECK(uct_srd_names_find(fuzz_iface, &peer->aliases.idents[i]) ==
+                   peer, "an alias means somebody else");
     }
 
-    FUZZ_CHECK((peer->heir == NULL) || (peer->heir->elder == peer), "heir");
-    if (peer->elder != NULL) {
-        FUZZ_CHECK((peer->elder->heir == peer) && peer->blocked &&
-                   !peer->rx.known && !peer->contacted &&
+    FUZZ_CHECK((peer->resume.successor == NULL) ||
+               (peer->resume.successor->resume.predecessor == peer),
+               "successor");
+    if (peer->resume.predecessor != NULL) {
+        FUZZ_CHECK((peer->resume.predecessor->resume.successor == peer) &&
+                   peer->resume.blocked && !peer->rx.known && !peer->ctl.contacted &&
                    uct_srd_peer_is_quiet(peer) && (peer->tx.psn == 0) &&
-                   (peer->rma.psn == 0), "elder");
+                   (peer->rma.psn == 0), "predecessor");
     }
 
     if (peer->rx.known) {
         any.qkey = UCT_SRD_ANY_QKEY;
-        FUZZ_CHECK(uct_srd_peer_find(fuzz_iface, &any) == peer,
+        FUZZ_CHECK(uct_srd_names_find(fuzz_iface, &any) == peer,
                    "not known by its QPN");
         any.qkey = peer->ident.qkey;
         any.qpn  = UCT_SRD_ANY_QPN;
-        names   += 1 + (uct_srd_peer_find(fuzz_iface, &any) == peer);
+        names   += 1 + (uct_srd_names_find(fuzz_iface, &any) == peer);
     }
     return names;
 }
 
 static int is_of_ahn(const uct_srd_peer_t *peer)
 {
-    khiter_t iter = kh_get(uct_srd_ahns, &fuzz_iface->ahns, peer->key >> 16);
+    khiter_t iter = kh_get(uct_srd_ahns, &fuzz_iface->peers.ahns,
+                           peer->ahn.key >> 16);
     const uct_srd_peer_t *other;
 
-    if (iter == kh_end(&fuzz_iface->ahns)) {
+    if (iter == kh_end(&fuzz_iface->peers.ahns)) {
         return 0;
     }
 
-    for (other = kh_val(&fuzz_iface->ahns, iter).peers;
-         (other != NULL) && (other != peer); other = other->key_next) {
+    for (other = kh_val(&fuzz_iface->peers.ahns, iter).peers;
+         (other != NULL) && (other != peer); other = other->ahn.next) {
     }
     return other == peer;
 }
@@ -189,13 +193,13 @@ static void check_eps(const uct_srd_peer_t *peer)
     unsigned pending = 0, before = 1;
     uct_srd_ep_t *ep;
 
-    ucs_list_for_each(ep, &peer->eps, list) {
+    ucs_list_for_each(ep, &peer->eps.list, list) {
         FUZZ_CHECK(before || (ep->num_pending == 0), "order of endpoints");
         before   = ep->num_pending > 0;
         pending += ep->num_pending;
     }
-    FUZZ_CHECK(pending == peer->num_pending, "%u of %u pending", pending,
-               peer->num_pending);
+    FUZZ_CHECK(pending == peer->eps.pending, "%u of %u pending", pending,
+               peer->eps.pending);
 }
 
 /* What the window shows of a peer, unless it shows many as one */
@@ -224,10 +228,11 @@ static void check_shown(const uct_srd_peer_t *peer)
     FUZZ_CHECK(stats->rma == uct_srd_peer_rma_outstanding(peer), "operations");
     FUZZ_CHECK(stats->window == peer->tx.window, "window");
     FUZZ_CHECK(stats->lost == peer->lost.is, "lost");
-    FUZZ_CHECK(stats->blocked == (peer->blocked && (peer->elder == NULL)),
+    FUZZ_CHECK(stats->blocked == (peer->resume.blocked &&
+                                  (peer->resume.predecessor == NULL)),
                "blocked");
-    FUZZ_CHECK(stats->pending == peer->num_pending, "pending");
-    FUZZ_CHECK(stats->eps == peer->num_eps, "endpoints");
+    FUZZ_CHECK(stats->pending == peer->eps.pending, "pending");
+    FUZZ_CHECK(stats->eps == peer->eps.num, "endpoints");
     FUZZ_CHECK(!peer->rma.fence || stats->fence, "fence");
     FUZZ_CHECK(!uct_srd_timer_is_set(&peer->tx.timer) || stats->backoff, "pause");
     FUZZ_CHECK((stats->wait_time != 0) ==
@@ -242,42 +247,43 @@ static void check_peers(void)
     uct_srd_peer_t *peer, *other;
     khiter_t iter;
 
-    ucs_list_for_each(peer, &fuzz_iface->peers, list) {
+    ucs_list_for_each(peer, &fuzz_iface->peers.alive, list) {
         ++peers;
         names  += check_names(peer);
         special += peer->rx.blind + peer->rx.stranger;
         check_shown(peer);
-        timers += uct_srd_timer_is_set(&peer->timer) +
+        timers += uct_srd_timer_is_set(&peer->ctl.timer) +
                   uct_srd_timer_is_set(&peer->tx.timer) +
                   uct_srd_timer_is_set(&peer->lost.timer);
-        idle   += (peer->num_eps == 0);
+        idle   += (peer->eps.num == 0);
         FUZZ_CHECK(peer->state < UCT_SRD_PEER_FAILED, "a dead peer");
-        if (peer->key != UCT_SRD_NO_KEY) {
+        if (peer->ahn.key != UCT_SRD_NO_KEY) {
             ++keys;
-            iter = kh_get(uct_srd_keys, &fuzz_iface->keys, peer->key);
-            FUZZ_CHECK((iter != kh_end(&fuzz_iface->keys)) &&
-                       (kh_val(&fuzz_iface->keys, iter) == peer),
+            iter = kh_get(uct_srd_keys, &fuzz_iface->peers.keys,
+                          peer->ahn.key);
+            FUZZ_CHECK((iter != kh_end(&fuzz_iface->peers.keys)) &&
+                       (kh_val(&fuzz_iface->peers.keys, iter) == peer),
                        "a peer's key means somebody else");
             FUZZ_CHECK(is_of_ahn(peer), "its AH number does not know it");
         }
         check_eps(peer);
     }
 
-    ucs_list_for_each(peer, &fuzz_iface->ah_peers, ah_list) {
+    ucs_list_for_each(peer, &fuzz_iface->peers.with_ah, ahn.list) {
         FUZZ_CHECK(peer->ah != NULL, "no AH");
         ++ahs;
     }
-    FUZZ_CHECK(fuzz_iface->num_ah_peers == ahs, "%u AHs of %u",
-               fuzz_iface->num_ah_peers, ahs);
+    FUZZ_CHECK(fuzz_iface->peers.num_with_ah == ahs, "%u AHs of %u",
+               fuzz_iface->peers.num_with_ah, ahs);
 
-    kh_foreach_value(&fuzz_iface->idents, other, {
+    kh_foreach_value(&fuzz_iface->peers.idents, other, {
         FUZZ_CHECK(other->state < UCT_SRD_PEER_FAILED, "a dead peer");
     })
-    FUZZ_CHECK(kh_size(&fuzz_iface->idents) == names,
+    FUZZ_CHECK(kh_size(&fuzz_iface->peers.idents) == names,
                "%u entries for %u names of %u peers",
-               kh_size(&fuzz_iface->idents), names, peers);
-    FUZZ_CHECK(kh_size(&fuzz_iface->keys) == keys, "%u keys of %u",
-               kh_size(&fuzz_iface->keys), keys);
+               kh_size(&fuzz_iface->peers.idents), names, peers);
+    FUZZ_CHECK(kh_size(&fuzz_iface->peers.keys) == keys, "%u keys of %u",
+               kh_size(&fuzz_iface->peers.keys), keys);
     FUZZ_CHECK(fuzz_iface->rx.special == special, "%u of %u reasons",
                fuzz_iface->rx.special, special);
     timers += uct_srd_timer_is_set(&fuzz_iface->recover.timer);
@@ -308,18 +314,18 @@ void fuzz_check_show(void)
            fuzz_queues->num_cqes, fuzz_iface->rx.chain_len,
            fuzz_iface->rx.missing, fuzz_iface->rx.depth,
            fuzz_iface->rx.special, fuzz_iface->rx.stash_len);
-    ucs_list_for_each(peer, &fuzz_iface->peers, list) {
+    ucs_list_for_each(peer, &fuzz_iface->peers.alive, list) {
         printf("peer of %d: %s, endpoints %u, next %u, held %u, AH %d, key "
                "0x%x, acked %d; to send again %zu, later %zu, operations %zu, "
                "timers %d %d\n",
                fuzz_who_find(peer->ident.gid, peer->ident.qpn),
-               uct_srd_peer_state_names[peer->state], peer->num_eps,
+               uct_srd_peer_state_names[peer->state], peer->eps.num,
                peer->rx.ring.next, peer->rx.ring.held,
-               (peer->ah == NULL) ? -1 : peer->ah->ahn, peer->key,
+               (peer->ah == NULL) ? -1 : peer->ah->ahn, peer->ahn.key,
                peer->rx.acked, ucs_queue_length(&peer->tx.resend),
                ucs_queue_length(&peer->tx.held),
                ucs_queue_length(&peer->rma.held),
-               uct_srd_timer_is_set(&peer->timer),
+               uct_srd_timer_is_set(&peer->ctl.timer),
                uct_srd_timer_is_set(&peer->tx.timer));
     }
 }
@@ -376,7 +382,7 @@ static void check_descs(void)
          desc = (uct_srd_desc_t*)desc->wr.next) {
         ++found;
     }
-    ucs_list_for_each(peer, &fuzz_iface->peers, list) {
+    ucs_list_for_each(peer, &fuzz_iface->peers.alive, list) {
         found += check_ring_descs(&peer->rx.ring);
     }
     FUZZ_CHECK(found == used, "%u receive descriptors are in use, %u found",

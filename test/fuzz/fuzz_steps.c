@@ -9,6 +9,7 @@
 #include "fuzz.h"
 
 #include "stats/efa_status.h"
+#include "srd/peer/srd_names.h"
 #include "srd/peer/srd_peer.h"
 
 #include <stdio.h>
@@ -526,8 +527,8 @@ static void step_honest_reset(void)
     /* One that the interface knows, and whose messages it awaits: whoever was never
      * heard from is failed by the first send that does not arrive. */
     memcpy(ident.gid, fuzz_who[FUZZ_HONEST].gid, sizeof(ident.gid));
-    peer = uct_srd_peer_find(fuzz_iface, &ident);
-    if ((peer == NULL) || !peer->rx.started || peer->blocked ||
+    peer = uct_srd_names_find(fuzz_iface, &ident);
+    if ((peer == NULL) || !peer->rx.started || peer->resume.blocked ||
         fuzz_iface->recover.is || !fuzz_honest_may_reset()) {
         return;
     }
@@ -648,7 +649,7 @@ static void die(unsigned how)
     uct_srd_peer_t *peer;
     int who;
 
-    ucs_list_for_each(peer, &fuzz_iface->peers, list) {
+    ucs_list_for_each(peer, &fuzz_iface->peers.alive, list) {
         who = fuzz_who_find(peer->ident.gid, peer->ident.qpn);
         if (who >= 0) {
             ++fuzz_who[who].excuses;

@@ -7,6 +7,7 @@
 
 #include "base/md/efa_md.h"
 #include "srd/uct/srd_ep.h"
+#include "srd/peer/srd_names.h"
 #include "srd/peer/srd_peer.h"
 
 #include <stdlib.h>
@@ -215,10 +216,10 @@ void fuzz_user_open(const fuzz_config_t *config)
     FUZZ_CHECK(status == UCS_OK, "iface: %s", ucs_status_string(status));
     fuzz_iface = ucs_derived_of(user.iface, uct_srd_iface_t);
 
-    FUZZ_CHECK(!(fuzz_iface->self.qkey & 0x80000000u) &&
-               fuzz_device_gave(fuzz_iface->self.qkey, 0x7fffffffu),
+    FUZZ_CHECK(!(fuzz_iface->queues.self.qkey & 0x80000000u) &&
+               fuzz_device_gave(fuzz_iface->queues.self.qkey, 0x7fffffffu),
                "QKEY 0x%x does not come from the kernel",
-               fuzz_iface->self.qkey);
+               fuzz_iface->queues.self.qkey);
 
     for (id = 0; id < UCT_AM_ID_MAX; ++id) {
         uct_iface_set_am_handler(user.iface, id, user_am, (void*)(uintptr_t)id,

@@ -6,14 +6,15 @@
  *                     '--> its peers        those with a key of that number
  *
  * Numbers are used again by the device. Before one changes its meaning, the CQ
- * is emptied into the stash under the old meaning (uct_srd_rx_stash()). This
+ * is emptied into the stash under the old meaning (peers.evicted). This
  * holds for one interface; two on one device that together reach more hosts
  * than the device has AHs may take a number from each other.
  */
-#include "srd/send/srd_tx.h"
+#include "srd/peer/srd_peer_ah.h"
+#include "srd/peer/srd_peer.h"
 
 /* Its key means somebody else, or nobody, from now on. */
-static void uct_srd_peer_key_clear(uct_srd_peer_t *peer)
+static void uct_srd_peer_ah_key_clear(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
     khiter_t iter;
@@ -23,32 +24,32 @@ static void uct_srd_peer_key_clear(uct_srd_peer_t *peer)
         iface->rx.last_key  = UCT_SRD_NO_LAST;
     }
 
-    if (peer->key_next != NULL) {
-        peer->key_next->key_prev = peer->key_prev;
+    if (peer->ahn.next != NULL) {
+        peer->ahn.next->ahn.prev = peer->ahn.prev;
     }
-    if (peer->key_prev != NULL) {
-        peer->key_prev->key_next = peer->key_next;
+    if (peer->ahn.prev != NULL) {
+        peer->ahn.prev->ahn.next = peer->ahn.next;
     } else {
-        iter = kh_get(uct_srd_ahns, &iface->ahns, peer->key >> 16);
-        kh_val(&iface->ahns, iter).peers = peer->key_next;
+        iter = kh_get(uct_srd_ahns, &iface->peers.ahns, peer->ahn.key >> 16);
+        kh_val(&iface->peers.ahns, iter).peers = peer->ahn.next;
     }
-    peer->key = UCT_SRD_NO_KEY;
+    peer->ahn.key = UCT_SRD_NO_KEY;
 }
 
-void uct_srd_peer_key_del(uct_srd_peer_t *peer)
+void uct_srd_peer_ah_key_del(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
     khiter_t iter;
 
-    if (peer->key != UCT_SRD_NO_KEY) {
-        iter = kh_get(uct_srd_keys, &iface->keys, peer->key);
-        kh_del(uct_srd_keys, &iface->keys, iter);
-        uct_srd_peer_key_clear(peer);
+    if (peer->ahn.key != UCT_SRD_NO_KEY) {
+        iter = kh_get(uct_srd_keys, &iface->peers.keys, peer->ahn.key);
+        kh_del(uct_srd_keys, &iface->peers.keys, iter);
+        uct_srd_peer_ah_key_clear(peer);
     }
 }
 
 /* From now on the device's (AH number, QPN) means this peer */
-ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer)
+ucs_status_t uct_srd_peer_ah_key_add(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
     uint32_t key           = uct_srd_key(peer->ah->ahn, peer->ident.qpn);
@@ -56,34 +57,35 @@ ucs_status_t uct_srd_peer_key_add(uct_srd_peer_t *peer)
     khiter_t iter;
     int ret;
 
-    if (peer->key == key) {
+    if (peer->ahn.key == key) {
         return UCS_OK;
     }
 
-    uct_srd_peer_key_del(peer);
-    iter = kh_put(uct_srd_keys, &iface->keys, key, &ret);
+    uct_srd_peer_ah_key_del(peer);
+    iter = kh_put(uct_srd_keys, &iface->peers.keys, key, &ret);
     if (ret == UCS_KH_PUT_FAILED) {
         return UCS_ERR_NO_MEMORY;
     }
 
     if (ret == UCS_KH_PUT_KEY_PRESENT) {
-        uct_srd_peer_key_clear(kh_val(&iface->keys, iter)); /* a predecessor */
+        /* of a predecessor */
+        uct_srd_peer_ah_key_clear(kh_val(&iface->peers.keys, iter));
     }
 
-    kh_val(&iface->keys, iter) = peer;
-    iter = kh_get(uct_srd_ahns, &iface->ahns, peer->ah->ahn);
-    ahn  = &kh_val(&iface->ahns, iter);
+    kh_val(&iface->peers.keys, iter) = peer;
+    iter = kh_get(uct_srd_ahns, &iface->peers.ahns, peer->ah->ahn);
+    ahn  = &kh_val(&iface->peers.ahns, iter);
     if (ahn->peers != NULL) {
-        ahn->peers->key_prev = peer;
+        ahn->peers->ahn.prev = peer;
     }
-    peer->key      = key;
-    peer->key_prev = NULL;
-    peer->key_next = ahn->peers;
+    peer->ahn.key  = key;
+    peer->ahn.prev = NULL;
+    peer->ahn.next = ahn->peers;
     ahn->peers     = peer;
     return UCS_OK;
 }
 
-void uct_srd_peer_set_blind(uct_srd_peer_t *peer)
+void uct_srd_peer_ah_set_blind(uct_srd_peer_t *peer)
 {
     uint8_t blind = peer->rx.acked && (peer->ah == NULL) &&
                     (peer->state < UCT_SRD_PEER_FAILED);
@@ -93,33 +95,34 @@ void uct_srd_peer_set_blind(uct_srd_peer_t *peer)
 }
 
 const union ibv_gid *
-uct_srd_iface_ahn_gid(uct_srd_iface_t *iface, uint16_t ahn)
+uct_srd_peer_ah_gid(uct_srd_iface_t *iface, uint16_t ahn)
 {
-    khiter_t iter = kh_get(uct_srd_ahns, &iface->ahns, ahn);
+    khiter_t iter = kh_get(uct_srd_ahns, &iface->peers.ahns, ahn);
 
-    return (iter == kh_end(&iface->ahns)) ? NULL :
-           &kh_val(&iface->ahns, iter).gid;
+    return (iter == kh_end(&iface->peers.ahns)) ? NULL :
+           &kh_val(&iface->peers.ahns, iter).gid;
 }
 
 /* ahn means gid from now on. What it meant before has been stashed. */
-static ucs_status_t uct_srd_iface_ahn_set(uct_srd_iface_t *iface, uint16_t ahn,
-                                          const union ibv_gid *gid)
+static ucs_status_t
+uct_srd_peer_ah_set_gid(uct_srd_iface_t *iface, uint16_t ahn,
+                        const union ibv_gid *gid)
 {
     uct_srd_ahn_t *entry;
     khiter_t iter;
     int ret;
 
-    iter = kh_put(uct_srd_ahns, &iface->ahns, ahn, &ret);
+    iter = kh_put(uct_srd_ahns, &iface->peers.ahns, ahn, &ret);
     if (ret == UCS_KH_PUT_FAILED) {
         return UCS_ERR_NO_MEMORY;
     }
 
-    entry = &kh_val(&iface->ahns, iter);
+    entry = &kh_val(&iface->peers.ahns, iter);
     if (ret != UCS_KH_PUT_KEY_PRESENT) {
         entry->peers = NULL;
     } else if (memcmp(&entry->gid, gid, sizeof(*gid)) != 0) {
         while (entry->peers != NULL) {
-            uct_srd_peer_key_del(entry->peers);
+            uct_srd_peer_ah_key_del(entry->peers);
         }
     }
 
@@ -127,10 +130,10 @@ static ucs_status_t uct_srd_iface_ahn_set(uct_srd_iface_t *iface, uint16_t ahn,
     return UCS_OK;
 }
 
-ucs_status_t uct_srd_iface_ah_get(uct_srd_iface_t *iface, const void *gid_p,
-                                  uct_efa_ah_t **ah_p)
+ucs_status_t uct_srd_peer_ah_get_gid(uct_srd_iface_t *iface, const void *gid_p,
+                                     uct_efa_ah_t **ah_p)
 {
-    uct_efa_ah_cache_t *ahs = iface->context->ahs;
+    uct_efa_ah_cache_t *ahs = iface->queues.context->ahs;
     uct_efa_ah_stats_t before, after;
     union ibv_gid gid;
     ucs_status_t status;
@@ -142,7 +145,8 @@ ucs_status_t uct_srd_iface_ah_get(uct_srd_iface_t *iface, const void *gid_p,
 
     memcpy(gid.raw, gid_p, sizeof(gid.raw));
     uct_efa_ah_cache_stats(ahs, &before);
-    status = uct_efa_ah_get_notify(ahs, iface, uct_srd_rx_stash, &gid, ah_p);
+    status = uct_efa_ah_get_notify(ahs, iface, iface->peers.evicted, &gid,
+                                   ah_p);
     if (status != UCS_OK) {
         return status;
     }
@@ -150,7 +154,7 @@ ucs_status_t uct_srd_iface_ah_get(uct_srd_iface_t *iface, const void *gid_p,
     uct_efa_ah_cache_stats(ahs, &after);
     UCT_SRD_COUNT_ADD(iface, ah_create, after.creates - before.creates);
 
-    status = uct_srd_iface_ahn_set(iface, (*ah_p)->ahn, &gid);
+    status = uct_srd_peer_ah_set_gid(iface, (*ah_p)->ahn, &gid);
     if (status != UCS_OK) {
         uct_efa_ah_put(ahs, *ah_p);
     }
@@ -167,29 +171,29 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
         return UCS_OK;
     }
 
-    status = uct_srd_iface_ah_get(iface, peer->ident.gid, &peer->ah);
+    status = uct_srd_peer_ah_get_gid(iface, peer->ident.gid, &peer->ah);
     if (status != UCS_OK) {
         peer->ah = NULL;
         return status;
     }
 
-    if (peer->rx.known && (uct_srd_peer_key_add(peer) != UCS_OK)) {
-        uct_efa_ah_put(iface->context->ahs, peer->ah);
+    if (peer->rx.known && (uct_srd_peer_ah_key_add(peer) != UCS_OK)) {
+        uct_efa_ah_put(iface->queues.context->ahs, peer->ah);
         peer->ah = NULL;
         return UCS_ERR_NO_RESOURCE;
     }
 
-    ucs_list_add_tail(&iface->ah_peers, &peer->ah_list);
-    ++iface->num_ah_peers;
+    ucs_list_add_tail(&iface->peers.with_ah, &peer->ahn.list);
+    ++iface->peers.num_with_ah;
 
     /* What it sent before comes without its number. */
     peer->tx.dest.ah = peer->ah->ibv_ah;
-    if (iface->cq_efa != NULL) {
-        uct_srd_iface_set_wary(iface, iface->rx.wary | peer->rx.known);
+    if (iface->queues.cq_efa != NULL) {
+        uct_srd_peer_ah_set_wary(iface, iface->rx.wary | peer->rx.known);
     } else {
-        uct_srd_peer_set_stranger(peer, 1); /* nothing else proves it */
+        uct_srd_peer_ah_set_stranger(peer, 1); /* nothing else proves it */
     }
-    uct_srd_peer_set_blind(peer);
+    uct_srd_peer_ah_set_blind(peer);
     return UCS_OK;
 }
 
@@ -207,9 +211,9 @@ void uct_srd_peer_ah_drop(uct_srd_peer_t *peer)
         iface->rx.last_key  = UCT_SRD_NO_LAST;
     }
 
-    uct_efa_ah_put(iface->context->ahs, peer->ah);
-    ucs_list_del(&peer->ah_list);
-    --iface->num_ah_peers;
+    uct_efa_ah_put(iface->queues.context->ahs, peer->ah);
+    ucs_list_del(&peer->ahn.list);
+    --iface->peers.num_with_ah;
     peer->ah         = NULL;
     peer->tx.dest.ah = NULL;
     if (peer->state == UCT_SRD_PEER_JOINED) {
@@ -217,55 +221,5 @@ void uct_srd_peer_ah_drop(uct_srd_peer_t *peer)
         peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
         peer->tx.credit  = 0;
     }
-    uct_srd_peer_set_blind(peer);
-}
-
-/* May the peer do without its AH? One that has sent since the last look is passed
- * over once, so that nothing has to be noted on the fast path. One that is
- * LEAVING may, too: the remote may keep its endpoint, and us waiting, for ever.
- * Not one that is lost: it is being asked. */
-static int uct_srd_peer_is_idle(uct_srd_peer_t *peer)
-{
-    uint16_t sent = peer->tx.una.una + peer->rma.una.una;
-    int idle      = (peer->sweep_psn == sent);
-
-    if ((peer->state >= UCT_SRD_PEER_FAILED) || peer->lost.is ||
-        !uct_srd_peer_is_quiet(peer)) {
-        return 0;
-    }
-
-    peer->sweep_psn = sent;
-    return idle;
-}
-
-/* Second chance, as a clock: goes on where it ended, twice around at most. */
-unsigned uct_srd_peer_reclaim(void *arg, unsigned wanted)
-{
-    uct_srd_iface_t *iface = arg;
-    unsigned left          = 2 * iface->num_ah_peers;
-    unsigned count         = 0;
-    unsigned asked         = 0;
-    uct_srd_peer_t *peer;
-
-    for (; (left > 0) && (count + asked < wanted) &&
-           !ucs_list_is_empty(&iface->ah_peers); --left) {
-        peer = ucs_list_extract_head(&iface->ah_peers, uct_srd_peer_t, ah_list);
-        ucs_list_add_tail(&iface->ah_peers, &peer->ah_list);
-        if (!uct_srd_peer_is_idle(peer)) {
-            continue;
-        }
-
-        if (!peer->rx.acked || (iface->cq_efa != NULL)) {
-            uct_srd_peer_ah_drop(peer);
-            UCT_SRD_COUNT(iface, ah_evict);
-            ++count;
-        } else if (!peer->ext_req) {
-            peer->ext_req = 1;
-            uct_srd_ctl_send(peer, UCT_SRD_OP_EXT_REQ, 0);
-            uct_srd_ctl_timer_start(peer, 10e-3);
-            ++asked;
-        }
-    }
-
-    return count;
+    uct_srd_peer_ah_set_blind(peer);
 }

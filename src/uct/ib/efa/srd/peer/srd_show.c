@@ -6,21 +6,19 @@
  *
  *   messages   counted where they are sent, acknowledged and delivered
  *              (srd_peer.h); the time is that of the last look around, after
- *              UCT_SRD_EFFORT polls or UCT_SRD_LOOK_TIME
+ *              so many polls or so long (srd_housekeeping.c)
  *   waiting    peers' states, pending requests, pauses, fences, our reset, no
  *              answer, missing messages: here. The time is that of a clock that
  *              is read again when it is older than UCT_SRD_SHOW_FRESH.
  */
-#include "srd/send/srd_tx.h"
-#include "srd/recv/srd_rx.h"
-
-#include "stats/efa_caller.h"
+#include "srd/peer/srd_show.h"
+#include "srd/peer/srd_peer.h"
 
 #define UCT_SRD_SHOW_FRESH 1e-3       /* seconds                              */
 
 /* ----------------------------------------------------------------- the time */
 
-uint64_t uct_srd_iface_now(uct_srd_iface_t *iface)
+uint64_t uct_srd_show_now(uct_srd_iface_t *iface)
 {
     ucs_time_t ticks = ucs_get_time();
 
@@ -36,7 +34,7 @@ uint64_t uct_srd_iface_now(uct_srd_iface_t *iface)
 /* -------------------------------------------------------------------- peers */
 
 /* Pauses, or has paused and nothing went through since? */
-static int uct_srd_peer_is_backing_off(const uct_srd_peer_t *peer)
+static int uct_srd_show_is_pausing(const uct_srd_peer_t *peer)
 {
     uint16_t una = peer->tx.una.una + peer->rma.una.una;
 
@@ -47,158 +45,75 @@ static int uct_srd_peer_is_backing_off(const uct_srd_peer_t *peer)
 
 /* Do messages before a fence hold up what is pending? uct_srd_tx_check() asks
  * the same. */
-static int uct_srd_peer_is_fenced(const uct_srd_peer_t *peer)
+static int uct_srd_show_is_fenced(const uct_srd_peer_t *peer)
 {
     uint16_t messages = peer->tx.psn - peer->tx.una.una;
     uint16_t since    = peer->tx.psn - peer->rma.fence_psn;
 
     return peer->rma.fence || (peer->rma.fence_am && (since < messages) &&
-                               (peer->num_pending > 0));
+                               (peer->eps.pending > 0));
 }
 
-void uct_srd_peer_show_wait(uct_srd_peer_t *peer)
+void uct_srd_show_wait(uct_srd_peer_t *peer)
 {
     uct_efa_stats_peer_t *stats = peer->stats;
 
     stats->lost    = peer->lost.is;
-    stats->pending = peer->num_pending;
-    stats->backoff = uct_srd_peer_is_backing_off(peer);
-    stats->fence   = uct_srd_peer_is_fenced(peer);
-    stats->blocked = peer->blocked && (peer->elder == NULL);
+    stats->pending = peer->eps.pending;
+    stats->backoff = uct_srd_show_is_pausing(peer);
+    stats->fence   = uct_srd_show_is_fenced(peer);
+    stats->blocked = peer->resume.blocked && (peer->resume.predecessor == NULL);
 
     if (!(stats->lost | stats->pending | stats->backoff | stats->fence |
           stats->blocked)) {
         stats->wait_time = 0;
     } else if (stats->wait_time == 0) {
-        stats->wait_time = uct_srd_iface_now(peer->iface);
+        stats->wait_time = uct_srd_show_now(peer->iface);
     }
 }
 
-void uct_srd_peer_show_pause(uct_srd_peer_t *peer)
+void uct_srd_show_pause(uct_srd_peer_t *peer)
 {
-    if (!uct_srd_peer_is_backing_off(peer)) {
+    if (!uct_srd_show_is_pausing(peer)) {
         peer->tx.flags &= ~UCT_SRD_PEER_TX_PAUSED;
-        uct_srd_peer_show_wait(peer);
+        uct_srd_show_wait(peer);
     }
 }
 
-void uct_srd_peer_show_gap(uct_srd_peer_t *peer)
+void uct_srd_show_gap(uct_srd_peer_t *peer)
 {
     peer->stats->depth    = peer->rx.ring.held;
     peer->stats->gap_time = (peer->rx.ring.held > 0) ?
-                          uct_srd_iface_now(peer->iface) : 0;
-}
-
-void uct_srd_peer_set_state(uct_srd_peer_t *peer, uct_srd_peer_state_t state)
-{
-    if (peer->state != state) {
-        uct_srd_peer_event(peer, EFA_STATS_EVENT_PEER_STATE, UCS_OK,
-                           peer->state, state);
-        peer->stats->state_time = uct_srd_iface_now(peer->iface);
-    }
-
-    peer->state = state;
-    if (state <= UCT_SRD_PEER_FAILED) {
-        peer->stats->state = state;
-    }
-}
-
-void uct_srd_peer_event(const uct_srd_peer_t *peer, efa_stats_event_t event,
-                        ucs_status_t status, uint32_t a, uint64_t b)
-{
-    uct_efa_stats_event(event, peer->iface->stats, peer->ident.gid,
-                         peer->ident.qpn, status, a, b);
-}
-
-/* ---------------------------------------------------------------- endpoints */
-
-void uct_srd_ep_count_pending(uct_srd_ep_t *ep, int change)
-{
-    uct_srd_peer_t *peer = ep->peer;
-    unsigned before      = peer->num_pending;
-    int had              = ep->num_pending > 0;
-
-    ep->num_pending   += change;
-    peer->num_pending += change;
-    if ((ep->num_pending > 0) != had) {
-        ucs_list_del(&ep->list);
-        uct_srd_peer_ep_place(peer, ep);
-    }
-
-    ep->stats->pending = ep->num_pending;
-    if (ep->num_pending == 0) {
-        ep->stats->wait_time = 0;
-    } else if (ep->stats->wait_time == 0) {
-        ep->stats->wait_time = uct_srd_iface_now(peer->iface);
-    }
-
-    peer->stats->pending = peer->num_pending;
-    if ((before == 0) || (peer->num_pending == 0)) {
-        uct_srd_peer_show_wait(peer);
-    }
+                          uct_srd_show_now(peer->iface) : 0;
 }
 
 /* ---------------------------------------------------------------- interface */
 
-void uct_srd_iface_event(const uct_srd_iface_t *iface,
-                         efa_stats_event_t event, ucs_status_t status,
-                         uint32_t a, uint64_t b)
+void uct_srd_show_event(const uct_srd_iface_t *iface,
+                        efa_stats_event_t event, ucs_status_t status,
+                        uint32_t a, uint64_t b)
 {
     uct_efa_stats_event(event, iface->stats, NULL, 0, status, a, b);
 }
 
-void uct_srd_iface_show_state(uct_srd_iface_t *iface,
-                              efa_stats_iface_state_t state)
+void uct_srd_show_state(uct_srd_iface_t *iface,
+                        efa_stats_iface_state_t state)
 {
     iface->stats->state_time = uct_efa_stats_now();
     iface->stats->state      = state;
 }
 
-void uct_srd_iface_show_queues(uct_srd_iface_t *iface)
+void uct_srd_show_progress(uct_srd_iface_t *iface)
 {
-    uct_efa_stats_device_t *device = uct_srd_iface_md(iface)->stats;
-    char site[EFA_STATS_SITE_MAX];
-    uct_efa_stats_object_params_t cq = {
-        .kind  = EFA_STATS_CQ,
-        .iface = iface->stats,
-        .size  = iface->cq->cqe,
-        .site  = site
-    };
-    uct_efa_stats_object_params_t qp = {
-        .kind   = EFA_STATS_QP,
-        .iface  = iface->stats,
-        .number = iface->qp->qp_num,
-        .size   = iface->tx.num_slots,
-        .size2  = iface->config.rx_queue_len,
-        .site   = site
-    };
-
-    uct_efa_caller_name(uct_efa_caller(), site, sizeof(site));
-    iface->shown.cq = uct_efa_stats_object_get(device, &cq);
-    iface->shown.qp = uct_efa_stats_object_get(device, &qp);
-}
-
-void uct_srd_iface_hide_queues(const uct_srd_iface_t *iface,
-                               uct_efa_stats_object_t *cq,
-                               uct_efa_stats_object_t *qp)
-{
-    uct_efa_stats_device_t *device = uct_srd_iface_md(iface)->stats;
-
-    uct_efa_stats_object_put(device, cq, EFA_STATS_CQ, 0);
-    uct_efa_stats_object_put(device, qp, EFA_STATS_QP, 0);
-}
-
-void uct_srd_iface_show_progress(uct_srd_iface_t *iface)
-{
-    iface->stats->progress_time = uct_srd_iface_now(iface);
+    iface->stats->progress_time = uct_srd_show_now(iface);
     if (iface->stats->asleep) {
         iface->stats->asleep = 0;
     }
 }
 
-void uct_srd_iface_show_asleep(uct_srd_iface_t *iface)
+void uct_srd_show_asleep(uct_srd_iface_t *iface)
 {
-    uct_srd_iface_show_progress(iface);
+    uct_srd_show_progress(iface);
     iface->stats->asleep = 1;
-    iface->rx.look_at  = 0; /* the next progress call says that it was here */
+    iface->house.look_at = 0; /* the next progress call says that it was here */
 }

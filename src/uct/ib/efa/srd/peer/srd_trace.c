@@ -2,6 +2,7 @@
  * Packet lines, see srd_trace.h. Nothing of this is in a hurry.
  */
 #include "srd/peer/srd_trace.h"
+#include "srd/peer/srd_addr.h"
 
 /* Without it libucs prints nothing. */
 #define UCT_SRD_TRACE_LEVEL \
@@ -33,8 +34,8 @@ uct_srd_trace_addrs(const uct_srd_iface_t *iface, uct_am_trace_type_t type,
     }
 
     snprintf(text->addrs, sizeof(text->addrs), "%s %s %s",
-             uct_srd_addr_str(iface->self.gid, iface->self.qpn, local,
-                              sizeof(local)),
+             uct_srd_addr_str(iface->queues.self.gid, iface->queues.self.qpn,
+                              local, sizeof(local)),
              (type == UCT_AM_TRACE_TYPE_SEND) ? "->" : "<-", remote);
     return text->addrs;
 }
@@ -118,23 +119,27 @@ void uct_srd_trace_send(uct_srd_iface_t *iface, const uct_srd_slot_t *slot,
 {
     const char *note = (slot->flags & UCT_SRD_SLOT_AGAIN) ? " again" : "";
     const struct ibv_sge *sge;
-    uct_srd_ext_t ext;
 
-    if (slot->flags & UCT_SRD_SLOT_CTL) {
-        if (uct_srd_ext_unpack(slot->data, slot->sge[0].length, imm, &ext) ==
-            UCT_SRD_EXT_OK) {
-            uct_srd_trace_ctl(iface, UCT_AM_TRACE_TYPE_SEND,
-                              (slot->flags & UCT_SRD_SLOT_AH) ?
-                              slot->ah->gid.raw : slot->peer->ident.gid,
-                              slot->dest.qpn, &ext);
-        }
-    } else if (slot->flags & UCT_SRD_SLOT_ZCOPY) {
+    if (slot->flags & UCT_SRD_SLOT_ZCOPY) {
         uct_srd_trace_send_zcopy(iface, slot, imm, note);
     } else {
         sge = &slot->sge[(slot->flags & UCT_SRD_SLOT_BUF) ? 2 : 0];
         uct_srd_trace_am(iface, UCT_AM_TRACE_TYPE_SEND, slot->peer,
                          slot->peer->epoch, imm, note, (void*)sge->addr,
                          sge->length);
+    }
+}
+
+void uct_srd_trace_send_ctl(uct_srd_iface_t *iface, const uct_srd_slot_t *slot)
+{
+    const void *gid = (slot->flags & UCT_SRD_SLOT_AH) ? slot->ah->gid.raw :
+                                                        slot->peer->ident.gid;
+    uct_srd_ext_t ext;
+
+    if (uct_srd_ext_unpack(slot->data, slot->sge[0].length, slot->imm, &ext) ==
+        UCT_SRD_EXT_OK) {
+        uct_srd_trace_ctl(iface, UCT_AM_TRACE_TYPE_SEND, gid, slot->dest.qpn,
+                          &ext);
     }
 }
 

@@ -19,7 +19,7 @@
 #ifndef UCT_SRD_TRACE_H
 #define UCT_SRD_TRACE_H
 
-#include "srd/peer/srd_peer.h"
+#include "srd/def/srd_iface_def.h"
 
 /* Of a packet of the fast path */
 #define UCT_SRD_TRACE_FAST() ucs_log_is_enabled(UCS_LOG_LEVEL_TRACE_DATA)
@@ -31,10 +31,13 @@
 /* For iface->trace */
 int uct_srd_trace_is_wanted(void);
 
-/* A slot is posted, or is about to be: a message or control message. imm: the
- * whole immediate */
+/* A message is posted, or is about to be. imm: the whole immediate */
 void uct_srd_trace_send(uct_srd_iface_t *iface, const uct_srd_slot_t *slot,
                         uint32_t imm);
+
+/* Likewise, a control message */
+void uct_srd_trace_send_ctl(uct_srd_iface_t *iface,
+                            const uct_srd_slot_t *slot);
 
 /* Likewise, a one-sided operation; rkey: as the device is told it */
 void uct_srd_trace_rma(uct_srd_iface_t *iface, const uct_srd_slot_t *slot,
@@ -48,7 +51,7 @@ void uct_srd_trace_recv(uct_srd_peer_t *peer, uint32_t imm, const void *data,
 void uct_srd_trace_recv_ctl(uct_srd_iface_t *iface, const uct_srd_ext_t *ext);
 
 /* What was dropped before it had a sender; gid NULL: not known. counter: as
- * in uct_srd_dropped() */
+ * in uct_srd_rx_drop() */
 void uct_srd_trace_dropped(const uct_srd_iface_t *iface, const void *gid,
                            uint32_t qpn, unsigned counter);
 

@@ -10,7 +10,7 @@
  * replaced at once; if it cannot be, the ring keeps a copy: the awaited message
  * must always find a descriptor.
  */
-#include "srd/recv/srd_rx.h"
+#include "srd/recv/srd_desc.h"
 
 void uct_srd_desc_put(uct_srd_iface_t *iface, uct_srd_desc_t *desc)
 {
@@ -71,12 +71,12 @@ uct_srd_desc_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
     VALGRIND_MAKE_MEM_DEFINED(message, desc->sge.length);
 }
 
-static void uct_srd_rx_post(uct_srd_iface_t *iface)
+static void uct_srd_desc_post(uct_srd_iface_t *iface)
 {
     struct ibv_recv_wr *bad, *next;
     int ret;
 
-    ret = ibv_post_recv(iface->qp, iface->rx.chain, &bad);
+    ret = ibv_post_recv(iface->queues.qp, iface->rx.chain, &bad);
     iface->rx.chain     = NULL;
     iface->rx.chain_len = 0;
     UCT_SRD_COUNT(iface, rx_refills);
@@ -119,7 +119,7 @@ uct_srd_desc_t *uct_srd_desc_get(uct_srd_iface_t *iface)
     return desc;
 }
 
-void uct_srd_rx_refill(uct_srd_iface_t *iface)
+void uct_srd_desc_refill(uct_srd_iface_t *iface)
 {
     uct_srd_desc_t *desc;
 
@@ -131,9 +131,9 @@ void uct_srd_rx_refill(uct_srd_iface_t *iface)
         }
 
         --iface->rx.missing;
-        uct_srd_rx_chain(iface, desc);
+        uct_srd_desc_chain(iface, desc);
         if (iface->rx.chain_len >= UCT_SRD_RX_CHAIN_MAX) {
-            uct_srd_rx_post(iface);
+            uct_srd_desc_post(iface);
         }
     }
 
@@ -142,12 +142,32 @@ void uct_srd_rx_refill(uct_srd_iface_t *iface)
         ((iface->rx.chain_len > 0) &&
          (iface->rx.missing + iface->rx.chain_len + iface->config.rx_batch >
           iface->rx.depth))) {
-        uct_srd_rx_post(iface);
+        uct_srd_desc_post(iface);
+    }
+}
+
+void uct_srd_desc_repost(uct_srd_iface_t *iface)
+{
+    uct_srd_desc_t *desc;
+
+    for (desc = iface->rx.free; desc != NULL;
+         desc = (uct_srd_desc_t*)desc->wr.next) {
+        desc->kept = 0; /* given back before its handler returned: kept after */
+    }
+
+    iface->rx.free      = NULL;
+    iface->rx.chain     = NULL;
+    iface->rx.chain_len = 0;
+    iface->rx.missing   = iface->rx.depth;
+    for (desc = iface->rx.all; desc != NULL; desc = desc->all) {
+        if (!desc->kept) {
+            uct_srd_desc_put(iface, desc);
+        }
     }
 }
 
 /* As many buffers as the peers may fill at once: fewer stay in the caches. */
-void uct_srd_rx_grow(uct_srd_iface_t *iface)
+void uct_srd_desc_grow(uct_srd_iface_t *iface)
 {
     unsigned depth = ++iface->rx.talkers * UCT_SRD_RX_PER_PEER;
 
@@ -160,8 +180,8 @@ void uct_srd_rx_grow(uct_srd_iface_t *iface)
 
 /* Where the message stands in a descriptor, and how the pool aligns these. */
 static ucs_status_t
-uct_srd_rx_layout(uct_srd_iface_t *iface, const uct_iface_params_t *params,
-                  size_t *align_p, size_t *align_offset_p)
+uct_srd_desc_layout(uct_srd_iface_t *iface, const uct_iface_params_t *params,
+                    size_t *align_p, size_t *align_offset_p)
 {
     size_t align, place;
     ucs_status_t status;
@@ -202,9 +222,9 @@ uct_srd_rx_layout(uct_srd_iface_t *iface, const uct_iface_params_t *params,
     return UCS_OK;
 }
 
-ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
-                             const uct_iface_params_t *params,
-                             const uct_srd_iface_config_t *config)
+ucs_status_t uct_srd_desc_pool_init(uct_srd_iface_t *iface,
+                                    const uct_iface_params_t *params,
+                                    const uct_srd_iface_config_t *config)
 {
     size_t max_msg              = uct_srd_iface_md(iface)->dev.max_msg_sz;
     size_t max_wcs              = iface->tx.num_slots +
@@ -213,11 +233,11 @@ ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
     size_t elem_size, align, align_offset;
     ucs_status_t status;
 
-    iface->rx.last_key   = UCT_SRD_NO_LAST;
-    iface->rx.release.cb = uct_srd_desc_release;
+    iface->rx.last_key       = UCT_SRD_NO_LAST;
+    iface->rx.release.cb     = uct_srd_desc_release;
     iface->rx.release_ext.cb = uct_srd_desc_release_ext;
 
-    status = uct_srd_rx_layout(iface, params, &align, &align_offset);
+    status = uct_srd_desc_layout(iface, params, &align, &align_offset);
     if (status != UCS_OK) {
         return status;
     }
@@ -249,7 +269,7 @@ ucs_status_t uct_srd_rx_init(uct_srd_iface_t *iface,
     return UCS_OK;
 }
 
-void uct_srd_rx_cleanup(uct_srd_iface_t *iface)
+void uct_srd_desc_pool_cleanup(uct_srd_iface_t *iface)
 {
     uct_srd_desc_t *desc;
 

@@ -9,10 +9,14 @@
  *   stash   completions that were taken out before an AH number changed its
  *           meaning; they come first
  */
+#include "srd/recv/srd_poll.h"
+#include "srd/peer/srd_peer_ah.h"
+#include "srd/peer/srd_trace.h"
 #include "srd/recv/srd_rx.h"
+#include "srd/send/srd_tx_done.h"
 
 static UCS_F_ALWAYS_INLINE void
-uct_srd_rx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
+uct_srd_poll_rx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
 {
     uct_srd_peer_t *peer = iface->rx.last_peer;
     uct_srd_rx_wc_t rx;
@@ -62,21 +66,22 @@ typedef struct uct_srd_poll {
 } uct_srd_poll_t;
 
 static UCS_F_ALWAYS_INLINE void
-uct_srd_tx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
+uct_srd_poll_tx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
 {
     uct_srd_slot_t *slot = (uct_srd_slot_t*)(wc->wr_id & ~UCT_SRD_WR_ID_SEND);
 
     if (ucs_likely(wc->status == IBV_WC_SUCCESS)) {
         uct_srd_tx_done(iface, slot);
     } else {
-        uct_srd_tx_error(iface, slot, wc->vendor_err);
+        slot->ops->done(iface, slot, wc->vendor_err);
     }
 }
 
-static void uct_srd_any_wc(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
+static void
+uct_srd_poll_any_wc(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 {
     if (rx->wc.wr_id & UCT_SRD_WR_ID_SEND) {
-        uct_srd_tx_wc(iface, &rx->wc);
+        uct_srd_poll_tx_wc(iface, &rx->wc);
     } else {
         uct_srd_rx_slow(iface, rx);
     }
@@ -86,7 +91,7 @@ static void uct_srd_any_wc(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 static unsigned
 uct_srd_poll_ex(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx, unsigned max)
 {
-    struct ibv_cq_ex *cq         = iface->cq_ex;
+    struct ibv_cq_ex *cq         = iface->queues.cq_ex;
     struct ibv_poll_cq_attr attr = {};
     unsigned count               = 0;
 
@@ -105,10 +110,10 @@ uct_srd_poll_ex(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx, unsigned max)
             rx->wc.imm_data = ibv_wc_read_imm_data(cq);
             rx->wc.src_qp   = ibv_wc_read_src_qp(cq);
             rx->wc.slid     = ibv_wc_read_slid(cq);
-            if ((iface->cq_efa != NULL) &&
+            if ((iface->queues.cq_efa != NULL) &&
                 (rx->wc.slid == UCT_EFA_AHN_UNKNOWN)) {
-                rx->has_gid = (efadv_wc_read_sgid(iface->cq_efa, &rx->gid) ==
-                               0);
+                rx->has_gid = (efadv_wc_read_sgid(iface->queues.cq_efa,
+                                                  &rx->gid) == 0);
             }
         }
         ++rx;
@@ -119,7 +124,8 @@ uct_srd_poll_ex(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx, unsigned max)
 }
 
 /* Replaces the AH number by whom it means at this moment. */
-static void uct_srd_stash_resolve(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx)
+static void
+uct_srd_poll_stash_resolve(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx)
 {
     const union ibv_gid *gid;
 
@@ -129,7 +135,7 @@ static void uct_srd_stash_resolve(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx)
         return;
     }
 
-    gid = uct_srd_iface_ahn_gid(iface, rx->wc.slid);
+    gid = uct_srd_peer_ah_gid(iface, rx->wc.slid);
     if (gid != NULL) {
         rx->gid     = *gid;
         rx->has_gid = 1;
@@ -137,7 +143,7 @@ static void uct_srd_stash_resolve(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx)
     rx->wc.slid = UCT_EFA_AHN_UNKNOWN;
 }
 
-void uct_srd_rx_stash(void *arg)
+void uct_srd_poll_stash_all(void *arg)
 {
     uct_srd_iface_t *iface = arg;
     unsigned before        = iface->rx.stash_len;
@@ -158,7 +164,7 @@ void uct_srd_rx_stash(void *arg)
                 rx->wc      = *poll->wc++;
                 rx->has_gid = 0;
             }
-            uct_srd_stash_resolve(iface, rx);
+            uct_srd_poll_stash_resolve(iface, rx);
             ++iface->rx.stash_len;
         }
     }
@@ -166,7 +172,7 @@ void uct_srd_rx_stash(void *arg)
     do {
         count = uct_srd_poll_ex(iface, rx, UCT_SRD_POLL_BATCH);
         for (i = 0; i < count; ++i, ++rx) {
-            uct_srd_stash_resolve(iface, rx);
+            uct_srd_poll_stash_resolve(iface, rx);
         }
         iface->rx.stash_len += count;
     } while (count > 0);
@@ -175,7 +181,7 @@ void uct_srd_rx_stash(void *arg)
 }
 
 /* Handlers may stash more meanwhile: from a copy. */
-static unsigned uct_srd_poll_stash(uct_srd_iface_t *iface)
+static unsigned uct_srd_poll_stashed(uct_srd_iface_t *iface)
 {
     uct_srd_rx_wc_t rx[UCT_SRD_POLL_BATCH];
     unsigned count = ucs_min(iface->rx.stash_len, UCT_SRD_POLL_BATCH);
@@ -188,7 +194,7 @@ static unsigned uct_srd_poll_stash(uct_srd_iface_t *iface)
             iface->rx.stash_len * sizeof(*rx));
 
     for (i = 0; i < count; ++i) {
-        uct_srd_any_wc(iface, &rx[i]); /* resolved: need not be stashed again */
+        uct_srd_poll_any_wc(iface, &rx[i]); /* resolved: not stashed again */
     }
 
     return count;
@@ -206,12 +212,12 @@ static unsigned uct_srd_poll_blind(uct_srd_iface_t *iface)
     };
 
     if (count < iface->config.max_poll) {
-        uct_srd_iface_set_wary(iface, 0); /* from now on the AH is named */
+        uct_srd_peer_ah_set_wary(iface, 0); /* from now on the AH is named */
     }
 
     iface->rx.poll = &poll;
     while (poll.rx < poll.rx_end) {
-        uct_srd_any_wc(iface, poll.rx++);
+        uct_srd_poll_any_wc(iface, poll.rx++);
     }
 
     iface->rx.poll = poll.outer;
@@ -224,7 +230,7 @@ static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
     uct_srd_poll_t poll;
     int count;
 
-    count = ibv_poll_cq(iface->cq, iface->config.max_poll, wcs);
+    count = ibv_poll_cq(iface->queues.cq, iface->config.max_poll, wcs);
     if (count <= 0) {
         return 0;
     }
@@ -238,9 +244,9 @@ static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
     do {
         wc = poll.wc++;
         if (wc->wr_id & UCT_SRD_WR_ID_SEND) {
-            uct_srd_tx_wc(iface, wc);
+            uct_srd_poll_tx_wc(iface, wc);
         } else {
-            uct_srd_rx_wc(iface, wc);
+            uct_srd_poll_rx_wc(iface, wc);
         }
     } while (poll.wc < poll.wc_end);
 
@@ -248,46 +254,21 @@ static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
     return count;
 }
 
-/* Now and then */
-static UCS_F_NOINLINE void uct_srd_iface_keep_house(uct_srd_iface_t *iface)
-{
-    uint64_t wanted = uct_efa_ah_cache_wanted(iface->context->ahs);
-    ucs_time_t now  = ucs_get_time();
-
-    /* Who seldom calls progress must notice a reset all the same, before its
-     * peers give it up. */
-    if (now - iface->rx.looked > ucs_time_from_sec(UCT_SRD_LOOK_TIME)) {
-        iface->rx.effort /= 2;
-    } else {
-        iface->rx.effort = ucs_min((2 * iface->rx.effort) + 1, UCT_SRD_EFFORT);
-    }
-    iface->rx.looked  = now;
-    iface->rx.look_at = iface->stats->polls + iface->rx.effort;
-    uct_srd_iface_show_progress(iface);
-    uct_srd_recover_look(iface);
-
-    /* Another interface of this device goes short of address handles */
-    if (ucs_unlikely(wanted != iface->ahs_wanted)) {
-        iface->ahs_wanted = wanted;
-        uct_srd_peer_reclaim(iface, UCT_SRD_RECLAIM);
-    }
-}
-
-unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
+unsigned uct_srd_poll(uct_srd_iface_t *iface)
 {
     uct_efa_stats_iface_t *stats = iface->stats;
     unsigned count;
 
     /* Before the poll: what it finds after a pause is not of before that. */
-    if (ucs_unlikely(stats->polls >= iface->rx.look_at)) {
-        uct_srd_iface_keep_house(iface);
+    if (ucs_unlikely(stats->polls >= iface->house.look_at)) {
+        iface->house.look(iface);
     }
 
     if (ucs_likely(iface->rx.special == 0)) {
         count = uct_srd_poll_plain(iface);
     } else if (iface->rx.stash_len > 0) {
-        count = uct_srd_poll_stash(iface);
-    } else if (iface->cq_efa != NULL) {
+        count = uct_srd_poll_stashed(iface);
+    } else if (iface->queues.cq_efa != NULL) {
         count = uct_srd_poll_blind(iface);
     } else {
         count = uct_srd_poll_plain(iface);
@@ -296,7 +277,7 @@ unsigned uct_srd_iface_poll(uct_srd_iface_t *iface)
     /* A dead queue pair may give back at once whatever it is given. */
     if (((iface->rx.chain_len + iface->rx.missing) >=
          iface->config.rx_batch) && ucs_likely(!iface->recover.is)) {
-        uct_srd_rx_refill(iface);
+        uct_srd_desc_refill(iface);
     }
 
     stats->polls += count + 1;

@@ -3,39 +3,46 @@
  * it, and what waits behind it.
  */
 #include "srd/recv/srd_rx.h"
+#include "srd/peer/srd_names.h"
+#include "srd/peer/srd_peer_ah.h"
+#include "srd/peer/srd_show.h"
+#include "srd/peer/srd_trace.h"
+#include "srd/queues/srd_queues.h"
+#include "srd/def/srd_upcall.h"
 
 /* An early message for which there was no descriptor to spare */
 typedef struct {
     unsigned length;
     unsigned am_id;
     uint8_t  data[];
-} uct_srd_copy_t;
+} uct_srd_rx_copy_t;
 
 /* Entries of the ring: descriptors, or copies with the low bit set */
-static_assert((alignof(uct_srd_copy_t) > 1) && (alignof(uct_srd_desc_t) > 1),
+static_assert((alignof(uct_srd_rx_copy_t) > 1) && (alignof(uct_srd_desc_t) > 1),
               "the low bit of their addresses is free");
 
-static int uct_srd_entry_is_copy(const void *entry)
+static int uct_srd_rx_entry_is_copy(const void *entry)
 {
     return (uintptr_t)entry & 1;
 }
 
-static uct_srd_copy_t *uct_srd_entry_copy(void *entry)
+static uct_srd_rx_copy_t *uct_srd_rx_entry_copy(void *entry)
 {
-    return (uct_srd_copy_t*)((uintptr_t)entry - 1);
+    return (uct_srd_rx_copy_t*)((uintptr_t)entry - 1);
 }
 
-static void uct_srd_entry_put(uct_srd_iface_t *iface, void *entry)
+static void uct_srd_rx_entry_put(uct_srd_iface_t *iface, void *entry)
 {
-    if (uct_srd_entry_is_copy(entry)) {
-        ucs_free(uct_srd_entry_copy(entry));
+    if (uct_srd_rx_entry_is_copy(entry)) {
+        ucs_free(uct_srd_rx_entry_copy(entry));
     } else {
         uct_srd_desc_put(iface, entry);
     }
 }
 
-static void uct_srd_copy_deliver(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
-                                 uct_srd_copy_t *copy)
+static void
+uct_srd_rx_copy_deliver(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                        uct_srd_rx_copy_t *copy)
 {
     UCT_SRD_COUNT(iface, rx_msgs);
     UCT_SRD_COUNT_ADD(iface, rx_bytes, copy->length);
@@ -53,7 +60,7 @@ uct_srd_rx_keep(uct_srd_iface_t *iface, uct_srd_peer_t *peer, uint16_t psn,
 {
     uct_srd_desc_t *spare = uct_srd_desc_get(iface);
     uct_srd_ring_result_t result;
-    uct_srd_copy_t *copy;
+    uct_srd_rx_copy_t *copy;
     void *entry;
 
     if (ucs_likely(spare != NULL)) {
@@ -63,7 +70,7 @@ uct_srd_rx_keep(uct_srd_iface_t *iface, uct_srd_peer_t *peer, uint16_t psn,
         spare = desc;
         copy  = ucs_malloc(sizeof(*copy) + desc->length, "srd_early");
         if (copy == NULL) {
-            uct_srd_rx_chain(iface, desc);
+            uct_srd_desc_chain(iface, desc);
             return UCT_SRD_RING_NO_MEMORY;
         }
 
@@ -75,10 +82,10 @@ uct_srd_rx_keep(uct_srd_iface_t *iface, uct_srd_peer_t *peer, uint16_t psn,
         entry = UCS_PTR_BYTE_OFFSET(copy, 1);
     }
 
-    uct_srd_rx_chain(iface, spare);
+    uct_srd_desc_chain(iface, spare);
     result = uct_srd_ring_put(&peer->rx.ring, psn, entry);
     if (result != UCT_SRD_RING_EARLY) {
-        uct_srd_entry_put(iface, entry);
+        uct_srd_rx_entry_put(iface, entry);
     }
 
     return result;
@@ -132,27 +139,27 @@ void uct_srd_rx_awaited(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
     while ((current.peer != NULL) &&
            ((entry = uct_srd_ring_pop(&peer->rx.ring)) != NULL)) {
-        if (uct_srd_entry_is_copy(entry)) {
-            uct_srd_copy_deliver(iface, peer, uct_srd_entry_copy(entry));
+        if (uct_srd_rx_entry_is_copy(entry)) {
+            uct_srd_rx_copy_deliver(iface, peer, uct_srd_rx_entry_copy(entry));
         } else {
             uct_srd_rx_deliver_desc(iface, peer, entry, 1);
         }
     }
 
     if (current.peer != NULL) {
-        uct_srd_peer_show_gap(peer);
+        uct_srd_show_gap(peer);
     }
     iface->rx.current = current.outer;
 }
 
-void uct_srd_rx_ring_purge(uct_srd_peer_t *peer)
+void uct_srd_rx_purge(uct_srd_peer_t *peer)
 {
     void *entry;
 
     while ((entry = uct_srd_ring_purge(&peer->rx.ring)) != NULL) {
-        uct_srd_entry_put(peer->iface, entry);
+        uct_srd_rx_entry_put(peer->iface, entry);
     }
-    uct_srd_peer_show_gap(peer);
+    uct_srd_show_gap(peer);
 }
 
 static uct_srd_peer_t *
@@ -165,7 +172,7 @@ uct_srd_rx_find_gid(uct_srd_iface_t *iface, const union ibv_gid *gid,
     memcpy(ident.gid, gid->raw, sizeof(ident.gid));
     ident.qpn  = qpn;
     ident.qkey = UCT_SRD_ANY_QKEY;
-    return uct_srd_peer_find(iface, &ident);
+    return uct_srd_names_find(iface, &ident);
 }
 
 /* Who sent a message without extended header */
@@ -181,17 +188,17 @@ uct_srd_rx_find(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
                                                  rx->wc.src_qp) : NULL;
     }
 
-    iter = kh_get(uct_srd_keys, &iface->keys,
+    iter = kh_get(uct_srd_keys, &iface->peers.keys,
                   uct_srd_key(rx->wc.slid, rx->wc.src_qp));
-    if (iter == kh_end(&iface->keys)) {
+    if (iter == kh_end(&iface->peers.keys)) {
         /* Its AH was given up, then made anew for another peer of that host */
-        gid = uct_srd_iface_ahn_gid(iface, rx->wc.slid);
+        gid = uct_srd_peer_ah_gid(iface, rx->wc.slid);
         return (gid == NULL) ? NULL :
                uct_srd_rx_find_gid(iface, gid, rx->wc.src_qp);
     }
 
-    peer = kh_val(&iface->keys, iter);
-    uct_srd_peer_set_stranger(peer, 0);
+    peer = kh_val(&iface->peers.keys, iter);
+    uct_srd_peer_ah_set_stranger(peer, 0);
     if ((peer->ah != NULL) && !iface->trace) {
         iface->rx.last_key  = uct_srd_key(rx->wc.slid, rx->wc.src_qp);
         iface->rx.last_peer = peer;
@@ -211,7 +218,7 @@ static void uct_srd_rx_violation(uct_srd_peer_t *peer, uint16_t psn)
                           "a fault of the remote side: please report it");
 }
 
-void uct_srd_dropped(uct_srd_iface_t *iface, const void *gid, uint32_t qpn,
+void uct_srd_rx_drop(uct_srd_iface_t *iface, const void *gid, uint32_t qpn,
                      unsigned counter)
 {
     ++(&iface->stats->tx_msgs)[counter];
@@ -219,19 +226,19 @@ void uct_srd_dropped(uct_srd_iface_t *iface, const void *gid, uint32_t qpn,
         uct_srd_trace_dropped(iface, gid, qpn, counter);
     }
     uct_efa_stats_event(EFA_STATS_EVENT_RX_DROP, iface->stats, gid, qpn, UCS_OK,
-                         counter, 0);
+                        counter, 0);
 }
 
-void uct_srd_rx_dropped(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
+void uct_srd_rx_drop_wc(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
                         unsigned counter)
 {
     const void *gid = rx->has_gid ? rx->gid.raw : NULL;
 
     if ((gid == NULL) && (rx->wc.wc_flags & IBV_WC_WITH_IMM) &&
         (rx->wc.slid != UCT_EFA_AHN_UNKNOWN)) {
-        gid = uct_srd_iface_ahn_gid(iface, rx->wc.slid);
+        gid = uct_srd_peer_ah_gid(iface, rx->wc.slid);
     }
-    uct_srd_dropped(iface, gid, rx->wc.src_qp, counter);
+    uct_srd_rx_drop(iface, gid, rx->wc.src_qp, counter);
 }
 
 static UCS_F_ALWAYS_INLINE void
@@ -261,39 +268,39 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
         UCT_SRD_COUNT(iface, rx_errors);
         if (!iface->closing && !iface->recover.flushed) {
             /* Of a queue pair that dies the first one says it all. */
-            uct_srd_iface_event(iface, EFA_STATS_EVENT_RX_ERROR, UCS_OK,
-                                rx->wc.vendor_err, 0);
+            uct_srd_show_event(iface, EFA_STATS_EVENT_RX_ERROR, UCS_OK,
+                               rx->wc.vendor_err, 0);
         }
         if (rx->wc.vendor_err == UCT_EFA_STATUS_FLUSHED) {
             iface->recover.flushed = 1;
-            uct_srd_recover_qp_dead(iface);
+            uct_srd_queues_set_failed(iface);
         }
         goto repost;
     }
 
     imm = be32toh(rx->wc.imm_data);
     if (!(rx->wc.wc_flags & IBV_WC_WITH_IMM) || (imm & UCT_SRD_IMM_MBZ)) {
-        uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_imm));
+        uct_srd_rx_drop_wc(iface, rx, UCT_SRD_DROP(drop_imm));
         goto repost;
     }
 
     if (imm & UCT_SRD_IMM_EXT) {
-        peer = uct_srd_ctl_receive(iface, rx, imm, message, &offset);
+        peer = uct_srd_upcall_received(iface, rx, imm, message, &offset);
         if (peer == NULL) {
             goto repost;
         }
     } else if (imm & UCT_SRD_IMM_CTL) {
-        uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_header));
+        uct_srd_rx_drop_wc(iface, rx, UCT_SRD_DROP(drop_header));
         goto repost;
     } else {
         peer = uct_srd_rx_find(iface, rx);
         if (peer == NULL) {
-            uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_unknown));
+            uct_srd_rx_drop_wc(iface, rx, UCT_SRD_DROP(drop_unknown));
             goto repost;
         }
         if (!peer->rx.started ||
             ((imm ^ peer->rx.imm_base) & UCT_SRD_IMM_EPOCH_MASK)) {
-            uct_srd_rx_dropped(iface, rx, UCT_SRD_DROP(drop_epoch));
+            uct_srd_rx_drop_wc(iface, rx, UCT_SRD_DROP(drop_epoch));
             goto repost;
         }
     }
@@ -318,7 +325,7 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
     if (result == UCT_SRD_RING_EARLY) {
         result = uct_srd_rx_keep(iface, peer, psn, desc);
     } else {
-        uct_srd_rx_chain(iface, desc);
+        uct_srd_desc_chain(iface, desc);
     }
 
     uct_srd_rx_trace(peer, desc, imm, result);
@@ -329,7 +336,7 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
         peer->stats->depth   = peer->rx.ring.held;
         peer->stats->rx_time = iface->shown.now;
         if (peer->rx.ring.held == 1) {
-            uct_srd_peer_show_gap(peer);
+            uct_srd_show_gap(peer);
         }
         break;
     case UCT_SRD_RING_NO_MEMORY:
@@ -349,5 +356,5 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
     return;
 
 repost:
-    uct_srd_rx_chain(iface, desc);
+    uct_srd_desc_chain(iface, desc);
 }

@@ -1,8 +1,22 @@
 /*
  * The life of a one-sided operation between the call and its completion; the
- * picture is in srd_rma.h.
+ * picture is in srd_rma_tx.h.
  */
-#include "srd/send/srd_rma.h"
+#include "srd/send/srd_rma_tx.h"
+#include "srd/peer/srd_addr.h"
+#include "srd/peer/srd_gate.h"
+#include "srd/peer/srd_peer.h"
+#include "srd/peer/srd_peer_ah.h"
+#include "srd/peer/srd_peer_ep.h"
+#include "srd/peer/srd_trace.h"
+#include "srd/queues/srd_queues.h"
+#include "srd/send/srd_buf.h"
+#include "srd/send/srd_ctl.h"
+#include "srd/send/srd_post.h"
+#include "srd/send/srd_retransmit.h"
+#include "srd/send/srd_rma_key.h"
+#include "srd/send/srd_slot.h"
+#include "srd/def/srd_upcall.h"
 
 /* What follows an error of a one-sided operation (srd-wire.md, section 11) */
 typedef enum {
@@ -10,9 +24,9 @@ typedef enum {
     UCT_SRD_RMA_RETRY,
     UCT_SRD_RMA_FAIL_OP,
     UCT_SRD_RMA_FAIL_PEER
-} uct_srd_rma_action_t;
+} uct_srd_rma_tx_action_t;
 
-static uct_srd_rma_action_t uct_srd_rma_action(unsigned vendor_err)
+static uct_srd_rma_tx_action_t uct_srd_rma_tx_action(unsigned vendor_err)
 {
     switch (vendor_err) {
     case UCT_EFA_STATUS_UNKNOWN_PEER:
@@ -36,18 +50,19 @@ static uct_srd_rma_action_t uct_srd_rma_action(unsigned vendor_err)
     }
 }
 
-/* UCS_INPROGRESS, UCS_ERR_NO_ELEM: as uct_srd_rekey(), the slot is as before */
+/* UCS_INPROGRESS, UCS_ERR_NO_ELEM: as uct_srd_rma_key_find(); the slot is as
+ * before */
 static ucs_status_t
-uct_srd_rma_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+uct_srd_rma_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
     uct_srd_dest_t *dest = &slot->peer->tx.dest;
-    struct ibv_qp_ex *qp = iface->qp_ex;
+    struct ibv_qp_ex *qp = iface->queues.qp_ex;
     uint32_t rkey        = slot->rma.rkey;
     ucs_status_t status;
     int ret;
 
     if (ucs_unlikely(slot->rma.generation != slot->peer->rx.generation)) {
-        status = uct_srd_rekey(slot->peer, &slot->rma, &rkey);
+        status = uct_srd_rma_key_find(slot->peer, &slot->rma, &rkey);
         if (status != UCS_OK) {
             return status;
         }
@@ -73,7 +88,7 @@ uct_srd_rma_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 
     ret = ibv_wr_complete(qp);
     if (ucs_unlikely(ret != 0)) {
-        return uct_srd_tx_refused(slot->peer, ret);
+        return uct_srd_post_refused(slot->peer, ret);
     }
 
     if (UCT_SRD_TRACE(iface)) {
@@ -84,16 +99,22 @@ uct_srd_rma_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
     return UCS_OK;
 }
 
-void uct_srd_rma_batch_begin(uct_srd_iface_t *iface)
+static void uct_srd_rma_tx_hold(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
 {
-    iface->tx.rma_batching = 1;
-    ibv_wr_start(iface->qp_ex);
+    uct_srd_slot_set_queued(slot);
+    ucs_queue_push(&peer->rma.held, &slot->queue);
 }
 
-void uct_srd_rma_batch_end(uct_srd_iface_t *iface, uct_srd_slot_t **slots,
-                           unsigned count)
+void uct_srd_rma_tx_batch_begin(uct_srd_iface_t *iface)
 {
-    int ret = ibv_wr_complete(iface->qp_ex);
+    iface->tx.rma_batching = 1;
+    ibv_wr_start(iface->queues.qp_ex);
+}
+
+void uct_srd_rma_tx_batch_end(uct_srd_iface_t *iface, uct_srd_slot_t **slots,
+                              unsigned count)
+{
+    int ret = ibv_wr_complete(iface->queues.qp_ex);
     unsigned i;
 
     iface->tx.rma_batching = 0;
@@ -104,20 +125,21 @@ void uct_srd_rma_batch_end(uct_srd_iface_t *iface, uct_srd_slot_t **slots,
 
     /* None was taken, and all have their place in the sequence: they end when
      * the peer's failure is told. */
-    uct_srd_tx_refused(slots[0]->peer, ret);
+    uct_srd_post_refused(slots[0]->peer, ret);
     for (i = 0; i < count; ++i) {
-        uct_srd_rma_hold(slots[i]->peer, slots[i]);
+        uct_srd_rma_tx_hold(slots[i]->peer, slots[i]);
     }
 }
 
 /* Takes a filled slot out of its endpoint's accounts and frees it. */
-static void uct_srd_rma_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                                 ucs_status_t status)
+static void
+uct_srd_rma_tx_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                        ucs_status_t status)
 {
     uct_srd_buf_t *buf = slot->rma.buf;
 
     if (slot->rma.ep != NULL) {
-        uct_srd_ep_count_rma(slot->rma.ep, -1);
+        uct_srd_peer_ep_count_rma(slot->rma.ep, -1);
     }
 
     if (buf != NULL) {
@@ -129,56 +151,51 @@ static void uct_srd_rma_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         uct_srd_buf_put(iface, buf);
     }
 
+    slot->ops = iface->tx.ops;
     uct_srd_slot_release(iface, slot, status);
 }
 
 /* The operation has come to its end. The caller sees to it that the peer stays
  * until all is said, and that what waited for it goes on. */
-static void uct_srd_rma_end(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                            ucs_status_t status)
+static void uct_srd_rma_tx_end(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                               ucs_status_t status)
 {
     uct_srd_peer_t *peer = slot->peer;
     unsigned left;
 
     uct_srd_una_done(&peer->rma.una, (uint16_t)slot->imm);
-    left                 = uct_srd_peer_rma_outstanding(peer);
+    left                   = uct_srd_peer_rma_outstanding(peer);
     peer->stats->rma       = left;
     peer->stats->done_time = iface->shown.now;
     if (left == 0) {
         ucs_list_del(&peer->rma.list);
     }
-    uct_srd_rma_slot_put(iface, slot, status);
+    uct_srd_rma_tx_slot_put(iface, slot, status);
 }
 
-static void uct_srd_rma_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                               ucs_status_t status)
+static void uct_srd_rma_tx_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                                  ucs_status_t status)
 {
     uct_srd_peer_t *peer = slot->peer;
 
-    ++peer->tx.ctl;
-    uct_srd_rma_end(iface, slot, status);
-    --peer->tx.ctl;
-    uct_srd_peer_tx_progress(peer);
+    ++peer->ctl.num;
+    uct_srd_rma_tx_end(iface, slot, status);
+    --peer->ctl.num;
+    uct_srd_upcall_moved(peer);
 }
 
-void uct_srd_rma_hold(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
-{
-    uct_srd_slot_set_queued(slot);
-    ucs_queue_push(&peer->rma.held, &slot->queue);
-}
-
-static void uct_srd_rma_again(uct_srd_peer_t *peer, uct_srd_slot_t *slot,
-                              unsigned vendor_err)
+static void uct_srd_rma_tx_again(uct_srd_peer_t *peer, uct_srd_slot_t *slot,
+                                 unsigned vendor_err)
 {
     UCT_SRD_COUNT(peer->iface, resend);
     ++peer->stats->resend;
     slot->flags |= UCT_SRD_SLOT_AGAIN;
-    uct_srd_rma_hold(peer, slot);
-    uct_srd_tx_timer_start(peer, vendor_err);
+    uct_srd_rma_tx_hold(peer, slot);
+    uct_srd_retransmit_start(peer, vendor_err);
 }
 
-ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
-                              uct_srd_slot_t *slot)
+ucs_status_t uct_srd_rma_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                                 uct_srd_slot_t *slot)
 {
     size_t length = slot->sge[1].length;
     ucs_status_t status;
@@ -187,7 +204,7 @@ ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     slot->imm  = peer->rma.psn;
 
     if (ucs_likely(peer->state == UCT_SRD_PEER_JOINED)) {
-        status = uct_srd_rma_post(iface, slot);
+        status = uct_srd_rma_tx_post(iface, slot);
     } else {
         if (ucs_queue_is_empty(&peer->rma.held)) {
             uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);
@@ -200,13 +217,13 @@ ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     }
     if (ucs_unlikely((status == UCS_INPROGRESS) ||
                      (status == UCS_ERR_NO_ELEM))) {
-        uct_srd_rma_hold(peer, slot);
+        uct_srd_rma_tx_hold(peer, slot);
         if (peer->state == UCT_SRD_PEER_JOINED) {
-            uct_srd_tx_timer_start(peer, UCT_EFA_STATUS_OK);
+            uct_srd_retransmit_start(peer, UCT_EFA_STATUS_OK);
         }
     } else if (ucs_unlikely(status != UCS_OK)) {
         slot->flags |= UCT_SRD_SLOT_SILENT;
-        uct_srd_rma_slot_put(iface, slot, status);
+        uct_srd_rma_tx_slot_put(iface, slot, status);
         return status;
     }
 
@@ -223,13 +240,13 @@ ucs_status_t uct_srd_rma_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     }
     ++peer->rma.psn;
     peer->stats->rma = uct_srd_peer_rma_outstanding(peer);
-    uct_srd_peer_tx_update(peer); /* it shares the send queue with messages */
+    uct_srd_gate_update(peer); /* it shares the send queue with messages */
     return UCS_OK;
 }
 
 static void
-uct_srd_rma_op_failed(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                      const uct_efa_status_desc_t *desc)
+uct_srd_rma_tx_op_failed(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                         const uct_efa_status_desc_t *desc)
 {
     uct_srd_peer_t *peer = slot->peer;
     uct_srd_ep_t *ep     = slot->rma.ep;
@@ -240,13 +257,13 @@ uct_srd_rma_op_failed(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 
     /* Once where users see it: a bad key is seldom used only once. */
     level = ((ep == NULL) || peer->rma.logged) ? UCS_LOG_LEVEL_DEBUG :
-            uct_srd_failure_log_level(iface, desc->status);
+            uct_srd_peer_log_level(iface, desc->status);
     peer->rma.logged = 1;
     ucs_log(level,
             "srd: %s -> %s: %s of %u bytes %s %p there, key 0x%x, %s %p here: "
             "%s: %s; %s",
-            uct_srd_addr_str(iface->self.gid, iface->self.qpn, local,
-                             sizeof(local)),
+            uct_srd_addr_str(iface->queues.self.gid, iface->queues.self.qpn,
+                             local, sizeof(local)),
             uct_srd_addr_str(peer->ident.gid, peer->ident.qpn, remote,
                              sizeof(remote)),
             (slot->flags & UCT_SRD_SLOT_READ) ? "get" : "put",
@@ -259,12 +276,12 @@ uct_srd_rma_op_failed(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 
     UCT_SRD_COUNT(iface, rdma_errors);
     if (!has_comp && (ep != NULL)) {
-        uct_srd_ep_fail(ep, desc->status);
+        uct_srd_peer_ep_fail(ep, desc->status);
     }
-    uct_srd_rma_finish(iface, slot, desc->status);
+    uct_srd_rma_tx_finish(iface, slot, desc->status);
 }
 
-void uct_srd_rma_held_post(uct_srd_peer_t *peer)
+void uct_srd_rma_tx_held_post(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;
     int stop               = 0;
@@ -272,13 +289,14 @@ void uct_srd_rma_held_post(uct_srd_peer_t *peer)
     uct_srd_slot_t *slot;
     ucs_status_t status;
 
-    if (ucs_queue_is_empty(&peer->rma.held) || peer->blocked) {
+    if (ucs_queue_is_empty(&peer->rma.held) || peer->resume.blocked) {
         return;
     }
 
     if ((peer->state == UCT_SRD_PEER_NEW) &&
         (uct_srd_peer_ah_get(peer) == UCS_OK)) {
-        uct_srd_ctl_join_again(peer); /* it asked for headers: EXT_REQ */
+        /* it asked for headers: EXT_REQ */
+        uct_srd_upcall_wants(peer, UCT_SRD_WANTS_JOINED);
     }
 
     if (peer->state != UCT_SRD_PEER_JOINED) {
@@ -287,13 +305,13 @@ void uct_srd_rma_held_post(uct_srd_peer_t *peer)
 
     ucs_queue_head_init(&queue);
     ucs_queue_splice(&queue, &peer->rma.held);
-    ++peer->tx.ctl; /* completions may close the last endpoint */
+    ++peer->ctl.num; /* completions may close the last endpoint */
     while (!ucs_queue_is_empty(&queue)) {
         slot   = ucs_queue_pull_elem_non_empty(&queue, uct_srd_slot_t, queue);
         status = ((peer->state != UCT_SRD_PEER_JOINED) || stop) ?
                  UCS_ERR_NO_RESOURCE : uct_srd_peer_ah_get(peer);
         if (status == UCS_OK) {
-            status = uct_srd_rma_post(iface, slot);
+            status = uct_srd_rma_tx_post(iface, slot);
         }
 
         if (status == UCS_OK) {
@@ -301,7 +319,7 @@ void uct_srd_rma_held_post(uct_srd_peer_t *peer)
             stop = peer->lost.is; /* one shows whether it answers */
         } else if (status == UCS_ERR_NO_ELEM) {
             uct_srd_slot_clear_queued(slot);
-            uct_srd_rma_op_failed(
+            uct_srd_rma_tx_op_failed(
                     iface, slot,
                     uct_efa_status_desc(UCT_EFA_STATUS_REMOTE_ADDRESS));
         } else {
@@ -309,7 +327,7 @@ void uct_srd_rma_held_post(uct_srd_peer_t *peer)
             ucs_queue_push(&peer->rma.held, &slot->queue);
         }
     }
-    --peer->tx.ctl;
+    --peer->ctl.num;
 
     if (stop) {
         return; /* its completion goes on */
@@ -317,12 +335,12 @@ void uct_srd_rma_held_post(uct_srd_peer_t *peer)
 
     if ((peer->state < UCT_SRD_PEER_FAILED) &&
         !ucs_queue_is_empty(&peer->rma.held)) {
-        uct_srd_tx_timer_start(peer, UCT_EFA_STATUS_OK);
+        uct_srd_retransmit_start(peer, UCT_EFA_STATUS_OK);
     }
 }
 
-void uct_srd_rma_held_purge(uct_srd_peer_t *peer, uct_srd_ep_t *ep,
-                            ucs_status_t status)
+void uct_srd_rma_tx_held_purge(uct_srd_peer_t *peer, uct_srd_ep_t *ep,
+                               ucs_status_t status)
 {
     ucs_queue_head_t all, queue;
     uct_srd_slot_t *slot;
@@ -340,34 +358,34 @@ void uct_srd_rma_held_purge(uct_srd_peer_t *peer, uct_srd_ep_t *ep,
         return;
     }
 
-    ++peer->tx.ctl; /* completions may close the last endpoint */
+    ++peer->ctl.num; /* completions may close the last endpoint */
     while (!ucs_queue_is_empty(&queue)) {
         slot = ucs_queue_pull_elem_non_empty(&queue, uct_srd_slot_t, queue);
-        uct_srd_rma_end(peer->iface, slot, status);
+        uct_srd_rma_tx_end(peer->iface, slot, status);
     }
-    --peer->tx.ctl;
+    --peer->ctl.num;
 
     if ((peer->state < UCT_SRD_PEER_FAILED) && (peer->tx.flags != 0)) {
-        uct_srd_peer_tx_progress(peer); /* a fence or flush waited for these */
+        uct_srd_upcall_moved(peer); /* a fence or flush waited for these */
     }
 }
 
-static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                              unsigned vendor_err)
+static void uct_srd_rma_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                                 unsigned vendor_err)
 {
     const uct_efa_status_desc_t *desc = uct_efa_status_desc(vendor_err);
-    uct_srd_rma_action_t action       = uct_srd_rma_action(vendor_err);
+    uct_srd_rma_tx_action_t action    = uct_srd_rma_tx_action(vendor_err);
     uct_srd_peer_t *peer              = slot->peer;
 
     if (peer->state >= UCT_SRD_PEER_FAILED) {
-        uct_srd_rma_finish(iface, slot, peer->status);
+        uct_srd_rma_tx_finish(iface, slot, peer->status);
         return;
     }
 
-    uct_srd_tx_note_error(peer, vendor_err, slot->retries);
+    uct_srd_retransmit_note(peer, vendor_err, slot->retries);
     if (((slot->flags & UCT_SRD_SLOT_CANCEL) || (slot->rma.ep == NULL)) &&
         ((action == UCT_SRD_RMA_REJOIN) || (action == UCT_SRD_RMA_RETRY))) {
-        uct_srd_rma_finish(iface, slot, UCS_ERR_CANCELED);
+        uct_srd_rma_tx_finish(iface, slot, UCS_ERR_CANCELED);
         return;
     }
 
@@ -376,28 +394,28 @@ static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         UCT_SRD_COUNT(iface, rdma_rejoin);
         /* It gave up its address handle for us: a new handshake makes it have
          * one. Until then messages say who we are, too. */
-        uct_srd_rma_hold(peer, slot);
-        uct_srd_ctl_join_again(peer);
+        uct_srd_rma_tx_hold(peer, slot);
+        uct_srd_upcall_wants(peer, UCT_SRD_WANTS_JOINED);
         return;
     case UCT_SRD_RMA_RETRY:
-        if (uct_srd_peer_lose(peer, vendor_err) ||
+        if (uct_srd_upcall_suspects(peer, vendor_err) ||
             (slot->retries++ < iface->config.retry_count)) {
-            uct_srd_rma_again(peer, slot, vendor_err);
+            uct_srd_rma_tx_again(peer, slot, vendor_err);
             return;
         }
         break;
     case UCT_SRD_RMA_FAIL_OP:
-        uct_srd_rma_op_failed(iface, slot, desc);
+        uct_srd_rma_tx_op_failed(iface, slot, desc);
         return;
     case UCT_SRD_RMA_FAIL_PEER:
         if (desc->action == UCT_EFA_STATUS_ACTION_FAIL_IFACE) {
-            uct_srd_recover_qp_dead(iface);
+            uct_srd_queues_set_failed(iface);
             if (!iface->closing) {
-                uct_srd_rma_hold(peer, slot);
+                uct_srd_rma_tx_hold(peer, slot);
                 return;
             }
-        } else if (uct_srd_peer_lose(peer, vendor_err)) {
-            uct_srd_rma_again(peer, slot, vendor_err);
+        } else if (uct_srd_upcall_suspects(peer, vendor_err)) {
+            uct_srd_rma_tx_again(peer, slot, vendor_err);
             return;
         }
         break;
@@ -406,18 +424,80 @@ static void uct_srd_rma_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     UCT_SRD_COUNT(iface, tx_errors);
     peer->cause = vendor_err;
     uct_srd_peer_fail_log(peer, desc->status, desc->text, desc->advice);
-    uct_srd_rma_finish(iface, slot, peer->status);
+    uct_srd_rma_tx_finish(iface, slot, peer->status);
 }
 
-void uct_srd_rma_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                      unsigned vendor_err)
+static void uct_srd_rma_tx_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                                unsigned vendor_err)
 {
     if (ucs_unlikely(vendor_err != UCT_EFA_STATUS_OK)) {
-        uct_srd_rma_error(iface, slot, vendor_err);
+        uct_srd_rma_tx_error(iface, slot, vendor_err);
         return;
     }
 
-    uct_srd_rma_finish(iface, slot,
-                       (slot->peer->state >= UCT_SRD_PEER_FAILED) ?
-                       slot->peer->status : UCS_OK);
+    uct_srd_rma_tx_finish(iface, slot,
+                          (slot->peer->state >= UCT_SRD_PEER_FAILED) ?
+                          slot->peer->status : UCS_OK);
 }
+
+static void uct_srd_rma_tx_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+{
+    if ((slot->peer->state >= UCT_SRD_PEER_FAILED) ||
+        (slot->flags & UCT_SRD_SLOT_CANCEL) || (slot->rma.ep == NULL)) {
+        /* as cancelled, or with the peer's status */
+        uct_srd_rma_tx_done(iface, slot, UCT_EFA_STATUS_UNRESPONSIVE);
+    } else {
+        uct_srd_rma_tx_hold(slot->peer, slot);
+    }
+}
+
+static void
+uct_srd_rma_tx_refused(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+{
+    uct_srd_rma_tx_hold(slot->peer, slot);
+}
+
+static void uct_srd_rma_tx_renew(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                                 uint32_t slots_lkey)
+{
+    slot->sge[1].lkey = (slot->rma.buf != NULL) ? slot->rma.buf->lkey :
+                        (slot->memh != NULL) ?
+                        uct_efa_memh_lkey(slot->memh) : slots_lkey;
+}
+
+/* The device has it: what that uses at this moment it may go on using. */
+static void uct_srd_rma_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                                  uct_srd_ep_t *ep)
+{
+    unsigned flags = slot->flags;
+
+    if (slot->rma.ep != ep) {
+        return;
+    }
+
+    slot->rma.ep  = NULL;
+    slot->flags  &= ~UCT_SRD_SLOT_ZCOPY;
+    uct_srd_peer_ep_count_rma(ep, -1);
+    if (flags & UCT_SRD_SLOT_ZCOPY) {
+        uct_srd_peer_ep_count_zcopy(ep, -1);
+        if (slot->comp != NULL) {
+            uct_invoke_completion(slot->comp, UCS_ERR_CANCELED);
+        }
+    }
+}
+
+static void uct_srd_rma_tx_drop(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+{
+    if (slot->rma.buf != NULL) {
+        uct_srd_buf_put(iface, slot->rma.buf);
+    }
+}
+
+const uct_srd_slot_ops_t uct_srd_rma_tx_slot_ops = {
+    .done    = uct_srd_rma_tx_done,
+    .keep    = uct_srd_rma_tx_keep,
+    .refused = uct_srd_rma_tx_refused,
+    .renew   = uct_srd_rma_tx_renew,
+    .detach  = uct_srd_rma_tx_detach,
+    .drop    = uct_srd_rma_tx_drop
+};

@@ -1,41 +1,29 @@
 /*
- * Slots and bcopy buffers: their memory, and what they hold on to.
+ * Slots: their memory, and what they hold on to.
  *
  *   | slots | a buffer |     made when the interface is opened
  *
- * The other buffers are made when they are needed. If there is no memory then,
- * that one carries all messages, one after the other: who asks UCT for a send
- * can wait for a buffer, but not all users can do without the message. UCP, for
- * one, does not tell the other side that an answer could not be sent.
+ * More buffers are made when they are needed: srd_buf.c.
  */
-#include "srd/send/srd_tx.h"
+#include "srd/send/srd_slot.h"
+#include "srd/peer/srd_peer_ep.h"
+#include "srd/send/srd_buf.h"
+#include "srd/send/srd_waiter.h"
 
 #include <sys/mman.h>
 
-static ucs_mpool_ops_t uct_srd_flush_mp_ops = {
+static ucs_mpool_ops_t uct_srd_slot_waiter_mp_ops = {
     .chunk_alloc   = ucs_mpool_chunk_malloc,
     .chunk_release = ucs_mpool_chunk_free
 };
 
-static void
-uct_srd_buf_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
-{
-    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
-    uct_srd_buf_t *buf     = obj;
-
-    buf->lkey     = uct_efa_memh_lkey(memh);
-    buf->memh     = memh;
-    buf->all      = iface->tx.all;
-    iface->tx.all = buf;
-}
-
 /* The one behind the slots */
-static uct_srd_buf_t *uct_srd_buf_first(const uct_srd_iface_t *iface)
+static uct_srd_buf_t *uct_srd_slot_first_buf(const uct_srd_iface_t *iface)
 {
     return (uct_srd_buf_t*)(iface->tx.slots + iface->tx.num_slots);
 }
 
-static void uct_srd_wr_init(struct ibv_send_wr *wr, unsigned flags)
+static void uct_srd_slot_wr_init(struct ibv_send_wr *wr, unsigned flags)
 {
     memset(wr, 0, sizeof(*wr));
     wr->opcode     = IBV_WR_SEND_WITH_IMM;
@@ -43,8 +31,9 @@ static void uct_srd_wr_init(struct ibv_send_wr *wr, unsigned flags)
     wr->send_flags = flags;
 }
 
-ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
-                             const uct_srd_iface_config_t *config)
+ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
+                                const uct_srd_iface_config_t *config,
+                                const uct_srd_slot_ops_t *ops)
 {
     uct_md_h md                 = iface->super.md;
     uct_iface_mpool_config_t mp = config->tx.mp;
@@ -57,17 +46,17 @@ ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
     iface->tx.max_inline = uct_srd_iface_md(iface)->dev.max_inline;
     ucs_arbiter_init(&iface->tx.arbiter);
     for (i = 0; i < UCT_SRD_WR_LAST; ++i) {
-        uct_srd_wr_init(&iface->tx.wr[i],
-                        (i == UCT_SRD_WR_INLINE) ? IBV_SEND_INLINE : 0);
+        uct_srd_slot_wr_init(&iface->tx.wr[i],
+                             (i == UCT_SRD_WR_INLINE) ? IBV_SEND_INLINE : 0);
     }
     for (i = 0; i < UCT_SRD_POST_BATCH; ++i) {
-        uct_srd_wr_init(&iface->tx.wrs[i], 0);
+        uct_srd_slot_wr_init(&iface->tx.wrs[i], 0);
     }
 
     status = uct_efa_mpool_init(&iface->tx.flush_mp, 0,
                                 sizeof(uct_srd_waiter_t), 0,
                                 UCS_SYS_CACHE_LINE_SIZE, 64, UINT_MAX,
-                                &uct_srd_flush_mp_ops, "srd_flush");
+                                &uct_srd_slot_waiter_mp_ops, "srd_flush");
     if (status != UCS_OK) {
         return status;
     }
@@ -116,10 +105,12 @@ ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
 
     lkey            = uct_efa_memh_lkey(iface->tx.slots_memh);
     iface->tx.slots = iface->tx.slots_mem;
+    iface->tx.ops   = ops;
     for (i = iface->tx.num_slots; i-- > 0; ) {
         slot              = &iface->tx.slots[i];
         slot->sge[0].addr = (uintptr_t)slot->data;
         slot->sge[0].lkey = lkey;
+        slot->ops         = ops;
         if (i < iface->config.tx_queue_len) {
             uct_srd_slot_put(iface, slot);
         } else {
@@ -127,9 +118,9 @@ ucs_status_t uct_srd_tx_init(uct_srd_iface_t *iface,
         }
     }
 
-    uct_srd_buf_init(&iface->super.super, uct_srd_buf_first(iface),
+    uct_srd_buf_init(&iface->super.super, uct_srd_slot_first_buf(iface),
                      iface->tx.slots_memh);
-    uct_srd_buf_put(iface, uct_srd_buf_first(iface));
+    uct_srd_buf_put(iface, uct_srd_slot_first_buf(iface));
     iface->tx.num_bufs = 1;
     return UCS_OK;
 
@@ -144,13 +135,13 @@ err_flush_mp:
     return status;
 }
 
-void uct_srd_tx_cleanup(uct_srd_iface_t *iface)
+void uct_srd_slots_cleanup(uct_srd_iface_t *iface)
 {
     uct_srd_buf_t *buf;
 
     while ((buf = iface->tx.bufs) != NULL) {
         iface->tx.bufs = buf->next;
-        if (buf != uct_srd_buf_first(iface)) {
+        if (buf != uct_srd_slot_first_buf(iface)) {
             ucs_mpool_put(buf);
         }
     }
@@ -163,55 +154,18 @@ void uct_srd_tx_cleanup(uct_srd_iface_t *iface)
     ucs_arbiter_cleanup(&iface->tx.arbiter);
 }
 
-uct_srd_buf_t *uct_srd_buf_get_slow(uct_srd_iface_t *iface)
-{
-    uct_srd_buf_t *buf = NULL;
-
-    if ((iface->tx.grow_at == 0) || (ucs_get_time() >= iface->tx.grow_at)) {
-        iface->tx.grow_at = 0;
-        buf               = ucs_mpool_get(&iface->tx.buf_mp);
-        if (buf != NULL) {
-            ++iface->tx.num_bufs; /* stays in tx.bufs when it is free again */
-            return buf;
-        }
-
-        if (!ucs_mpool_is_empty(&iface->tx.buf_mp)) {
-            /* Each try is an error in the log */
-            iface->tx.grow_at = ucs_get_time() +
-                                ucs_time_from_sec(UCT_SRD_GROW_PAUSE);
-            ucs_warn("srd: no memory for more than %u send buffers, sends wait "
-                     "for these: raise `ulimit -l`, or lower "
-                     "UCX_SRD_TX_BUFS_GROW; see the error above",
-                     iface->tx.num_bufs);
-        }
-    }
-
-    iface->tx.bufs_short = 1;
-    UCT_TL_IFACE_STAT_TX_NO_DESC(&iface->super);
-    return NULL;
-}
-
-/* In the words of UCT_CHECK_LENGTH */
-ucs_status_t uct_srd_buf_overrun(uct_srd_iface_t *iface, uct_srd_buf_t *buf,
-                                 size_t length, size_t max, const char *name)
-{
-    uct_srd_buf_put(iface, buf);
-    ucs_error("Invalid %s length: %zu (expected: <= %zu)", name, length, max);
-    return UCS_ERR_INVALID_PARAM;
-}
-
 /* One slot less refers to the user's memory. cancels: flushes that waited for
  * the last one, to be ended after the slot's own completion. */
 static void uct_srd_slot_zcopy_end(uct_srd_ep_t *ep, ucs_queue_head_t *cancels)
 {
     ucs_queue_head_init(cancels);
-    uct_srd_ep_count_zcopy(ep, -1);
+    uct_srd_peer_ep_count_zcopy(ep, -1);
     if (ep->zcopy == 0) {
         ucs_queue_splice(cancels, &ep->cancels);
     }
 }
 
-ucs_status_t uct_srd_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+ucs_status_t uct_srd_slot_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
     uct_srd_ep_t *ep = slot->ep;
     ucs_queue_head_t cancels;
@@ -242,7 +196,7 @@ ucs_status_t uct_srd_tx_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
     if (slot->comp != NULL) {
         uct_invoke_completion(slot->comp, UCS_ERR_CANCELED);
     }
-    uct_srd_ep_cancels_end(&cancels);
+    uct_srd_waiter_cancel(&cancels);
 
     return UCS_OK;
 }
@@ -273,7 +227,7 @@ void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
             uct_invoke_completion(comp, status);
         }
         if (ucs_unlikely(!ucs_queue_is_empty(&cancels))) {
-            uct_srd_ep_cancels_end(&cancels);
+            uct_srd_waiter_cancel(&cancels);
         }
     }
 }

@@ -1,8 +1,21 @@
 /*
  * Open, close, query, progress of an srd interface.
  */
-#include "srd/send/srd_rma.h"
-#include "srd/recv/srd_rx.h"
+#include "srd/uct/srd_iface.h"
+#include "srd/uct/srd_ep.h"
+#include "srd/assoc/recovery/srd_recover.h"
+#include "srd/assoc/srd_ctl_done.h"
+#include "srd/assoc/srd_end.h"
+#include "srd/assoc/srd_reclaim.h"
+#include "srd/peer/srd_show.h"
+#include "srd/peer/srd_trace.h"
+#include "srd/queues/srd_queues.h"
+#include "srd/recv/srd_desc.h"
+#include "srd/recv/srd_poll.h"
+#include "srd/send/srd_ctl.h"
+#include "srd/send/srd_slot.h"
+#include "srd/send/srd_tx_done.h"
+
 
 #include <sys/random.h>
 
@@ -49,7 +62,7 @@ uct_srd_iface_query(uct_iface_h tl_iface, uct_iface_attr_t *attr)
         attr->cap.am.max_iov          = UCT_SRD_MAX_IOV;
     }
 
-    uct_srd_rma_query(iface, attr);
+    uct_srd_ep_rma_query(iface, attr);
 
     attr->device_addr_len     = UCT_SRD_DEV_ADDR_LEN;
     attr->iface_addr_len      = UCT_SRD_IFACE_ADDR_LEN;
@@ -69,19 +82,19 @@ uct_srd_iface_query(uct_iface_h tl_iface, uct_iface_attr_t *attr)
 unsigned uct_srd_iface_progress(uct_iface_h tl_iface)
 {
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
-    unsigned count         = uct_srd_iface_poll(iface);
+    unsigned count         = uct_srd_poll(iface);
 
     if (ucs_unlikely(iface->timers.count > 0)) {
         count += uct_srd_timers_run(&iface->timers, ucs_get_time());
     }
 
-    if (ucs_unlikely(!ucs_list_is_empty(&iface->failed) ||
-                     !ucs_list_is_empty(&iface->failed_eps))) {
-        count += uct_srd_peers_tell(iface);
+    if (ucs_unlikely(!ucs_list_is_empty(&iface->peers.failed) ||
+                     !ucs_list_is_empty(&iface->peers.failed_eps))) {
+        count += uct_srd_end_report(iface);
     }
 
     if (ucs_unlikely(!ucs_arbiter_is_empty(&iface->tx.arbiter))) {
-        uct_srd_iface_pending_progress(iface);
+        uct_srd_ep_pending_progress(iface);
     }
 
     return count;
@@ -132,18 +145,19 @@ static ucs_status_t uct_srd_iface_self_init(uct_srd_iface_t *iface)
         return UCS_ERR_IO_ERROR;
     }
 
-    memcpy(iface->self.gid, dev->gid.raw, sizeof(iface->self.gid));
-    iface->self.version  = UCT_SRD_WIRE_VERSION;
-    iface->self.len8     = UCT_SRD_EXT_LEN / 8;
-    iface->self.qkey     = random.qkey & UCT_SRD_QKEY_MASK;
-    iface->uid_key       = random.uid_key;
-    iface->self.window   = iface->config.rx_window;
-    iface->self.features = (dev->has_sgid ? UCT_SRD_FEATURE_SGID : 0) |
+    memcpy(iface->queues.self.gid, dev->gid.raw,
+           sizeof(iface->queues.self.gid));
+    iface->queues.self.version  = UCT_SRD_WIRE_VERSION;
+    iface->queues.self.len8     = UCT_SRD_EXT_LEN / 8;
+    iface->queues.self.qkey     = random.qkey & UCT_SRD_QKEY_MASK;
+    iface->peers.uid_key        = random.uid_key;
+    iface->queues.self.window   = iface->config.rx_window;
+    iface->queues.self.features = (dev->has_sgid ? UCT_SRD_FEATURE_SGID : 0) |
                            (dev->has_rdma_read ? UCT_SRD_FEATURE_READ : 0) |
                            (dev->has_rdma_write ? UCT_SRD_FEATURE_WRITE : 0) |
-                           (iface->context->generation <<
+                           (iface->queues.context->generation <<
                             UCT_SRD_GENERATION_SHIFT);
-    iface->epoch         = random.epoch;
+    iface->peers.epoch          = random.epoch;
     return UCS_OK;
 }
 
@@ -151,7 +165,7 @@ UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(
         uct_srd_iface_internal_ops, uct_base_iface_estimate_perf,
         uct_srd_iface_vfs_refresh, uct_srd_ep_invalidate,
         uct_srd_iface_is_reachable_why, uct_srd_ep_is_connected,
-        uct_srd_sgl_max, uct_srd_ep_put_sgl, uct_srd_ep_get_sgl);
+        uct_srd_ep_sgl_max, uct_srd_ep_put_sgl, uct_srd_ep_get_sgl);
 
 static uct_iface_ops_t uct_srd_iface_ops;
 
@@ -210,16 +224,19 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
 
     memset(UCS_PTR_BYTE_OFFSET(self, sizeof(self->super)), 0,
            sizeof(*self) - sizeof(self->super));
-    ucs_list_head_init(&self->failed);
-    ucs_list_head_init(&self->told);
-    ucs_list_head_init(&self->failed_eps);
-    ucs_list_head_init(&self->peers);
-    ucs_list_head_init(&self->ah_peers);
+    ucs_list_head_init(&self->peers.failed);
+    ucs_list_head_init(&self->peers.ended);
+    ucs_list_head_init(&self->peers.failed_eps);
+    ucs_list_head_init(&self->peers.alive);
+    ucs_list_head_init(&self->peers.with_ah);
     ucs_list_head_init(&self->tx.rma_peers);
-    kh_init_inplace(uct_srd_idents, &self->idents);
-    kh_init_inplace(uct_srd_keys, &self->keys);
-    kh_init_inplace(uct_srd_ahns, &self->ahns);
-    self->trace = uct_srd_trace_is_wanted();
+    kh_init_inplace(uct_srd_idents, &self->peers.idents);
+    kh_init_inplace(uct_srd_keys, &self->peers.keys);
+    kh_init_inplace(uct_srd_ahns, &self->peers.ahns);
+    self->trace         = uct_srd_trace_is_wanted();
+    self->house.look    = uct_srd_housekeeping_look;
+    self->resume        = &uct_srd_recover_resume_ops;
+    self->peers.evicted = uct_srd_poll_stash_all;
     uct_srd_timers_init(&self->timers);
     uct_srd_timer_init(&self->recover.timer, uct_srd_recover_try);
 
@@ -228,8 +245,8 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
         return status;
     }
 
-    self->context = uct_srd_iface_context(md);
-    if (self->context == NULL) {
+    self->queues.context = uct_srd_iface_context(md);
+    if (self->queues.context == NULL) {
         return UCS_ERR_NO_DEVICE;
     }
 
@@ -238,81 +255,82 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
         goto err_context;
     }
 
-    status = uct_srd_tx_init(self, config);
+    status = uct_srd_slots_init(self, config, &uct_srd_tx_done_ops);
     if (status != UCS_OK) {
         goto err_context;
     }
 
-    status = uct_srd_rx_init(self, params, config);
+    uct_srd_ctl_init(self, &uct_srd_ctl_done_ops);
+
+    status = uct_srd_desc_pool_init(self, params, config);
     if (status != UCS_OK) {
         goto err_tx;
     }
 
-    status = uct_srd_event_init(self, config->events);
+    status = uct_srd_iface_event_init(self, config->events);
     if (status != UCS_OK) {
         goto err_rx;
     }
 
-    status = uct_srd_cq_create(self);
+    status = uct_srd_queues_create(self, &self->queues);
     if (status != UCS_OK) {
         goto err_event;
     }
 
+    if ((self->event.fd >= 0) && (self->queues.channel == NULL)) {
+        uct_srd_iface_event_cleanup(self); /* the CQ cannot have one */
+    }
     if ((config->events == UCS_YES) && (self->event.fd < 0)) {
         ucs_error("srd: UCX_SRD_EVENTS=y, but %s has no completion events",
                   uct_efa_md_device_name(md));
         status = UCS_ERR_UNSUPPORTED;
-        goto err_cq;
-    }
-
-    status = uct_srd_qp_create(self);
-    if (status != UCS_OK) {
-        goto err_cq;
+        goto err_queues;
     }
 
     self->stats = uct_efa_stats_iface_get(uct_efa_md_device_name(md),
-                                         self->self.gid, self->self.qpn);
+                                          self->queues.self.gid,
+                                          self->queues.self.qpn);
     self->stats->device   = md->stats->index;
     self->stats->tx_queue = self->config.tx_queue_len;
-    uct_srd_iface_show_queues(self);
+    uct_srd_queues_show(self);
 
-    uct_srd_rx_refill(self);
+    uct_srd_desc_refill(self);
     if (self->rx.missing > 0) {
         ucs_error("srd: no memory for %u receive buffers of %zu bytes: lower "
                   "UCX_SRD_RX_QUEUE_LEN, raise `ulimit -l`, or let "
                   "UCX_SRD_ALLOC name more ways to get memory (heap, mmap)",
                   self->config.rx_queue_len, md->dev.max_msg_sz);
         status = UCS_ERR_NO_MEMORY;
-        goto err_qp;
+        goto err_stats;
     }
 
     status = uct_srd_qp_activate(self);
     if (status != UCS_OK) {
-        goto err_qp;
+        goto err_stats;
     }
 
-    status = uct_efa_ah_cache_add_owner(self->context->ahs,
-                                        uct_srd_peer_reclaim, self);
+    status = uct_efa_ah_cache_add_owner(self->queues.context->ahs,
+                                        uct_srd_reclaim, self);
     if (status != UCS_OK) {
-        goto err_qp;
+        goto err_stats;
     }
 
     return UCS_OK;
 
-err_qp:
-    uct_srd_iface_hide_queues(self, self->shown.cq, self->shown.qp);
+err_stats:
+    uct_srd_queues_hide(self, &self->queues);
     uct_efa_stats_iface_put(self->stats);
-    uct_srd_qp_destroy(self);
-err_cq:
-    uct_srd_cq_destroy(self);
+err_queues:
+    uct_srd_qp_destroy(&self->queues);
+    uct_srd_cq_destroy(&self->queues);
 err_event:
-    uct_srd_event_cleanup(self);
+    uct_srd_iface_event_cleanup(self);
 err_rx:
-    uct_srd_rx_cleanup(self);
+    uct_srd_desc_pool_cleanup(self);
 err_tx:
-    uct_srd_tx_cleanup(self);
+    uct_srd_slots_cleanup(self);
 err_context:
-    uct_efa_context_put(self->context);
+    uct_efa_context_put(self->queues.context);
     return status;
 }
 
@@ -320,23 +338,23 @@ static UCS_CLASS_CLEANUP_FUNC(uct_srd_iface_t)
 {
     uct_base_iface_progress_disable(&self->super.super,
                                     UCT_PROGRESS_SEND | UCT_PROGRESS_RECV);
-    uct_srd_iface_show_state(self, EFA_STATS_IFACE_CLOSING);
+    uct_srd_show_state(self, EFA_STATS_IFACE_CLOSING);
     uct_srd_iface_close_eps(self);
-    uct_srd_iface_drain(self);
-    uct_efa_ah_cache_remove_owner(self->context->ahs, self);
-    uct_srd_qp_destroy(self);
-    uct_srd_iface_forget_peers(self);
-    uct_srd_cq_destroy(self);
-    uct_srd_event_cleanup(self);
-    uct_srd_iface_hide_queues(self, self->shown.cq, self->shown.qp);
+    uct_srd_iface_close_drain(self);
+    uct_efa_ah_cache_remove_owner(self->queues.context->ahs, self);
+    uct_srd_qp_destroy(&self->queues);
+    uct_srd_iface_close_forget(self);
+    uct_srd_cq_destroy(&self->queues);
+    uct_srd_iface_event_cleanup(self);
+    uct_srd_queues_hide(self, &self->queues);
     uct_efa_stats_iface_put(self->stats);
-    uct_srd_rx_cleanup(self);
-    uct_srd_tx_cleanup(self);
-    uct_efa_context_put(self->context);
+    uct_srd_desc_pool_cleanup(self);
+    uct_srd_slots_cleanup(self);
+    uct_efa_context_put(self->queues.context);
     uct_srd_timers_cleanup(&self->timers);
-    kh_destroy_inplace(uct_srd_ahns, &self->ahns);
-    kh_destroy_inplace(uct_srd_keys, &self->keys);
-    kh_destroy_inplace(uct_srd_idents, &self->idents);
+    kh_destroy_inplace(uct_srd_ahns, &self->peers.ahns);
+    kh_destroy_inplace(uct_srd_keys, &self->peers.keys);
+    kh_destroy_inplace(uct_srd_idents, &self->peers.idents);
 }
 
 UCS_CLASS_DEFINE(uct_srd_iface_t, uct_base_iface_t);

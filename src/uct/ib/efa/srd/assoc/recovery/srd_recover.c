@@ -17,8 +17,21 @@
  * swallows what is posted, so no other code asks whether they are alive. All
  * that comes in between is refused by the peers (blocked).
  */
-#include "srd/send/srd_rma.h"
-#include "srd/recv/srd_rx.h"
+#include "srd/assoc/recovery/srd_recover.h"
+#include "srd/assoc/recovery/srd_rejoin.h"
+#include "srd/assoc/recovery/srd_rekey.h"
+#include "srd/assoc/recovery/srd_successor.h"
+#include "srd/assoc/recovery/srd_suspect.h"
+#include "srd/assoc/srd_reclaim.h"
+#include "srd/peer/srd_addr.h"
+#include "srd/peer/srd_gate.h"
+#include "srd/peer/srd_peer.h"
+#include "srd/peer/srd_peer_ah.h"
+#include "srd/peer/srd_show.h"
+#include "srd/queues/srd_queues.h"
+#include "srd/recv/srd_desc.h"
+#include "srd/recv/srd_poll.h"
+#include "srd/send/srd_ctl.h"
 
 #include <errno.h>
 
@@ -26,91 +39,7 @@
 #define UCT_SRD_RECOVER_TRY   50e-3  /* and between tries to open it,         */
 #define UCT_SRD_RECOVER_LATER 1.0    /* after the time has run out            */
 
-/* What a queue pair takes with it */
-typedef struct {
-    uct_efa_context_t       *context;
-    struct ibv_cq           *cq;
-    struct ibv_cq_ex        *cq_ex;
-    struct efadv_cq         *cq_efa;
-    struct ibv_qp           *qp;
-    struct ibv_qp_ex        *qp_ex;
-    struct ibv_comp_channel *channel;
-    unsigned                unacked;
-    uct_srd_ext_t           self;
-    uct_efa_stats_object_t *cq_stats;
-    uct_efa_stats_object_t *qp_stats;
-} uct_srd_queues_t;
-
-static void uct_srd_queues_save(const uct_srd_iface_t *iface,
-                                uct_srd_queues_t *queues)
-{
-    queues->context = iface->context;
-    queues->cq      = iface->cq;
-    queues->cq_ex   = iface->cq_ex;
-    queues->cq_efa  = iface->cq_efa;
-    queues->qp      = iface->qp;
-    queues->qp_ex   = iface->qp_ex;
-    queues->channel = iface->event.channel;
-    queues->unacked = iface->event.unacked;
-    queues->self    = iface->self;
-    queues->cq_stats  = iface->shown.cq;
-    queues->qp_stats  = iface->shown.qp;
-}
-
-static void uct_srd_queues_restore(uct_srd_iface_t *iface,
-                                   const uct_srd_queues_t *queues)
-{
-    iface->context       = queues->context;
-    iface->cq            = queues->cq;
-    iface->cq_ex         = queues->cq_ex;
-    iface->cq_efa        = queues->cq_efa;
-    iface->qp            = queues->qp;
-    iface->qp_ex         = queues->qp_ex;
-    iface->event.channel = queues->channel;
-    iface->event.unacked = queues->unacked;
-    iface->self          = queues->self;
-}
-
-/* The device may be gone, and then refuses: what it cannot free it has lost
- * anyway. */
-static void uct_srd_queues_destroy(uct_srd_iface_t *iface,
-                                   const uct_srd_queues_t *queues)
-{
-    uct_srd_queues_t present;
-
-    uct_srd_queues_save(iface, &present);
-    uct_srd_queues_restore(iface, queues);
-    uct_srd_qp_destroy(iface);
-    uct_srd_cq_destroy(iface);
-    if (queues->channel != NULL) {
-        ibv_destroy_comp_channel(queues->channel);
-    }
-    uct_srd_queues_restore(iface, &present);
-}
-
 /* ------------------------------------------------------------------- begin */
-
-static void uct_srd_recover_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
-{
-    uct_srd_peer_t *peer = slot->peer;
-
-    if (slot->flags & UCT_SRD_SLOT_CTL) {
-        /* Lost: timers repeat what must be repeated */
-        uct_srd_ctl_done(iface, slot, UCT_EFA_STATUS_RNR);
-    } else if (!(slot->flags & UCT_SRD_SLOT_RMA)) {
-        if (peer->state >= UCT_SRD_PEER_FAILED) {
-            uct_srd_tx_error(iface, slot, UCT_EFA_STATUS_FLUSHED);
-        } else {
-            uct_srd_tx_keep(iface, slot);
-        }
-    } else if ((peer->state >= UCT_SRD_PEER_FAILED) ||
-               (slot->flags & UCT_SRD_SLOT_CANCEL) || (slot->rma.ep == NULL)) {
-        /* as cancelled, or with the peer's status */
-        uct_srd_rma_done(iface, slot, UCT_EFA_STATUS_UNRESPONSIVE);
-    } else {
-        uct_srd_rma_hold(peer, slot);
-    }
-}
 
 /* Slots that the device has: all but the free ones and those that wait */
 static void uct_srd_recover_slots(uct_srd_iface_t *iface)
@@ -128,7 +57,7 @@ static void uct_srd_recover_slots(uct_srd_iface_t *iface)
     /* Marked first: completions below may free others, or use free ones. */
     for (i = 0; i < iface->tx.num_slots; ++i) {
         slot = &iface->tx.slots[i];
-        if (((slot->peer != NULL) || (slot->flags & UCT_SRD_SLOT_CTL)) &&
+        if (((slot->peer != NULL) || (slot->flags & UCT_SRD_SLOT_OTHER)) &&
             !(slot->flags & UCT_SRD_SLOT_QUEUED)) {
             slot->flags |= UCT_SRD_SLOT_LOST;
         }
@@ -138,7 +67,7 @@ static void uct_srd_recover_slots(uct_srd_iface_t *iface)
         slot = &iface->tx.slots[i];
         if (slot->flags & UCT_SRD_SLOT_LOST) {
             slot->flags &= ~UCT_SRD_SLOT_LOST;
-            uct_srd_recover_keep(iface, slot);
+            slot->ops->keep(iface, slot);
         }
     }
 }
@@ -147,15 +76,15 @@ static void uct_srd_recover_stop_peers(uct_srd_iface_t *iface)
 {
     uct_srd_peer_t *peer;
 
-    ucs_list_for_each(peer, &iface->peers, list) {
-        peer->blocked = 1;
-        peer->ext_req = 0;
+    ucs_list_for_each(peer, &iface->peers.alive, list) {
+        peer->resume.blocked = 1;
+        peer->ctl.ext_req = 0;
         peer->lost.is = 0;
-        uct_srd_timer_clear(&iface->timers, &peer->timer);
+        uct_srd_timer_clear(&iface->timers, &peer->ctl.timer);
         uct_srd_timer_clear(&iface->timers, &peer->tx.timer);
         uct_srd_timer_clear(&iface->timers, &peer->lost.timer);
-        uct_srd_peer_tx_update(peer);
-        uct_srd_peer_show_wait(peer);
+        uct_srd_gate_update(peer);
+        uct_srd_show_wait(peer);
     }
 }
 
@@ -164,21 +93,21 @@ static void uct_srd_recover_drop_ahs(uct_srd_iface_t *iface)
 {
     uct_srd_peer_t *peer;
 
-    ucs_list_for_each(peer, &iface->peers, list) {
-        uct_srd_peer_key_del(peer);
+    ucs_list_for_each(peer, &iface->peers.alive, list) {
+        uct_srd_peer_ah_key_del(peer);
         uct_srd_peer_ah_drop(peer);
     }
 
-    ucs_list_for_each(peer, &iface->failed, list) {
+    ucs_list_for_each(peer, &iface->peers.failed, list) {
         uct_srd_peer_ah_drop(peer);
     }
 
-    ucs_list_for_each(peer, &iface->told, list) {
+    ucs_list_for_each(peer, &iface->peers.ended, list) {
         uct_srd_peer_ah_drop(peer);
     }
 
-    kh_clear(uct_srd_keys, &iface->keys);
-    kh_clear(uct_srd_ahns, &iface->ahns);
+    kh_clear(uct_srd_keys, &iface->peers.keys);
+    kh_clear(uct_srd_ahns, &iface->peers.ahns);
 }
 
 static void uct_srd_recover_begin(uct_srd_iface_t *iface)
@@ -186,25 +115,25 @@ static void uct_srd_recover_begin(uct_srd_iface_t *iface)
     char local[64];
 
     UCT_SRD_COUNT(iface, resets);
-    uct_srd_iface_event(iface, EFA_STATS_EVENT_RESET, UCS_OK,
-                        iface->context->generation, 0);
-    uct_srd_iface_show_state(iface, EFA_STATS_IFACE_RECOVERING);
+    uct_srd_show_event(iface, EFA_STATS_EVENT_RESET, UCS_OK,
+                       iface->queues.context->generation, 0);
+    uct_srd_show_state(iface, EFA_STATS_IFACE_RECOVERING);
     iface->recover.is       = 1;
     iface->recover.began    = ucs_get_time();
     iface->recover.deadline = iface->recover.began +
                               ucs_time_from_sec(iface->config.recovery_timeout);
     ucs_warn("srd: %s: %s; its peers wait, up to %.1f s "
              "(UCX_SRD_RECOVERY_TIMEOUT)",
-             uct_srd_addr_str(iface->self.gid, iface->self.qpn, local,
-                              sizeof(local)),
-             iface->context->dead ? "the device was reset" :
-                                    "the queue pair failed",
+             uct_srd_addr_str(iface->queues.self.gid, iface->queues.self.qpn,
+                              local, sizeof(local)),
+             iface->queues.context->dead ? "the device was reset" :
+                                           "the queue pair failed",
              iface->config.recovery_timeout);
 
     uct_srd_recover_stop_peers(iface);
 
     /* What has completed is in memory, and counts. */
-    while (uct_srd_iface_poll(iface) > 0) {
+    while (uct_srd_poll(iface) > 0) {
         ;
     }
 
@@ -224,30 +153,30 @@ void uct_srd_recover_look(uct_srd_iface_t *iface)
         return;
     }
 
-    if (now - iface->recover.looked <
-        ucs_time_from_sec(UCT_SRD_RECOVER_LOOK)) {
+    if (!uct_srd_queues_is_failed(iface) &&
+        (now - iface->recover.looked <
+         ucs_time_from_sec(UCT_SRD_RECOVER_LOOK))) {
         return;
     }
 
     iface->recover.looked = now;
-    if (uct_efa_context_check(uct_srd_iface_md(iface), iface->context) ||
-        __atomic_load_n(&iface->recover.qp_dead, __ATOMIC_RELAXED)) {
+    if (uct_efa_context_check(uct_srd_iface_md(iface), iface->queues.context) ||
+        uct_srd_queues_is_failed(iface)) {
         uct_srd_recover_begin(iface);
     }
+}
+
+void uct_srd_recover_look_now(uct_srd_iface_t *iface)
+{
+    iface->recover.looked = 0;
+    uct_srd_recover_look(iface);
 }
 
 int uct_srd_recover_is_due(const uct_srd_iface_t *iface)
 {
     return !iface->recover.is &&
-           (__atomic_load_n(&iface->context->dead, __ATOMIC_RELAXED) ||
-            __atomic_load_n(&iface->recover.qp_dead, __ATOMIC_RELAXED));
-}
-
-void uct_srd_recover_qp_dead(uct_srd_iface_t *iface)
-{
-    __atomic_store_n(&iface->recover.qp_dead, 1, __ATOMIC_RELAXED);
-    iface->recover.looked = 0;
-    iface->rx.look_at     = 0; /* look at the end of this poll */
+           (__atomic_load_n(&iface->queues.context->dead, __ATOMIC_RELAXED) ||
+            uct_srd_queues_is_failed(iface));
 }
 
 /* --------------------------------------------------------------------- end */
@@ -272,117 +201,104 @@ static void uct_srd_recover_lkeys(uct_srd_iface_t *iface)
     for (i = 0; i < iface->tx.num_slots; ++i) {
         slot              = &iface->tx.slots[i];
         slot->sge[0].lkey = slots_lkey;
-        if (slot->flags & UCT_SRD_SLOT_RMA) {
-            slot->sge[1].lkey = (slot->rma.buf != NULL) ? slot->rma.buf->lkey :
-                                (slot->memh != NULL) ?
-                                uct_efa_memh_lkey(slot->memh) : slots_lkey;
-        } else if (slot->flags & UCT_SRD_SLOT_BUF) {
-            slot->sge[2].lkey = slot->buf->lkey;
-        } else if ((slot->flags & UCT_SRD_SLOT_ZCOPY) &&
-                   (slot->sge[1].length > 0)) {
-            slot->sge[1].lkey = uct_efa_memh_lkey(slot->memh);
+        if (i < iface->config.tx_queue_len) {
+            slot->ops->renew(iface, slot, slots_lkey);
         }
     }
 }
 
-/* Receive buffers: the queue has none, whatever it had. */
-static void uct_srd_recover_descs(uct_srd_iface_t *iface)
+/* Fills queues with new ones on the device's present context. */
+static ucs_status_t
+uct_srd_recover_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
 {
-    uct_srd_desc_t *desc;
+    ucs_status_t status = UCS_ERR_IO_ERROR;
+    union ibv_gid gid;
 
-    for (desc = iface->rx.free; desc != NULL;
-         desc = (uct_srd_desc_t*)desc->wr.next) {
-        desc->kept = 0; /* given back before its handler returned: kept after */
+    memset(queues, 0, sizeof(*queues));
+    queues->self    = iface->queues.self;
+    queues->context = uct_efa_context_get(uct_srd_iface_md(iface));
+    if (ibv_query_gid(queues->context->ctx, UCT_EFA_PORT_NUM, UCT_EFA_GID_INDEX,
+                      &gid) != 0) {
+        goto err;
     }
 
-    iface->rx.free      = NULL;
-    iface->rx.chain     = NULL;
-    iface->rx.chain_len = 0;
-    iface->rx.missing   = iface->rx.depth;
-    for (desc = iface->rx.all; desc != NULL; desc = desc->all) {
-        if (!desc->kept) {
-            uct_srd_desc_put(iface, desc);
-        }
+    memcpy(queues->self.gid, gid.raw, sizeof(queues->self.gid));
+    queues->self.features &= (1u << UCT_SRD_GENERATION_SHIFT) - 1;
+    queues->self.features |= (uint32_t)queues->context->generation <<
+                             UCT_SRD_GENERATION_SHIFT;
+    if ((iface->queues.channel != NULL) &&
+        (uct_srd_channel_create(iface, queues) != UCS_OK)) {
+        goto err;
     }
+
+    status = uct_srd_queues_create(iface, queues);
+    if (status == UCS_OK) {
+        return UCS_OK;
+    }
+
+    uct_srd_channel_destroy(queues);
+err:
+    uct_efa_context_put(queues->context);
+    return status;
+}
+
+/* The AH cache and who watches the device: those of the new context */
+static ucs_status_t
+uct_srd_recover_owner(uct_srd_iface_t *iface, uct_efa_context_t *old)
+{
+    ucs_status_t status;
+
+    if (old == iface->queues.context) {
+        return UCS_OK;
+    }
+
+    status = uct_efa_ah_cache_add_owner(iface->queues.context->ahs,
+                                        uct_srd_reclaim, iface);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    uct_efa_ah_cache_remove_owner(old->ahs, iface);
+    if (iface->event.watcher.context != NULL) {
+        uct_efa_context_watch(iface->queues.context, &iface->event.watcher);
+    }
+    return UCS_OK;
 }
 
 /* New queues in place of the old ones, which are still there if this fails. */
 static ucs_status_t uct_srd_recover_queues(uct_srd_iface_t *iface)
 {
-    uct_efa_md_t *md = uct_srd_iface_md(iface);
-    uct_srd_queues_t old;
+    uct_srd_queues_t old, queues;
     ucs_status_t status;
-    union ibv_gid gid;
 
-    uct_srd_queues_save(iface, &old);
-    iface->context       = uct_efa_context_get(md);
-    iface->event.channel = NULL;
-    iface->event.unacked = 0;
-    if (ibv_query_gid(iface->context->ctx, UCT_EFA_PORT_NUM, UCT_EFA_GID_INDEX,
-                      &gid) != 0) {
-        status = UCS_ERR_IO_ERROR;
-        goto err;
-    }
-
-    memcpy(iface->self.gid, gid.raw, sizeof(iface->self.gid));
-    iface->self.features &= (1u << UCT_SRD_GENERATION_SHIFT) - 1;
-    iface->self.features |= (uint32_t)iface->context->generation <<
-                            UCT_SRD_GENERATION_SHIFT;
-    if ((old.channel != NULL) && (uct_srd_event_watch(iface) != UCS_OK)) {
-        status = UCS_ERR_IO_ERROR;
-        goto err;
-    }
-
-    status = uct_srd_cq_create(iface);
+    status = uct_srd_recover_create(iface, &queues);
     if (status != UCS_OK) {
-        goto err_channel;
+        return status;
     }
 
-    status = uct_srd_qp_create(iface);
-    if (status != UCS_OK) {
-        goto err_cq;
-    }
-
-    __atomic_store_n(&iface->recover.qp_dead, 0, __ATOMIC_RELAXED);
+    old                    = iface->queues;
+    iface->queues          = queues;
     iface->recover.flushed = 0;
     uct_srd_recover_lkeys(iface);
-    uct_srd_recover_descs(iface);
-    uct_srd_rx_refill(iface);
+    uct_srd_desc_repost(iface);
+    uct_srd_desc_refill(iface);
     status = uct_srd_qp_activate(iface);
+    if (status == UCS_OK) {
+        status = uct_srd_recover_owner(iface, old.context);
+    }
     if (status != UCS_OK) {
-        goto err_qp;
+        queues        = iface->queues;
+        iface->queues = old;
+        uct_srd_queues_destroy(&queues);
+        uct_efa_context_put(queues.context);
+        return status;
     }
 
-    if (old.context != iface->context) {
-        status = uct_efa_ah_cache_add_owner(iface->context->ahs,
-                                            uct_srd_peer_reclaim, iface);
-        if (status != UCS_OK) {
-            goto err_qp;
-        }
-        uct_efa_ah_cache_remove_owner(old.context->ahs, iface);
-        if (iface->event.watcher.context != NULL) {
-            uct_efa_context_watch(iface->context, &iface->event.watcher);
-        }
-    }
-
-    uct_srd_iface_show_queues(iface);
-    uct_srd_iface_hide_queues(iface, old.cq_stats, old.qp_stats);
-    uct_srd_queues_destroy(iface, &old);
+    uct_srd_queues_show(iface);
+    uct_srd_queues_hide(iface, &old);
+    uct_srd_queues_destroy(&old);
     uct_efa_context_put(old.context);
     return UCS_OK;
-
-err_qp:
-    uct_srd_qp_destroy(iface);
-err_cq:
-    uct_srd_cq_destroy(iface);
-err_channel:
-    if (iface->event.channel != NULL) {
-        ibv_destroy_comp_channel(iface->event.channel);
-    }
-err:
-    uct_efa_context_put(iface->context);
-    uct_srd_queues_restore(iface, &old);
-    return status;
 }
 
 static void uct_srd_recover_end(uct_srd_iface_t *iface,
@@ -395,19 +311,19 @@ static void uct_srd_recover_end(uct_srd_iface_t *iface,
     iface->recover.is     = 0;
     iface->recover.failed = 0;
     UCT_SRD_COUNT(iface, recovered);
-    iface->stats->qpn       = iface->self.qpn;
-    memcpy(iface->stats->gid, iface->self.gid, sizeof(iface->stats->gid));
-    uct_srd_iface_event(iface, EFA_STATS_EVENT_RECOVERED, UCS_OK,
-                        ucs_time_to_usec(ucs_get_time() -
-                                         iface->recover.began), 0);
-    uct_srd_iface_show_state(iface, EFA_STATS_IFACE_READY);
+    iface->stats->qpn       = iface->queues.self.qpn;
+    memcpy(iface->stats->gid, iface->queues.self.gid, sizeof(iface->stats->gid));
+    uct_srd_show_event(iface, EFA_STATS_EVENT_RECOVERED, UCS_OK,
+                       ucs_time_to_usec(ucs_get_time() -
+                                        iface->recover.began), 0);
+    uct_srd_show_state(iface, EFA_STATS_IFACE_READY);
     ucs_diag("srd: %s goes on as %s",
              uct_srd_addr_str(old->gid, old->qpn, before, sizeof(before)),
-             uct_srd_addr_str(iface->self.gid, iface->self.qpn, now,
-                              sizeof(now)));
+             uct_srd_addr_str(iface->queues.self.gid, iface->queues.self.qpn,
+                              now, sizeof(now)));
 
-    uct_srd_peers_take(iface, &todo);
-    while ((peer = uct_srd_peers_next(iface, &todo)) != NULL) {
+    uct_srd_peer_take_all(iface, &todo);
+    while ((peer = uct_srd_peer_take_next(iface, &todo)) != NULL) {
         uct_srd_rejoin_start(peer, old);
     }
 }
@@ -421,16 +337,17 @@ static void uct_srd_recover_give_up(uct_srd_iface_t *iface)
         ucs_error("srd: %s: the device did not come back within %.1f s "
                   "(UCX_SRD_RECOVERY_TIMEOUT): its endpoints fail; look at the "
                   "kernel log (dmesg)",
-                  uct_srd_addr_str(iface->self.gid, iface->self.qpn, local,
+                  uct_srd_addr_str(iface->queues.self.gid,
+                                   iface->queues.self.qpn, local,
                                    sizeof(local)),
                   iface->config.recovery_timeout);
-        uct_srd_iface_event(iface, EFA_STATS_EVENT_GIVEN_UP, UCS_ERR_IO_ERROR,
-                            0, 0);
-        uct_srd_iface_show_state(iface, EFA_STATS_IFACE_DOWN);
+        uct_srd_show_event(iface, EFA_STATS_EVENT_GIVEN_UP, UCS_ERR_IO_ERROR,
+                           0, 0);
+        uct_srd_show_state(iface, EFA_STATS_IFACE_DOWN);
     }
 
     iface->recover.failed = 1;
-    ucs_list_for_each_safe(peer, tmp, &iface->peers, list) {
+    ucs_list_for_each_safe(peer, tmp, &iface->peers.alive, list) {
         uct_srd_peer_fail(peer, UCS_ERR_IO_ERROR);
     }
 }
@@ -443,9 +360,9 @@ void uct_srd_recover_try(uct_srd_timer_t *timer)
     uct_srd_ident_t old;
     ucs_time_t now;
 
-    uct_srd_ext_ident(&iface->self, &old);
+    uct_srd_ctl_ident(&iface->queues.self, &old);
     /* Each time: where the queue pair failed first, its device may follow. */
-    if (uct_efa_context_check(uct_srd_iface_md(iface), iface->context)) {
+    if (uct_efa_context_check(uct_srd_iface_md(iface), iface->queues.context)) {
         uct_srd_recover_drop_ahs(iface);
         status = uct_efa_context_replace(uct_srd_iface_md(iface));
     }
@@ -468,3 +385,13 @@ void uct_srd_recover_try(uct_srd_timer_t *timer)
                                               UCT_SRD_RECOVER_LATER :
                                               UCT_SRD_RECOVER_TRY));
 }
+
+const uct_srd_resume_ops_t uct_srd_recover_resume_ops = {
+    .found    = uct_srd_suspect_found,
+    .lives    = uct_srd_successor_answer,
+    .settled  = uct_srd_successor_end,
+    .rejoin   = uct_srd_rejoin_receive,
+    .rejoined = uct_srd_rejoin_done,
+    .key_req  = uct_srd_rekey_req,
+    .key_ack  = uct_srd_rekey_ack
+};

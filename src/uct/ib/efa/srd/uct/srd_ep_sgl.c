@@ -9,12 +9,14 @@
  * less than UCT_SRD_MAX_SGL, so that it need not wait for a moment when nobody
  * else uses it.
  */
-#include "srd/send/srd_rma.h"
+#include "srd/uct/srd_ep.h"
+#include "srd/send/srd_rma_tx.h"
+#include "srd/send/srd_tx.h"
 
 static_assert(UCT_SRD_MAX_SGL <= UCT_SRD_WINDOW_MIN,
               "so much beyond the window is in the bitmap of operations");
 
-void uct_srd_sgl_max(uct_iface_h tl_iface, uct_efa_sgl_max_t *max)
+void uct_srd_ep_sgl_max(uct_iface_h tl_iface, uct_efa_sgl_max_t *max)
 {
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
     size_t most            = ucs_min(UCT_SRD_MAX_SGL,
@@ -26,9 +28,9 @@ void uct_srd_sgl_max(uct_iface_h tl_iface, uct_efa_sgl_max_t *max)
 
 /* How many operations; negative: a status */
 static int
-uct_srd_sgl_check(uct_srd_ep_t *ep, const char *name, uct_rkey_t right,
-                  const size_t *lengths, uct_rkey_t const *rkeys,
-                  const size_t *counts, const size_t *strides, size_t count)
+uct_srd_ep_sgl_check(uct_srd_ep_t *ep, const char *name, uct_rkey_t right,
+                     const size_t *lengths, uct_rkey_t const *rkeys,
+                     const size_t *counts, const size_t *strides, size_t count)
 {
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
     size_t max             = ucs_min(UCT_SRD_MAX_SGL,
@@ -47,7 +49,7 @@ uct_srd_sgl_check(uct_srd_ep_t *ep, const char *name, uct_rkey_t right,
 
         UCT_CHECK_LENGTH(lengths[i], 0, iface->config.rdma_zcopy, name);
         if (!uct_efa_rkey_may(rkeys[i], right)) {
-            return uct_srd_rma_no_right(ep, right);
+            return uct_srd_ep_rma_no_right(ep, right);
         }
 
         if ((blocks > max) || (total + blocks > max)) {
@@ -62,9 +64,9 @@ uct_srd_sgl_check(uct_srd_ep_t *ep, const char *name, uct_rkey_t right,
 }
 
 /* Can all of them be posted at once? */
-static int uct_srd_sgl_is_plain(const uct_srd_peer_t *peer,
-                                const size_t *lengths, uct_rkey_t const *rkeys,
-                                size_t count)
+static int uct_srd_ep_sgl_is_plain(const uct_srd_peer_t *peer,
+                                   const size_t *lengths,
+                                   uct_rkey_t const *rkeys, size_t count)
 {
     size_t i;
 
@@ -79,14 +81,15 @@ static int uct_srd_sgl_is_plain(const uct_srd_peer_t *peer,
 }
 
 static UCS_F_ALWAYS_INLINE ucs_status_t
-uct_srd_ep_sgl(UCT_EFA_SGL_ARGS, const char *name, uct_rkey_t right,
-               unsigned flags)
+uct_srd_ep_sgl_post(UCT_EFA_SGL_ARGS, const char *name, uct_rkey_t right,
+                    unsigned flags)
 {
     uct_srd_ep_t *ep       = ucs_derived_of(tl_ep, uct_srd_ep_t);
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
     uct_srd_peer_t *peer   = ep->peer;
-    int total              = uct_srd_sgl_check(ep, name, right, lengths, rkeys,
-                                               counts, strides, count);
+    int total              = uct_srd_ep_sgl_check(ep, name, right, lengths,
+                                                  rkeys, counts, strides,
+                                                  count);
     ucs_status_t status    = UCS_OK;
     uct_srd_slot_t *slots[UCT_SRD_MAX_SGL], *slot;
     int is_batch, done     = 0;
@@ -111,29 +114,30 @@ uct_srd_ep_sgl(UCT_EFA_SGL_ARGS, const char *name, uct_rkey_t right,
         comp->count += total - 1; /* each operation takes one off */
     }
 
-    is_batch = uct_srd_sgl_is_plain(peer, lengths, rkeys, count);
+    is_batch = uct_srd_ep_sgl_is_plain(peer, lengths, rkeys, count);
     if (is_batch) {
-        uct_srd_rma_batch_begin(iface);
+        uct_srd_rma_tx_batch_begin(iface);
     }
 
     for (i = 0; (i < count) && (status == UCS_OK); ++i) {
         for (k = 0; (k < ((counts == NULL) ? 1 : counts[i])) &&
                     (lengths[i] > 0) && (status == UCS_OK); ++k) {
             offset = (strides == NULL) ? 0 : (k * strides[i]);
-            slot   = uct_srd_rma_slot(ep, UCT_SRD_SLOT_ZCOPY | flags,
-                                      remote_addrs[i] + offset, rkeys[i], comp);
+            slot   = uct_srd_ep_rma_slot(ep, UCT_SRD_SLOT_ZCOPY | flags,
+                                         remote_addrs[i] + offset, rkeys[i],
+                                         comp);
             slot->sge[1].addr   = (uintptr_t)buffers[i] + offset;
             slot->sge[1].length = lengths[i];
             slot->sge[1].lkey   = uct_efa_memh_lkey(memhs[i]);
             slot->memh          = memhs[i];
-            status              = uct_srd_rma_send(iface, peer, slot);
+            status              = uct_srd_rma_tx_send(iface, peer, slot);
             slots[done]         = slot;
             done               += (status == UCS_OK);
         }
     }
 
     if (is_batch) {
-        uct_srd_rma_batch_end(iface, slots, done);
+        uct_srd_rma_tx_batch_end(iface, slots, done);
     }
 
     if (status == UCS_OK) {
@@ -150,7 +154,7 @@ uct_srd_ep_sgl(UCT_EFA_SGL_ARGS, const char *name, uct_rkey_t right,
 }
 
 static UCS_F_MAYBE_UNUSED size_t
-uct_srd_sgl_bytes(const size_t *lengths, const size_t *counts, size_t count)
+uct_srd_ep_sgl_bytes(const size_t *lengths, const size_t *counts, size_t count)
 {
     size_t bytes = 0;
     size_t i;
@@ -166,12 +170,12 @@ ucs_status_t uct_srd_ep_put_sgl(UCT_EFA_SGL_ARGS)
 {
     ucs_status_t status;
 
-    status = uct_srd_ep_sgl(tl_ep, buffers, lengths, memhs, remote_addrs, rkeys,
-                            counts, strides, count, comp, "put_sgl_zcopy",
-                            UCT_EFA_RKEY_WRITE, 0);
+    status = uct_srd_ep_sgl_post(tl_ep, buffers, lengths, memhs, remote_addrs,
+                                 rkeys, counts, strides, count, comp,
+                                 "put_sgl_zcopy", UCT_EFA_RKEY_WRITE, 0);
     UCT_TL_EP_STAT_OP_IF_SUCCESS(status, ucs_derived_of(tl_ep, uct_base_ep_t),
                                  PUT, ZCOPY,
-                                 uct_srd_sgl_bytes(lengths, counts, count));
+                                 uct_srd_ep_sgl_bytes(lengths, counts, count));
     return status;
 }
 
@@ -179,11 +183,12 @@ ucs_status_t uct_srd_ep_get_sgl(UCT_EFA_SGL_ARGS)
 {
     ucs_status_t status;
 
-    status = uct_srd_ep_sgl(tl_ep, buffers, lengths, memhs, remote_addrs, rkeys,
-                            counts, strides, count, comp, "get_sgl_zcopy",
-                            UCT_EFA_RKEY_READ, UCT_SRD_SLOT_READ);
+    status = uct_srd_ep_sgl_post(tl_ep, buffers, lengths, memhs, remote_addrs,
+                                 rkeys, counts, strides, count, comp,
+                                 "get_sgl_zcopy", UCT_EFA_RKEY_READ,
+                                 UCT_SRD_SLOT_READ);
     UCT_TL_EP_STAT_OP_IF_SUCCESS(status, ucs_derived_of(tl_ep, uct_base_ep_t),
                                  GET, ZCOPY,
-                                 uct_srd_sgl_bytes(lengths, counts, count));
+                                 uct_srd_ep_sgl_bytes(lengths, counts, count));
     return status;
 }

@@ -20,91 +20,104 @@
  * that waits longer than a device needs (SOON); the next ones find it over,
  * until for CLOSE_TIMEOUT none has asked.
  */
-#include "srd/recv/srd_rx.h"
+#include "srd/uct/srd_iface.h"
+#include "srd/assoc/srd_assoc.h"
+#include "srd/assoc/srd_end.h"
+#include "srd/peer/srd_addr.h"
+#include "srd/peer/srd_peer.h"
+#include "srd/peer/srd_peer_ah.h"
+#include "srd/queues/srd_queues.h"
+#include "srd/recv/srd_poll.h"
+#include "srd/send/srd_ctl.h"
+#include "srd/def/srd_upcall.h"
 
 #define UCT_SRD_CLOSE_SOON 1e-3  /* seconds: a device that is well needs less */
 #define UCT_SRD_CLOSE_LOOK 10e-3 /* between looks at all peers                */
 
 /* When the process began to wait for interfaces that close, and last asked
  * whether to; 0: never. Of several threads one writes, whichever. */
-static ucs_time_t uct_srd_close_began;
-static ucs_time_t uct_srd_close_asked;
+static ucs_time_t uct_srd_iface_close_began;
+static ucs_time_t uct_srd_iface_close_asked;
 
 static ucs_status_t
-uct_srd_iface_drop_am(UCS_V_UNUSED void *arg, UCS_V_UNUSED void *data,
-                      UCS_V_UNUSED size_t length, UCS_V_UNUSED unsigned flags)
+uct_srd_iface_close_drop_am(UCS_V_UNUSED void *arg, UCS_V_UNUSED void *data,
+                            UCS_V_UNUSED size_t length,
+                            UCS_V_UNUSED unsigned flags)
 {
     return UCS_OK;
 }
 
 /* Is the time over for an interface that waits longer than SOON? */
-static int uct_srd_close_is_over(const uct_srd_iface_t *iface, ucs_time_t now)
+static int
+uct_srd_iface_close_is_over(const uct_srd_iface_t *iface, ucs_time_t now)
 {
     ucs_time_t timeout = ucs_time_from_sec(iface->config.close_timeout);
-    ucs_time_t asked   = __atomic_exchange_n(&uct_srd_close_asked, now,
+    ucs_time_t asked   = __atomic_exchange_n(&uct_srd_iface_close_asked, now,
                                              __ATOMIC_RELAXED);
-    ucs_time_t began   = __atomic_load_n(&uct_srd_close_began,
+    ucs_time_t began   = __atomic_load_n(&uct_srd_iface_close_began,
                                          __ATOMIC_RELAXED);
 
     /* now may be a little before what another thread has read */
     if ((asked == 0) ||
         (ucs_max(now, asked) - ucs_min(now, asked) >= timeout)) {
         began = now;
-        __atomic_store_n(&uct_srd_close_began, began, __ATOMIC_RELAXED);
+        __atomic_store_n(&uct_srd_iface_close_began, began, __ATOMIC_RELAXED);
     }
 
     return (now >= began) && (now - began >= timeout);
 }
 
-static int uct_srd_close_qp_is_dead(const uct_srd_iface_t *iface)
+static int uct_srd_iface_close_qp_is_dead(const uct_srd_iface_t *iface)
 {
     return iface->recover.is ||
-           __atomic_load_n(&iface->recover.qp_dead, __ATOMIC_RELAXED);
+           uct_srd_queues_is_failed(iface);
 }
 
-static int uct_srd_close_may_wait(const uct_srd_iface_t *iface, ucs_time_t soon)
+static int
+uct_srd_iface_close_may_wait(const uct_srd_iface_t *iface, ucs_time_t soon)
 {
     ucs_time_t now = ucs_get_time();
 
-    return !uct_srd_close_qp_is_dead(iface) &&
-           ((now < soon) || !uct_srd_close_is_over(iface, now));
+    return !uct_srd_iface_close_qp_is_dead(iface) &&
+           ((now < soon) || !uct_srd_iface_close_is_over(iface, now));
 }
 
-static ucs_time_t uct_srd_close_soon(void)
+static ucs_time_t uct_srd_iface_close_soon(void)
 {
     return ucs_get_time() + ucs_time_from_sec(UCT_SRD_CLOSE_SOON);
 }
 
 /* Until so many places for control messages are free, or the time is over */
-static void uct_srd_close_await_ctl(uct_srd_iface_t *iface, unsigned wanted,
-                                    ucs_time_t soon)
+static void
+uct_srd_iface_close_await_ctl(uct_srd_iface_t *iface, unsigned wanted,
+                              ucs_time_t soon)
 {
     while ((iface->tx.num_ctl < wanted) &&
-           uct_srd_close_may_wait(iface, soon)) {
-        uct_srd_iface_poll(iface);
-        uct_srd_peers_tell(iface);
+           uct_srd_iface_close_may_wait(iface, soon)) {
+        uct_srd_poll(iface);
+        uct_srd_end_report(iface);
     }
 }
 
 /* Lets go what waits for more than the device; all that waits, if the time is
  * over. */
-static void uct_srd_close_drop(uct_srd_iface_t *iface, int is_over)
+static void uct_srd_iface_close_drop(uct_srd_iface_t *iface, int is_over)
 {
-    ucs_time_t soon = uct_srd_close_soon();
+    ucs_time_t soon = uct_srd_iface_close_soon();
     ucs_list_link_t todo;
     uct_srd_peer_t *peer;
 
-    uct_srd_peers_take(iface, &todo);
+    uct_srd_peer_take_all(iface, &todo);
     for (;;) {
         /* Before the next one: its peer may go meanwhile */
-        uct_srd_close_await_ctl(iface, 1, soon);
-        peer = uct_srd_peers_next(iface, &todo);
+        uct_srd_iface_close_await_ctl(iface, 1, soon);
+        peer = uct_srd_peer_take_next(iface, &todo);
         if (peer == NULL) {
             break;
         }
 
         if ((uct_srd_peer_outstanding(peer) > 0) &&
-            (peer->blocked || peer->lost.is ||
+            (peer->resume.blocked || peer->lost.is ||
              !ucs_queue_is_empty(&peer->tx.held) ||
              (is_over && !ucs_queue_is_empty(&peer->tx.resend)))) {
             uct_srd_peer_fail_log(peer, UCS_ERR_CANCELED,
@@ -114,20 +127,21 @@ static void uct_srd_close_drop(uct_srd_iface_t *iface, int is_over)
         }
     }
 
-    uct_srd_peers_tell(iface);
+    uct_srd_end_report(iface);
 }
 
 /* Is there nothing more to be expected from the device? */
-static int uct_srd_close_is_dead(uct_srd_iface_t *iface)
+static int uct_srd_iface_close_is_dead(uct_srd_iface_t *iface)
 {
-    return uct_efa_context_check(uct_srd_iface_md(iface), iface->context) ||
-           uct_srd_close_qp_is_dead(iface);
+    return uct_efa_context_check(uct_srd_iface_md(iface),
+                                 iface->queues.context) ||
+           uct_srd_iface_close_qp_is_dead(iface);
 }
 
 /* Until messages have completed or were dropped. 0: the device is gone. */
-static int uct_srd_close_messages(uct_srd_iface_t *iface)
+static int uct_srd_iface_close_messages(uct_srd_iface_t *iface)
 {
-    ucs_time_t soon = uct_srd_close_soon();
+    ucs_time_t soon = uct_srd_iface_close_soon();
     ucs_time_t look = 0;
     int is_over     = 0;
     ucs_time_t now;
@@ -135,10 +149,10 @@ static int uct_srd_close_messages(uct_srd_iface_t *iface)
     for (;;) {
         now = ucs_get_time();
         if ((now >= look) || is_over) {
-            if (uct_srd_close_is_dead(iface)) {
+            if (uct_srd_iface_close_is_dead(iface)) {
                 return 0;
             }
-            uct_srd_close_drop(iface, is_over);
+            uct_srd_iface_close_drop(iface, is_over);
             look = now + ucs_time_from_sec(UCT_SRD_CLOSE_LOOK);
         }
 
@@ -150,23 +164,23 @@ static int uct_srd_close_messages(uct_srd_iface_t *iface)
             return 1;
         }
 
-        uct_srd_iface_poll(iface);
+        uct_srd_poll(iface);
         uct_srd_timers_run(&iface->timers, now);
-        uct_srd_peers_tell(iface);
-        is_over = !uct_srd_close_may_wait(iface, soon);
+        uct_srd_end_report(iface);
+        is_over = !uct_srd_iface_close_may_wait(iface, soon);
     }
 }
 
-static void uct_srd_close_leave(uct_srd_iface_t *iface)
+static void uct_srd_iface_close_leave(uct_srd_iface_t *iface)
 {
-    ucs_time_t soon = uct_srd_close_soon();
+    ucs_time_t soon = uct_srd_iface_close_soon();
     ucs_list_link_t todo;
     uct_srd_peer_t *peer;
 
-    uct_srd_peers_take(iface, &todo);
+    uct_srd_peer_take_all(iface, &todo);
     for (;;) {
-        uct_srd_close_await_ctl(iface, 1, soon);
-        peer = uct_srd_peers_next(iface, &todo);
+        uct_srd_iface_close_await_ctl(iface, 1, soon);
+        peer = uct_srd_peer_take_next(iface, &todo);
         if (peer == NULL) {
             break;
         }
@@ -176,48 +190,48 @@ static void uct_srd_close_leave(uct_srd_iface_t *iface)
         }
 
         if (peer->state != UCT_SRD_PEER_LEAVING) {
-            uct_srd_ctl_leave(peer);
-        } else if ((peer->tx.byes == 0) && !peer->bye_taken &&
+            uct_srd_assoc_leave(peer);
+        } else if ((peer->ctl.byes == 0) && !peer->ctl.bye_taken &&
                    (uct_srd_peer_ah_get(peer) == UCS_OK)) {
             /* Earlier ones may have come too early: the last chance */
             uct_srd_ctl_send(peer, UCT_SRD_OP_BYE, peer->tx.psn);
         }
     }
 
-    uct_srd_close_await_ctl(iface, UCT_SRD_CTL_SLOTS, soon);
+    uct_srd_iface_close_await_ctl(iface, UCT_SRD_CTL_SLOTS, soon);
 }
 
-/* Lets what is under way arrive, for a bounded time, and says goodbye. */
-void uct_srd_iface_drain(uct_srd_iface_t *iface)
+void uct_srd_iface_close_drain(uct_srd_iface_t *iface)
 {
     unsigned i;
 
     iface->closing = 1;
     for (i = 0; i < UCT_AM_ID_MAX; ++i) {
-        iface->super.am[i].cb = uct_srd_iface_drop_am;
+        iface->super.am[i].cb = uct_srd_iface_close_drop_am;
     }
 
     /* What has come may be an answer that something waits for. Who goes on
      * sending must not keep us here: what the queue can hold, no more. */
     for (i = iface->tx.num_slots + iface->config.rx_queue_len;
-         (i > 0) && !uct_srd_close_qp_is_dead(iface) &&
-         (uct_srd_iface_poll(iface) > 0); --i) {
+         (i > 0) && !uct_srd_iface_close_qp_is_dead(iface) &&
+         (uct_srd_poll(iface) > 0); --i) {
         ;
     }
 
-    if (uct_srd_close_messages(iface)) {
-        uct_srd_close_leave(iface);
+    if (uct_srd_iface_close_messages(iface)) {
+        uct_srd_iface_close_leave(iface);
     }
 }
 
-static void uct_srd_peer_close_eps(uct_srd_peer_t *peer, uct_efa_leak_t *leak)
+static void
+uct_srd_iface_close_peer_eps(uct_srd_peer_t *peer, uct_efa_leak_t *leak)
 {
     char remote[64], what[80];
     uct_srd_ep_t *ep;
 
-    ++peer->tx.ctl; /* the peer stays until all is said */
-    while (!ucs_list_is_empty(&peer->eps)) {
-        ep = ucs_list_head(&peer->eps, uct_srd_ep_t, list);
+    ++peer->ctl.num; /* the peer stays until all is said */
+    while (!ucs_list_is_empty(&peer->eps.list)) {
+        ep = ucs_list_head(&peer->eps.list, uct_srd_ep_t, list);
         snprintf(what, sizeof(what), "endpoint to %s",
                  uct_srd_addr_str(peer->ident.gid, peer->ident.qpn, remote,
                                   sizeof(remote)));
@@ -225,19 +239,20 @@ static void uct_srd_peer_close_eps(uct_srd_peer_t *peer, uct_efa_leak_t *leak)
                          ep->create_time);
         uct_ep_destroy(&ep->super.super);
     }
-    --peer->tx.ctl;
-    uct_srd_peer_tx_progress(peer);
+    --peer->ctl.num;
+    uct_srd_upcall_moved(peer);
 }
 
-static uct_srd_peer_t *uct_srd_iface_find_ep(uct_srd_iface_t *iface)
+static uct_srd_peer_t *uct_srd_iface_close_find_ep(uct_srd_iface_t *iface)
 {
-    ucs_list_link_t *lists[] = {&iface->peers, &iface->failed, &iface->told};
+    ucs_list_link_t *lists[] = {&iface->peers.alive, &iface->peers.failed,
+                                &iface->peers.ended};
     uct_srd_peer_t *peer;
     unsigned i;
 
     for (i = 0; i < ucs_static_array_size(lists); ++i) {
         ucs_list_for_each(peer, lists[i], list) {
-            if (peer->num_eps > 0) {
+            if (peer->eps.num > 0) {
                 return peer;
             }
         }
@@ -256,36 +271,35 @@ void uct_srd_iface_close_eps(uct_srd_iface_t *iface)
     uct_srd_peer_t *peer;
 
     snprintf(where, sizeof(where), "interface %s was closed",
-             uct_srd_addr_str(iface->self.gid, iface->self.qpn, local,
-                              sizeof(local)));
+             uct_srd_addr_str(iface->queues.self.gid, iface->queues.self.qpn,
+                              local, sizeof(local)));
     /* From the start each time: completions may close others */
-    while ((peer = uct_srd_iface_find_ep(iface)) != NULL) {
-        uct_srd_peer_close_eps(peer, &leak);
+    while ((peer = uct_srd_iface_close_find_ep(iface)) != NULL) {
+        uct_srd_iface_close_peer_eps(peer, &leak);
     }
 
     uct_efa_leak_end(&leak);
 }
 
-static void uct_srd_peer_forget_sends(uct_srd_peer_t *peer)
+static void uct_srd_iface_close_forget_sends(uct_srd_peer_t *peer)
 {
     if (uct_srd_peer_rma_outstanding(peer) > 0) {
         ucs_list_del(&peer->rma.list);
     }
-    peer->tx.ctl        = 0;
+    peer->ctl.num       = 0;
     peer->tx.una.una    = peer->tx.psn;
     peer->tx.una.ahead  = 0;
     peer->rma.una.una   = peer->rma.psn;
     peer->rma.una.ahead = 0;
 }
 
-/* The device has forgotten all work requests; so do we. */
-void uct_srd_iface_forget_peers(uct_srd_iface_t *iface)
+void uct_srd_iface_close_forget(uct_srd_iface_t *iface)
 {
     uct_srd_slot_t *slot;
     uct_srd_peer_t *peer, *tmp;
     unsigned i;
 
-    ucs_list_for_each(peer, &iface->peers, list) {
+    ucs_list_for_each(peer, &iface->peers.alive, list) {
         /* their queues' slots are found below */
         ucs_queue_head_init(&peer->tx.resend);
         ucs_queue_head_init(&peer->tx.held);
@@ -294,26 +308,18 @@ void uct_srd_iface_forget_peers(uct_srd_iface_t *iface)
 
     for (i = 0; i < iface->tx.num_slots; ++i) {
         slot = &iface->tx.slots[i];
-        if (slot->flags & UCT_SRD_SLOT_AH) {
-            uct_efa_ah_put(iface->context->ahs, slot->ah);
-        } else if (slot->flags & UCT_SRD_SLOT_RMA) {
-            if (slot->rma.buf != NULL) {
-                uct_srd_buf_put(iface, slot->rma.buf);
-            }
-        } else if (slot->flags & UCT_SRD_SLOT_BUF) {
-            uct_srd_buf_put(iface, slot->buf);
-        }
+        slot->ops->drop(iface, slot);
     }
 
-    while (!ucs_list_is_empty(&iface->peers)) {
-        peer = ucs_list_head(&iface->peers, uct_srd_peer_t, list);
-        uct_srd_peer_forget_sends(peer);
-        uct_srd_peer_forget(peer);
+    while (!ucs_list_is_empty(&iface->peers.alive)) {
+        peer = ucs_list_head(&iface->peers.alive, uct_srd_peer_t, list);
+        uct_srd_iface_close_forget_sends(peer);
+        uct_srd_end_forget(peer);
     }
 
     /* Failed ones that waited for completions */
-    ucs_list_for_each_safe(peer, tmp, &iface->told, list) {
-        uct_srd_peer_forget_sends(peer);
-        uct_srd_peer_try_free(peer);
+    ucs_list_for_each_safe(peer, tmp, &iface->peers.ended, list) {
+        uct_srd_iface_close_forget_sends(peer);
+        uct_srd_end_try_free(peer);
     }
 }

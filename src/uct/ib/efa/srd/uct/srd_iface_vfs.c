@@ -9,7 +9,8 @@
  * It is read by a thread of UCX: only numbers that lie still are shown, from
  * the segment's blocks. Without the segment's file there are no lines of peers.
  */
-#include "srd/peer/srd_peer.h"
+#include "srd/uct/srd_iface.h"
+#include "srd/peer/srd_addr.h"
 
 #define UCT_SRD_VFS_COUNTER(_name, _text) \
     ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive, \
@@ -19,7 +20,8 @@
 static_assert(sizeof(unsigned long) == sizeof(uint64_t),
               "counters are shown as unsigned long");
 
-static void uct_srd_vfs_add_peer(const uct_efa_stats_peer_t *peer, void *arg)
+static void
+uct_srd_iface_vfs_add_peer(const uct_efa_stats_peer_t *peer, void *arg)
 {
     static const char *names[] = EFA_STATS_PEER_STATE_NAMES;
     ucs_string_buffer_t *strb  = arg;
@@ -35,13 +37,13 @@ static void uct_srd_vfs_add_peer(const uct_efa_stats_peer_t *peer, void *arg)
             (unsigned long)peer->rnr);
 }
 
-static void uct_srd_vfs_show_peers(void *obj, ucs_string_buffer_t *strb,
-                                   UCS_V_UNUSED void *arg_ptr,
-                                   UCS_V_UNUSED uint64_t arg_u64)
+static void uct_srd_iface_vfs_show_peers(void *obj, ucs_string_buffer_t *strb,
+                                         UCS_V_UNUSED void *arg_ptr,
+                                         UCS_V_UNUSED uint64_t arg_u64)
 {
     uct_srd_iface_t *iface = obj;
 
-    uct_efa_stats_peers_each(iface->stats, uct_srd_vfs_add_peer, strb);
+    uct_efa_stats_peers_each(iface->stats, uct_srd_iface_vfs_add_peer, strb);
 }
 
 void uct_srd_iface_vfs_refresh(uct_iface_h tl_iface)
@@ -54,8 +56,9 @@ void uct_srd_iface_vfs_refresh(uct_iface_h tl_iface)
     ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive,
                             &iface->rx.missing, UCS_VFS_TYPE_U32,
                             "rx/kept_buffers");
-    ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive, &iface->self.qpn,
-                            UCS_VFS_TYPE_U16, "qpn");
-    ucs_vfs_obj_add_ro_file(iface, uct_srd_vfs_show_peers, NULL, 0, "peers");
+    ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive,
+                            &iface->queues.self.qpn, UCS_VFS_TYPE_U16, "qpn");
+    ucs_vfs_obj_add_ro_file(iface, uct_srd_iface_vfs_show_peers, NULL, 0,
+                            "peers");
     EFA_STATS_IFACE_COUNTERS(UCT_SRD_VFS_COUNTER)
 }

@@ -7,11 +7,13 @@
  *
  * All resources are in hand before the user's data is touched.
  */
+#include "srd/uct/srd_ep.h"
+#include "srd/peer/srd_peer_ep.h"
 #include "srd/send/srd_tx.h"
 
 static UCS_F_NOINLINE ucs_status_t
-uct_srd_ep_short_slow(uct_srd_ep_t *ep, uint8_t id, uint64_t header,
-                      const void *payload, unsigned length)
+uct_srd_ep_am_short_slow(uct_srd_ep_t *ep, uint8_t id, uint64_t header,
+                         const void *payload, unsigned length)
 {
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
     uct_srd_slot_t *slot;
@@ -44,7 +46,7 @@ ucs_status_t uct_srd_ep_am_short(uct_ep_h tl_ep, uint8_t id, uint64_t header,
     UCT_TL_EP_STAT_OP(&ep->super, AM, SHORT, total);
 
     if (ucs_unlikely(!uct_srd_tx_is_open(iface, ep))) {
-        return uct_srd_ep_short_slow(ep, id, header, payload, length);
+        return uct_srd_ep_am_short_slow(ep, id, header, payload, length);
     }
 
     slot                = uct_srd_slot_get(iface);
@@ -59,7 +61,7 @@ ucs_status_t uct_srd_ep_am_short(uct_ep_h tl_ep, uint8_t id, uint64_t header,
 
 /* Copies all blocks of iov; of none the buffer is looked at. */
 static UCS_F_ALWAYS_INLINE void
-uct_srd_iov_gather(const uct_iov_t *iov, size_t iovcnt, uint8_t *dest)
+uct_srd_ep_am_gather(const uct_iov_t *iov, size_t iovcnt, uint8_t *dest)
 {
     const uct_iov_t *end = iov + iovcnt;
     const uint8_t *block;
@@ -96,7 +98,7 @@ ucs_status_t uct_srd_ep_am_short_iov(uct_ep_h tl_ep, uint8_t id,
     }
 
     slot = uct_srd_slot_get(iface);
-    uct_srd_iov_gather(iov, iovcnt, slot->data);
+    uct_srd_ep_am_gather(iov, iovcnt, slot->data);
     slot->sge[0].length = total;
     UCT_TL_EP_STAT_OP(&ep->super, AM, SHORT, total);
     if (ucs_likely(open)) {
@@ -204,7 +206,7 @@ ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
     }
     slot->comp  = comp;
     slot->ep    = ep;
-    uct_srd_ep_count_zcopy(ep, 1);
+    uct_srd_peer_ep_count_zcopy(ep, 1);
 
     if (ucs_likely(open)) {
         wr          = &iface->tx.wr[UCT_SRD_WR_USER];

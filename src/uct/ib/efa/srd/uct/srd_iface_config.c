@@ -6,6 +6,7 @@
  *   config_check()    what this device cannot do
  */
 #include "srd/uct/srd_iface.h"
+
 #include "base/ucx/efa_config.h"
 
 /* Of tables of this size PSNs of 16 bits tell all messages apart. The device
@@ -13,7 +14,7 @@
 #define UCT_SRD_QUEUE_MAX 65535
 
 /* What has one name for all of UCX's verbs transports */
-static ucs_config_field_t uct_srd_ib_config_table[] = {
+static ucs_config_field_t uct_srd_iface_config_ib_table[] = {
     {"SEG_SIZE", "inf",
      "Largest message, and largest put or get through a buffer. The device's "
      "limit (max_msg_sz, 8928 bytes on all known devices) holds in any case.",
@@ -23,11 +24,11 @@ static ucs_config_field_t uct_srd_ib_config_table[] = {
     {.name = NULL}
 };
 
-static ucs_config_field_t uct_srd_config_table[] = {
+static ucs_config_field_t uct_srd_iface_config_srd_table[] = {
     {"", "", NULL, ucs_offsetof(uct_srd_iface_config_t, super),
      UCS_CONFIG_TYPE_TABLE(uct_iface_config_table)},
 
-    {"IB_", "", NULL, 0, UCS_CONFIG_TYPE_TABLE(uct_srd_ib_config_table)},
+    {"IB_", "", NULL, 0, UCS_CONFIG_TYPE_TABLE(uct_srd_iface_config_ib_table)},
 
     {"TX_QUEUE_LEN", "512",
      "Messages an interface may have under way, to all peers together.",
@@ -129,16 +130,17 @@ static ucs_config_field_t uct_srd_config_table[] = {
 /* uct_config_modify(), which UCP calls for ucp_config_modify(), knows the prefix
  * of a transport from UCX 1.17 on, but that of a table in all of them. */
 ucs_config_field_t uct_srd_iface_config_table[] = {
-    {"SRD_", "", NULL, 0, UCS_CONFIG_TYPE_TABLE(uct_srd_config_table)},
+    {"SRD_", "", NULL, 0,
+     UCS_CONFIG_TYPE_TABLE(uct_srd_iface_config_srd_table)},
 
     {.name = NULL}
 };
 
 /* A queue that the device can have; extra entries are ours. */
 static ucs_status_t
-uct_srd_config_check_queue(const uct_srd_iface_t *iface, const char *name,
-                           unsigned value, unsigned extra,
-                           const char *limit_name, uint32_t limit)
+uct_srd_iface_config_check_queue(const uct_srd_iface_t *iface, const char *name,
+                                 unsigned value, unsigned extra,
+                                 const char *limit_name, uint32_t limit)
 {
     const char *device = uct_efa_md_device_name(uct_srd_iface_md(iface));
 
@@ -164,37 +166,38 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
     const uct_efa_device_t *dev = &uct_srd_iface_md(iface)->dev;
     ucs_status_t status;
 
-    status = uct_srd_config_check_queue(iface, "TX_QUEUE_LEN",
-                                        config->tx.queue_len,
-                                        UCT_SRD_CTL_SLOTS, "max_sq_wr",
-                                        dev->efa.max_sq_wr);
+    status = uct_srd_iface_config_check_queue(iface, "TX_QUEUE_LEN",
+                                              config->tx.queue_len,
+                                              UCT_SRD_CTL_SLOTS, "max_sq_wr",
+                                              dev->efa.max_sq_wr);
     if (status != UCS_OK) {
         return status;
     }
 
-    status = uct_srd_config_check_queue(iface, "RX_QUEUE_LEN",
-                                        config->rx.queue_len, 0, "max_rq_wr",
-                                        dev->efa.max_rq_wr);
+    status = uct_srd_iface_config_check_queue(iface, "RX_QUEUE_LEN",
+                                              config->rx.queue_len, 0,
+                                              "max_rq_wr",
+                                              dev->efa.max_rq_wr);
     if (status != UCS_OK) {
         return status;
     }
 
-    iface->config.max_msg       = ucs_min(config->seg_size, dev->max_msg_sz);
-    iface->config.tx_queue_len  = config->tx.queue_len;
-    iface->config.tx_window     = config->tx.window;
-    iface->config.peer_window   = ucs_min(config->tx.window,
-                                          ucs_max(config->tx.queue_len / 2,
-                                                  1u));
-    iface->config.rnr_retry     = config->tx.rnr_retry;
-    iface->config.retry_count   = config->tx.retry_count;
-    iface->config.rx_queue_len  = ucs_min(config->rx.queue_len,
-                                          config->rx.mp.max_bufs);
-    iface->config.rx_window     = config->rx.window;
-    iface->config.rx_batch      = ucs_min(config->rx.batch,
-                                          ucs_max(iface->config.rx_queue_len /
-                                                  4, 1u));
-    iface->config.max_poll      = config->max_poll;
-    iface->config.close_timeout = config->close_timeout;
+    iface->config.max_msg          = ucs_min(config->seg_size, dev->max_msg_sz);
+    iface->config.tx_queue_len     = config->tx.queue_len;
+    iface->config.tx_window        = config->tx.window;
+    iface->config.peer_window      = ucs_min(config->tx.window,
+                                             ucs_max(config->tx.queue_len / 2,
+                                                     1u));
+    iface->config.rnr_retry        = config->tx.rnr_retry;
+    iface->config.retry_count      = config->tx.retry_count;
+    iface->config.rx_queue_len     = ucs_min(config->rx.queue_len,
+                                             config->rx.mp.max_bufs);
+    iface->config.rx_window        = config->rx.window;
+    iface->config.rx_batch         = ucs_min(config->rx.batch,
+                                             ucs_max(iface->config.rx_queue_len /
+                                                     4, 1u));
+    iface->config.max_poll         = config->max_poll;
+    iface->config.close_timeout    = config->close_timeout;
     iface->config.max_claimed      = config->max_claimed;
     iface->config.gone_timeout     = config->gone_timeout;
     iface->config.recovery_timeout = config->recovery_timeout;

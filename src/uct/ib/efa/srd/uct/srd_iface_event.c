@@ -9,27 +9,27 @@
  * Arming: what is already waiting makes it BUSY; then the CQ is armed, then
  * the timer is set, and what another may have read before that is looked at.
  */
-#include "srd/peer/srd_peer.h"
+#include "srd/uct/srd_iface.h"
+#include "srd/assoc/recovery/srd_recover.h"
+#include "srd/peer/srd_show.h"
+#include "srd/queues/srd_queues.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-static int uct_srd_event_add(int epfd, int fd)
+static int uct_srd_iface_event_add(int epfd, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN};
 
     return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event);
 }
 
-ucs_status_t uct_srd_event_init(uct_srd_iface_t *iface, int wanted)
+ucs_status_t uct_srd_iface_event_init(uct_srd_iface_t *iface, int wanted)
 {
     iface->event.fd       = -1;
     iface->event.timer_fd = -1;
-    iface->event.channel  = NULL;
-    iface->event.unacked  = 0;
 
     if (wanted == UCS_NO) {
         return UCS_OK;
@@ -39,54 +39,29 @@ ucs_status_t uct_srd_event_init(uct_srd_iface_t *iface, int wanted)
                                            TFD_NONBLOCK | TFD_CLOEXEC);
     iface->event.fd       = epoll_create1(EPOLL_CLOEXEC);
     if ((iface->event.timer_fd < 0) || (iface->event.fd < 0) ||
-        (uct_srd_event_add(iface->event.fd, iface->event.timer_fd) < 0) ||
-        (uct_srd_event_watch(iface) != UCS_OK)) {
+        (uct_srd_iface_event_add(iface->event.fd, iface->event.timer_fd) < 0) ||
+        (uct_srd_channel_create(iface, &iface->queues) != UCS_OK)) {
         if ((errno == EMFILE) || (errno == ENFILE)) {
             ucs_error("srd: no file descriptors for completion events on %s: "
                       "%m; raise the limit (`ulimit -n`), or do without with "
                       "UCX_SRD_EVENTS=n",
                       uct_efa_md_device_name(uct_srd_iface_md(iface)));
-            uct_srd_event_cleanup(iface);
+            uct_srd_iface_event_cleanup(iface);
             return UCS_ERR_IO_ERROR;
         }
 
         ucs_debug("srd: no completion events on %s: %m",
                   uct_efa_md_device_name(uct_srd_iface_md(iface)));
-        uct_srd_event_cleanup(iface);
+        uct_srd_iface_event_cleanup(iface);
         return UCS_OK;
     }
 
     iface->event.watcher.timer_fd = iface->event.timer_fd;
-    uct_efa_context_watch(iface->context, &iface->event.watcher);
+    uct_efa_context_watch(iface->queues.context, &iface->event.watcher);
     return UCS_OK;
 }
 
-ucs_status_t uct_srd_event_watch(uct_srd_iface_t *iface)
-{
-    struct ibv_context *ctx = iface->context->ctx;
-    struct ibv_comp_channel *channel;
-    int flags;
-
-    channel = ibv_create_comp_channel(ctx);
-    if (channel == NULL) {
-        return UCS_ERR_UNSUPPORTED;
-    }
-
-    flags = fcntl(channel->fd, F_GETFL);
-    if ((flags < 0) ||
-        (fcntl(channel->fd, F_SETFL, flags | O_NONBLOCK) < 0) ||
-        (uct_srd_event_add(iface->event.fd, channel->fd) < 0) ||
-        ((uct_srd_event_add(iface->event.fd, ctx->async_fd) < 0) &&
-         (errno != EEXIST))) {
-        ibv_destroy_comp_channel(channel);
-        return UCS_ERR_UNSUPPORTED;
-    }
-
-    iface->event.channel = channel;
-    return UCS_OK;
-}
-
-void uct_srd_event_cleanup(uct_srd_iface_t *iface)
+void uct_srd_iface_event_cleanup(uct_srd_iface_t *iface)
 {
     uct_efa_context_watch(NULL, &iface->event.watcher);
 
@@ -100,10 +75,7 @@ void uct_srd_event_cleanup(uct_srd_iface_t *iface)
         iface->event.timer_fd = -1;
     }
 
-    if (iface->event.channel != NULL) {
-        ibv_destroy_comp_channel(iface->event.channel);
-        iface->event.channel = NULL;
-    }
+    uct_srd_channel_destroy(&iface->queues);
 }
 
 ucs_status_t uct_srd_iface_event_fd_get(uct_iface_h tl_iface, int *fd_p)
@@ -119,7 +91,7 @@ ucs_status_t uct_srd_iface_event_fd_get(uct_iface_h tl_iface, int *fd_p)
 }
 
 /* Wakes at the earliest deadline. BUSY: it has passed. */
-static ucs_status_t uct_srd_event_arm_timer(uct_srd_iface_t *iface)
+static ucs_status_t uct_srd_iface_event_arm_timer(uct_srd_iface_t *iface)
 {
     struct itimerspec spec = {};
     ucs_time_t now, delay;
@@ -147,9 +119,9 @@ static ucs_status_t uct_srd_event_arm_timer(uct_srd_iface_t *iface)
 }
 
 /* What wakes us is armed, but for the timer */
-static ucs_status_t uct_srd_event_sleep(uct_srd_iface_t *iface)
+static ucs_status_t uct_srd_iface_event_sleep(uct_srd_iface_t *iface)
 {
-    ucs_status_t status = uct_srd_event_arm_timer(iface);
+    ucs_status_t status = uct_srd_iface_event_arm_timer(iface);
 
     if (status != UCS_OK) {
         return status;
@@ -157,7 +129,7 @@ static ucs_status_t uct_srd_event_sleep(uct_srd_iface_t *iface)
         return UCS_ERR_BUSY; /* the timer may have been its news */
     }
 
-    uct_srd_iface_show_asleep(iface);
+    uct_srd_show_asleep(iface);
     return UCS_OK;
 }
 
@@ -170,24 +142,24 @@ ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,
     void *context;
     int ret;
 
-    if (iface->event.fd < 0) {
+    if (iface->queues.channel == NULL) {
         return UCS_ERR_UNSUPPORTED;
     }
 
-    if (!ucs_list_is_empty(&iface->failed) ||
-        !ucs_list_is_empty(&iface->failed_eps) || (iface->rx.stash_len > 0) ||
+    if (!ucs_list_is_empty(&iface->peers.failed) ||
+        !ucs_list_is_empty(&iface->peers.failed_eps) ||
+        (iface->rx.stash_len > 0) ||
         (!ucs_arbiter_is_empty(&iface->tx.arbiter) &&
          (iface->tx.num_free > 0))) {
         return UCS_ERR_BUSY;
     }
 
-    iface->recover.looked = 0;
-    uct_srd_recover_look(iface);
+    uct_srd_recover_look_now(iface);
     if (iface->recover.is) {
-        return uct_srd_event_sleep(iface); /* nothing else will come */
+        return uct_srd_iface_event_sleep(iface); /* nothing else will come */
     }
 
-    while (ibv_get_cq_event(iface->event.channel, &cq, &context) == 0) {
+    while (ibv_get_cq_event(iface->queues.channel, &cq, &context) == 0) {
         UCT_SRD_COUNT(iface, wakeups);
         ++count;
     }
@@ -197,21 +169,21 @@ ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,
         return UCS_ERR_IO_ERROR;
     }
 
-    iface->event.unacked += count;
-    if (iface->event.unacked >= 1024) { /* acknowledging takes a lock */
-        ibv_ack_cq_events(iface->cq, iface->event.unacked);
-        iface->event.unacked = 0;
+    iface->queues.unacked += count;
+    if (iface->queues.unacked >= 1024) { /* acknowledging takes a lock */
+        ibv_ack_cq_events(iface->queues.cq, iface->queues.unacked);
+        iface->queues.unacked = 0;
     }
 
     if (count > 0) {
         return UCS_ERR_BUSY;
     }
 
-    ret = ibv_req_notify_cq(iface->cq, 0);
+    ret = ibv_req_notify_cq(iface->queues.cq, 0);
     if (ucs_unlikely(ret != 0)) {
         ucs_error("srd: ibv_req_notify_cq: %s", strerror(ret));
         return UCS_ERR_IO_ERROR;
     }
 
-    return uct_srd_event_sleep(iface);
+    return uct_srd_iface_event_sleep(iface);
 }

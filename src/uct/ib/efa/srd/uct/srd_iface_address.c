@@ -6,14 +6,16 @@
  *   interface address  QPN, version, QKEY         8 bytes
  */
 #include "srd/uct/srd_ep.h"
-#include "srd/peer/srd_peer.h"
+#include "srd/uct/srd_iface.h"
+#include "srd/peer/srd_addr.h"
+#include "srd/peer/srd_names.h"
 
 ucs_status_t
 uct_srd_iface_get_device_address(uct_iface_h tl_iface, uct_device_addr_t *addr)
 {
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
 
-    memcpy(addr, iface->self.gid, UCT_SRD_DEV_ADDR_LEN);
+    memcpy(addr, iface->queues.self.gid, UCT_SRD_DEV_ADDR_LEN);
     return UCS_OK;
 }
 
@@ -22,9 +24,9 @@ uct_srd_iface_get_address(uct_iface_h tl_iface, uct_iface_addr_t *addr)
 {
     uct_srd_iface_t *iface    = ucs_derived_of(tl_iface, uct_srd_iface_t);
     uct_srd_iface_addr_t self = {
-        .qpn     = iface->self.qpn,
+        .qpn     = iface->queues.self.qpn,
         .version = UCT_SRD_WIRE_VERSION,
-        .qkey    = iface->self.qkey
+        .qkey    = iface->queues.self.qkey
     };
 
     uct_srd_iface_addr_pack(&self, addr);
@@ -56,7 +58,7 @@ int uct_srd_iface_address_is_good(const uct_efa_remote_t *remote, char *why,
      * the first message will say. */
     if ((memcmp(gid, no_gid, sizeof(no_gid)) == 0) || (gid[0] == 0xff)) {
         snprintf(why, max, "invalid remote GID %s",
-                 uct_srd_gid_str(gid, str, sizeof(str)));
+                 uct_srd_addr_gid_str(gid, str, sizeof(str)));
         return 0;
     }
 
@@ -98,13 +100,13 @@ int uct_srd_iface_is_reachable_why(uct_iface_h tl_iface,
         return 0;
     }
 
-    if (remote->same_device && (memcmp(remote->dev_addr, iface->self.gid,
-                                       sizeof(iface->self.gid)) != 0)) {
+    if (remote->same_device && (memcmp(remote->dev_addr, iface->queues.self.gid,
+                                       sizeof(iface->queues.self.gid)) != 0)) {
         snprintf(why, max, "same device is expected, remote GID %s local %s",
-                 uct_srd_gid_str(remote->dev_addr, remote_str,
-                                 sizeof(remote_str)),
-                 uct_srd_gid_str(iface->self.gid, local_str,
-                                 sizeof(local_str)));
+                 uct_srd_addr_gid_str(remote->dev_addr, remote_str,
+                                      sizeof(remote_str)),
+                 uct_srd_addr_gid_str(iface->queues.self.gid, local_str,
+                                      sizeof(local_str)));
         return 0;
     }
 
@@ -127,8 +129,8 @@ uct_srd_iface_is_reachable(const uct_iface_h tl_iface,
     return uct_srd_iface_is_reachable_why(tl_iface, &remote, why, sizeof(why));
 }
 
-void uct_srd_ident_unpack(const void *dev_addr, const void *iface_addr,
-                          uct_srd_ident_t *ident)
+void uct_srd_iface_address_ident(const void *dev_addr, const void *iface_addr,
+                                 uct_srd_ident_t *ident)
 {
     uct_srd_iface_addr_t addr;
 
@@ -157,6 +159,6 @@ int uct_srd_ep_is_connected(uct_ep_h tl_ep, const void *dev_addr,
         return 0;
     }
 
-    uct_srd_ident_unpack(dev_addr, iface_addr, &ident);
-    return uct_srd_peer_is_named(ep->peer, &ident);
+    uct_srd_iface_address_ident(dev_addr, iface_addr, &ident);
+    return uct_srd_names_has(ep->peer, &ident);
 }

@@ -1,5 +1,5 @@
 /*
- * One-sided operations as UCT knows them (srd_rma.h).
+ * One-sided operations as UCT knows them (srd_rma_tx.h).
  *
  *   zero bytes?  ---- yes --> nothing to do: done
  *        | no
@@ -8,10 +8,15 @@
  * All of them take the slow way of a send: next to the work of the device the
  * look at the peer costs nothing.
  */
-#include "srd/send/srd_rma.h"
+#include "srd/uct/srd_ep.h"
+#include "srd/uct/srd_iface.h"
+#include "srd/peer/srd_addr.h"
+#include "srd/peer/srd_peer_ep.h"
+#include "srd/send/srd_rma_tx.h"
+#include "srd/send/srd_tx.h"
 
 UCS_F_NOINLINE ucs_status_t
-uct_srd_rma_no_right(uct_srd_ep_t *ep, uct_rkey_t right)
+uct_srd_ep_rma_no_right(uct_srd_ep_t *ep, uct_rkey_t right)
 {
     char remote[64];
 
@@ -25,8 +30,8 @@ uct_srd_rma_no_right(uct_srd_ep_t *ep, uct_rkey_t right)
 
 /* UCS_INPROGRESS: go on */
 static UCS_F_ALWAYS_INLINE ucs_status_t
-uct_srd_rma_admit(uct_srd_ep_t *ep, uct_rkey_t rkey, uct_rkey_t right,
-                  size_t length)
+uct_srd_ep_rma_admit(uct_srd_ep_t *ep, uct_rkey_t rkey, uct_rkey_t right,
+                     size_t length)
 {
     ucs_status_t status;
 
@@ -35,7 +40,7 @@ uct_srd_rma_admit(uct_srd_ep_t *ep, uct_rkey_t rkey, uct_rkey_t right,
     }
 
     if (ucs_unlikely(!uct_efa_rkey_may(rkey, right))) {
-        return uct_srd_rma_no_right(ep, right);
+        return uct_srd_ep_rma_no_right(ep, right);
     }
 
     status = uct_srd_tx_admit(ep);
@@ -43,12 +48,13 @@ uct_srd_rma_admit(uct_srd_ep_t *ep, uct_rkey_t rkey, uct_rkey_t right,
 }
 
 uct_srd_slot_t *
-uct_srd_rma_slot(uct_srd_ep_t *ep, unsigned flags, uint64_t remote_addr,
-                 uct_rkey_t rkey, uct_completion_t *comp)
+uct_srd_ep_rma_slot(uct_srd_ep_t *ep, unsigned flags, uint64_t remote_addr,
+                    uct_rkey_t rkey, uct_completion_t *comp)
 {
     uct_srd_slot_t *slot = uct_srd_slot_get(UCT_SRD_EP_IFACE(ep));
 
-    slot->flags           = UCT_SRD_SLOT_RMA | flags;
+    slot->ops             = &uct_srd_rma_tx_slot_ops;
+    slot->flags           = UCT_SRD_SLOT_OTHER | flags;
     slot->comp            = comp;
     slot->ep              = ep;
     slot->rma.remote_addr = remote_addr;
@@ -58,16 +64,16 @@ uct_srd_rma_slot(uct_srd_ep_t *ep, unsigned flags, uint64_t remote_addr,
     slot->rma.ep          = ep;
     slot->rma.buf         = NULL;
     slot->rma.unpack      = NULL;
-    uct_srd_ep_count_rma(ep, 1);
+    uct_srd_peer_ep_count_rma(ep, 1);
     if (flags & UCT_SRD_SLOT_ZCOPY) {
-        uct_srd_ep_count_zcopy(ep, 1);
+        uct_srd_peer_ep_count_zcopy(ep, 1);
     }
     return slot;
 }
 
 static UCS_F_ALWAYS_INLINE void
-uct_srd_rma_slot_set_buf(uct_srd_slot_t *slot, uct_srd_buf_t *buf,
-                         size_t length)
+uct_srd_ep_rma_slot_set_buf(uct_srd_slot_t *slot, uct_srd_buf_t *buf,
+                            size_t length)
 {
     slot->rma.buf       = buf;
     slot->sge[1].addr   = (uintptr_t)buf->data;
@@ -86,19 +92,19 @@ ucs_status_t uct_srd_ep_put_short(uct_ep_h tl_ep, const void *buffer,
     UCT_CHECK_LENGTH(length, 0, UCT_SRD_EP_IFACE(ep)->config.rdma_short,
                      "put_short");
 
-    status = uct_srd_rma_admit(ep, rkey, UCT_EFA_RKEY_WRITE, length);
+    status = uct_srd_ep_rma_admit(ep, rkey, UCT_EFA_RKEY_WRITE, length);
     if (status != UCS_INPROGRESS) {
         return status;
     }
 
-    slot                = uct_srd_rma_slot(ep, 0, remote_addr, rkey, NULL);
+    slot                = uct_srd_ep_rma_slot(ep, 0, remote_addr, rkey, NULL);
     slot->sge[1].addr   = slot->sge[0].addr;
     slot->sge[1].length = length;
     slot->sge[1].lkey   = slot->sge[0].lkey;
     memcpy(slot->data, buffer, length);
 
     UCT_TL_EP_STAT_OP(&ep->super, PUT, SHORT, length);
-    return uct_srd_rma_send(UCT_SRD_EP_IFACE(ep), ep->peer, slot);
+    return uct_srd_rma_tx_send(UCT_SRD_EP_IFACE(ep), ep->peer, slot);
 }
 
 ssize_t uct_srd_ep_put_bcopy(uct_ep_h tl_ep, uct_pack_callback_t pack,
@@ -112,7 +118,7 @@ ssize_t uct_srd_ep_put_bcopy(uct_ep_h tl_ep, uct_pack_callback_t pack,
     size_t length;
 
     /* Of what length will be known when it is packed: not zero for now. */
-    status = uct_srd_rma_admit(ep, rkey, UCT_EFA_RKEY_WRITE, 1);
+    status = uct_srd_ep_rma_admit(ep, rkey, UCT_EFA_RKEY_WRITE, 1);
     if (status != UCS_INPROGRESS) {
         return status;
     }
@@ -131,11 +137,11 @@ ssize_t uct_srd_ep_put_bcopy(uct_ep_h tl_ep, uct_pack_callback_t pack,
                                    iface->config.rdma_bcopy, "put_bcopy");
     }
 
-    slot = uct_srd_rma_slot(ep, 0, remote_addr, rkey, NULL);
-    uct_srd_rma_slot_set_buf(slot, buf, length);
+    slot = uct_srd_ep_rma_slot(ep, 0, remote_addr, rkey, NULL);
+    uct_srd_ep_rma_slot_set_buf(slot, buf, length);
 
     UCT_TL_EP_STAT_OP(&ep->super, PUT, BCOPY, length);
-    status = uct_srd_rma_send(iface, ep->peer, slot);
+    status = uct_srd_rma_tx_send(iface, ep->peer, slot);
     return (status == UCS_OK) ? (ssize_t)length : status;
 }
 
@@ -152,7 +158,7 @@ ucs_status_t uct_srd_ep_get_bcopy(uct_ep_h tl_ep, uct_unpack_callback_t unpack,
 
     UCT_CHECK_LENGTH(length, 0, iface->config.rdma_bcopy, "get_bcopy");
 
-    status = uct_srd_rma_admit(ep, rkey, UCT_EFA_RKEY_READ, length);
+    status = uct_srd_ep_rma_admit(ep, rkey, UCT_EFA_RKEY_READ, length);
     if (status != UCS_INPROGRESS) {
         return status;
     }
@@ -164,13 +170,13 @@ ucs_status_t uct_srd_ep_get_bcopy(uct_ep_h tl_ep, uct_unpack_callback_t unpack,
 
     /* ZCOPY: unpack writes to the user's memory, so a cancelling flush must
      * wait for it. */
-    slot = uct_srd_rma_slot(ep, UCT_SRD_SLOT_READ | UCT_SRD_SLOT_ZCOPY,
-                            remote_addr, rkey, comp);
-    uct_srd_rma_slot_set_buf(slot, buf, length);
+    slot = uct_srd_ep_rma_slot(ep, UCT_SRD_SLOT_READ | UCT_SRD_SLOT_ZCOPY,
+                               remote_addr, rkey, comp);
+    uct_srd_ep_rma_slot_set_buf(slot, buf, length);
     slot->rma.unpack = unpack;
     slot->rma.arg    = arg;
 
-    status = uct_srd_rma_send(iface, ep->peer, slot);
+    status = uct_srd_rma_tx_send(iface, ep->peer, slot);
     if (ucs_unlikely(status != UCS_OK)) {
         return status;
     }
@@ -180,10 +186,10 @@ ucs_status_t uct_srd_ep_get_bcopy(uct_ep_h tl_ep, uct_unpack_callback_t unpack,
 }
 
 static UCS_F_ALWAYS_INLINE ucs_status_t
-uct_srd_rma_zcopy(uct_srd_ep_t *ep, unsigned flags, uct_rkey_t right,
-                  const char *name, const uct_iov_t *iov, size_t iovcnt,
-                  uint64_t remote_addr, uct_rkey_t rkey,
-                  uct_completion_t *comp)
+uct_srd_ep_rma_zcopy(uct_srd_ep_t *ep, unsigned flags, uct_rkey_t right,
+                     const char *name, const uct_iov_t *iov, size_t iovcnt,
+                     uint64_t remote_addr, uct_rkey_t rkey,
+                     uct_completion_t *comp)
 {
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
     size_t length          = uct_iov_total_length(iov, iovcnt);
@@ -194,19 +200,19 @@ uct_srd_rma_zcopy(uct_srd_ep_t *ep, unsigned flags, uct_rkey_t right,
     UCT_SRD_CHECK_BLOCK(iov, iovcnt, name);
     UCT_CHECK_LENGTH(length, 0, iface->config.rdma_zcopy, name);
 
-    status = uct_srd_rma_admit(ep, rkey, right, length);
+    status = uct_srd_ep_rma_admit(ep, rkey, right, length);
     if (status != UCS_INPROGRESS) {
         return status;
     }
 
-    slot                = uct_srd_rma_slot(ep, UCT_SRD_SLOT_ZCOPY | flags,
-                                           remote_addr, rkey, comp);
+    slot                = uct_srd_ep_rma_slot(ep, UCT_SRD_SLOT_ZCOPY | flags,
+                                              remote_addr, rkey, comp);
     slot->sge[1].addr   = (uintptr_t)iov[0].buffer;
     slot->sge[1].length = length;
     slot->sge[1].lkey   = uct_efa_memh_lkey(iov[0].memh);
     slot->memh          = iov[0].memh;
 
-    status = uct_srd_rma_send(iface, ep->peer, slot);
+    status = uct_srd_rma_tx_send(iface, ep->peer, slot);
     return ucs_likely(status == UCS_OK) ? UCS_INPROGRESS : status;
 }
 
@@ -217,8 +223,8 @@ ucs_status_t uct_srd_ep_put_zcopy(uct_ep_h tl_ep, const uct_iov_t *iov,
     uct_srd_ep_t *ep = ucs_derived_of(tl_ep, uct_srd_ep_t);
     ucs_status_t status;
 
-    status = uct_srd_rma_zcopy(ep, 0, UCT_EFA_RKEY_WRITE, "put_zcopy", iov,
-                               iovcnt, remote_addr, rkey, comp);
+    status = uct_srd_ep_rma_zcopy(ep, 0, UCT_EFA_RKEY_WRITE, "put_zcopy", iov,
+                                  iovcnt, remote_addr, rkey, comp);
     UCT_TL_EP_STAT_OP_IF_SUCCESS(status, &ep->super, PUT, ZCOPY,
                                  uct_iov_total_length(iov, iovcnt));
     return status;
@@ -231,15 +237,15 @@ ucs_status_t uct_srd_ep_get_zcopy(uct_ep_h tl_ep, const uct_iov_t *iov,
     uct_srd_ep_t *ep = ucs_derived_of(tl_ep, uct_srd_ep_t);
     ucs_status_t status;
 
-    status = uct_srd_rma_zcopy(ep, UCT_SRD_SLOT_READ, UCT_EFA_RKEY_READ,
-                               "get_zcopy", iov, iovcnt, remote_addr, rkey,
-                               comp);
+    status = uct_srd_ep_rma_zcopy(ep, UCT_SRD_SLOT_READ, UCT_EFA_RKEY_READ,
+                                  "get_zcopy", iov, iovcnt, remote_addr, rkey,
+                                  comp);
     UCT_TL_EP_STAT_OP_IF_SUCCESS(status, &ep->super, GET, ZCOPY,
                                  uct_iov_total_length(iov, iovcnt));
     return status;
 }
 
-void uct_srd_rma_query(const uct_srd_iface_t *iface, uct_iface_attr_t *attr)
+void uct_srd_ep_rma_query(const uct_srd_iface_t *iface, uct_iface_attr_t *attr)
 {
     if (iface->config.rdma_read) {
         attr->cap.flags              |= UCT_IFACE_FLAG_GET_BCOPY |

@@ -1,0 +1,19 @@
+/*
+ * How peers end: forgotten or failed, reported to their endpoints, freed.
+ */
+#ifndef UCT_SRD_END_H
+#define UCT_SRD_END_H
+
+#include "srd/def/srd_iface_def.h"
+
+/* Takes the peer out of the tables. It is freed as soon as nothing refers to
+ * it: not to be touched afterwards. */
+void uct_srd_end_forget(uct_srd_peer_t *peer);
+
+/* Frees the peer if it is FAILED or GONE and unused. */
+void uct_srd_end_try_free(uct_srd_peer_t *peer);
+
+/* Tells endpoints of failed peers, and failed ones. Returns how many. */
+unsigned uct_srd_end_report(uct_srd_iface_t *iface);
+
+#endif

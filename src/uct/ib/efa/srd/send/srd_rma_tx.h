@@ -1,0 +1,53 @@
+/*
+ * One-sided operations: RDMA read (get) and write (put). docs/srd-wire.md, 11.
+ *
+ *   put_short        the slot's own memory        \
+ *   put_bcopy        a bcopy buffer                } RDMA write
+ *   put_zcopy        the user's memory            /
+ *   get_bcopy        a bcopy buffer, then unpack  \  RDMA read
+ *   get_zcopy        the user's memory            /
+ *   put_sgl, get_sgl several zcopies, one call, one completion: srd_ep_sgl.c
+ *
+ * An operation holds a slot, as a message does, but has a sequence of its own
+ * per peer (rma.psn, rma.una), for the receiver sees none of it:
+ *
+ *     free --> filled --> posted --> success: una moves, free
+ *                 |         | ^
+ *     not JOINED  v         v | handshake, or timer
+ *                  ---> held
+ *
+ *   status of the device          what follows
+ *   14 no AH for us there         new handshake, the operation again
+ *   12, 13                        again after a pause, RETRY_COUNT times
+ *   3, 5, 6, 7, 18                the operation fails: its completion says so;
+ *                                 without one, its endpoint fails
+ *   1 our queue pair is gone      held for a new one: srd_recover.c
+ *   any other                     the peer fails, perhaps after some time
+ *                                 (srd_suspect.c)
+ */
+#ifndef UCT_SRD_RMA_TX_H
+#define UCT_SRD_RMA_TX_H
+
+#include "srd/def/srd_iface_def.h"
+
+extern const uct_srd_slot_ops_t uct_srd_rma_tx_slot_ops;
+
+/* Posts a filled slot, or holds it until the peer is JOINED. On failure the
+ * slot is given back. */
+ucs_status_t uct_srd_rma_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+                                 uct_srd_slot_t *slot);
+
+/* Posts what is held if the peer is JOINED; a NEW one joins for it. */
+void uct_srd_rma_tx_held_post(uct_srd_peer_t *peer);
+
+/* Ends what is held, of ep or (NULL) all, with status. */
+void uct_srd_rma_tx_held_purge(uct_srd_peer_t *peer, uct_srd_ep_t *ep,
+                               ucs_status_t status);
+
+/* Between these, posts of operations to a JOINED peer whose keys are of its
+ * present generation share a doorbell; nothing else is posted. */
+void uct_srd_rma_tx_batch_begin(uct_srd_iface_t *iface);
+void uct_srd_rma_tx_batch_end(uct_srd_iface_t *iface, uct_srd_slot_t **slots,
+                              unsigned count);
+
+#endif
