@@ -4,7 +4,8 @@
 #   contrib/format.sh [--check] [FILE...]
 #   contrib/format.sh --which
 #
-#   --check  changes nothing, shows what would change; status 1 if anything would
+#   --check  changes nothing, shows what would change, up to 200 lines of it;
+#            status 1 if anything would
 #   --which  prints the program that it would run
 #
 # It takes clang-format 14, that of Debian 12, and no other: each version formats
@@ -27,7 +28,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     --check)   check=y ;;
     --which)   which=y ;;
-    -h|--help) sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,21s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "format.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     *)  files+=("$1") ;;
     esac
@@ -135,7 +136,7 @@ for file in "${files[@]}"; do
     changed=$((changed + 1))
     if [ $check = y ]; then
         diff -u --label "${file#"$top"/}" --label formatted "$file" \
-            "$work/out" || true
+            "$work/out" >> "$work/diff" || true
     else
         cat "$work/out" > "$file"
     fi
@@ -144,6 +145,7 @@ done
 if [ $check = n ]; then
     echo "format.sh: ${#files[@]} files, $changed changed"
 elif [ $changed != 0 ]; then
+    head -n 200 "$work/diff"
     echo "format.sh: ${#files[@]} files, $changed would change: run" \
          "contrib/format.sh"
     exit 1

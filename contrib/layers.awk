@@ -414,9 +414,8 @@ END {
     }
     judge_circles()
     if (list) {
-        for (name in upcalls) {
-            print "upcall: " name (name in ups ? ":" ups[name] : \
-                                   with_objects ? ": nobody calls it" : "")
+        for (name in ups) {
+            print "upcall: " name ":" ups[name]
         }
     }
     n = 0
