@@ -7,7 +7,6 @@
  *   UHW_IN      driver's part (EFA takes none)         UHW_OUT    efa_abi.h
  */
 #include "kernel/write.h"
-#include "abi/efa_abi.h"
 #include "base/util.h"
 #include "kernel/cmd.h"
 

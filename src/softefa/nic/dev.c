@@ -146,7 +146,6 @@ int softefa_dev_lock(softefa_dev_t *dev)
     return ret;
 }
 
-
 bool softefa_dev_is_valid(const softefa_dev_t *dev)
 {
     return softefa_dev_valid(dev);

@@ -66,7 +66,7 @@ void ring_cq_create(ring_port_t *port, ring_cq_t *cq, uint32_t depth,
                     softefa_channel_t *channel, uint64_t cookie);
 
 /* One completion, or false. ring_cq_wait() takes one within ten seconds;
- * ring_cq_silent() checks that none comes for some polls and ticks. */
+ * ring_cq_silent() checks that none comes for some polls and milliseconds. */
 bool ring_cq_poll(ring_cq_t *cq, softefa_io_cqe_t *cqe);
 softefa_io_cqe_t ring_cq_wait(ring_cq_t *cq);
 void ring_cq_silent(ring_cq_t *cq);
