@@ -194,8 +194,9 @@ ENABLE_STATS=$ucx_lib_stats: ucx_info and libucs belong to different builds of U
             [$ucx_efa_prefix/*], [ucxmoduledir=$UCX_STOCK_MODULE_DIR])])
 
     # Of the transport's file, which the module looks for
-    UCX_STATS_SUFFIX=
-    test "$ucx_lib_stats" = 0 || UCX_STATS_SUFFIX=-stats
+    UCX_LAYOUT=
+    AS_CASE([$ucx_ENABLE_ASSERT], [''|0], [], [UCX_LAYOUT=-assert])
+    test "$ucx_lib_stats" = 0 || UCX_LAYOUT=$UCX_LAYOUT-stats
 
     AC_DEFINE_UNQUOTED([UCX_EFA_UCX_MAJOR], [$UCX_MAJOR],
         [Version of UCX that the transport is built for])
@@ -204,7 +205,7 @@ ENABLE_STATS=$ucx_lib_stats: ucx_info and libucs belong to different builds of U
     AC_SUBST([UCX_VERSION])
     AC_SUBST([UCX_MAJOR])
     AC_SUBST([UCX_MINOR])
-    AC_SUBST([UCX_STATS_SUFFIX])
+    AC_SUBST([UCX_LAYOUT])
     AC_SUBST([UCX_SRC])
     AC_SUBST([UCX_CPPFLAGS])
     AC_SUBST([UCX_LDFLAGS])

@@ -108,13 +108,18 @@ expect "a transport for another version of UCX is refused" \
 cp "$transport" "$TMPDIR/lib/ucx/"
 info "$soft:$other" ucx_info -d
 expect "one of several is taken" eval 'has_srd && is_silent'
-case $fits in
-*-stats.so) install_as "${fits%-stats.so}.so" ;;
-*)          install_as "${fits%.so}-stats.so" ;;
-esac
-info "$soft:$other" ucx_info -d
-expect "a transport for other structures is refused" \
-    refused "was built for a UCX with.* statistics, but"
+# as this UCX has them or not
+for layout in assert stats; do
+    version=${fits#libefasrd-}
+    case $version in
+    *-$layout*) version=${version/-$layout/} what=" with.*" ;;
+    *)          version=${version%.so}-$layout.so what='[^;]*' ;;
+    esac
+    install_as "libefasrd-$version"
+    info "$soft:$other" ucx_info -d
+    expect "a transport for other structures is refused: $layout" refused \
+        "was built for UCX ${version%.so}, but .*libuct.so.0 is 1\.[0-9.]*$what; build"
+done
 install_as
 info "$soft:$other" ucx_info -d
 expect "an absent transport is said" refused "$fits is not in $TMPDIR/lib/ucx"
@@ -151,8 +156,23 @@ for file in "$TMPDIR"/wheel/*; do
 done
 info "$soft:$loader" env LD_LIBRARY_PATH="$TMPDIR/wheel" \
     UCX_MODULE_DIR="$TMPDIR/wheel/ucx" "$TMPDIR/wheel/ucx_info" -d
-expect "a UCX with other names is refused" \
-    refused "brings a UCX of its own, $TMPDIR/wheel/libuct-so.0"
+expect "a UCX with other names has srd" serves efasrd
+
+# Two UCX in one process, of which one has it, whatever the order
+ours=$(ls "$TMPDIR"/wheel/libuct-so.0)
+for order in "$ours libuct.so.0" "libuct.so.0 $ours"; do
+    last=${order##* }
+    last=${last##*/}
+    # shellcheck disable=SC2086 # two words
+    info "$soft:$loader" env LD_LIBRARY_PATH="$TMPDIR/wheel" \
+        UCX_MODULE_DIR="$TMPDIR/wheel/ucx" "$APPS/dlopen_uct" $order
+    expect "two UCX in one process: $last last" eval \
+        '[ "$(grep -c "^efasrd 1$" "$TMPDIR/out")" = 1 ] &&
+         [ "$(grep -c "^self " "$TMPDIR/out")" = 2 ] &&
+         [ "$(grep -c "" "$TMPDIR/err")" = 1 ] &&
+         grep -q "another UCX of this process has taken .*, .*$last goes" \
+             "$TMPDIR/err"'
+done
 
 # A second srd, as upstream's: in a module of that name, and in `self`
 mkdir "$TMPDIR/fake"

@@ -45,6 +45,7 @@
 #define LOADER_VENDOR_EFA  0x1d0f
 #define LOADER_VERBS_DIR   "/sys/class/infiniband_verbs"
 #define LOADER_MODULES_MAX 1024
+#define LOADER_UCX_MAX     4
 
 typedef enum {
     LOADER_VERBS_NONE,  /* no verbs device                     */
@@ -58,6 +59,13 @@ typedef enum {
     LOADER_SRD_UPSTREAM, /* that of UCX                         */
     LOADER_SRD_ANY       /* that of UCX, if it has one          */
 } loader_srd_t;
+
+/* One for each UCX of the process */
+typedef struct {
+    const void   *base;   /* of its libuct; NULL: free */
+    int           is_made;
+    loader_srd_t  srd;
+} loader_choice_t;
 
 /* Of libucs. ucs_status_t is one byte, 0 is UCS_OK. */
 typedef struct {
@@ -73,8 +81,10 @@ void ucs_load_modules(const char *framework, const char *modules,
 
 static struct {
     int (*fits)(const char *libuct);
-    int (*open)(void);
+    int (*open)(const char *libuct);
 } loader_module;
+
+static loader_choice_t loader_choices[LOADER_UCX_MAX];
 
 /*
  * The real functions, for a caller in libuct, libucs, libucm or a module.
@@ -239,15 +249,15 @@ static void loader_except(char modules[LOADER_MODULES_MAX], const char *name)
     }
 }
 
-/* Build tree and installation: beside this file; where configure said; then
- * below UCX's own directory. */
+/* Build tree and installation, which may have been moved (a wheel): beside this
+ * file and below; where configure said; then below UCX's own directory. */
 static int loader_find_module(const char *libuct, char path[PATH_MAX])
 {
     char self_dir[PATH_MAX], uct_dir[PATH_MAX];
     const struct {
         const char *dir, *subdir;
     } places[] = {
-        {self_dir, ""}, {UCX_EFA_MODULE_DIR, ""}, {self_dir, "/ucx"},
+        {self_dir, ""}, {self_dir, "/ucx"}, {UCX_EFA_MODULE_DIR, ""},
         {uct_dir, "/ucx"}
     };
     Dl_info info;
@@ -342,7 +352,7 @@ static void loader_done(loader_srd_t srd, const char *libuct)
     ucx_efa_object_t object;
 
     if (srd == LOADER_SRD_OURS) {
-        loader_module.open();
+        loader_module.open(libuct);
     } else if ((srd == LOADER_SRD_UPSTREAM) &&
                !ucx_efa_object_find(&object, NULL, LOADER_OWN)) {
         ucx_efa_say("srd is not available: %s has none of its own, which UCX "
@@ -351,15 +361,31 @@ static void loader_done(loader_srd_t srd, const char *libuct)
     }
 }
 
-/* Of the framework "uct", and of "uct_ib" within */
-static void loader_load(const loader_ucs_t *ucs, const char *libuct,
+/* What was chosen for the UCX whose libuct lies there; NULL: too many of them */
+static loader_choice_t *loader_choice(const void *base)
+{
+    size_t i;
+
+    for (i = 0; i < LOADER_UCX_MAX; ++i) {
+        if (loader_choices[i].base == NULL) {
+            loader_choices[i].base = base;
+        }
+        if (loader_choices[i].base == base) {
+            return &loader_choices[i];
+        }
+    }
+    return NULL;
+}
+
+/* Of the framework "uct", and of "uct_ib" within, whose libuct is NULL */
+static void loader_load(const loader_ucs_t *ucs, const Dl_info *libuct,
                         const char *framework, const char *list,
                         void *init_once, unsigned flags)
 {
-    static loader_srd_t srd;
-    static int chosen = 0, done = 0;
+    static loader_choice_t *current = NULL;
+    loader_choice_t *previous       = current;
     char modules[LOADER_MODULES_MAX], except[LOADER_MODULES_MAX];
-    int can_set;
+    int can_set, is_first = 0;
 
     can_set = (ucs->get_value != NULL) && (ucs->set_value != NULL) &&
               (ucs->get_value("MODULES", modules, sizeof(modules)) == 0);
@@ -367,14 +393,18 @@ static void loader_load(const loader_ucs_t *ucs, const char *libuct,
         strcpy(modules, "all");
     }
 
-    if (!chosen && (libuct != NULL)) {
-        chosen = 1;
-        srd    = loader_choose(libuct, modules);
+    if (libuct != NULL) {
+        current = loader_choice(libuct->dli_fbase);
+    }
+    if ((libuct != NULL) && (current != NULL) && !current->is_made) {
+        is_first         = 1;
+        current->is_made = 1;
+        current->srd     = loader_choose(libuct->dli_fname, modules);
     }
 
     strcpy(except, modules);
-    if (chosen) {
-        loader_set_exceptions(srd, except);
+    if (current != NULL) {
+        loader_set_exceptions(current->srd, except);
     }
     if (can_set && (ucs->set_value("MODULES", except) != 0)) {
         can_set = 0;
@@ -385,10 +415,10 @@ static void loader_load(const loader_ucs_t *ucs, const char *libuct,
     if (can_set) {
         ucs->set_value("MODULES", modules);
     }
-    if (!done && (libuct != NULL)) {
-        done = 1;
-        loader_done(srd, libuct);
+    if (is_first) {
+        loader_done(current->srd, libuct->dli_fname);
     }
+    current = previous;
 }
 
 void ucs_load_modules(const char *framework, const char *modules,
@@ -420,7 +450,7 @@ void ucs_load_modules(const char *framework, const char *modules,
 
     if (is_uct || !strcmp(framework, "uct_ib")) {
         pthread_mutex_lock(&lock);
-        loader_load(&ucs, is_uct ? caller.dli_fname : NULL, framework, modules,
+        loader_load(&ucs, is_uct ? &caller : NULL, framework, modules,
                     init_once, flags);
         pthread_mutex_unlock(&lock);
     } else {

@@ -6,18 +6,19 @@
  *   UCX's own scan (from 1.22 on, UCX_PLUGIN_PATH)             |
  *      '-- ucs_module_global_init() ---------------------------+
  *                                                              v
- *          the libuct that asks    the one that `libuct.so.0` means?
+ *          the libuct that asks    its layout: assertions, statistics
  *          libucp beside it        ucp_get_version()
  *          libefasrd-1.22.so       beside this file, if there is one
+ *          ucx_efa_bind()          to that libuct, whatever its file name is
+ *          ucx_efasrd_register()   of the transport
  *
- * A transport shares structures with libuct. In another minor version of UCX
- * it overwrites memory, or symbols are missing, of which UCX says nothing;
- * with another copy of UCX than the one it links with (a Python wheel's), there
- * are two UCX in the process. So this file needs libc only, and there is one
- * libefasrd-VERSION.so for each UCX, as many beside each other as were
- * installed.
+ * A transport shares structures with libuct. In another minor version of UCX,
+ * or in one that was configured otherwise, it overwrites memory, or symbols are
+ * missing. So this file needs libc only, and there is one libefasrd-VERSION.so
+ * for each UCX, as many beside each other as were installed.
  */
 #define _GNU_SOURCE
+#include "bind.h"
 #include "module.h"
 #include "objects.h"
 
@@ -25,20 +26,27 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MODULE_STATS "-stats"
+/* UCX of one process that have srd; there is rarely more than one */
+#define MODULE_UCX_MAX 4
 
 typedef void (*ucp_get_version_func_t)(unsigned *major, unsigned *minor,
                                        unsigned *release);
 
 int ucs_module_global_init(void) __attribute__((visibility("default")));
 int ucx_efasrd_fits(const char *libuct) __attribute__((visibility("default")));
-int ucx_efasrd_open(void) __attribute__((visibility("default")));
+int ucx_efasrd_open(const char *libuct)
+    __attribute__((visibility("default")));
 
 /* What follows a refusal where UCX has a srd of its own */
 static const char *module_own_srd = ", or take UCX's own srd: efarun "
                                     "--transport upstream";
 
 static char module_path[PATH_MAX + 64]; /* of the transport that fits */
+
+/* What was opened: a transport can be bound to one UCX */
+static struct {
+    void *transport, *uct;
+} module_opened[MODULE_UCX_MAX];
 
 /* A handle of an object that is loaded already, else NULL. */
 static void *module_loaded(const char *name)
@@ -67,13 +75,36 @@ static void module_self_dir(char dir[PATH_MAX], int follow)
     ucx_efa_dirname(dir);
 }
 
+/* libucp as a file, where nobody has loaded it: under the usual name, or under
+ * one with a hash in it. */
+static int module_find_ucp(const char *dir, char path[PATH_MAX])
+{
+    static const char *const prefixes[] = {"libucp.so.0", "libucp-"};
+    struct dirent *entry;
+    size_t i;
+    int found = 0;
+    DIR *list;
+
+    for (i = 0; !found && (i < sizeof(prefixes) / sizeof(prefixes[0])); ++i) {
+        list = opendir(dir);
+        while ((list != NULL) && !found && ((entry = readdir(list)) != NULL)) {
+            found = !strncmp(entry->d_name, prefixes[i], strlen(prefixes[i])) &&
+                    (snprintf(path, PATH_MAX, "%s/%s", dir, entry->d_name) <
+                     PATH_MAX);
+        }
+        if (list != NULL) {
+            closedir(list);
+        }
+    }
+    return found;
+}
+
 /* Which version is it? libucs and libuct do not tell, libucp does; it lies
  * beside them, and most programs have it loaded already. */
 static ucp_get_version_func_t module_ucp_version(const char *libuct, void *uct)
 {
     ucx_efa_object_t object;
     char dir[PATH_MAX];
-    char path[PATH_MAX + 16];
     void *ucp;
 
     /* The one that is there first: in a wheel libucp.so and libucp.so.0 may be
@@ -85,15 +116,9 @@ static ucp_get_version_func_t module_ucp_version(const char *libuct, void *uct)
 
     snprintf(dir, sizeof(dir), "%s", libuct);
     ucx_efa_dirname(dir);
-    if (ucx_efa_object_find(&object, dir, "libucp")) {
-        ucp = dlopen(object.path, RTLD_LAZY | RTLD_LOCAL);
-    } else {
-        snprintf(path, sizeof(path), "%s/libucp.so.0", dir);
-        ucp = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
-        if (ucp == NULL) {
-            ucp = dlopen("libucp.so.0", RTLD_LAZY | RTLD_LOCAL);
-        }
-    }
+    ucp = (ucx_efa_object_find(&object, dir, "libucp") ||
+           module_find_ucp(dir, object.path)) ?
+          dlopen(object.path, RTLD_LAZY | RTLD_LOCAL) : NULL;
 
 out:
     return !module_is_beside(ucp, uct) ? NULL :
@@ -125,40 +150,51 @@ static int module_find_in(char dir[PATH_MAX], const char *file)
     return 0;
 }
 
-/* Looks for the transport of that version; says what there is instead. */
-static int module_find(const char *libuct, unsigned major, unsigned minor,
-                       unsigned release, int stats)
+/* Are a group's fields for assertions there? They follow its first word, and
+ * whoever has them initializes them. */
+static int module_has_assert(void *uct)
 {
-    char file[64], other[64];
+    void (*group_init)(void *group);
+    void *words[8];
+
+    *(void**)&group_init = dlsym(uct, "ucs_arbiter_group_init");
+    if (group_init == NULL) {
+        return 0;
+    }
+
+    memset(words, 0xff, sizeof(words));
+    group_init(words);
+    return (words[1] != words[7]) || (words[2] != words[7]);
+}
+
+/* Looks for the transport of that version; says what there is instead. */
+static int module_find(const char *libuct, void *uct, unsigned major,
+                       unsigned minor, unsigned release)
+{
+    int has_assert = module_has_assert(uct);
+    int has_stats  = dlsym(uct, "ucs_stats_node_free") != NULL;
+    char file[64];
     char versions[256];
     char dir[PATH_MAX];
     const char *own;
 
-    snprintf(file, sizeof(file), UCX_EFA_TRANSPORT "%u.%u%s.so", major, minor,
-             stats ? MODULE_STATS : "");
+    snprintf(file, sizeof(file), UCX_EFA_TRANSPORT "%u.%u%s%s.so", major, minor,
+             has_assert ? "-assert" : "", has_stats ? "-stats" : "");
     if (module_find_in(dir, file)) {
         return 1;
     }
 
     own = ucx_efa_has_own_srd(libuct) ? module_own_srd : "";
-    snprintf(other, sizeof(other), UCX_EFA_TRANSPORT "%u.%u%s.so", major, minor,
-             stats ? "" : MODULE_STATS);
-    if (module_find_in(dir, other)) {
-        ucx_efa_say("srd is not available: ucx-efa was built for a UCX %s "
-                    "statistics, but %s was built %s them; build ucx-efa with "
-                    "this one%s", stats ? "without" : "with", libuct,
-                    stats ? "with" : "without", own);
-        return 0;
-    }
-
     /* dir is that of a build tree now */
     if (!ucx_efa_versions(dir, versions, sizeof(versions))) {
         module_self_dir(dir, 1);
     }
     if (ucx_efa_versions(dir, versions, sizeof(versions))) {
         ucx_efa_say("srd is not available: ucx-efa was built for UCX %s, but "
-                    "%s is %u.%u.%u; build ucx-efa with that version%s",
-                    versions, libuct, major, minor, release, own);
+                    "%s is %u.%u.%u%s%s; build ucx-efa with that one%s",
+                    versions, libuct, major, minor, release,
+                    has_assert ? " with assertions" : "",
+                    has_stats ? " with statistics" : "", own);
     } else {
         ucx_efa_say("srd is not available: %s is not in %s; install ucx-efa "
                     "completely (make install)%s", file, dir, own);
@@ -170,8 +206,7 @@ int ucx_efasrd_fits(const char *libuct)
 {
     unsigned major, minor, release;
     ucp_get_version_func_t get_version;
-    void *same, *uct;
-    int is_same;
+    void *uct;
 
     uct = module_loaded(libuct);
     if (uct == NULL) {
@@ -181,25 +216,6 @@ int ucx_efasrd_fits(const char *libuct)
     }
 
     get_version = module_ucp_version(libuct, uct);
-    major = minor = release = 0;
-    if (get_version != NULL) {
-        get_version(&major, &minor, &release);
-    }
-
-    /* What the transport's dependency libuct.so.0 would be bound to */
-    same    = module_loaded("libuct.so.0");
-    is_same = module_is_beside(same, uct);
-    if (same != NULL) {
-        dlclose(same);
-    }
-    if (!is_same) {
-        ucx_efa_say("srd is not available: this program brings a UCX of its "
-                    "own, %s, which is not the system's; make it use that "
-                    "(ucx-py: RAPIDS_LIBUCX_PREFER_SYSTEM_LIBRARY=1)%s", libuct,
-                    ucx_efa_has_own_srd(libuct) ? module_own_srd : "");
-        return 0;
-    }
-
     if (get_version == NULL) {
         ucx_efa_say("srd is not available: the version of UCX is unknown, "
                     "libucp.so.0 beside %s is missing or broken; reinstall UCX",
@@ -207,19 +223,65 @@ int ucx_efasrd_fits(const char *libuct)
         return 0;
     }
 
-    return module_find(libuct, major, minor, release,
-                       dlsym(uct, "ucs_stats_node_free") != NULL);
+    get_version(&major, &minor, &release);
+    return module_find(libuct, uct, major, minor, release);
 }
 
-int ucx_efasrd_open(void)
+/* Is the transport free for this UCX? Remembers that it is its now. */
+static int module_take(void *transport, void *uct, const char *libuct)
 {
-    /* Its constructor registers it */
-    if (dlopen(module_path, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE) == NULL) {
+    size_t i;
+
+    for (i = 0; i < MODULE_UCX_MAX; ++i) {
+        if (module_opened[i].transport == NULL) {
+            module_opened[i].transport = transport;
+            module_opened[i].uct       = uct;
+            return 1;
+        } else if (module_opened[i].transport == transport) {
+            break;
+        }
+    }
+
+    if ((i == MODULE_UCX_MAX) || (module_opened[i].uct != uct)) {
+        ucx_efa_say("srd is not available: another UCX of this process has "
+                    "taken %s, %s goes without; make the program use one UCX",
+                    module_path, libuct);
+    }
+    return 0;
+}
+
+int ucx_efasrd_open(const char *libuct)
+{
+    void *uct = module_loaded(libuct);
+    void (*enlist)(void);
+    void *transport;
+    char why[256];
+
+    transport = dlopen(module_path, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
+    if (transport == NULL) {
         ucx_efa_say("srd is not available: %s; are libibverbs and libefa "
                     "(Debian: ibverbs-providers) installed?", dlerror());
         return 0;
     }
 
+    if (!module_take(transport, uct, libuct)) {
+        return 0;
+    }
+
+    *(void**)&enlist = dlsym(transport, "ucx_efasrd_register");
+    if (enlist == NULL) {
+        ucx_efa_say("srd is not available: %s is of another ucx-efa; install "
+                    "ucx-efa completely (make install)", module_path);
+        return 0;
+    }
+
+    if (!ucx_efa_bind(transport, uct, why, sizeof(why))) {
+        ucx_efa_say("srd is not available: %s cannot be bound to %s: %s; build "
+                    "ucx-efa with that UCX", module_path, libuct, why);
+        return 0;
+    }
+
+    enlist();
     return 1;
 }
 
@@ -246,7 +308,7 @@ int ucs_module_global_init(void)
 
     module_own_srd = "; srd is UCX's own here";
     if (ucx_efasrd_fits(object.path)) {
-        ucx_efasrd_open();
+        ucx_efasrd_open(object.path);
     }
     return 0;
 }

@@ -8,7 +8,8 @@
  * none, and why was said. */
 int ucx_efasrd_fits(const char *libuct);
 
-/* Loads it, after ucx_efasrd_fits(). 0: that failed, and why was said. */
-int ucx_efasrd_open(void);
+/* Loads it, binds it to that libuct, and registers it; after ucx_efasrd_fits()
+ * for the same. 0: that failed, and why was said. */
+int ucx_efasrd_open(const char *libuct);
 
 #endif

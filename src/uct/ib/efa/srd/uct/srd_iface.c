@@ -457,5 +457,26 @@ UCT_TL_DEFINE_ENTRY(&uct_efa_component, srd, uct_srd_query_tl_devices,
                     uct_srd_iface_t, "SRD_", uct_srd_iface_config_table,
                     uct_srd_iface_config_t);
 
-UCT_SINGLE_TL_INIT(&uct_efa_component, srd, ctor,
-                   uct_efa_sole_srd(&uct_efa_component), )
+/* --------------------------------------------------------------- register */
+
+static int uct_srd_is_registered = 0;
+
+/* Of libuct_efasrd.so, which has bound this file to a UCX: loader/module.c. Not
+ * a constructor: that would run before. */
+void ucx_efasrd_register(void) __attribute__((visibility("default")));
+
+void ucx_efasrd_register(void)
+{
+    uct_efa_sole_srd(&uct_efa_component);
+    uct_component_register(&uct_efa_component);
+    uct_tl_register(&uct_efa_component, &UCT_TL_NAME(srd));
+    uct_srd_is_registered = 1;
+}
+
+static void __attribute__((destructor)) uct_srd_unregister(void)
+{
+    if (uct_srd_is_registered) {
+        uct_tl_unregister(&UCT_TL_NAME(srd));
+        uct_component_unregister(&uct_efa_component);
+    }
+}
