@@ -25,13 +25,17 @@ static int run_selftest(srdtool_t *tool, int num_words, char **words)
 }
 
 /* Both have options and a usage of their own, and get their name, too */
-static const srdtool_object_t object_doctor   = {
-    "doctor", "will srd work on this machine? checks before the run",
-    "       srdtool doctor [DEVICE | echo ...]\n", run_doctor
+static const srdtool_object_t object_doctor = {
+    .name  = "doctor",
+    .text  = "will srd work on this machine? checks before the run",
+    .usage = "       srdtool doctor [DEVICE | echo ...]\n",
+    .run   = run_doctor
 };
 static const srdtool_object_t object_selftest = {
-    "selftest", "does the device do its work? tries it, leaves no trace",
-    "       srdtool selftest [DEVICE]\n", run_selftest
+    .name  = "selftest",
+    .text  = "does the device do its work? tries it, leaves no trace",
+    .usage = "       srdtool selftest [DEVICE]\n",
+    .run   = run_selftest
 };
 
 static const srdtool_object_t *const objects[] = {

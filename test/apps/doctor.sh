@@ -249,9 +249,9 @@ faulty()
         says FAIL "$2" "$3" . && says ok destroy nothing
 }
 expect selftest-status faulty 'status code=5 after=3 count=1' send \
-    'status 5, local memory is not registered'
+    'status INVALID_LKEY, local memory is not registered'
 expect selftest-read-status faulty 'status code=7 op=read count=1' rdma-read \
-    'status 7, remote memory'
+    'status REMOTE_ADDRESS, remote memory'
 expect selftest-wrong-data faulty 'corrupt what=payload op=send count=1' send \
     'wrong data: byte [0-9]+ is 0x[0-9a-f]{2}, not'
 expect selftest-wrong-read faulty 'corrupt what=payload op=read count=1' \
@@ -329,19 +329,19 @@ echo_broken()
         grep -qE "$6" "$TMPDIR/server"
 }
 expect echo-unreachable echo_broken unreachable '' send \
-    'TCP passes, SRD does not from here .*status 15' \
-    'security group: here an outbound rule' 'FAIL +receive .*status 15' 1
+    'TCP passes, SRD does not from here .*status UNREACHABLE' \
+    'security group: here an outbound rule' 'FAIL +receive .*status UNREACHABLE' 1
 expect echo-unreachable-back echo_broken '' unreachable receive \
-    'TCP passes, SRD does not from the other side .*status 15' \
-    'security group: here an inbound rule' 'FAIL +send .*status 15' 1
-expect echo-unresponsive echo_broken unresponsive '' send 'status 13' \
+    'TCP passes, SRD does not from the other side .*status UNREACHABLE' \
+    'security group: here an inbound rule' 'FAIL +send .*status UNREACHABLE' 1
+expect echo-unresponsive echo_broken unresponsive '' send 'status UNRESPONSIVE' \
     'security group' 'FAIL +receive' 1
 expect echo-deadline echo_broken 'pause for=100s' '' send \
     'no completion within the deadline' 'security group' 'FAIL +receive' 1
 expect echo-other-subnet echo_broken 'fail cmd=create_ah errno=EINVAL' '' \
     address 'device here refuses' subnet 'device there refuses' 1
 expect echo-no-queue-pair echo_broken 'status code=9' '' send \
-    'status 9, the remote queue pair does not exist' exited 'FAIL +receive' 1
+    'status REMOTE_QPN, the remote queue pair does not exist' exited 'FAIL +receive' 1
 expect echo-wrong-content echo_broken 'corrupt what=payload count=1' '' send \
     '7 arrived intact, 1 with wrong' report 'FAIL +receive .*wrong' 1
 # killed when it is to send, after all of the client's messages have come

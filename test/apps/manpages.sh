@@ -122,7 +122,7 @@ has_all srdtool.1 "why" \
     < <("$srdtool" res help | sed -nE 's/^  ([a-z-]+)  .*/\1/p')
 has_all srdtool.1 "events" \
     < <(sed -n '/define EFA_STATS_EVENTS_LIST/,/^$/p' \
-            "$TOP/src/uct/ib/efa/stats/efa_stats_format.h" |
+            "$TOP/src/uct/ib/efa/stats/efa_stats_counters.h" |
         sed -nE 's/^ *X\([A-Z_]+, *"([a-z-]+)".*/\1/p')
 
 # Only where both are asked for does UCX list them all

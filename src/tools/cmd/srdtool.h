@@ -50,6 +50,7 @@ typedef struct {
     const char *name;
     const char *text;   /* one line                                       */
     const char *usage;  /* lines "       srdtool ...\n", then explanation */
+    void       (*usage_end)(FILE *out); /* prints what follows; NULL: none */
     int        (*run)(srdtool_t *tool, int num_words, char **words);
 } srdtool_object_t;
 

@@ -10,6 +10,7 @@
  * says how many it has missed.
  */
 #include "tools/cmd/srdtool.h"
+#include "stats/efa_status.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -26,6 +27,7 @@ static const char *const keys[] = {
 static void describe(const efa_stats_event_entry_t *event, char *out,
                      size_t max)
 {
+    char status[UCT_EFA_STATUS_NAME_MAX];
     const char *name;
 
     out[0] = '\0';
@@ -59,14 +61,15 @@ static void describe(const efa_stats_event_entry_t *event, char *out,
                          " again" : "");
         break;
     case EFA_STATS_EVENT_TX_ERROR:
-        snprintf(out, max, "device status %" PRIu32 ", %" PRIu64 " retries",
-                 event->a, event->b);
+        snprintf(out, max, "device status %s, %" PRIu64 " retries",
+                 uct_efa_status_name(event->a, status), event->b);
         break;
     case EFA_STATS_EVENT_RX_ERROR:
     case EFA_STATS_EVENT_PEER_FAILED:
     case EFA_STATS_EVENT_PEER_LOST:
         if (event->a != 0) {
-            snprintf(out, max, "device status %" PRIu32, event->a);
+            snprintf(out, max, "device status %s",
+                     uct_efa_status_name(event->a, status));
         }
         break;
     case EFA_STATS_EVENT_ASYNC:

@@ -232,10 +232,19 @@ static int run(srdtool_t *tool, int num_words, char **words)
                            num_words - 2, words + 2);
 }
 
+static void usage_end(FILE *out)
+{
+    unsigned why;
+
+    for (why = 0; why < WHY_LAST; ++why) {
+        fprintf(out, "  %-18s  %s\n", why_name(why), why_text(why));
+    }
+}
+
 const srdtool_object_t srdtool_res = {
-    .name  = "res",
-    .text  = "what programs hold, endpoints and peers, and why they wait",
-    .usage =
+    .name      = "res",
+    .text      = "what programs hold, endpoints and peers, and why they wait",
+    .usage     =
         "       srdtool res [show]\n"
         "       srdtool res show { qp | cq | mr | pd | ah } [FILTER ...]\n"
         "       srdtool res show { ep | peer } [FILTER ...]\n"
@@ -244,15 +253,7 @@ const srdtool_object_t srdtool_res = {
         "pid 0-100,654   qpn 12   state joined   why rnr-backoff   dev efa_0\n"
         "\n"
         "Alone: what each process holds of each device's limits.\n"
-        "ep, peer: why it does not move, in one word, and for how long:\n"
-        "  no-progress-calls   its process lives and does not call progress\n"
-        "  recovering          its device or queue pair is lost\n"
-        "  peer-unresponsive   the other side does not answer, or has failed\n"
-        "  waits-handshake     the other side has not confirmed us yet\n"
-        "  rnr-backoff         the other side has no receive buffer\n"
-        "  waits-fence         a fence waits for earlier operations\n"
-        "  waits-window        the window is full of unacknowledged messages\n"
-        "  reorder-gap         what has arrived waits for an older message\n"
-        "  ready               nothing holds it\n",
-    .run   = run
+        "ep, peer: why it does not move, in one word, and for how long:\n",
+    .usage_end = usage_end,
+    .run       = run
 };

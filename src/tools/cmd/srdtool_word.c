@@ -10,6 +10,9 @@ void srdtool_word_usage(FILE *out, const srdtool_object_t *object)
 {
     /* the first line's indent makes room for the word */
     fprintf(out, "usage: %s", object->usage + strlen("usage: "));
+    if (object->usage_end != NULL) {
+        object->usage_end(out);
+    }
 }
 
 int srdtool_word_wrong(const srdtool_object_t *object, const char *format, ...)

@@ -11,23 +11,24 @@
 extern "C" {
 #endif
 
-/* In the order in which they are looked for: the first that holds is told */
+/* In the order in which they are looked for: the first that holds is told. The
+ * texts are those of `srdtool res help`. */
 #define WHY_LIST(X) \
     X(NO_PROGRESS_CALLS, "no-progress-calls", \
       "its process lives and does not call progress") \
     X(RECOVERING, "recovering", \
-      "its device or queue pair is lost, or it waits for that to be over") \
+      "its device or queue pair is lost") \
     X(PEER_UNRESPONSIVE, "peer-unresponsive", \
-      "the other side does not answer, or has failed") \
+      "the remote side does not answer, or has failed") \
     X(WAITS_HANDSHAKE, "waits-handshake", \
-      "the other side has not yet confirmed that it knows us") \
+      "the remote side has not confirmed the handshake") \
     X(RNR_BACKOFF, "rnr-backoff", \
-      "the other side has no receive buffer: pauses, then sends again") \
+      "the remote side has no receive buffer") \
     X(WAITS_FENCE, "waits-fence", "a fence waits for earlier operations") \
     X(WAITS_WINDOW, "waits-window", \
-      "as many messages are on their way as the window allows") \
+      "a full window of messages is in flight") \
     X(REORDER_GAP, "reorder-gap", \
-      "messages that have arrived wait for an older one") \
+      "messages that have arrived wait for an earlier one") \
     X(READY, "ready", "nothing holds it")
 
 #define WHY_ENUM(_NAME, _name, _text) WHY_##_NAME,
@@ -45,7 +46,7 @@ typedef struct {
                                          between two reads                  */
 } why_input_t;
 
-/* since: in the segment's time, 0: not known, or ready */
+/* since: a time of the stats segment, 0: not known, or ready */
 why_t why_get(const why_input_t *in, uint64_t *since);
 
 /* NULL behind the last */

@@ -126,6 +126,7 @@ void echo_srd_verdict(echo_t *echo, bool out, const echo_message_t *sent,
     unsigned status    = ntohl(sent->status);
     unsigned intact    = ntohl(received->count);
     unsigned wrong     = ntohl(received->wrong);
+    char code[UCT_EFA_STATUS_NAME_MAX];
 
     report_fact_int(&echo->report, "messages", ECHO_MESSAGES);
     report_fact_int(&echo->report, "delivered", delivered);
@@ -139,13 +140,15 @@ void echo_srd_verdict(echo_t *echo, bool out, const echo_message_t *sent,
     } else if ((status == UCT_EFA_STATUS_UNREACHABLE) ||
                (status == UCT_EFA_STATUS_UNRESPONSIVE)) {
         report_add(&echo->report, REPORT_FAIL, name, rules,
-                   "TCP passes, SRD does not %s: status %u, %s (%u of %u "
-                   "delivered)", way, status, uct_efa_status_desc(status)->text,
-                   delivered, ECHO_MESSAGES);
+                   "TCP passes, SRD does not %s: status %s, %s (%u of %u "
+                   "delivered)", way, uct_efa_status_name(status, code),
+                   uct_efa_status_desc(status)->text, delivered,
+                   ECHO_MESSAGES);
     } else if (delivered < ECHO_MESSAGES) {
         report_add(&echo->report, REPORT_FAIL, name,
                    uct_efa_status_desc(status)->advice,
-                   "%s: status %u, %s (%u of %u delivered)", way, status,
+                   "%s: status %s, %s (%u of %u delivered)", way,
+                   uct_efa_status_name(status, code),
                    uct_efa_status_desc(status)->text, delivered,
                    ECHO_MESSAGES);
     } else if ((intact != ECHO_MESSAGES) || (wrong != 0)) {

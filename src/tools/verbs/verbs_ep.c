@@ -319,7 +319,10 @@ int verbs_ep_wait(verbs_ep_t *ep, struct ibv_wc *wc, int timeout_ms)
 
 const char *verbs_ep_status(const struct ibv_wc *wc, char *buffer, size_t max)
 {
-    snprintf(buffer, max, "status %u, %s", wc->vendor_err,
+    char name[UCT_EFA_STATUS_NAME_MAX];
+
+    snprintf(buffer, max, "status %s, %s",
+             uct_efa_status_name(wc->vendor_err, name),
              uct_efa_status_desc(wc->vendor_err)->text);
     return buffer;
 }

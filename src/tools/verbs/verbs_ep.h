@@ -67,7 +67,8 @@ int verbs_ep_wait(verbs_ep_t *ep, struct ibv_wc *wc, int timeout_ms);
 /* Nanoseconds, monotonic. */
 uint64_t verbs_ep_now(void);
 
-/* "13, the remote side answered before..." of a completion that failed. */
+/* "status UNRESPONSIVE, the remote side answered before..." of a completion that
+ * failed. */
 const char *verbs_ep_status(const struct ibv_wc *wc, char *buffer, size_t max);
 
 #endif

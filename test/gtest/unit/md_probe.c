@@ -1,4 +1,5 @@
 #include "base/md/efa_md.h"
+#include "base/md/ucx_compat_md.h"
 #include "md_probe.h"
 
 #include <ucm/api/ucm.h>

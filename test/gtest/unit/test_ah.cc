@@ -138,10 +138,9 @@ protected:
 
     uct_efa_ah_t *get(uint64_t number)
     {
-        ibv_gid gid      = gid_of(number);
         uct_efa_ah_t *ah = nullptr;
 
-        EXPECT_EQ(UCS_OK, uct_efa_ah_get(m_cache, &gid, &ah)) << number;
+        EXPECT_EQ(UCS_OK, try_get(number, &ah)) << number;
         return ah;
     }
 
@@ -150,9 +149,18 @@ protected:
     {
         ibv_gid gid = gid_of(number);
 
-        return (owner == nullptr) ?
-                       uct_efa_ah_get(m_cache, &gid, ah_p) :
-                       uct_efa_ah_get_for(m_cache, owner, &gid, ah_p);
+        return uct_efa_ah_get_notify(m_cache, owner, nullptr, &gid, ah_p);
+    }
+
+    /* Has the device an AH for it? */
+    bool is_live(uint64_t number)
+    {
+        for (auto &entry : m_device.live) {
+            if (entry.second == key_of(number)) {
+                return true;
+            }
+        }
+        return false;
     }
 
     uct_efa_ah_stats_t stats()
@@ -230,14 +238,14 @@ TEST_F(test_ah, gids_that_differ_in_one_bit)
         uct_efa_ah_t *ah = nullptr;
 
         gid.raw[bit / 8] ^= 1u << (bit % 8);
-        ASSERT_EQ(UCS_OK, uct_efa_ah_get(m_cache, &gid, &ah));
+        ASSERT_EQ(UCS_OK, uct_efa_ah_get_notify(m_cache, nullptr, nullptr,
+                                                &gid, &ah));
         EXPECT_EQ(0, memcmp(&ah->gid, &gid, sizeof(gid)));
-        EXPECT_EQ(ah, uct_efa_ah_find(m_cache, &gid));
         all.insert(ah);
     }
 
     EXPECT_EQ(128u, all.size());
-    EXPECT_EQ(nullptr, uct_efa_ah_find(m_cache, &base));
+    EXPECT_EQ(128u, m_device.creates);
     for (auto ah : all) {
         uct_efa_ah_put(m_cache, ah);
     }
@@ -277,10 +285,8 @@ TEST_F(test_ah, evicts_the_one_put_first)
               m_device.destroyed);
     EXPECT_EQ(2u, stats().evicts);
 
-    ibv_gid gid = gid_of(2);
-    EXPECT_EQ(nullptr, uct_efa_ah_find(m_cache, &gid));
-    gid = gid_of(0);
-    EXPECT_NE(nullptr, uct_efa_ah_find(m_cache, &gid));
+    EXPECT_FALSE(is_live(2));
+    EXPECT_TRUE(is_live(0));
 }
 
 TEST_F(test_ah, never_evicts_what_is_used)
@@ -343,8 +349,7 @@ TEST_F(test_ah, owners_give_up_some)
     EXPECT_EQ(0u, owner1.calls);
     EXPECT_EQ(1u, uct_efa_ah_cache_wanted(m_cache));
 
-    /* Without a name everybody is asked */
-    ASSERT_EQ(UCS_OK, try_get(12, &ah));
+    ASSERT_EQ(UCS_OK, try_get(12, &ah, &owner1));
     EXPECT_EQ(1u, owner1.calls);
     owner1.held.push_back(ah);
 
@@ -410,11 +415,11 @@ TEST_F(test_ah, tells_of_evictions)
 TEST_F(test_ah, refused_gid)
 {
     uct_efa_ah_t *ah = nullptr;
-    ibv_gid gid      = gid_of(1);
 
     m_device.create_errno = EINVAL;
     EXPECT_EQ(UCS_ERR_UNREACHABLE, try_get(1, &ah));
-    EXPECT_EQ(nullptr, uct_efa_ah_find(m_cache, &gid));
+    EXPECT_EQ(nullptr, ah);
+    EXPECT_EQ(0u, stats().used + stats().idle);
     EXPECT_EQ(0u, uct_efa_ah_cache_wanted(m_cache));
 
     /* Nothing is remembered against it */

@@ -1,5 +1,7 @@
-/* Hashes of the keys that peers are found by, as a cluster has them: khash takes
- * the lower bits, and many alike make a table slow. */
+/*
+ * Hashes of the keys that peers are found by, as a cluster has them: khash
+ * takes the lower bits, and many alike make a table slow.
+ */
 #include "srd/wire/srd_hash.h"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 /*
  * The tool's reader on stats segments with records of every type, in memory:
- * what changes between the two looks, rings, links, times. The file around it, and what the
- * transport writes, is in test_stats.cc.
+ * what changes between the two looks, rings, links, times. The file around it,
+ * and what the transport writes, is in test_stats.cc.
  */
 #include "tools/reader/stats_reader.h"
 
@@ -238,7 +238,8 @@ TEST_F(test_reader, links)
     }
 
     for (uint32_t index : {2, 7, 9}) {
-        const efa_stats_iface_t *found = stats_link_iface(&m_segment, 10 + index);
+        const efa_stats_iface_t *found = stats_link_iface(&m_segment,
+                                                          10 + index);
         ASSERT_NE(nullptr, found);
         ASSERT_EQ(index, found->device);
         EXPECT_EQ("efa_" + std::to_string(index),

@@ -2,7 +2,9 @@
  * The segment, from both sides: the owner's blocks and the tool's reader. Files
  * are made in a directory of this test, by way of XDG_RUNTIME_DIR.
  */
-#include "stats/efa_stats.h"
+extern "C" {
+#include "stats/efa_stats_record.h"
+}
 #include "common/temp.h"
 #include "fake_clock.h"
 #include "tools/reader/stats_reader.h"
@@ -35,6 +37,12 @@ namespace {
 
 const uint8_t own_gid[16]    = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 1, 2, 3};
 const uint8_t remote_gid[16] = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 9, 9, 9};
+
+/* Of this process' file; "" if there is none */
+const char *file_path()
+{
+    return uct_efa_stats.file.path;
+}
 
 class test_stats : public ::testing::Test {
 protected:
@@ -80,7 +88,7 @@ protected:
 
     efa_stats_event_entry_t first_event(const efa_stats_event_entry_t *set)
     {
-        int fd    = open(uct_efa_stats_path(), O_RDWR | O_CLOEXEC);
+        int fd    = open(file_path(), O_RDWR | O_CLOEXEC);
         off_t pos = sizeof(efa_stats_header_t);
         efa_stats_event_entry_t entry = {};
         efa_stats_events_t ring;
@@ -151,7 +159,7 @@ protected:
     }
 
     void read(stats_segment_t *segment,
-              const std::string &path = uct_efa_stats_path())
+              const std::string &path = file_path())
     {
         char error[512] = "";
 
@@ -205,7 +213,7 @@ protected:
                                               i);
         }
 
-        std::ifstream file(uct_efa_stats_path(), std::ios::binary);
+        std::ifstream file(file_path(), std::ios::binary);
         efa_stats_header_t header;
         file.read(reinterpret_cast<char*>(&header), sizeof(header));
         std::vector<char> bytes(header.used);
@@ -254,7 +262,7 @@ protected:
 TEST_F(test_stats, what_is_counted_is_shown)
 {
     open_segment(UCT_EFA_STATS_YES);
-    ASSERT_EQ(m_dir + "/", std::string(uct_efa_stats_path()).substr(
+    ASSERT_EQ(m_dir + "/", std::string(file_path()).substr(
                                    0, m_dir.size() + 1));
 
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("efa_0:1", own_gid,
@@ -315,7 +323,7 @@ TEST_F(test_stats, file_is_private_and_goes)
     open_segment(UCT_EFA_STATS_YES);
     open_segment(UCT_EFA_STATS_YES);
     ASSERT_EQ(1u, files().size());
-    ASSERT_EQ(0, lstat(uct_efa_stats_path(), &st));
+    ASSERT_EQ(0, lstat(file_path(), &st));
     EXPECT_EQ(static_cast<mode_t>(S_IFREG | 0600), st.st_mode);
     EXPECT_EQ(geteuid(), st.st_uid);
 
@@ -323,7 +331,7 @@ TEST_F(test_stats, file_is_private_and_goes)
     EXPECT_EQ(1u, files().size()) << "one user is left";
     close_segment();
     EXPECT_EQ(0u, files().size());
-    EXPECT_STREQ("", uct_efa_stats_path());
+    EXPECT_STREQ("", file_path());
 }
 
 TEST_F(test_stats, exit_without_close)
@@ -371,7 +379,7 @@ TEST_F(test_stats, small_file_limit_is_no_signal)
                           uct_efa_stats_iface_get("x:1", own_gid, 1);
                   ++iface->tx_msgs;
                   uct_efa_stats_iface_put(iface);
-                  return strcmp(uct_efa_stats_path(), "") == 0 ? 0 : 1;
+                  return strcmp(file_path(), "") == 0 ? 0 : 1;
               }));
     EXPECT_EQ(0u, files().size());
 }
@@ -382,14 +390,14 @@ TEST_F(test_stats, directory_of_others_is_not_used)
     ASSERT_EQ(0, chmod(m_dir.c_str(), 0777));
     open_segment(UCT_EFA_STATS_YES);
     EXPECT_EQ(0u, files().size());
-    EXPECT_EQ(0u, std::string(uct_efa_stats_path()).find("/dev/shm/"));
+    EXPECT_EQ(0u, std::string(file_path()).find("/dev/shm/"));
     close_segment();
 }
 
 TEST_F(test_stats, keep_stays_behind)
 {
     open_segment(UCT_EFA_STATS_KEEP);
-    std::string path = uct_efa_stats_path();
+    std::string path = file_path();
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("x:1", own_gid, 1);
     iface->tx_msgs = 3;
     uct_efa_stats_iface_put(iface);
@@ -397,7 +405,7 @@ TEST_F(test_stats, keep_stays_behind)
 
     /* Nor does a later process take it away */
     open_segment(UCT_EFA_STATS_YES);
-    EXPECT_NE(path, uct_efa_stats_path());
+    EXPECT_NE(path, file_path());
     close_segment();
 
     stats_segment_t segment;
@@ -413,7 +421,7 @@ TEST_F(test_stats, leftovers_of_the_dead_are_removed)
 {
     ASSERT_EQ(0, in_child([this]() {
                   open_segment(UCT_EFA_STATS_YES);
-                  return uct_efa_stats_path()[0] == '/' ? 0 : 1;
+                  return file_path()[0] == '/' ? 0 : 1;
               }));
     ASSERT_EQ(1u, files().size());
     std::string left = *files().begin();

@@ -144,6 +144,20 @@ TEST(test_status, actions_are_those_of_the_protocol)
     }
 }
 
+static std::string name_of(unsigned code)
+{
+    char buffer[UCT_EFA_STATUS_NAME_MAX];
+
+    return uct_efa_status_name(code, buffer);
+}
+
+TEST(test_status, names)
+{
+    for (auto &row : rows_of_code()) {
+        EXPECT_EQ(row.name, name_of(row.code));
+    }
+}
+
 TEST(test_status, unreachable_names_the_security_group)
 {
     std::string advice = uct_efa_status_desc(15)->advice;
@@ -159,6 +173,7 @@ TEST(test_status, unknown_codes)
 
         ASSERT_NE(nullptr, desc);
         EXPECT_STREQ("UNKNOWN", desc->name);
+        EXPECT_EQ(std::to_string(code), name_of(code));
         EXPECT_EQ(UCT_EFA_STATUS_ACTION_FAIL_PEER, desc->action);
         EXPECT_NE(UCS_OK, desc->status);
     }

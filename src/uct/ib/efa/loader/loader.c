@@ -22,36 +22,22 @@
  * Ours is asked for unless UCX_MODULES leaves efasrd out; upstream's by
  * EFARUN_TRANSPORT=upstream, as efarun sets it. Ours is opened by its path, not
  * by UCX: which directories UCX searches, and whether it does without a list,
- * depends on its version.
+ * depends on its version (loader_module.c). Exceptions: loader_except.c.
  *
  * It is loaded into every child process: libc only, no constructor, and not a
  * word unless somebody uses UCX and cannot have srd.
  */
 #define _GNU_SOURCE
-#include "ucx_efa_config.h"
-#include "module.h"
+#include "loader_except.h"
+#include "loader_module.h"
 #include "objects.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <strings.h>
-#include <unistd.h>
 
-#define LOADER_MODULE      "efasrd"
-#define LOADER_FILE        "libuct_" LOADER_MODULE ".so.0"
-#define LOADER_OWN         "libuct_ib_efa"
-#define LOADER_VENDOR_EFA  0x1d0f
-#define LOADER_VERBS_DIR   "/sys/class/infiniband_verbs"
-#define LOADER_MODULES_MAX 1024
-#define LOADER_UCX_MAX     4
-
-typedef enum {
-    LOADER_VERBS_NONE,  /* no verbs device                     */
-    LOADER_VERBS_EFA,   /* EFA devices only, Soft-EFA included */
-    LOADER_VERBS_MIXED  /* another device too                  */
-} loader_verbs_t;
+#define LOADER_OWN     "libuct_ib_efa"
+#define LOADER_UCX_MAX 4
 
 typedef enum {
     LOADER_SRD_OURS,
@@ -78,11 +64,6 @@ typedef struct {
 void ucs_load_modules(const char *framework, const char *modules,
                       void *init_once, unsigned flags)
     __attribute__((visibility("default")));
-
-static struct {
-    int (*fits)(const char *libuct);
-    int (*open)(const char *libuct);
-} loader_module;
 
 static loader_choice_t loader_choices[LOADER_UCX_MAX];
 
@@ -133,186 +114,6 @@ static int loader_real(const char *caller, loader_ucs_t *ucs)
     return 0;
 }
 
-static unsigned long loader_read_hex(const char *device, const char *attribute)
-{
-    char path[PATH_MAX];
-    unsigned value = 0;
-    FILE *file;
-
-    snprintf(path, sizeof(path), LOADER_VERBS_DIR "/%s/device/%s", device,
-             attribute);
-    file = fopen(path, "re");
-    if (file != NULL) {
-        if (fscanf(file, "%x", &value) != 1) {
-            value = 0;
-        }
-        fclose(file);
-    }
-    return value;
-}
-
-/* Soft-EFA has no PCI files, but a modalias as every PCI device. */
-static int loader_is_efa(const char *device)
-{
-    char path[PATH_MAX];
-    unsigned vendor = 0;
-    FILE *file;
-
-    vendor = loader_read_hex(device, "vendor");
-    if (vendor == 0) {
-        snprintf(path, sizeof(path), LOADER_VERBS_DIR "/%s/device/modalias",
-                 device);
-        file = fopen(path, "re");
-        if (file != NULL) {
-            if (fscanf(file, "pci:v%8x", &vendor) != 1) {
-                vendor = 0;
-            }
-            fclose(file);
-        }
-    }
-    return vendor == LOADER_VENDOR_EFA;
-}
-
-static loader_verbs_t loader_verbs_devices(void)
-{
-    loader_verbs_t verbs = LOADER_VERBS_NONE;
-    struct dirent *entry;
-    DIR *dir;
-
-    dir = opendir(LOADER_VERBS_DIR);
-    if (dir == NULL) {
-        return verbs;
-    }
-
-    while ((entry = readdir(dir)) != NULL) {
-        if (strncmp(entry->d_name, "uverbs", strlen("uverbs"))) {
-            continue;
-        }
-        if (!loader_is_efa(entry->d_name)) {
-            verbs = LOADER_VERBS_MIXED;
-            break;
-        }
-        verbs = LOADER_VERBS_EFA;
-    }
-
-    closedir(dir);
-    return verbs;
-}
-
-/* As UCX reads a boolean. The module documents the option (ucx_info -f). */
-static int loader_option_is_set(const char *variable)
-{
-    const char *value = getenv(variable);
-
-    return (value != NULL) &&
-           (!strcasecmp(value, "y") || !strcasecmp(value, "yes") ||
-            !strcasecmp(value, "on") || !strcmp(value, "1"));
-}
-
-/* Copies the items of a list, each behind a comma, but name. */
-static void loader_list_copy(const char *list, const char *name, char *copy)
-{
-    size_t length;
-
-    for (*copy = '\0';; list += length) {
-        list  += strspn(list, ",");
-        length = strcspn(list, ",");
-        if (length == 0) {
-            return;
-        }
-        if ((length != strlen(name)) || strncmp(list, name, length)) {
-            strcat(copy, ",");
-            strncat(copy, list, length);
-        }
-    }
-}
-
-/* Leaves name out of what UCX_MODULES allows, if there is room for that. */
-static void loader_except(char modules[LOADER_MODULES_MAX], const char *name)
-{
-    char copy[LOADER_MODULES_MAX + 2];
-
-    if (ucx_efa_modules_is_list(modules) && (*modules != '^')) {
-        loader_list_copy(modules, name, copy);
-        /* an empty list would be that of all; no module is called - */
-        strcpy(modules, (*copy == '\0') ? "-" : copy + 1);
-        return;
-    }
-
-    loader_list_copy(ucx_efa_modules_is_list(modules) ? modules + 1 : "", name,
-                     copy);
-    if (strlen(copy) + strlen(name) + 2 <= LOADER_MODULES_MAX) {
-        strcat(copy, ",");
-        strcat(copy, name);
-        strcpy(modules, copy);
-        *modules = '^';
-    }
-}
-
-/* Build tree and installation, which may have been moved (a wheel): beside this
- * file and below; where configure said; then below UCX's own directory. */
-static int loader_find_module(const char *libuct, char path[PATH_MAX])
-{
-    char self_dir[PATH_MAX], uct_dir[PATH_MAX];
-    const struct {
-        const char *dir, *subdir;
-    } places[] = {
-        {self_dir, ""}, {self_dir, "/ucx"}, {UCX_EFA_MODULE_DIR, ""},
-        {uct_dir, "/ucx"}
-    };
-    Dl_info info;
-    size_t i;
-
-    if (dladdr((void*)ucs_load_modules, &info) == 0 ||
-        (realpath(info.dli_fname, self_dir) == NULL)) {
-        strcpy(self_dir, "./");
-    }
-    ucx_efa_dirname(self_dir);
-    snprintf(uct_dir, sizeof(uct_dir), "%s", libuct);
-    ucx_efa_dirname(uct_dir);
-
-    for (i = 0; i < sizeof(places) / sizeof(places[0]); ++i) {
-        if ((snprintf(path, PATH_MAX, "%s%s/" LOADER_FILE, places[i].dir,
-                      places[i].subdir) < PATH_MAX) &&
-            (access(path, R_OK) == 0)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-/* Our module, and whether it has a transport for this UCX. Says why not. */
-static int loader_module_fits(const char *libuct)
-{
-    char path[PATH_MAX];
-    void *module;
-
-    if (!loader_find_module(libuct, path)) {
-        ucx_efa_say("srd is not available: " LOADER_FILE " is neither in "
-                    UCX_EFA_MODULE_DIR " nor beside UCX; install ucx-efa "
-                    "completely (make install)");
-        return 0;
-    }
-
-    module = dlopen(path, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
-    if (module == NULL) {
-        ucx_efa_say("srd is not available: %s; install ucx-efa completely "
-                    "(make install)", dlerror());
-        return 0;
-    }
-
-    *(void**)&loader_module.fits = dlsym(module, "ucx_efasrd_fits");
-    *(void**)&loader_module.open = dlsym(module, "ucx_efasrd_open");
-    if ((loader_module.fits == NULL) || (loader_module.open == NULL)) {
-        ucx_efa_say("srd is not available: %s is not of ucx-efa "
-                    PACKAGE_VERSION "; install ucx-efa completely (make "
-                    "install)", path);
-        return 0;
-    }
-
-    return loader_module.fits(libuct);
-}
-
 static loader_srd_t loader_choose(const char *libuct, const char *modules)
 {
     const char *transport = getenv("EFARUN_TRANSPORT");
@@ -331,16 +132,8 @@ static void loader_set_exceptions(loader_srd_t srd,
                                   char modules[LOADER_MODULES_MAX])
 {
     loader_except(modules, LOADER_MODULE);
-    if ((srd != LOADER_SRD_OURS) && (srd != LOADER_SRD_REFUSED)) {
-        return;
-    }
-
-    if (!loader_option_is_set("UCX_EFA_KEEP_IB") &&
-        (loader_verbs_devices() == LOADER_VERBS_EFA)) {
-        /* It would open EFA devices too and print errors about what they do not
-         * offer. rdmacm links with it, so it would bring it back. */
-        loader_except(modules, "ib");
-        loader_except(modules, "rdmacm");
+    if ((srd == LOADER_SRD_OURS) || (srd == LOADER_SRD_REFUSED)) {
+        loader_except_ib(modules);
     }
     if (srd == LOADER_SRD_REFUSED) {
         loader_except(modules, "efa");
@@ -352,7 +145,7 @@ static void loader_done(loader_srd_t srd, const char *libuct)
     ucx_efa_object_t object;
 
     if (srd == LOADER_SRD_OURS) {
-        loader_module.open(libuct);
+        loader_module_open(libuct);
     } else if ((srd == LOADER_SRD_UPSTREAM) &&
                !ucx_efa_object_find(&object, NULL, LOADER_OWN)) {
         ucx_efa_say("srd is not available: %s has none of its own, which UCX "

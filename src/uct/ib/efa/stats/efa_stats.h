@@ -11,9 +11,11 @@
  *   event    ---> event                       anywhere between open and close
  *   md close ---> close (last one removes the file)
  *
- *   efa_stats.c          open, close, records      efa_stats_file.c  the file
- *   efa_stats_objects.c  devices, objects, endpoints
- *   efa_stats_events.c   the flight recorder
+ *   efa_stats.c                                    open, close
+ *   efa_stats_iface.c, _peer.c, _ep.c              what counts
+ *   efa_stats_device.c, _object.c                  what is held
+ *   efa_stats_event.c                              the flight recorder
+ *   efa_stats_record.c, efa_stats_file.c           records, the file
  *
  * The file is a convenience: without it (no room, no permission, STATS=n) the
  * blocks are private memory and everything else is the same. So no function
@@ -63,9 +65,6 @@ static inline uint64_t uct_efa_stats_now(void)
 /* Counted; the first caller's mode holds for the process. */
 void uct_efa_stats_open(uct_efa_stats_mode_t mode);
 void uct_efa_stats_close(void);
-
-/* Path of this process' file; "" if there is none. */
-const char *uct_efa_stats_path(void);
 
 /* max: how many of each kind the device has, 0: not known. */
 uct_efa_stats_device_t *

@@ -42,12 +42,15 @@ void  uct_efa_stats_record_put(void *block, efa_stats_type_t type);
 /* A further record behind the one just got, in its length */
 void uct_efa_stats_record_init(efa_stats_record_t *rec, uint32_t length);
 
+/* Empties a record that was given back, all but length and gen. */
+void uct_efa_stats_record_reset(efa_stats_record_t *rec);
+
 /* Shows a record to readers, after everything else in it was set. */
 void uct_efa_stats_record_show(efa_stats_record_t *rec);
 void uct_efa_stats_record_hide(efa_stats_record_t *rec);
 
 /* Zeroed memory that nobody else sees; last_resort if there is none. */
-void *uct_efa_stats_private_get(size_t length, void *last_resort);
+void *uct_efa_stats_record_private(size_t length, void *last_resort);
 
 /* In the file, and we are the process that made it */
 static inline int uct_efa_stats_block_is_mine(const void *block)
@@ -65,7 +68,11 @@ typedef struct {
     uct_efa_stats_ep_t    no_ep;
 } uct_efa_stats_slot_t;
 
-/* efa_stats_events.c; lock held */
-void uct_efa_stats_events_init(void);
+/* efa_stats_event.c: makes the ring, if there is room. Lock held. */
+void uct_efa_stats_event_init(void);
+
+/* efa_stats_device.c: one object more or less is held. Lock held. */
+void uct_efa_stats_device_count(uct_efa_stats_device_t *device,
+                                efa_stats_kind_t kind, uint64_t size, int add);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #define UCT_EFA_STATUS_ENTRY(_code, _name, _action, _status, _text, _advice) \
     [_code] = {#_name, UCT_EFA_STATUS_ACTION_##_action, _status, _text, \
@@ -33,4 +34,18 @@ const uct_efa_status_desc_t *uct_efa_status_desc(unsigned vendor_err)
     }
 
     return &uct_efa_status_table[vendor_err];
+}
+
+const char *uct_efa_status_name(unsigned vendor_err,
+                                char buffer[UCT_EFA_STATUS_NAME_MAX])
+{
+    const uct_efa_status_desc_t *desc = uct_efa_status_desc(vendor_err);
+
+    if (desc == &uct_efa_status_unknown) {
+        snprintf(buffer, UCT_EFA_STATUS_NAME_MAX, "%u", vendor_err);
+    } else {
+        snprintf(buffer, UCT_EFA_STATUS_NAME_MAX, "%s", desc->name);
+    }
+
+    return buffer;
 }

@@ -113,6 +113,11 @@ typedef struct {
 /* Never NULL: codes without an entry get a generic one. */
 const uct_efa_status_desc_t *uct_efa_status_desc(unsigned vendor_err);
 
+/* Its name; "77" for a code without an entry. Returns buffer. */
+#define UCT_EFA_STATUS_NAME_MAX 32
+const char *uct_efa_status_name(unsigned vendor_err,
+                                char buffer[UCT_EFA_STATUS_NAME_MAX]);
+
 #ifdef __cplusplus
 }
 #endif

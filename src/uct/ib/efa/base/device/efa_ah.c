@@ -289,7 +289,7 @@ static ucs_status_t uct_efa_ah_create(uct_efa_ah_cache_t *cache,
     ah->ahn       = ahn;
     ah->gid       = *gid;
     params.number = ahn;
-    ah->stats    = uct_efa_stats_object_get(cache->device, &params);
+    ah->stats     = uct_efa_stats_object_get(cache->device, &params);
     ++cache->stats.creates;
 
     /* After the evictions, which change the hash */
@@ -305,7 +305,7 @@ static ucs_status_t uct_efa_ah_create(uct_efa_ah_cache_t *cache,
     return UCS_OK;
 }
 
-/* owner_arg NULL: everybody. Returns how many references were put. */
+/* Returns how many references were put. */
 static unsigned
 uct_efa_ah_reclaim(uct_efa_ah_cache_t *cache, const void *owner_arg)
 {
@@ -314,22 +314,18 @@ uct_efa_ah_reclaim(uct_efa_ah_cache_t *cache, const void *owner_arg)
 
     pthread_mutex_lock(&cache->owners_lock);
     ucs_list_for_each(owner, &cache->owners, list) {
-        if ((owner_arg == NULL) || (owner->arg == owner_arg)) {
+        if (owner->arg == owner_arg) {
             count += owner->func(owner->arg, UCT_EFA_AH_RECLAIM_BATCH);
-            if (count >= UCT_EFA_AH_RECLAIM_BATCH) {
-                break;
-            }
         }
     }
     pthread_mutex_unlock(&cache->owners_lock);
     return count;
 }
 
-static ucs_status_t uct_efa_ah_get_common(uct_efa_ah_cache_t *cache,
-                                          void *owner_arg,
-                                          uct_efa_ah_evicted_func_t evicted,
-                                          const union ibv_gid *gid,
-                                          uct_efa_ah_t **ah_p)
+ucs_status_t uct_efa_ah_get_notify(uct_efa_ah_cache_t *cache, void *owner_arg,
+                                   uct_efa_ah_evicted_func_t evicted,
+                                   const union ibv_gid *gid,
+                                   uct_efa_ah_t **ah_p)
 {
     unsigned rounds = 0;
     ucs_status_t status;
@@ -380,26 +376,6 @@ static ucs_status_t uct_efa_ah_get_common(uct_efa_ah_cache_t *cache,
     return UCS_OK;
 }
 
-ucs_status_t uct_efa_ah_get(uct_efa_ah_cache_t *cache,
-                            const union ibv_gid *gid, uct_efa_ah_t **ah_p)
-{
-    return uct_efa_ah_get_common(cache, NULL, NULL, gid, ah_p);
-}
-
-ucs_status_t uct_efa_ah_get_for(uct_efa_ah_cache_t *cache, void *owner_arg,
-                                const union ibv_gid *gid, uct_efa_ah_t **ah_p)
-{
-    return uct_efa_ah_get_common(cache, owner_arg, NULL, gid, ah_p);
-}
-
-ucs_status_t uct_efa_ah_get_notify(uct_efa_ah_cache_t *cache, void *owner_arg,
-                                   uct_efa_ah_evicted_func_t evicted,
-                                   const union ibv_gid *gid,
-                                   uct_efa_ah_t **ah_p)
-{
-    return uct_efa_ah_get_common(cache, owner_arg, evicted, gid, ah_p);
-}
-
 void uct_efa_ah_put(uct_efa_ah_cache_t *cache, uct_efa_ah_t *ah)
 {
     pthread_mutex_lock(&cache->lock);
@@ -411,21 +387,6 @@ void uct_efa_ah_put(uct_efa_ah_cache_t *cache, uct_efa_ah_t *ah)
     }
     uct_efa_stats_object_resize(ah->stats, ah->refs);
     pthread_mutex_unlock(&cache->lock);
-}
-
-uct_efa_ah_t *uct_efa_ah_find(uct_efa_ah_cache_t *cache,
-                              const union ibv_gid *gid)
-{
-    uct_efa_ah_t *ah = NULL;
-    khiter_t iter;
-
-    pthread_mutex_lock(&cache->lock);
-    iter = kh_get(uct_efa_ah, &cache->hash, *gid);
-    if (iter != kh_end(&cache->hash)) {
-        ah = kh_value(&cache->hash, iter);
-    }
-    pthread_mutex_unlock(&cache->lock);
-    return ah;
 }
 
 uint64_t uct_efa_ah_cache_wanted(const uct_efa_ah_cache_t *cache)

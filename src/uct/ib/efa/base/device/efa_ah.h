@@ -7,8 +7,8 @@
  *
  * The device has few AHs (1024 on 0xefa1): ENOMEM is normal life at scale. On
  * ENOMEM the cache destroys its least recently used idle AH and tries again;
- * if none is idle it asks the registered owners to give some up (an srd iface
- * puts the AHs of peers with nothing in flight).
+ * if none is idle it asks the owner that wants one to give some up (an srd
+ * iface puts the AHs of peers with nothing in flight).
  *
  * Thread safe, since workers may share an MD: the cache has two locks of its
  * own (efa_ah.c). Owners are asked in the thread that needs an AH.
@@ -61,27 +61,20 @@ ucs_status_t uct_efa_ah_cache_add_owner(uct_efa_ah_cache_t *cache,
                                         void *arg);
 void uct_efa_ah_cache_remove_owner(uct_efa_ah_cache_t *cache, void *arg);
 
+/* Called after each AH that the device was told to forget and before it may
+ * give the number to another address: what carries the number in the owner's
+ * completion queue has its old meaning then. The cache's lock is held: it must
+ * not call the cache. */
+typedef void (*uct_efa_ah_evicted_func_t)(void *owner_arg);
+
 /* Returns a reference to the AH for gid, which it makes if there is none.
  * UCS_ERR_NO_RESOURCE: the device's table is full of AHs in use, or the device
  * is away for a reset (no log);
  * UCS_ERR_UNREACHABLE: the device refused the GID (logged, with the cause).
  *
- * If the table is full, uct_efa_ah_get() asks every owner to give up some,
- * uct_efa_ah_get_for() only the named one. The second is the one for
- * interfaces: another owner may be at work in another thread. Such an owner
- * learns from uct_efa_ah_cache_wanted() that others go short. */
-ucs_status_t uct_efa_ah_get(uct_efa_ah_cache_t *cache,
-                            const union ibv_gid *gid, uct_efa_ah_t **ah_p);
-ucs_status_t uct_efa_ah_get_for(uct_efa_ah_cache_t *cache, void *owner_arg,
-                                const union ibv_gid *gid,
-                                uct_efa_ah_t **ah_p);
-
-/* As get_for, and calls evicted(owner_arg) after each AH that the device was
- * told to forget and before it may give the number to another address: what
- * carries the number in the owner's completion queue has its old meaning then.
- * Called with the cache's lock held: it must not call the cache. */
-typedef void (*uct_efa_ah_evicted_func_t)(void *owner_arg);
-
+ * If the table is full, the owner of that arg is asked to give up some, and no
+ * other one, which may be at work in another thread: those learn from
+ * uct_efa_ah_cache_wanted() that others go short. evicted may be NULL. */
 ucs_status_t uct_efa_ah_get_notify(uct_efa_ah_cache_t *cache, void *owner_arg,
                                    uct_efa_ah_evicted_func_t evicted,
                                    const union ibv_gid *gid,
@@ -92,12 +85,7 @@ void uct_efa_ah_put(uct_efa_ah_cache_t *cache, uct_efa_ah_t *ah);
 /* How many calls found no AH and gave up. Any thread, no lock. */
 uint64_t uct_efa_ah_cache_wanted(const uct_efa_ah_cache_t *cache);
 
-/* Looks up without making one or taking a reference; NULL: not in the cache.
- * Valid until the caller's next call here. */
-uct_efa_ah_t *uct_efa_ah_find(uct_efa_ah_cache_t *cache,
-                              const union ibv_gid *gid);
-
-/* For counters, tests and VFS. Totals since the cache was created. */
+/* Totals since the cache was created. */
 typedef struct {
     unsigned used;                    /* referenced now                     */
     unsigned idle;                    /* kept, not referenced now           */

@@ -10,7 +10,8 @@
  */
 #include "base/ucx/ucx_compat.h"
 #include "base/md/efa_md.h"
-#include "base/mem/efa_dmabuf.h"
+#include "base/md/ucx_compat_md.h"
+#include "base/mem/efa_gpu.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -204,7 +205,7 @@ ucs_status_t uct_efa_md_mkey_pack(uct_md_h uct_md, uct_mem_h memh,
         __atomic_store_n(&mem->is_packed, 1, __ATOMIC_RELAXED);
     }
 
-    uct_efa_mem_pack(md, mem, buffer);
+    uct_efa_keys_pack(md, mem, buffer);
     return UCS_OK;
 }
 
@@ -248,8 +249,8 @@ static ucs_status_t uct_efa_md_init_gpu_direct(uct_efa_md_t *md,
         return UCS_OK;
     }
 
-    md->reg_mem_types |= uct_efa_peer_mem_types();
-    md->has_dmabuf     = uct_efa_dmabuf_is_supported(md->context->pd);
+    md->reg_mem_types |= uct_efa_gpu_peer_mem_types();
+    md->has_dmabuf     = uct_efa_gpu_has_dmabuf(md->context->pd);
     if ((mode == UCS_YES) && !md->has_dmabuf &&
         (md->reg_mem_types == UCS_BIT(UCS_MEMORY_TYPE_HOST))) {
         ucs_error("%s: no access to GPUs' memory: that needs UCX 1.14 and "
@@ -278,7 +279,8 @@ static void uct_efa_md_show(uct_efa_md_t *md)
     uct_efa_context_show(md, max);
 }
 
-ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
+ucs_status_t uct_efa_md_open(uct_component_t *component, uct_md_ops_t *ops,
+                             const char *md_name,
                              const uct_md_config_t *md_config, uct_md_h *md_p)
 {
     const uct_efa_md_config_t *config = ucs_derived_of(md_config,
@@ -292,7 +294,7 @@ ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
         return UCS_ERR_NO_MEMORY;
     }
 
-    md->super.ops       = &uct_efa_md_ops;
+    md->super.ops       = ops;
     md->super.component = component;
 
     pthread_mutex_init(&md->lock, NULL);
@@ -326,7 +328,7 @@ ucs_status_t uct_efa_md_open(uct_component_t *component, const char *md_name,
 
     if (md->rcache != NULL) {
         md->reg_cost = ucs_linear_func_make(
-                uct_efa_rcache_overhead(&config->rcache), 0);
+                uct_efa_compat_rcache_overhead(&config->rcache), 0);
     } else {
         md->reg_cost = ucs_linear_func_make(UCT_EFA_REG_COST_BASE,
                                             UCT_EFA_REG_COST_PER_BYTE);

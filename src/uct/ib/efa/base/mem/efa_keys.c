@@ -1,23 +1,16 @@
 /*
- * Registrations and keys over resets of the device: efa_keys.h.
+ * Keys over resets of the device: efa_keys.h.
  */
 #include "base/ucx/ucx_compat.h"
 #include "base/mem/efa_keys.h"
 #include "base/mem/efa_rkey.h"
-
-#include <errno.h>
-#include <string.h>
-#include <sys/mman.h>
-
-/* Looked at by one call */
-#define UCT_EFA_MINCORE_PAGES 256u
 
 #define UCT_EFA_ACCESS_REMOTE (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE)
 
 /* Who has the key of a peer? NULL: nobody. Linear: asked once for each key that
  * a peer uses after a reset. */
 static uct_efa_mem_t *
-uct_efa_mem_find_old(uct_efa_md_t *md, unsigned generation, uint32_t rkey)
+uct_efa_keys_find_old(uct_efa_md_t *md, unsigned generation, uint32_t rkey)
 {
     const uct_efa_old_key_t *old;
     uct_efa_mem_t *mem;
@@ -33,7 +26,7 @@ uct_efa_mem_find_old(uct_efa_md_t *md, unsigned generation, uint32_t rkey)
     return NULL;
 }
 
-static void uct_efa_mem_add_old(uct_efa_mem_t *mem, unsigned generation)
+void uct_efa_keys_keep(uct_efa_mem_t *mem, unsigned generation)
 {
     uct_efa_old_key_t *old;
 
@@ -52,7 +45,7 @@ static void uct_efa_mem_add_old(uct_efa_mem_t *mem, unsigned generation)
     mem->old        = old;
 }
 
-int uct_efa_mem_note(uct_efa_md_t *md, const uct_efa_context_t *context,
+int uct_efa_keys_add(uct_efa_md_t *md, const uct_efa_context_t *context,
                      uct_efa_mem_t *mem)
 {
     int is_current;
@@ -68,9 +61,9 @@ int uct_efa_mem_note(uct_efa_md_t *md, const uct_efa_context_t *context,
             mem->lkey = 0;
             do {
                 mem->rkey = ~md->num_promised++;
-            } while (uct_efa_mem_find_old(md, context->generation,
-                                          mem->rkey) != NULL);
-            uct_efa_mem_add_old(mem, context->generation);
+            } while (uct_efa_keys_find_old(md, context->generation,
+                                           mem->rkey) != NULL);
+            uct_efa_keys_keep(mem, context->generation);
         }
         mem->generation = context->generation;
         ucs_list_add_tail(&md->mems, &mem->list);
@@ -79,7 +72,7 @@ int uct_efa_mem_note(uct_efa_md_t *md, const uct_efa_context_t *context,
     return is_current;
 }
 
-void uct_efa_mem_unnote(uct_efa_md_t *md, uct_efa_mem_t *mem)
+void uct_efa_keys_remove(uct_efa_md_t *md, uct_efa_mem_t *mem)
 {
     uct_efa_old_key_t *old;
 
@@ -93,95 +86,8 @@ void uct_efa_mem_unnote(uct_efa_md_t *md, uct_efa_mem_t *mem)
     }
 }
 
-static int uct_efa_is_mapped(uintptr_t start, size_t length)
-{
-    unsigned char pages[UCT_EFA_MINCORE_PAGES];
-
-    return mincore((void*)start, length, pages) == 0;
-}
-
-/* A cache registers neighbours together, and keeps them so while one is in use.
- * If others were unmapped since, the longest part that is left is registered:
- * addresses in it stay valid for those who use it. */
-static struct ibv_mr *
-uct_efa_mem_reg_rest(struct ibv_pd *pd, const uct_efa_mem_t *mem)
-{
-    uintptr_t first  = (uintptr_t)mem->address, last = first + mem->length;
-    size_t page      = ucs_get_page_size();
-    uintptr_t end    = ucs_align_up(last, page);
-    uintptr_t run    = ucs_align_down(first, page), pos = run;
-    uintptr_t start  = 0;
-    size_t longest   = 0;
-    size_t step;
-
-    while (run < end) {
-        step = ucs_min(UCT_EFA_MINCORE_PAGES * page, end - pos);
-        if ((step > 0) && !uct_efa_is_mapped(pos, step)) {
-            step = uct_efa_is_mapped(pos, page) ? page : 0;
-        }
-        if (step > 0) {
-            pos += step;
-            continue;
-        }
-        if (pos - run > longest) {
-            start   = run;
-            longest = pos - run;
-        }
-        pos += page;
-        run  = pos;
-    }
-
-    if (longest == 0) {
-        errno = EFAULT;
-        return NULL;
-    }
-
-    first = ucs_max(first, start);
-    return ibv_reg_mr(pd, (void*)first, ucs_min(last, start + longest) - first,
-                      mem->access);
-}
-
-void uct_efa_mems_move(uct_efa_md_t *md, uct_efa_context_t *context)
-{
-    uct_efa_mem_t *mem;
-    struct ibv_mr *mr;
-    int ret;
-
-    ucs_list_for_each(mem, &md->mems, list) {
-        mr = NULL;
-        if (mem->is_dmabuf) {
-            errno = EBADF; /* its descriptor was the caller's */
-        } else {
-            mr = ibv_reg_mr(context->pd, mem->address, mem->length,
-                            mem->access);
-            if ((mr == NULL) && (errno == EFAULT)) {
-                mr = uct_efa_mem_reg_rest(context->pd, mem);
-            }
-        }
-        if (mr == NULL) {
-            ucs_warn("%s: %zu bytes at %p cannot be registered with the device "
-                     "after its reset: %s; transfers that use them will fail",
-                     md->name, mem->length, mem->address, strerror(errno));
-        }
-
-        if (mem->mr != NULL) {
-            uct_efa_mem_add_old(mem, mem->generation);
-            ret = ibv_dereg_mr(mem->mr);
-            if (ret != 0) {
-                ucs_trace("%s: ibv_dereg_mr after a reset: %s", md->name,
-                          strerror(ret));
-            }
-        }
-
-        mem->mr         = mr;
-        mem->lkey       = (mr == NULL) ? 0 : mr->lkey;
-        mem->rkey       = (mr == NULL) ? 0 : mr->rkey;
-        mem->generation = context->generation;
-        uct_efa_mem_show_again(md, mem);
-    }
-}
-
-void uct_efa_mem_pack(uct_efa_md_t *md, const uct_efa_mem_t *mem, void *buffer)
+void uct_efa_keys_pack(uct_efa_md_t *md, const uct_efa_mem_t *mem,
+                       void *buffer)
 {
     pthread_mutex_lock(&md->lock);
     uct_efa_rkey_pack(mem->rkey, mem->access, mem->generation, buffer);
@@ -197,7 +103,7 @@ ucs_status_t uct_efa_key_find(uct_efa_md_t *md, unsigned generation,
     void *handle;
 
     pthread_mutex_lock(&md->lock);
-    mem = uct_efa_mem_find_old(md, generation, rkey);
+    mem = uct_efa_keys_find_old(md, generation, rkey);
     if ((mem != NULL) && (mem->mr != NULL)) {
         uct_efa_rkey_pack(mem->rkey, mem->access, mem->generation, &packed);
         status = uct_efa_rkey_unpack(&packed, rkey_p, &handle);

@@ -21,16 +21,20 @@ struct uct_efa_old_key {
     unsigned          generation;
 };
 
-/* Registered (mem->mr is context's), or to wait for the device (mr NULL). 0:
- * the context was replaced meanwhile, nothing was noted. */
-int uct_efa_mem_note(uct_efa_md_t *md, const uct_efa_context_t *context,
+/* Of memory that is registered (mem->mr is context's), or waits for the device
+ * (mr NULL). 0: the context was replaced meanwhile, nothing was added. */
+int uct_efa_keys_add(uct_efa_md_t *md, const uct_efa_context_t *context,
                      uct_efa_mem_t *mem);
 
 /* To be called before the memory is deregistered. */
-void uct_efa_mem_unnote(uct_efa_md_t *md, uct_efa_mem_t *mem);
+void uct_efa_keys_remove(uct_efa_md_t *md, uct_efa_mem_t *mem);
+
+/* The present key becomes an old one, if a peer may have it. Under md->lock. */
+void uct_efa_keys_keep(uct_efa_mem_t *mem, unsigned generation);
 
 /* As UCT's mkey_pack; buffer: uct_efa_packed_rkey_t. */
-void uct_efa_mem_pack(uct_efa_md_t *md, const uct_efa_mem_t *mem, void *buffer);
+void uct_efa_keys_pack(uct_efa_md_t *md, const uct_efa_mem_t *mem,
+                       void *buffer);
 
 /* The key that replaces (generation, rkey), as uct_rkey_t has it.
  * UCS_ERR_NO_ELEM: the memory is not registered any more, or never was. */

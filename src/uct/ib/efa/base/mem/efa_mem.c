@@ -280,7 +280,7 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
 
         mem->access = (uint16_t)granted;
         uct_efa_mem_show(md, mem, site);
-        noted = uct_efa_mem_note(md, context, mem);
+        noted = uct_efa_keys_add(md, context, mem);
         if (!noted) { /* from before a reset */
             uct_efa_stats_object_put(md->stats, mem->stats, EFA_STATS_MR,
                                      length);
@@ -303,7 +303,7 @@ ucs_status_t uct_efa_mem_cleanup(uct_efa_md_t *md, uct_efa_mem_t *mem)
 {
     int ret;
 
-    uct_efa_mem_unnote(md, mem);
+    uct_efa_keys_remove(md, mem);
     uct_efa_stats_object_put(md->stats, mem->stats, EFA_STATS_MR, mem->length);
     if (mem->mr == NULL) {
         return UCS_OK;

@@ -48,6 +48,20 @@ typedef struct {
     uct_efa_stats_object_t *stats;
 } uct_efa_mem_t;
 
+/* What is to be registered */
+typedef struct {
+    uint64_t flags;                   /* UCT_MD_MEM_ACCESS_, _FLAG_          */
+    int      is_remote;               /* UCX asked for access by others      */
+    int      dmabuf_fd;               /* or UCT_DMABUF_FD_INVALID            */
+    size_t   dmabuf_offset;           /* of the memory in it, bytes          */
+    int      is_exact;                /* rather fail than grant less         */
+} uct_efa_reg_params_t;
+
+#define UCT_EFA_REG_PARAMS_INIT(_flags) \
+    { \
+        .flags = (_flags), .dmabuf_fd = UCT_DMABUF_FD_INVALID \
+    }
+
 /* The key for a local SGE of memory registered with this MD. */
 static inline uint32_t uct_efa_memh_lkey(uct_mem_h memh)
 {

@@ -131,12 +131,12 @@ uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode,
         return UCS_OK;
     }
 
-    status = uct_efa_rcache_config_check(config);
+    status = uct_efa_compat_rcache_check(config);
     if (status != UCS_OK) {
         return status;
     }
 
-    uct_efa_rcache_params(config, &params);
+    uct_efa_compat_rcache_params(config, &params);
     params.region_struct_size = sizeof(uct_efa_rcache_region_t);
     params.ucm_events         = UCM_EVENT_VM_UNMAPPED;
     params.ops                = &uct_efa_rcache_ops;
@@ -235,8 +235,8 @@ static void uct_efa_rcache_sweep(uct_efa_md_t *md)
     ucs_rcache_region_t *rregion;
     char nothing;
 
-    if (uct_efa_ucs_rcache_get(md->rcache, &nothing, sizeof(nothing), NULL,
-                               &rregion) == UCS_OK) {
+    if (uct_efa_compat_rcache_get(md->rcache, &nothing, sizeof(nothing), NULL,
+                                  &rregion) == UCS_OK) {
         ucs_rcache_region_put(md->rcache, rregion);
     }
 }
@@ -303,8 +303,8 @@ ucs_status_t uct_efa_rcache_get(uct_efa_md_t *md, void *address, size_t length,
     ucs_status_t status;
 
     for (;;) {
-        status = uct_efa_ucs_rcache_get(md->rcache, address, length, &arg,
-                                        &rregion);
+        status = uct_efa_compat_rcache_get(md->rcache, address, length, &arg,
+                                           &rregion);
         if (status != UCS_OK) {
             if ((status == UCS_ERR_NO_MEMORY) && uct_efa_rcache_give_back(md)) {
                 continue;

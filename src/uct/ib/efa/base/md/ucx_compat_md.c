@@ -1,16 +1,12 @@
 /*
- * The tables and adapters for UCX's memory domain calls and its pools; what
+ * The operations of the memory domain as this version of UCX calls them; what
  * differs is shown in ucx_compat.h.
  */
 #include "base/ucx/ucx_compat.h"
+#include "base/md/efa_md.h"
+#include "base/md/ucx_compat_md.h"
 
 #include <string.h>
-
-const char *uct_efa_ucx_version(void)
-{
-    return UCS_PP_MAKE_STRING(UCT_VERNO_MAJOR) "." UCS_PP_MAKE_STRING(
-            UCT_VERNO_MINOR);
-}
 
 /* ------------------------------------------------------------------ query */
 
@@ -79,7 +75,7 @@ static ucs_status_t uct_efa_compat_md_query(uct_md_h md, uct_md_attr_t *md_attr)
 
 /* ----------------------------------------------------------- registration */
 
-uint64_t uct_efa_compat_reg_flags(uint64_t flags)
+uint64_t uct_efa_compat_md_reg_flags(uint64_t flags)
 {
 #if !UCT_EFA_UCX(1, 17)
     if (flags & UCT_MD_MEM_FLAG_LOCK) {
@@ -113,7 +109,7 @@ uct_efa_compat_mem_reg(uct_md_h md, void *address, size_t length,
     uint64_t flags = (reg_params->field_mask & UCT_MD_MEM_REG_FIELD_FLAGS) ?
                              reg_params->flags : 0;
     uct_efa_reg_params_t params =
-            UCT_EFA_REG_PARAMS_INIT(uct_efa_compat_reg_flags(flags));
+            UCT_EFA_REG_PARAMS_INIT(uct_efa_compat_md_reg_flags(flags));
 
 #if UCT_EFA_UCX(1, 18)
     /* All memory of the process at once: no attribute offers it */
@@ -137,7 +133,7 @@ static ucs_status_t uct_efa_compat_mem_reg(uct_md_h md, void *address,
                                            uct_mem_h *memh_p)
 {
     uct_efa_reg_params_t params =
-            UCT_EFA_REG_PARAMS_INIT(uct_efa_compat_reg_flags(flags));
+            UCT_EFA_REG_PARAMS_INIT(uct_efa_compat_md_reg_flags(flags));
 
     params.is_remote = uct_efa_compat_is_remote(flags);
     return uct_efa_md_mem_reg_user(md, address, length, &params, memh_p);
@@ -363,191 +359,3 @@ uct_md_ops_t uct_efa_md_ops = {
 #endif
     .detect_memory_type     = uct_efa_compat_detect_memory_type
 };
-
-/* --------------------------------------------------------------- interface */
-
-#if UCT_EFA_UCX(1, 15)
-#define UCT_EFA_REACHABLE_PARAM(_params, _name, _NAME, _default) \
-    (((_params)->field_mask & UCT_IFACE_IS_REACHABLE_FIELD_##_NAME) ? \
-             (_params)->_name : (_default))
-
-int uct_efa_compat_is_reachable(const uct_iface_h iface,
-                                const uct_iface_is_reachable_params_t *params,
-                                uct_efa_is_reachable_func_t func)
-{
-    char *info              = UCT_EFA_REACHABLE_PARAM(params, info_string,
-                                                      INFO_STRING, NULL);
-    size_t info_len         = UCT_EFA_REACHABLE_PARAM(params,
-                                                      info_string_length,
-                                                      INFO_STRING_LENGTH, 0);
-    uct_efa_remote_t remote = {
-        .dev_addr       = UCT_EFA_REACHABLE_PARAM(params, device_addr,
-                                                  DEVICE_ADDR, NULL),
-        .dev_addr_len   = UCT_EFA_LENGTH_UNKNOWN,
-        .iface_addr     = UCT_EFA_REACHABLE_PARAM(params, iface_addr,
-                                                  IFACE_ADDR, NULL),
-        .iface_addr_len = UCT_EFA_LENGTH_UNKNOWN,
-        .same_device    = UCT_EFA_REACHABLE_PARAM(
-                params, scope, SCOPE, UCT_IFACE_REACHABILITY_SCOPE_NETWORK) ==
-                          UCT_IFACE_REACHABILITY_SCOPE_DEVICE
-    };
-    char why[128]           = "";
-    int result;
-
-#if UCT_EFA_UCX(1, 18)
-    remote.dev_addr_len   = UCT_EFA_REACHABLE_PARAM(params, device_addr_length,
-                                                    DEVICE_ADDR_LENGTH,
-                                                    UCT_EFA_LENGTH_UNKNOWN);
-    remote.iface_addr_len = UCT_EFA_REACHABLE_PARAM(params, iface_addr_length,
-                                                    IFACE_ADDR_LENGTH,
-                                                    UCT_EFA_LENGTH_UNKNOWN);
-#endif
-
-    result = func(iface, &remote, why, sizeof(why));
-    if ((info != NULL) && (info_len > 0)) {
-        ucs_snprintf_safe(info, info_len, "%s", result ? "" : why);
-    }
-
-    return result;
-}
-#endif
-
-#if UCT_EFA_UCX(1, 22)
-ucs_status_t uct_efa_compat_query_v2(uct_iface_h iface,
-                                     uct_iface_attr_v2_t *attr,
-                                     const uct_efa_sgl_max_t *max)
-{
-    ucs_status_t status = uct_iface_base_query_v2(iface, attr);
-
-    if (status != UCS_OK) {
-        return status;
-    }
-
-    if (attr->field_mask & UCT_IFACE_ATTR_FIELD_CAP_FLAGS) {
-        attr->cap.flags |= (max->put > 0) ? UCT_IFACE_FLAG_V2_PUT_SGL_ZCOPY : 0;
-#if UCT_EFA_UCX(1, 23)
-        attr->cap.flags |= (max->get > 0) ? UCT_IFACE_FLAG_V2_GET_SGL_ZCOPY : 0;
-#endif
-    }
-
-    if (attr->field_mask & UCT_IFACE_ATTR_FIELD_MAX_PUT_SGL_ZCOPY_COUNT) {
-        attr->max_put_sgl_zcopy_count = max->put;
-    }
-
-#if UCT_EFA_UCX(1, 23)
-    if (attr->field_mask & UCT_IFACE_ATTR_FIELD_MAX_GET_SGL_ZCOPY_COUNT) {
-        attr->max_get_sgl_zcopy_count = max->get;
-    }
-#endif
-
-    return UCS_OK;
-}
-#endif
-
-/* ------------------------------------------------------ registration cache */
-
-ucs_status_t uct_efa_rcache_config_check(const uct_efa_rcache_config_t *config)
-{
-    /* A negative time, or one that is no number, is a very long one here */
-    if ((config->overhead != UCS_TIME_AUTO) &&
-        (config->overhead > ucs_time_from_sec(1))) {
-        ucs_error("UCX_EFA_RCACHE_OVERHEAD: must be auto or 0 to 1s, the time "
-                  "of a look-up");
-        return UCS_ERR_INVALID_PARAM;
-    }
-
-#if !UCT_EFA_UCX(1, 17)
-    if (!ucs_is_pow2(config->alignment) ||
-        (config->alignment < UCT_EFA_RCACHE_ALIGNMENT) ||
-        (config->alignment > ucs_get_page_size())) {
-        ucs_error("UCX_EFA_RCACHE_ADDR_ALIGN=%zu: must be %d to %zu, a power "
-                  "of two", (size_t)config->alignment,
-                  UCT_EFA_RCACHE_ALIGNMENT, ucs_get_page_size());
-        return UCS_ERR_INVALID_PARAM;
-    }
-#endif
-
-    return UCS_OK;
-}
-
-void uct_efa_rcache_params(const uct_efa_rcache_config_t *config,
-                           ucs_rcache_params_t *params)
-{
-    memset(params, 0, sizeof(*params));
-#if UCT_EFA_UCX(1, 16)
-    ucs_rcache_set_params(params, config);
-#else
-    uct_md_set_rcache_params(params, config);
-#endif
-#if !UCT_EFA_UCX(1, 17)
-    params->max_alignment = ucs_get_page_size();
-#endif
-#if UCT_EFA_UCX(1, 21)
-    params->flags |= UCS_RCACHE_FLAG_NEED_LRU_LOCK;
-#endif
-}
-
-double uct_efa_rcache_overhead(const uct_efa_rcache_config_t *config)
-{
-    /* UCX's own estimate for what it calls "auto" */
-    return (config->overhead == UCS_TIME_AUTO) ?
-                   180e-9 : ucs_time_to_sec(config->overhead);
-}
-
-ucs_status_t uct_efa_ucs_rcache_get(ucs_rcache_t *rcache, void *address,
-                                    size_t length, void *arg,
-                                    ucs_rcache_region_t **region_p)
-{
-#if UCT_EFA_UCX(1, 17)
-    return ucs_rcache_get(rcache, address, length, UCT_EFA_RCACHE_ALIGNMENT,
-                          PROT_READ | PROT_WRITE, arg, region_p);
-#else
-    return ucs_rcache_get(rcache, address, length, PROT_READ | PROT_WRITE, arg,
-                          region_p);
-#endif
-}
-
-/* -------------------------------------------------------------- interface */
-
-void uct_efa_compat_mpool_limit(uct_iface_mpool_config_t *config, unsigned num,
-                                size_t elem_size)
-{
-    config->bufs_grow = ucs_min(config->bufs_grow,
-                                ucs_min(num, config->max_bufs));
-#if UCT_EFA_UCX(1, 14)
-    /* With what the pool adds to a buffer and to a chunk */
-    elem_size              += 256;
-    config->max_chunk_size  = ucs_min(config->max_chunk_size,
-                                      (num + 1ul) * elem_size);
-    config->max_chunk_size  = ucs_max(config->max_chunk_size, 2 * elem_size);
-#else
-    (void)elem_size;
-#endif
-}
-
-/* --------------------------------------------------------------------- ucs */
-
-ucs_status_t uct_efa_mpool_init(ucs_mpool_t *mp, size_t priv_size,
-                                size_t elem_size, size_t align_offset,
-                                size_t alignment, unsigned elems_per_chunk,
-                                unsigned max_elems, ucs_mpool_ops_t *ops,
-                                const char *name)
-{
-#if UCT_EFA_UCX(1, 14)
-    ucs_mpool_params_t params;
-
-    ucs_mpool_params_reset(&params);
-    params.priv_size       = priv_size;
-    params.elem_size       = elem_size;
-    params.align_offset    = align_offset;
-    params.alignment       = alignment;
-    params.elems_per_chunk = elems_per_chunk;
-    params.max_elems       = max_elems;
-    params.ops             = ops;
-    params.name            = name;
-    return ucs_mpool_init(&params, mp);
-#else
-    return ucs_mpool_init(mp, priv_size, elem_size, align_offset, alignment,
-                          elems_per_chunk, max_elems, ops, name);
-#endif
-}

@@ -61,7 +61,7 @@ static const char *uct_efa_stats_event_names[] = {
     EFA_STATS_EVENTS_LIST(UCT_EFA_STATS_EVENT_NAME)
 };
 
-void uct_efa_stats_events_init(void)
+void uct_efa_stats_event_init(void)
 {
     uct_efa_stats_ring_t *ring;
 
@@ -213,10 +213,10 @@ void uct_efa_stats_events_log(const void *gid, uint32_t qpn, const char *who)
 
     while (count-- > 0) {
         entry = found[count];
-        ucs_debug("%s: %.6f s ago: %s, status %d, a %u, b %lu; again %u times "
-                  "in %u ms", who, (double)(now - entry->time) * 1e-9,
-                  uct_efa_stats_event_names[entry->event], entry->status,
-                  entry->a, (unsigned long)entry->b, entry->repeats,
-                  entry->last);
+        ucs_debug("%s: %.6f s ago: %s, %s, a %u, b %lu; again %u times in "
+                  "%u ms", who, (double)(now - entry->time) * 1e-9,
+                  uct_efa_stats_event_names[entry->event],
+                  ucs_status_string((ucs_status_t)entry->status), entry->a,
+                  (unsigned long)entry->b, entry->repeats, entry->last);
     }
 }

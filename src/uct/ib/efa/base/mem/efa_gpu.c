@@ -1,8 +1,8 @@
 /*
- * Asks what the kernel can do for device memory; see efa_dmabuf.h.
+ * Asks what the kernel can do for device memory; see efa_gpu.h.
  */
 #include "base/ucx/ucx_compat.h"
-#include "base/mem/efa_dmabuf.h"
+#include "base/mem/efa_gpu.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-int uct_efa_dmabuf_is_supported(struct ibv_pd *pd)
+int uct_efa_gpu_has_dmabuf(struct ibv_pd *pd)
 {
 #if UCT_EFA_UCX(1, 14)
     struct ibv_mr *mr;
@@ -36,7 +36,7 @@ int uct_efa_dmabuf_is_supported(struct ibv_pd *pd)
 #endif
 }
 
-uint64_t uct_efa_peer_mem_types(void)
+uint64_t uct_efa_gpu_peer_mem_types(void)
 {
     const char *sysfs = getenv("SYSFS_PATH"); /* as libibverbs looks for it */
     char path[PATH_MAX];

@@ -11,17 +11,17 @@
  * What memory an address belongs to is found out by UCX; nothing here calls a
  * library of a GPU.
  */
-#ifndef UCT_EFA_DMABUF_H
-#define UCT_EFA_DMABUF_H
+#ifndef UCT_EFA_GPU_H
+#define UCT_EFA_GPU_H
 
 #include "base/ucx/ucx_compat.h"
 
 #include <infiniband/verbs.h>
 
 /* Can libibverbs, provider and kernel register a dma-buf of this PD? */
-int uct_efa_dmabuf_is_supported(struct ibv_pd *pd);
+int uct_efa_gpu_has_dmabuf(struct ibv_pd *pd);
 
 /* Memory types that ibv_reg_mr takes by address, host memory not among them. */
-uint64_t uct_efa_peer_mem_types(void);
+uint64_t uct_efa_gpu_peer_mem_types(void);
 
 #endif
