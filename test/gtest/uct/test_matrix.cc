@@ -44,7 +44,11 @@ const fault_t faults[] = {
     {"REMOTE_STATUS", "status code=12 p=0.02", ""},
     {"UNRESPONSIVE", "status code=13 p=0.02", ""},
     {"UNREACHABLE", "status code=15 p=0.01", ""},
-    {"RNR storms", "rnr burst=20 every=100", ""},
+    /* An operation that meets more than RETRY_COUNT in a row fails, a message
+     * does not. */
+    {"RNR storms", "rnr op=send burst=20 every=100; "
+                   "rnr op=read burst=5 every=100; "
+                   "rnr op=write burst=5 every=100", ""},
     {"delays", "delay us=200 dist=exp p=0.1", ""},
     {"delivered twice", "duplicate p=0.05", ""},
     {"reordering", "reorder depth=64", ""},
