@@ -62,7 +62,8 @@ function is_file(name,    head, tail, n, part, i)
 
 function judge_file(word)
 {
-    if (word !~ /^[.]/ && word ~ /[A-Za-z0-9*}]\.(c|h|cc|sh|md|am|m4|py|awk|rules)$/ &&
+    # not the ends of several names that begin alike
+    if (word !~ /^[._]/ && word ~ /[A-Za-z0-9*}]\.(c|h|cc|sh|md|am|m4|py|awk|rules)$/ &&
         !is_file(word)) {
         finding(word, "there is no such file")
     }

@@ -40,9 +40,9 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/ucx-efa-guideposts.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
 # Of the source tree: no build trees, nothing that autogen.sh made
-find . \( -name .git -o -name 'build*' -o -name autom4te.cache -o -name 'corpus*' \
-        -o -path ./config/aux -o -path './config/m4/l*' -o -path ./aclocal.m4 \
-        -o -name Makefile.in -o -name '*~' \) -prune \
+find . \( -name .git -o -name autom4te.cache -o -type d -name 'build*' \
+        -o -name 'corpus*' -o -path ./config/aux -o -path './config/m4/l*' \
+        -o -path ./aclocal.m4 -o -name Makefile.in -o -name '*~' \) -prune \
      -o -type f -print | sed 's|^\./||' | sort > "$work/files"
 
 # grep, for which nothing is an answer, too
