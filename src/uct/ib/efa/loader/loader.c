@@ -111,7 +111,11 @@ static int loader_real(const char *caller, loader_ucs_t *ucs)
         }
     }
 
-    return 0;
+    /* A UCX that is part of another library, or of the program */
+    *(void**)&ucs->load_modules = dlsym(RTLD_NEXT, "ucs_load_modules");
+    *(void**)&ucs->get_value    = dlsym(RTLD_NEXT, "ucs_global_opts_get_value");
+    *(void**)&ucs->set_value    = dlsym(RTLD_NEXT, "ucs_global_opts_set_value");
+    return ucs->load_modules != NULL;
 }
 
 static loader_srd_t loader_choose(const char *libuct, const char *modules)
@@ -219,6 +223,7 @@ void ucs_load_modules(const char *framework, const char *modules,
 {
     /* ib loads its modules while uct is loaded */
     static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    static int is_said          = 0;
     loader_ucs_t ucs;
     Dl_info caller;
     int is_uct;
@@ -228,9 +233,12 @@ void ucs_load_modules(const char *framework, const char *modules,
     }
 
     if (!loader_real(caller.dli_fname, &ucs)) {
-        ucx_efa_say("ucs_load_modules of UCX not found, called by %s: no UCX "
-                    "module is loaded; run the program without "
-                    "libucx_efa_loader.so", caller.dli_fname);
+        if (!is_said) {
+            is_said = 1;
+            ucx_efa_say("ucs_load_modules of UCX not found, called by %s: no "
+                        "UCX module is loaded; run the program without "
+                        "libucx_efa_loader.so", caller.dli_fname);
+        }
         return;
     }
 

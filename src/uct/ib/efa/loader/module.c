@@ -107,6 +107,11 @@ static ucp_get_version_func_t module_ucp_version(const char *libuct, void *uct)
     char dir[PATH_MAX];
     void *ucp;
 
+    /* All of UCX in one library */
+    if (dlsym(uct, "ucp_get_version") != NULL) {
+        return (ucp_get_version_func_t)dlsym(uct, "ucp_get_version");
+    }
+
     /* The one that is there first: in a wheel libucp.so and libucp.so.0 may be
      * two files, and two copies of libucp are two sets of settings. */
     ucp = module_loaded("libucp.so.0");

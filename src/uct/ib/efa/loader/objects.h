@@ -11,6 +11,7 @@
 #include <link.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Followed by the version of UCX that it was built for, and .so */
@@ -133,30 +134,39 @@ static inline int ucx_efa_has_own_srd(const char *libuct)
     return found;
 }
 
-/* "1.13, 1.22": of UCX, for which there are transports in a directory; 0: none,
- * and text is "". */
+static inline int ucx_efa_is_transport(const struct dirent *entry)
+{
+    size_t prefix = strlen(UCX_EFA_TRANSPORT);
+    size_t end    = strlen(entry->d_name);
+
+    return (end > prefix + strlen(".so")) &&
+           !strncmp(entry->d_name, UCX_EFA_TRANSPORT, prefix) &&
+           !strcmp(entry->d_name + end - strlen(".so"), ".so");
+}
+
+/* "1.13, 1.22-assert": of UCX, for which there are transports in a directory;
+ * 0: none, and text is "". */
 static inline int ucx_efa_versions(const char *path, char *text, size_t max)
 {
     size_t prefix = strlen(UCX_EFA_TRANSPORT);
-    size_t length = 0, end;
-    struct dirent *entry;
-    DIR *dir;
+    size_t length = 0;
+    struct dirent **list;
+    int count, i;
 
     *text = '\0';
-    dir   = opendir(path);
-    while ((dir != NULL) && ((entry = readdir(dir)) != NULL)) {
-        end = strlen(entry->d_name);
-        if ((length < max) && (end > prefix + strlen(".so")) &&
-            !strncmp(entry->d_name, UCX_EFA_TRANSPORT, prefix) &&
-            !strcmp(entry->d_name + end - strlen(".so"), ".so")) {
+    count = scandir(path, &list, ucx_efa_is_transport, versionsort);
+    for (i = 0; i < count; ++i) {
+        if (length < max) {
             length += snprintf(text + length, max - length, "%s%.*s",
                                (length == 0) ? "" : ", ",
-                               (int)(end - prefix - strlen(".so")),
-                               entry->d_name + prefix);
+                               (int)(strlen(list[i]->d_name) - prefix -
+                                     strlen(".so")),
+                               list[i]->d_name + prefix);
         }
+        free(list[i]);
     }
-    if (dir != NULL) {
-        closedir(dir);
+    if (count >= 0) {
+        free(list);
     }
     return length > 0;
 }
