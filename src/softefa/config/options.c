@@ -1,7 +1,6 @@
 /*
- * The option table and the profile table. Adding an option is one line in
- * `option_table` and one parse function; adding a generation is one entry in
- * `profile_table`.
+ * The option table. Adding an option is one line in `option_table` and one
+ * parse function.
  */
 #include "config/options.h"
 
@@ -14,42 +13,6 @@
 #define ARRAY_SIZE(_array) (sizeof(_array) / sizeof((_array)[0]))
 
 extern char **environ;
-
-#define GIB (1ull << 30)
-
-/* 0xefa1 is the only generation of which a full set of limits is public; the
- * others start from it and name what is known, or assumed, to differ. */
-#define PROFILE_EFA1_LIMITS                                                   \
-    .max_qp = 256, .max_cq = 512, .max_cqe = 32768, .max_ah = 1024,           \
-    .max_pd = 256, .max_mr = 262144, .max_mr_size = 96 * GIB,                 \
-    .max_sq_wr = 4096, .max_rq_wr = 32768, .max_sq_sge = 2, .max_rq_sge = 3,  \
-    .max_rdma_sge = 1, .max_msg_size = 8928, .max_rdma_size = 1 * GIB,        \
-    .inline_size = 32, .max_llq_size = 4096 * 64, .comp_vectors = 8
-
-#define CAPS_BASE                                                             \
-    (SOFTEFA_CAP_RDMA_READ | SOFTEFA_CAP_RNR_RETRY | SOFTEFA_CAP_CQ_WITH_SGID)
-
-static const softefa_profile_t profile_table[] = {
-    {PROFILE_EFA1_LIMITS, .name = "efa0", .pci_device = 0xefa0,
-     .link_gbps = 100, .sub_cqs = 2, .caps = CAPS_BASE},
-    {PROFILE_EFA1_LIMITS, .name = "efa1", .pci_device = 0xefa1,
-     .link_gbps = 100, .sub_cqs = 1,
-     .caps = CAPS_BASE | SOFTEFA_CAP_CQ_NOTIFICATIONS |
-             SOFTEFA_CAP_RDMA_WRITE | SOFTEFA_CAP_DATA_POLLING_128},
-    {PROFILE_EFA1_LIMITS, .name = "efa2", .pci_device = 0xefa2,
-     .link_gbps = 200, .sub_cqs = 1, .max_tx_batch = 16,
-     .caps = CAPS_BASE | SOFTEFA_CAP_CQ_NOTIFICATIONS |
-             SOFTEFA_CAP_RDMA_WRITE | SOFTEFA_CAP_UNSOLICITED_WRITE_RECV},
-    {PROFILE_EFA1_LIMITS, .name = "efa3", .pci_device = 0xefa3,
-     .link_gbps = 400, .sub_cqs = 1, .max_tx_batch = 16, .min_sq_wr = 32,
-     .caps = CAPS_BASE | SOFTEFA_CAP_CQ_NOTIFICATIONS |
-             SOFTEFA_CAP_RDMA_WRITE | SOFTEFA_CAP_UNSOLICITED_WRITE_RECV},
-    {PROFILE_EFA1_LIMITS, .name = "efa4", .pci_device = 0xefa4,
-     .link_gbps = 400, .sub_cqs = 1, .max_tx_batch = 16, .min_sq_wr = 32,
-     .inline_size_ex = 80,
-     .caps = CAPS_BASE | SOFTEFA_CAP_CQ_NOTIFICATIONS |
-             SOFTEFA_CAP_RDMA_WRITE | SOFTEFA_CAP_UNSOLICITED_WRITE_RECV},
-};
 
 #define DEFAULT_PROFILE "efa1"
 #define DEFAULT_FABRIC  "default"
@@ -147,18 +110,19 @@ static int parse_devices(softefa_options_t *options, const char *text,
 static int parse_profile(softefa_options_t *options, const char *text,
                          char *error, size_t size)
 {
-    size_t i;
+    const softefa_profile_t *profile = softefa_profile_find(text);
+    unsigned last;
 
-    for (i = 0; i < ARRAY_SIZE(profile_table); ++i) {
-        if (!strcasecmp(text, profile_table[i].name)) {
-            options->profile = profile_table[i];
-            return 0;
-        }
+    if (profile != NULL) {
+        options->profile = *profile;
+        return 0;
     }
 
+    for (last = 0; softefa_profile_get(last + 1) != NULL; ++last) {
+    }
     return FAIL(error, size, "SOFTEFA_PROFILE=" GIVEN " is not one of %s..%s",
-                text, profile_table[0].name,
-                profile_table[ARRAY_SIZE(profile_table) - 1].name);
+                text, softefa_profile_get(0)->name,
+                softefa_profile_get(last)->name);
 }
 
 static int parse_mtu(softefa_options_t *options, const char *text,
@@ -401,20 +365,7 @@ const softefa_options_t *softefa_options(void)
 
 void softefa_options_print(FILE *stream)
 {
-    static const struct {
-        softefa_cap_t cap;
-        const char    *name;
-    } cap_table[] = {
-        {SOFTEFA_CAP_RDMA_READ, "read"},
-        {SOFTEFA_CAP_RDMA_WRITE, "write"},
-        {SOFTEFA_CAP_RNR_RETRY, "rnr"},
-        {SOFTEFA_CAP_CQ_NOTIFICATIONS, "events"},
-        {SOFTEFA_CAP_CQ_WITH_SGID, "sgid"},
-        {SOFTEFA_CAP_DATA_POLLING_128, "polling128"},
-        {SOFTEFA_CAP_UNSOLICITED_WRITE_RECV, "unsolicited"},
-    };
-    const softefa_profile_t *profile;
-    size_t i, j;
+    size_t i;
 
     fprintf(stream, "Soft-EFA reads these environment variables [default]:\n");
     for (i = 0; i < ARRAY_SIZE(option_table); ++i) {
@@ -427,18 +378,7 @@ void softefa_options_print(FILE *stream)
     }
 
     fprintf(stream, "Profiles:\n");
-    for (i = 0; i < ARRAY_SIZE(profile_table); ++i) {
-        profile = &profile_table[i];
-        fprintf(stream, "  %s  %3u Gb/s, %u QPs, %u AHs, message %u B, ",
-                profile->name, profile->link_gbps, profile->max_qp,
-                profile->max_ah, profile->max_msg_size);
-        for (j = 0; j < ARRAY_SIZE(cap_table); ++j) {
-            if (profile->caps & cap_table[j].cap) {
-                fprintf(stream, " %s", cap_table[j].name);
-            }
-        }
-        fprintf(stream, "\n");
-    }
+    softefa_profile_print(stream);
 
     fprintf(stream, "Limits:\n");
     for (i = 0; i < ARRAY_SIZE(limit_table); ++i) {
