@@ -301,5 +301,5 @@ unsigned md_probe_generation(void *md)
 
 double md_probe_bandwidth(unsigned speed, unsigned width)
 {
-    return uct_efa_port_bandwidth(speed, width);
+    return uct_efa_device_port_bandwidth(speed, width);
 }

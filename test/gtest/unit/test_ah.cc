@@ -149,7 +149,7 @@ protected:
     {
         ibv_gid gid = gid_of(number);
 
-        return uct_efa_ah_get_notify(m_cache, owner, nullptr, &gid, ah_p);
+        return uct_efa_ah_get(m_cache, owner, nullptr, &gid, ah_p);
     }
 
     /* Has the device an AH for it? */
@@ -238,8 +238,8 @@ TEST_F(test_ah, gids_that_differ_in_one_bit)
         uct_efa_ah_t *ah = nullptr;
 
         gid.raw[bit / 8] ^= 1u << (bit % 8);
-        ASSERT_EQ(UCS_OK, uct_efa_ah_get_notify(m_cache, nullptr, nullptr,
-                                                &gid, &ah));
+        ASSERT_EQ(UCS_OK, uct_efa_ah_get(m_cache, nullptr, nullptr,
+                                         &gid, &ah));
         EXPECT_EQ(0, memcmp(&ah->gid, &gid, sizeof(gid)));
         all.insert(ah);
     }
@@ -394,19 +394,19 @@ TEST_F(test_ah, tells_of_evictions)
 
     /* Found, or room for it: nothing to tell */
     gid = gid_of(1);
-    ASSERT_EQ(UCS_OK, uct_efa_ah_get_notify(m_cache, &log, evict_log::evicted,
-                                            &gid, &ah));
+    ASSERT_EQ(UCS_OK, uct_efa_ah_get(m_cache, &log, evict_log::evicted,
+                                     &gid, &ah));
     uct_efa_ah_put(m_cache, ah);
     EXPECT_EQ(0u, log.calls);
 
     gid = gid_of(10);
-    ASSERT_EQ(UCS_OK, uct_efa_ah_get_notify(m_cache, &log, evict_log::evicted,
-                                            &gid, &ah));
+    ASSERT_EQ(UCS_OK, uct_efa_ah_get(m_cache, &log, evict_log::evicted,
+                                     &gid, &ah));
     uct_efa_ah_put(m_cache, ah);
     m_device.limit = 2; /* others use the device, too: three must go */
     gid            = gid_of(11);
-    ASSERT_EQ(UCS_OK, uct_efa_ah_get_notify(m_cache, &log, evict_log::evicted,
-                                            &gid, &ah));
+    ASSERT_EQ(UCS_OK, uct_efa_ah_get(m_cache, &log, evict_log::evicted,
+                                     &gid, &ah));
     uct_efa_ah_put(m_cache, ah);
     EXPECT_EQ((std::vector<unsigned>{1, 2, 3, 4}), log.destroyed);
     EXPECT_EQ((std::vector<unsigned>{4, 5, 5, 5}), log.created);

@@ -11,11 +11,14 @@
  *   event    ---> event                       anywhere between open and close
  *   md close ---> close (last one removes the file)
  *
- *   efa_stats.c                                    open, close
- *   efa_stats_iface.c, _peer.c, _ep.c              what counts
- *   efa_stats_device.c, _object.c                  what is held
- *   efa_stats_event.c                              the flight recorder
- *   efa_stats_record.c, efa_stats_file.c           records, the file
+ *   efa_stats.c                           open, close
+ *     efa_stats_iface.c                   who counts: interfaces,
+ *     efa_stats_peer.c, efa_stats_ep.c    their peers and endpoints
+ *     efa_stats_device.c                  what is held of a device,
+ *     efa_stats_object.c                  object by object
+ *     efa_stats_event.c                   the flight recorder
+ *       efa_stats_record.c                records
+ *         efa_stats_file.c                the file
  *
  * The file is a convenience: without it (no room, no permission, STATS=n) the
  * blocks are private memory and everything else is the same. So no function

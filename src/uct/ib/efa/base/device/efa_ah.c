@@ -322,10 +322,10 @@ uct_efa_ah_reclaim(uct_efa_ah_cache_t *cache, const void *owner_arg)
     return count;
 }
 
-ucs_status_t uct_efa_ah_get_notify(uct_efa_ah_cache_t *cache, void *owner_arg,
-                                   uct_efa_ah_evicted_func_t evicted,
-                                   const union ibv_gid *gid,
-                                   uct_efa_ah_t **ah_p)
+ucs_status_t uct_efa_ah_get(uct_efa_ah_cache_t *cache, void *owner_arg,
+                            uct_efa_ah_evicted_func_t evicted,
+                            const union ibv_gid *gid,
+                            uct_efa_ah_t **ah_p)
 {
     unsigned rounds = 0;
     ucs_status_t status;

@@ -75,10 +75,10 @@ typedef void (*uct_efa_ah_evicted_func_t)(void *owner_arg);
  * If the table is full, the owner of that arg is asked to give up some, and no
  * other one, which may be at work in another thread: those learn from
  * uct_efa_ah_cache_wanted() that others go short. evicted may be NULL. */
-ucs_status_t uct_efa_ah_get_notify(uct_efa_ah_cache_t *cache, void *owner_arg,
-                                   uct_efa_ah_evicted_func_t evicted,
-                                   const union ibv_gid *gid,
-                                   uct_efa_ah_t **ah_p);
+ucs_status_t uct_efa_ah_get(uct_efa_ah_cache_t *cache, void *owner_arg,
+                            uct_efa_ah_evicted_func_t evicted,
+                            const union ibv_gid *gid,
+                            uct_efa_ah_t **ah_p);
 
 void uct_efa_ah_put(uct_efa_ah_cache_t *cache, uct_efa_ah_t *ah);
 

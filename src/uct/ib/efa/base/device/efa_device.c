@@ -33,7 +33,7 @@ enum {
 
 #define UCT_EFA_GBPS(_gbps) ((_gbps) * 1e9 / 8)
 
-double uct_efa_port_bandwidth(uint8_t active_speed, uint8_t active_width)
+double uct_efa_device_port_bandwidth(uint8_t active_speed, uint8_t active_width)
 {
     double lane_gbps;
     unsigned lanes;
@@ -282,7 +282,7 @@ ucs_status_t uct_efa_device_query(struct ibv_context *ctx,
     dev->has_rdma_write = !!(dev->efa.device_caps & UCT_EFA_CAP_RDMA_WRITE);
     dev->bandwidth      = uct_efa_device_bandwidth(
             dev->attr.vendor_part_id,
-            uct_efa_port_bandwidth(dev->port.active_speed,
+            uct_efa_device_port_bandwidth(dev->port.active_speed,
                                    dev->port.active_width));
     dev->latency        = uct_efa_device_latency(dev->attr.vendor_part_id);
     dev->sys_dev        = uct_efa_device_sys_dev(ctx->device);

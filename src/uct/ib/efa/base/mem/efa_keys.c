@@ -94,8 +94,8 @@ void uct_efa_keys_pack(uct_efa_md_t *md, const uct_efa_mem_t *mem,
     pthread_mutex_unlock(&md->lock);
 }
 
-ucs_status_t uct_efa_key_find(uct_efa_md_t *md, unsigned generation,
-                              uint32_t rkey, uct_rkey_t *rkey_p)
+ucs_status_t uct_efa_keys_find(uct_efa_md_t *md, unsigned generation,
+                               uint32_t rkey, uct_rkey_t *rkey_p)
 {
     ucs_status_t status = UCS_ERR_NO_ELEM;
     uct_efa_packed_rkey_t packed;

@@ -38,7 +38,7 @@ void uct_efa_keys_pack(uct_efa_md_t *md, const uct_efa_mem_t *mem,
 
 /* The key that replaces (generation, rkey), as uct_rkey_t has it.
  * UCS_ERR_NO_ELEM: the memory is not registered any more, or never was. */
-ucs_status_t uct_efa_key_find(uct_efa_md_t *md, unsigned generation,
-                              uint32_t rkey, uct_rkey_t *rkey_p);
+ucs_status_t uct_efa_keys_find(uct_efa_md_t *md, unsigned generation,
+                               uint32_t rkey, uct_rkey_t *rkey_p);
 
 #endif

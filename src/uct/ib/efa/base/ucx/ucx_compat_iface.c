@@ -99,7 +99,7 @@ void uct_efa_compat_mpool_limit(uct_iface_mpool_config_t *config, unsigned num,
 #endif
 }
 
-ucs_status_t uct_efa_mpool_init(ucs_mpool_t *mp, size_t priv_size,
+ucs_status_t uct_efa_compat_mpool_init(ucs_mpool_t *mp, size_t priv_size,
                                 size_t elem_size, size_t align_offset,
                                 size_t alignment, unsigned elems_per_chunk,
                                 unsigned max_elems, ucs_mpool_ops_t *ops,

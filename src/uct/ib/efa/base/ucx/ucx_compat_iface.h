@@ -244,7 +244,7 @@ ucs_status_t uct_efa_compat_iface_query_v2(uct_iface_h iface,
 
 /* As ucs_mpool_init() of 1.13; grow is taken from ops, max_elems -1: no limit.
  * name is not copied in 1.13 and must live as long as the pool. */
-ucs_status_t uct_efa_mpool_init(ucs_mpool_t *mp, size_t priv_size,
+ucs_status_t uct_efa_compat_mpool_init(ucs_mpool_t *mp, size_t priv_size,
                                 size_t elem_size, size_t align_offset,
                                 size_t alignment, unsigned elems_per_chunk,
                                 unsigned max_elems, ucs_mpool_ops_t *ops,

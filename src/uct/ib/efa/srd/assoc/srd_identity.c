@@ -190,6 +190,9 @@ uct_srd_identity_peer(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         if (!peer->rx.acked && !peer->ctl.contacted) {
             /* Else it was told when the peer failed. */
             uct_srd_identity_refuse(iface, ident, ext);
+        } else if (ext->op == UCT_SRD_OP_DATA) {
+            uct_srd_rx_drop(iface, ident->gid, ident->qpn,
+                            UCT_SRD_DROP(drop_failed));
         }
         return NULL;
     }

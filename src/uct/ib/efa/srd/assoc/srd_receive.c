@@ -129,7 +129,11 @@ uct_srd_peer_t *uct_srd_upcall_received(uct_srd_iface_t *iface,
 
     if (ext.op == UCT_SRD_OP_DATA) {
         *offset_p = ext.len8 * 8;
-        return uct_srd_ctl_ops_data(peer, &ext, (uint16_t)imm) ? peer : NULL;
+        if (uct_srd_ctl_ops_data(peer, &ext, (uint16_t)imm)) {
+            return peer;
+        }
+        uct_srd_rx_drop_wc(iface, rx, UCT_SRD_DROP(drop_failed));
+        return NULL;
     }
 
     if (op->handle != NULL) {

@@ -145,8 +145,8 @@ ucs_status_t uct_srd_peer_ah_get_gid(uct_srd_iface_t *iface, const void *gid_p,
 
     memcpy(gid.raw, gid_p, sizeof(gid.raw));
     uct_efa_ah_cache_stats(ahs, &before);
-    status = uct_efa_ah_get_notify(ahs, iface, iface->peers.evicted, &gid,
-                                   ah_p);
+    status = uct_efa_ah_get(ahs, iface, iface->peers.evicted, &gid,
+                            ah_p);
     if (status != UCS_OK) {
         return status;
     }

@@ -53,10 +53,10 @@ ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
         uct_srd_slot_wr_init(&iface->tx.wrs[i], 0);
     }
 
-    status = uct_efa_mpool_init(&iface->tx.flush_mp, 0,
-                                sizeof(uct_srd_waiter_t), 0,
-                                UCS_SYS_CACHE_LINE_SIZE, 64, UINT_MAX,
-                                &uct_srd_slot_waiter_mp_ops, "srd_flush");
+    status = uct_efa_compat_mpool_init(&iface->tx.flush_mp, 0,
+                                       sizeof(uct_srd_waiter_t), 0,
+                                       UCS_SYS_CACHE_LINE_SIZE, 64, UINT_MAX,
+                                       &uct_srd_slot_waiter_mp_ops, "srd_flush");
     if (status != UCS_OK) {
         return status;
     }

@@ -16,7 +16,7 @@ void uct_srd_rekey_req(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
 
     uct_srd_ctl_ext_init(peer, UCT_SRD_OP_KEY_ACK, ext->arg, &ack);
     ack.generation = ext->generation;
-    if (uct_efa_key_find(md, ext->generation, ext->arg, &rkey) == UCS_OK) {
+    if (uct_efa_keys_find(md, ext->generation, ext->arg, &rkey) == UCS_OK) {
         ack.word  = uct_efa_rkey_value(rkey);
         ack.flags = UCT_SRD_TAIL_KEY |
                     (uct_efa_rkey_may(rkey, UCT_EFA_RKEY_READ) ?
