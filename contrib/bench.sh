@@ -334,7 +334,7 @@ instructions()
             /^[+*0-9-]/ { if (skip) skip = 0; else cost[ob] += $2 }
             END { for (o in cost) {
                       b = o; sub(/.*\//, "", b); sub(/\.so.*/, "", b)
-                      sub(/-[0-9.]*(-stats)?$/, "", b)
+                      sub(/-[0-9.]*(-assert)?(-stats)?$/, "", b)
                       t[b] += cost[o] }
                   for (b in t) printf "%s %s %d\n", n, b, t[b] }
         ' "$tmp/cg.$n"

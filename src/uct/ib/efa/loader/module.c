@@ -265,7 +265,8 @@ int ucx_efasrd_open(const char *libuct)
     transport = dlopen(module_path, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
     if (transport == NULL) {
         ucx_efa_say("srd is not available: %s; are libibverbs and libefa "
-                    "(Debian: ibverbs-providers) installed?", dlerror());
+                    "installed (Debian: ibverbs-providers, RPM: libibverbs)?",
+                    dlerror());
         return 0;
     }
 
