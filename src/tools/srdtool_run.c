@@ -2,7 +2,7 @@
  * srdtool [OPTIONS] OBJECT [COMMAND ...]
  *
  *   options, anywhere -> words -> object, by name or the beginning of one ->
- *   its run(), see srdtool.h. What follows doctor and selftest is theirs.
+ *   its run(), see srdtool.h. doctor and selftest parse what follows them.
  */
 #include "tools/srdtool_run.h"
 #include "tools/doctor/doctor.h"

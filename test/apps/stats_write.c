@@ -1,6 +1,6 @@
 /*
- * Writes a segment (src/uct/ib/efa/stats/efa_stats_format.h) of any content, for
- * tests of those who read one.
+ * Writes a stats segment (src/uct/ib/efa/stats/efa_stats_format.h) of any
+ * content, for tests of its readers.
  *
  *   stats_write FILE < DESCRIPTION
  *

@@ -94,8 +94,8 @@ void srdtool_snapshots_load(const srdtool_t *tool, bool twice,
                             srdtool_snapshots_t *snapshots);
 void srdtool_snapshots_free(srdtool_snapshots_t *snapshots);
 
-/* The same in two steps, for who reads again and again: idle is against
- * `before`, which may be NULL. */
+/* The same in two steps, for repeated looks: idle compares with `before`, which
+ * may be NULL. */
 void srdtool_snapshots_read(const srdtool_t *tool,
                             srdtool_snapshots_t *snapshots);
 void srdtool_snapshots_compare(const srdtool_snapshots_t *before,

@@ -1,5 +1,5 @@
 /*
- * Words of a command line: which one is meant, and what is said of a wrong one.
+ * Words of a command line: finds the one that is meant, reports a wrong one.
  */
 #include "tools/cmd/srdtool.h"
 

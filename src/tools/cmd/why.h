@@ -1,6 +1,6 @@
 /*
  * Why an endpoint, a peer or an interface does not move: one word of a closed
- * list, from what its segment says at one moment, and since when. See why.c.
+ * list, from one snapshot of its stats segment, and since when. See why.c.
  */
 #ifndef WHY_H
 #define WHY_H
@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-/* In the order in which they are looked for: the first that holds is told. The
+/* In the order in which they are looked for: the first that holds is shown. The
  * texts are those of `srdtool res help`. */
 #define WHY_LIST(X) \
     X(NO_PROGRESS_CALLS, "no-progress-calls", \

@@ -1,7 +1,7 @@
 /*
  * The checks of srdtool doctor: is this machine fit for srd? Each adds one line
  * to the report, or a few, and leaves nothing behind. Nothing here links
- * libibverbs, libefa or UCX: that one of them is missing is what there is to say.
+ * libibverbs, libefa or UCX, so that it can report that one of them is missing.
  *
  *   doctor_device.c   the NIC: sysfs, permission, provider, what it can do
  *   doctor_ucx.c      UCX, our module, the loader

@@ -1,5 +1,5 @@
 /*
- * srdtool doctor: the NIC, from sysfs to what its provider says.
+ * srdtool doctor: the NIC: sysfs, permission, provider, capabilities.
  */
 #ifdef HAVE_CONFIG_H
 #  include "ucx_efa_config.h"

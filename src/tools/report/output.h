@@ -1,5 +1,5 @@
 /*
- * How srdtool's parts are to print: what the options before the object said.
+ * The output format of srdtool's parts: options that stand before the object.
  */
 #ifndef OUTPUT_H
 #define OUTPUT_H

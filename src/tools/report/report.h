@@ -1,5 +1,5 @@
 /*
- * What doctor and selftest found out, a line a check:
+ * The results of doctor and selftest, one line for each check:
  *
  *   ok    device      efa_0: EFA 0xefa1, driver efa
  *   FAIL  memlock     64 KiB may be locked, 512 MiB are needed
@@ -41,8 +41,8 @@ int report_init(report_t *report, const srdtool_output_t *out);
 void report_fact_int(report_t *report, const char *name, int64_t value);
 void report_fact_string(report_t *report, const char *name, const char *value);
 
-/* One check. `next` is what to do (NULL: nothing to be done); `format` what is
- * the case, one line without a newline. */
+/* One check. `format`: the finding, one line without a newline; `next`: what to
+ * do (NULL: nothing). */
 void report_add(report_t *report, report_verdict_t verdict, const char *name,
                 const char *next, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

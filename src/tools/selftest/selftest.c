@@ -6,8 +6,8 @@
  *                                   every object destroyed, in any case
  *
  * A failure is an error status, wrong data, a command that fails, or nothing at
- * all before the deadline. A time is none: it is printed beside what is usual,
- * on a NIC or on Soft-EFA, for a person to judge.
+ * all before the deadline. A time is never a failure: it is printed beside the
+ * usual one, on a NIC or on Soft-EFA, for a person to judge.
  */
 #include "tools/selftest/selftest.h"
 

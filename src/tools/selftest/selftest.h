@@ -1,5 +1,5 @@
 /*
- * What srdtool selftest tries (selftest_steps.c), for who reports it
+ * srdtool selftest: the steps (selftest_steps.c) and their report
  * (selftest.c).
  */
 #ifndef SELFTEST_H
@@ -16,7 +16,7 @@ typedef struct {
     int           timeout_ms;
     uint8_t       seed;              /* of the data, another one each time */
     uint64_t      sq_ns, rq_ns;      /* of the last message, from doorbell */
-    bool          dead;              /* a deadline has passed: no more to it */
+    bool          dead;              /* a deadline passed: nothing is tried */
 } selftest_t;
 
 /* Usual times in us: of a NIC, *estimates* (docs/device-facts.md: 12 to 18 us

@@ -35,7 +35,7 @@ typedef struct {
     struct ibv_qp           *qp;
     struct ibv_mr           *mr;
     uint8_t                 *buffer;
-    uint32_t                qkey;        /* random: strangers do not fit */
+    uint32_t                qkey;        /* random: keeps others out     */
     uint32_t                remote_qkey; /* of whom is sent to; else own */
     bool                    has_read, has_write;
     char                    failed[160]; /* what failed, with its reason */
@@ -67,8 +67,8 @@ int verbs_ep_wait(verbs_ep_t *ep, struct ibv_wc *wc, int timeout_ms);
 /* Nanoseconds, monotonic. */
 uint64_t verbs_ep_now(void);
 
-/* "status UNRESPONSIVE, the remote side answered before..." of a completion that
- * failed. */
+/* "status UNRESPONSIVE, the remote side answered before...", of a completion
+ * that failed. */
 const char *verbs_ep_status(const struct ibv_wc *wc, char *buffer, size_t max);
 
 #endif

@@ -266,8 +266,8 @@ private:
 
     void count_retries()
     {
-        for (const char *name : {"resend", "hello_retry", "rdma_rejoin", "rejoined",
-                                 "rekeys"}) {
+        for (const char *name : {"resend", "hello_retry", "rdma_handshake",
+                                 "rejoined", "rekeys"}) {
             m_all.again += counter(name);
         }
     }

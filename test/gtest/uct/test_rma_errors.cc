@@ -672,7 +672,7 @@ static std::string evict(const std::string &arguments)
                 return false;
             }
         }
-        if (counter(asked ? "ah_evict" : "rdma_rejoin") == 0) {
+        if (counter(asked ? "ah_evict" : "rdma_handshake") == 0) {
             rounds += 20; /* nobody has met what this is about */
             return false;
         }
@@ -723,7 +723,7 @@ static std::string evict(const std::string &arguments)
     });
     if (!ended) {
         text += "does not end, operations that met a handle given up: " +
-                std::to_string(counter("rdma_rejoin")) + ", given up: " +
+                std::to_string(counter("rdma_handshake")) + ", given up: " +
                 std::to_string(counter("ah_evict")) + "; ";
         for (const leaf &l : all) {
             text += std::to_string(l.done) + " operations, " +

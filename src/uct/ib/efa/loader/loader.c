@@ -15,7 +15,7 @@
  *   asked for     exceptions                     srd is
  *   ours          efasrd; ib, rdmacm where all   ours. UCX's own is not loaded,
  *                 verbs devices are EFA          or taken off (efa_sole.c)
- *     refused     those, and efa                 not there, and why is said
+ *     refused     those, and efa                 not there; a line says why
  *   upstream      efasrd                         UCX's own; if it has none, why
  *   neither       efasrd                         UCX's own, if it has one
  *
@@ -25,7 +25,7 @@
  * depends on its version (loader_module.c). Exceptions: loader_except.c.
  *
  * It is loaded into every child process: libc only, no constructor, and not a
- * word unless somebody uses UCX and cannot have srd.
+ * word unless the program uses UCX and cannot have srd.
  */
 #define _GNU_SOURCE
 #include "loader_except.h"
@@ -158,7 +158,7 @@ static void loader_done(loader_srd_t srd, const char *libuct)
     }
 }
 
-/* What was chosen for the UCX whose libuct lies there; NULL: too many of them */
+/* The choice for the UCX whose libuct lies there; NULL: too many of them */
 static loader_choice_t *loader_choice(const void *base)
 {
     size_t i;

@@ -6,7 +6,8 @@
 
 #define LOADER_MODULE "efasrd"
 
-/* Finds the module; has it a transport for this libuct, a path? Says why not. */
+/* Finds the module; has it a transport for this libuct, a path? Prints why
+ * not. */
 int loader_module_fits(const char *libuct);
 
 /* After loader_module_fits(). 0: that failed, and why was said. */

@@ -5,8 +5,8 @@
  *   libucp, libuct, libucs
  *   this library
  *
- * To find it costs some microseconds of unwinding. Its name is looked up once
- * for each place; what is kept of an object is the address alone.
+ * Finding it costs some microseconds of unwinding. Its name is looked up once
+ * for each place; an object keeps the address alone.
  */
 #ifndef UCT_EFA_CALLER_H
 #define UCT_EFA_CALLER_H

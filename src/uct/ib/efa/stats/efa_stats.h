@@ -143,9 +143,9 @@ void uct_efa_stats_ep_put(uct_efa_stats_iface_t *iface,
 void uct_efa_stats_ep_set_peer(uct_efa_stats_ep_t *ep,
                                const uct_efa_stats_peer_t *peer);
 
-/* Adds to the flight recorder; lost if there is no file. What goes on and on
- * has one entry there, so nobody need limit what it reports. iface, gid (16
- * bytes) may be NULL; a, b, status: as the event's text says. Any thread. */
+/* Adds to the flight recorder; lost if there is no file. An event that repeats
+ * has one entry there, so callers need no rate limit. iface and gid (16 bytes)
+ * may be NULL; a, b, status: as the event's text says. Any thread. */
 void uct_efa_stats_event(efa_stats_event_t event,
                          const uct_efa_stats_iface_t *iface, const void *gid,
                          uint32_t qpn, int status, uint32_t a, uint64_t b);

@@ -53,7 +53,7 @@
     X(rdma_write_ops,   "one-sided writes (put), first posting only") \
     X(rdma_write_bytes, "bytes in them") \
     X(rdma_errors,      "one-sided operations that failed") \
-    X(rdma_rejoin,      "operations that had to wait for a new handshake") \
+    X(rdma_handshake,   "operations that had to wait for a new handshake") \
     X(resets,           "times that the device or our queue pair was lost") \
     X(recovered,        "of which there is a new one") \
     X(rejoined,         "peers that went on with us after our reset") \

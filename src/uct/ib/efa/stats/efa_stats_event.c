@@ -6,9 +6,9 @@
  *               no:  ticket n = next++
  *                    entry n % NUM:  seq = 0 -> all but seq -> seq = n + 1
  *
- * So whatever goes on and on, be it want of something or a peer that sends
- * nonsense, has as many entries as it has kinds of events, and what was before
- * stays. Like ones are found by a hash:
+ * So a condition that lasts, a lack of resources or a peer that sends invalid
+ * messages, has one entry for each kind of event, and earlier events stay.
+ * Equal ones are found by a hash:
  *
  *   heads[hash] --> newest entry --> prevs[its place] --> older ... (LINKS)
  *

@@ -210,17 +210,17 @@ typedef struct {
     uint64_t           create_time;
     uint32_t           pending;       /* requests that wait                  */
     uint32_t           zcopy;         /* sends that read the user's memory   */
-    uint32_t           rma;           /* one-sided operations on their way   */
+    uint32_t           rma;           /* one-sided operations in flight      */
     uint32_t           reserved;
     uint64_t           wait_time;     /* pending is not 0 since then; 0: is  */
     char               site[EFA_STATS_SITE_MAX];
     uint64_t           reserved2;
 } __attribute__((aligned(64))) efa_stats_ep_t;
 
-/* Written as a whole before seq, but repeats and last; a reader drops what has
- * another seq afterwards, or not the one of its place. The same event again, a,
- * b and status included, less than 10 s after it was last counts here and has
- * no entry of its own. */
+/* Written as a whole before seq, except repeats and last; a reader drops an
+ * entry whose seq differs afterwards, or is not the one of its place. The same
+ * event again, a, b and status included, within 10 s of the last one counts
+ * here and has no entry of its own. */
 typedef struct {
     uint64_t seq;                     /* 1 + number of the event; 0: none    */
     uint64_t time;                    /* when it was first                   */

@@ -61,7 +61,7 @@ ucs_status_t uct_efa_ah_cache_add_owner(uct_efa_ah_cache_t *cache,
                                         void *arg);
 void uct_efa_ah_cache_remove_owner(uct_efa_ah_cache_t *cache, void *arg);
 
-/* Called after each AH that the device was told to forget and before it may
+/* Called after each AH that was destroyed on the device and before it may
  * give the number to another address: what carries the number in the owner's
  * completion queue has its old meaning then. The cache's lock is held: it must
  * not call the cache. */

@@ -222,7 +222,7 @@ static uct_efa_opened_t *uct_efa_opened_get(const char *name)
 
     opened = ucs_calloc(1, sizeof(*opened), "efa_opened");
     if (opened == NULL) {
-        ucs_error("cannot allocate what is known of the open device %s", name);
+        ucs_error("cannot allocate the record of the open device %s", name);
         return NULL;
     }
 

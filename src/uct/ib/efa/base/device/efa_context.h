@@ -1,5 +1,6 @@
 /*
- * An open device: what is lost when the device is reset, and made anew.
+ * An open device: the objects that a reset of the device destroys, and that are
+ * created again.
  *
  *   memory domain A --> context 0   context, PD, address handles
  *     interface 1 -------> |        (dead: IBV_EVENT_DEVICE_FATAL)
@@ -15,8 +16,8 @@
  * Interfaces follow one by one, each in its own thread; the last to leave
  * closes the old one. A forked child opens the device itself.
  *
- * An event of the device is read by whoever looks first; the others may sleep.
- * So each interface that sleeps has a watcher here, by which it is woken.
+ * The first interface that reads a device event consumes it; the others may
+ * sleep. So each interface that sleeps has a watcher here, which wakes it.
  *
  *   generation   how often the device was reset, modulo 64. It is part of
  *                remote keys: one of an earlier generation means nothing to
@@ -93,12 +94,12 @@ void uct_efa_context_put(uct_efa_context_t *context);
 /* From now on watcher->timer_fd, a timerfd, expires when somebody has read an
  * event of context that the watcher's owner must know of. The owner may set the
  * timer for itself, too, and looks at the context after that. Ends what it
- * watched before; context NULL: watches no more. */
+ * watched before; context NULL: stops watching. */
 void uct_efa_context_watch(uct_efa_context_t *context,
                            uct_efa_watcher_t *watcher);
 
 /* Reads what the device has to say. Nonzero: the context is dead, for good. A
- * queue pair that failed alone is told by setting the int at its qp_context.
+ * queue pair that failed alone is marked by setting the int at its qp_context.
  * Any thread. */
 int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context);
 

@@ -1,6 +1,6 @@
 /*
- * Events of the device: who reads one wakes those who sleep. The picture is in
- * efa_context.h.
+ * Events of the device: the interface that reads one wakes those that sleep.
+ * The picture is in efa_context.h.
  */
 #include "base/ucx/ucx_compat.h"
 #include "base/device/efa_context.h"

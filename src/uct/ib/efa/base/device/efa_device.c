@@ -33,7 +33,8 @@ enum {
 
 #define UCT_EFA_GBPS(_gbps) ((_gbps) * 1e9 / 8)
 
-double uct_efa_device_port_bandwidth(uint8_t active_speed, uint8_t active_width)
+double
+uct_efa_device_port_bandwidth(uint8_t active_speed, uint8_t active_width)
 {
     double lane_gbps;
     unsigned lanes;

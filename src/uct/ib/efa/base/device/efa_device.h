@@ -13,7 +13,8 @@ ucs_status_t uct_efa_device_query(struct ibv_context *ctx,
 /* Bytes per second of active_speed and active_width of struct ibv_port_attr
  * (enum codes of the InfiniBand specification); 0 for codes not known.
  * Source: docs/device-facts.md, "Port speed". */
-double uct_efa_device_port_bandwidth(uint8_t active_speed, uint8_t active_width);
+double
+uct_efa_device_port_bandwidth(uint8_t active_speed, uint8_t active_width);
 
 /* One way, seconds, for the generation named by the PCI device id.
  * Source: docs/device-facts.md, "Latency". */

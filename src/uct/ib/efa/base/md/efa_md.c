@@ -6,7 +6,7 @@
  *   mem_reg       this library's own memory        --> alone
  *   mem_reg_user  UCX's: for others' access        --> cache, if there is one
  *                        for messages, or a dma-buf --> alone
- *   invalidate    as dereg, and says when nobody reaches the memory any more
+ *   invalidate    as dereg, and reports when no peer reaches the memory
  */
 #include "base/ucx/ucx_compat.h"
 #include "base/md/efa_md.h"

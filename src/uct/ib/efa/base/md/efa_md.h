@@ -78,9 +78,9 @@ ucs_status_t uct_efa_md_mem_reg_user(uct_md_h md, void *address, size_t length,
                                      uct_mem_h *memh_p);
 /* Both kinds of handles */
 ucs_status_t uct_efa_md_mem_dereg(uct_md_h md, uct_mem_h memh);
-/* As dereg, and calls comp once nobody reaches the memory by the handle's keys:
- * maybe at once, maybe when its last user deregisters it. On error comp is not
- * called. */
+/* As dereg, and calls comp once no peer reaches the memory by the handle's
+ * keys: maybe at once, maybe when its last user deregisters it. On error comp
+ * is not called. */
 ucs_status_t uct_efa_md_mem_invalidate(uct_md_h md, uct_mem_h memh,
                                        uct_completion_t *comp);
 int          uct_efa_md_can_invalidate(uct_md_h md);

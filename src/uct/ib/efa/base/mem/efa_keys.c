@@ -7,8 +7,8 @@
 
 #define UCT_EFA_ACCESS_REMOTE (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE)
 
-/* Who has the key of a peer? NULL: nobody. Linear: asked once for each key that
- * a peer uses after a reset. */
+/* The memory that an old key belongs to; NULL: none. Linear: called once for
+ * each key that a peer uses after a reset. */
 static uct_efa_mem_t *
 uct_efa_keys_find_old(uct_efa_md_t *md, unsigned generation, uint32_t rkey)
 {
@@ -36,7 +36,7 @@ void uct_efa_keys_keep(uct_efa_mem_t *mem, unsigned generation)
 
     old = ucs_malloc(sizeof(*old), "efa_old_key");
     if (old == NULL) {
-        return; /* peers that use it are told that it is not known */
+        return; /* a peer that asks for it gets "not known" */
     }
 
     old->rkey       = mem->rkey;

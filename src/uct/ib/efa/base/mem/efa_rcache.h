@@ -23,7 +23,7 @@
  * and who asks for it loses invalidation (zero copy with error handling).
  * Before 1.16, UCP's own cache serves only UCX_PROTO_ENABLE=y.
  *
- * Idle regions are in nobody's way: where the device or the limit of locked
+ * Idle regions do not use up limits: where the device or the limit of locked
  * memory refuses a registration, cached or alone, they are given back one after
  * the other and it is tried again.
  *
@@ -50,7 +50,7 @@ uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode,
                     const uct_efa_rcache_config_t *config);
 void uct_efa_rcache_cleanup(uct_efa_md_t *md);
 
-/* Names the regions that somebody has not put, and puts them: ucs_rcache aborts
+/* Logs the regions that users have not put, and puts them: ucs_rcache aborts
  * when it is destroyed with one in use. The last calls before cleanup. */
 void uct_efa_rcache_leaks(uct_efa_md_t *md, uct_efa_leak_t *leak);
 

@@ -2,7 +2,7 @@
  * Remote keys: what a peer needs to read or write our memory.
  *
  * Packed, as UCP carries it to the peer; all versions begin with the format,
- * which fixes the rest and its length (UCT's unpack is told no length):
+ * which fixes the rest and its length (UCT's unpack gets no length):
  *
  *   byte   0         1         2..5
  *        +---------+---------+--------------------------+
@@ -20,8 +20,8 @@
  *        |     0     | generation | write | read |     rkey     |
  *        +-----------+------------+-------+------+--------------+
  *
- * The device checks every access by itself; the bits are here so that one that
- * can only fail does so at once, with a clear text and no lost round trip.
+ * The device checks every access; the bits are here so that one that can only
+ * fail does so at once, with a clear text and without a round trip.
  */
 #ifndef UCT_EFA_RKEY_H
 #define UCT_EFA_RKEY_H

@@ -14,7 +14,8 @@
 #define UCT_EFA_UNSUPPORTED(_type) \
     ((_type)(void (*)(void))ucs_empty_function_return_unsupported)
 
-/* An address of which somebody asks. Addresses may be NULL: not known (yet). */
+/* A remote interface that is asked about. Addresses may be NULL: not known
+ * (yet). */
 typedef struct {
     const void *dev_addr;
     size_t     dev_addr_len;          /* or UCT_EFA_LENGTH_UNKNOWN           */
@@ -25,7 +26,7 @@ typedef struct {
 
 #define UCT_EFA_LENGTH_UNKNOWN SIZE_MAX
 
-/* May it be reached? 0: no, why says why not, in at most max bytes. */
+/* Is it reachable? 0: no, with the reason in why, at most max bytes. */
 typedef int (*uct_efa_is_reachable_func_t)(uct_iface_h iface,
                                            const uct_efa_remote_t *remote,
                                            char *why, size_t max);
@@ -59,9 +60,9 @@ typedef struct {
  *   _sgl_max         void (*)(uct_iface_h, uct_efa_sgl_max_t*)
  *   _put_sgl, _get_sgl   ucs_status_t (*)(UCT_EFA_SGL_ARGS)
  *
- * What there is not: addresses of sockets (ep_query), connections of endpoints
+ * Not supported: addresses of sockets (ep_query), connections of endpoints
  * (ep_connect_to_ep_v2), endpoints for GPUs (ep_get_device_ep), and tokens that
- * say what a remote has got, with what ep_outstanding_purge makes of them.
+ * tell what the remote side has received, for ep_outstanding_purge.
  *
  * Used once, in the file that opens the interface:
  *   UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(uct_srd_iface_internal_ops, ...);
@@ -107,8 +108,8 @@ typedef struct {
 #endif
 
 #if UCT_EFA_UCX(1, 15)
-/* Unpacks params, asks func, and says why not. A missing device address is not
- * reachable. */
+/* Unpacks params, calls func, and stores the reason if it is not reachable. A
+ * missing device address is not reachable. */
 int uct_efa_compat_iface_is_reachable(const uct_iface_h iface,
                                 const uct_iface_is_reachable_params_t *params,
                                 uct_efa_is_reachable_func_t func);

@@ -391,7 +391,7 @@ static void uct_srd_rma_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 
     switch (action) {
     case UCT_SRD_RMA_REJOIN:
-        UCT_SRD_COUNT(iface, rdma_rejoin);
+        UCT_SRD_COUNT(iface, rdma_handshake);
         /* It gave up its address handle for us: a new handshake makes it have
          * one. Until then messages say who we are, too. */
         uct_srd_rma_tx_hold(peer, slot);
