@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+void ucx_efasrd_register(void);
+
 #define MAX_EPS      16u
 #define MAX_KEPT     24u
 #define MAX_CONNECTS 512u
@@ -188,6 +190,7 @@ void fuzz_user_open(const fuzz_config_t *config)
     FUZZ_CHECK(status == UCS_OK, "worker: %s", ucs_status_string(status));
 
     if (user.config == NULL) {
+        ucx_efasrd_register(); /* as loader/module.c does it */
         status = uct_md_iface_config_read(fuzz_md, "srd", NULL, NULL,
                                           &user.config);
         FUZZ_CHECK(status == UCS_OK, "config: %s", ucs_status_string(status));
