@@ -141,6 +141,8 @@ uct_dir=$(ldd "$(command -v ucx_info)" | sed -n 's,.*=> \(.*\)/libuct\.so.*,\1,p
 cp -L "$uct_dir"/libuc[tsp].so.0 "$TMPDIR/lib/"
 info "$soft" env LD_LIBRARY_PATH="$TMPDIR/lib" ucx_info -d
 expect "UCX loads the module by itself" eval 'has_srd && is_silent'
+info "$soft:$loader" env LD_LIBRARY_PATH="$TMPDIR/lib" ucx_info -d
+expect "of two installations one serves" serves efasrd
 mv "$TMPDIR/lib/ucx/$fits" "$TMPDIR/lib/ucx/libefasrd-1.99.so"
 info "$soft" env LD_LIBRARY_PATH="$TMPDIR/lib" ucx_info -d
 expect "the module refuses a UCX that loads it by itself" \

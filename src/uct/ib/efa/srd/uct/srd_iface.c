@@ -467,6 +467,15 @@ void ucx_efasrd_register(void) __attribute__((visibility("default")));
 
 void ucx_efasrd_register(void)
 {
+    uct_component_t *component;
+
+    /* Of another installation, which UCX found before this one */
+    ucs_list_for_each(component, &uct_components_list, list) {
+        if (strcmp(component->name, uct_efa_component.name) == 0) {
+            return;
+        }
+    }
+
     uct_efa_sole_srd(&uct_efa_component);
     uct_component_register(&uct_efa_component);
     uct_tl_register(&uct_efa_component, &UCT_TL_NAME(srd));
