@@ -13,7 +13,6 @@
 #include "fuzz.h"
 
 #include "base/md/efa_md.h"
-#include "srd/peer/srd_names.h"
 #include "srd/peer/srd_peer.h"
 
 #include <stdarg.h>
@@ -136,159 +135,17 @@ static void check_slots(void)
                fuzz_iface->tx.num_slots);
 }
 
-/* How many entries of the table are the peer's */
-static unsigned check_names(const uct_srd_peer_t *peer)
-{
-    unsigned names      = 1 + peer->aliases.num;
-    uct_srd_ident_t any = peer->ident;
-    unsigned i;
-
-    FUZZ_CHECK(uct_srd_names_find(fuzz_iface, &peer->ident) == peer,
-               "a peer is not in the table");
-    for (i = 0; i < peer->aliases.num; ++i) {
-        FUZZ_CHECK(uct_srd_names_find(fuzz_iface, &peer->aliases.idents[i]) ==
-                   peer, "an alias means somebody else");
-    }
-
-    FUZZ_CHECK((peer->resume.successor == NULL) ||
-               (peer->resume.successor->resume.predecessor == peer),
-               "successor");
-    if (peer->resume.predecessor != NULL) {
-        FUZZ_CHECK((peer->resume.predecessor->resume.successor == peer) &&
-                   peer->resume.blocked && !peer->rx.known && !peer->ctl.contacted &&
-                   uct_srd_peer_is_quiet(peer) && (peer->tx.psn == 0) &&
-                   (peer->rma.psn == 0), "predecessor");
-    }
-
-    if (peer->rx.known) {
-        any.qkey = UCT_SRD_ANY_QKEY;
-        FUZZ_CHECK(uct_srd_names_find(fuzz_iface, &any) == peer,
-                   "not known by its QPN");
-        any.qkey = peer->ident.qkey;
-        any.qpn  = UCT_SRD_ANY_QPN;
-        names   += 1 + (uct_srd_names_find(fuzz_iface, &any) == peer);
-    }
-    return names;
-}
-
-static int is_of_ahn(const uct_srd_peer_t *peer)
-{
-    khiter_t iter = kh_get(uct_srd_ahns, &fuzz_iface->peers.ahns,
-                           peer->ahn.key >> 16);
-    const uct_srd_peer_t *other;
-
-    if (iter == kh_end(&fuzz_iface->peers.ahns)) {
-        return 0;
-    }
-
-    for (other = kh_val(&fuzz_iface->peers.ahns, iter).peers;
-         (other != NULL) && (other != peer); other = other->ahn.next) {
-    }
-    return other == peer;
-}
-
-/* Those with pending requests come first. */
-static void check_eps(const uct_srd_peer_t *peer)
-{
-    unsigned pending = 0, before = 1;
-    uct_srd_ep_t *ep;
-
-    ucs_list_for_each(ep, &peer->eps.list, list) {
-        FUZZ_CHECK(before || (ep->num_pending == 0), "order of endpoints");
-        before   = ep->num_pending > 0;
-        pending += ep->num_pending;
-    }
-    FUZZ_CHECK(pending == peer->eps.pending, "%u of %u pending", pending,
-               peer->eps.pending);
-}
-
-/* What the window shows of a peer, unless it shows many as one */
-static void check_shown(const uct_srd_peer_t *peer)
-{
-    const uct_efa_stats_peer_t *stats = peer->stats;
-    unsigned queued = ucs_queue_length((ucs_queue_head_t*)&peer->tx.resend) +
-                      ucs_queue_length((ucs_queue_head_t*)&peer->tx.held) +
-                      ucs_queue_length((ucs_queue_head_t*)&peer->rma.held);
-
-    if (uct_efa_stats_peer_is_shared(stats)) {
-        return;
-    }
-
-    FUZZ_CHECK((uint16_t)stats->tx_msgs == peer->tx.psn, "%u of %u sent",
-               (uint16_t)stats->tx_msgs, peer->tx.psn);
-    FUZZ_CHECK((uint16_t)stats->tx_done == peer->tx.una.una, "%u of %u done",
-               (uint16_t)stats->tx_done, peer->tx.una.una);
-    FUZZ_CHECK(!peer->rx.started || ((uint16_t)(stats->rx_first + stats->rx_msgs) ==
-                                     peer->rx.ring.next),
-               "%u of %u awaited", (uint16_t)(stats->rx_first + stats->rx_msgs),
-               peer->rx.ring.next);
-    FUZZ_CHECK(stats->depth == peer->rx.ring.held, "depth");
-    FUZZ_CHECK(stats->queued == queued, "%" PRIu64 " of %u queued", stats->queued,
-               queued);
-    FUZZ_CHECK(stats->rma == uct_srd_peer_rma_outstanding(peer), "operations");
-    FUZZ_CHECK(stats->window == peer->tx.window, "window");
-    FUZZ_CHECK(stats->lost == peer->lost.is, "lost");
-    FUZZ_CHECK(stats->blocked == (peer->resume.blocked &&
-                                  (peer->resume.predecessor == NULL)),
-               "blocked");
-    FUZZ_CHECK(stats->pending == peer->eps.pending, "pending");
-    FUZZ_CHECK(stats->eps == peer->eps.num, "endpoints");
-    FUZZ_CHECK(!peer->rma.fence || stats->fence, "fence");
-    FUZZ_CHECK(!uct_srd_timer_is_set(&peer->tx.timer) || stats->backoff, "pause");
-    FUZZ_CHECK((stats->wait_time != 0) ==
-               ((stats->lost | stats->pending | stats->backoff | stats->fence |
-                 stats->blocked) != 0), "wait_time");
-}
-
+/* And what the transport itself knows to hold */
 static void check_peers(void)
 {
-    unsigned peers = 0, names = 0, keys = 0, timers = 0, idle = 0, ahs = 0;
-    unsigned special = fuzz_iface->rx.wary + (fuzz_iface->rx.stash_len > 0);
-    uct_srd_peer_t *peer, *other;
-    khiter_t iter;
+    unsigned peers = 0, idle = 0;
+    uct_srd_peer_t *peer;
 
+    uct_srd_iface_check(fuzz_iface);
     ucs_list_for_each(peer, &fuzz_iface->peers.alive, list) {
         ++peers;
-        names  += check_names(peer);
-        special += peer->rx.blind + peer->rx.stranger;
-        check_shown(peer);
-        timers += uct_srd_timer_is_set(&peer->ctl.timer) +
-                  uct_srd_timer_is_set(&peer->tx.timer) +
-                  uct_srd_timer_is_set(&peer->lost.timer);
-        idle   += (peer->eps.num == 0);
-        FUZZ_CHECK(peer->state < UCT_SRD_PEER_FAILED, "a dead peer");
-        if (peer->ahn.key != UCT_SRD_NO_KEY) {
-            ++keys;
-            iter = kh_get(uct_srd_keys, &fuzz_iface->peers.keys,
-                          peer->ahn.key);
-            FUZZ_CHECK((iter != kh_end(&fuzz_iface->peers.keys)) &&
-                       (kh_val(&fuzz_iface->peers.keys, iter) == peer),
-                       "a peer's key means somebody else");
-            FUZZ_CHECK(is_of_ahn(peer), "its AH number does not know it");
-        }
-        check_eps(peer);
+        idle += (peer->eps.num == 0);
     }
-
-    ucs_list_for_each(peer, &fuzz_iface->peers.with_ah, ahn.list) {
-        FUZZ_CHECK(peer->ah != NULL, "no AH");
-        ++ahs;
-    }
-    FUZZ_CHECK(fuzz_iface->peers.num_with_ah == ahs, "%u AHs of %u",
-               fuzz_iface->peers.num_with_ah, ahs);
-
-    kh_foreach_value(&fuzz_iface->peers.idents, other, {
-        FUZZ_CHECK(other->state < UCT_SRD_PEER_FAILED, "a dead peer");
-    })
-    FUZZ_CHECK(kh_size(&fuzz_iface->peers.idents) == names,
-               "%u entries for %u names of %u peers",
-               kh_size(&fuzz_iface->peers.idents), names, peers);
-    FUZZ_CHECK(kh_size(&fuzz_iface->peers.keys) == keys, "%u keys of %u",
-               kh_size(&fuzz_iface->peers.keys), keys);
-    FUZZ_CHECK(fuzz_iface->rx.special == special, "%u of %u reasons",
-               fuzz_iface->rx.special, special);
-    timers += uct_srd_timer_is_set(&fuzz_iface->recover.timer);
-    FUZZ_CHECK(fuzz_iface->timers.count == timers, "%u timers of %u",
-               fuzz_iface->timers.count, timers);
     FUZZ_CHECK(idle <= FUZZ_WHO_NUM + fuzz_user_num_connects(),
                "%u records without endpoints, %u peers", idle, peers);
 }

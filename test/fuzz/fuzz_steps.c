@@ -9,6 +9,7 @@
 #include "fuzz.h"
 
 #include "stats/efa_status.h"
+#include "srd/peer/srd_gate.h"
 #include "srd/peer/srd_names.h"
 #include "srd/peer/srd_peer.h"
 
@@ -528,7 +529,7 @@ static void step_honest_reset(void)
      * heard from is failed by the first send that does not arrive. */
     memcpy(ident.gid, fuzz_who[FUZZ_HONEST].gid, sizeof(ident.gid));
     peer = uct_srd_names_find(fuzz_iface, &ident);
-    if ((peer == NULL) || !peer->rx.started || peer->resume.blocked ||
+    if ((peer == NULL) || !peer->rx.started || uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED) ||
         fuzz_iface->recover.is || !fuzz_honest_may_reset()) {
         return;
     }

@@ -11,6 +11,8 @@
 #define _GNU_SOURCE 1 /* as config.h of UCX says, but before the first header */
 #endif
 
+#define UCT_SRD_WITH_CHECKS 1 /* srd_def.h */
+
 #include <stdlib.h>
 
 /* Nonzero: this one fails. */

@@ -5,8 +5,8 @@
  *   no-progress-calls  the owner lives, its interface is not     progress_time,
  *                      asleep and polls does not move            if none: made
  *   recovering         the interface is recovering or down       iface.state
- *                      the peer waits for that (blocked)         peer.wait
- *   peer-unresponsive  it does not answer (lost)                 peer.wait
+ *                      the peer waits for that (gate)            peer.wait
+ *   peer-unresponsive  it does not answer (gate)                 peer.wait
  *                      it has failed                             peer.state
  *   waits-handshake    it is joining: its answer is missing      ep/peer.wait,
  *                      it is new and something waits             if none: state
@@ -64,10 +64,10 @@ static why_t why_peer(const efa_stats_peer_t *peer, const efa_stats_ep_t *ep,
                                                               peer->wait_time;
 
     *since = peer->wait_time;
-    if (peer->blocked) {
+    if (peer->gate & EFA_STATS_GATE_BLOCKED) {
         return WHY_RECOVERING;
     }
-    if (peer->lost) {
+    if (peer->gate & EFA_STATS_GATE_SUSPECTED) {
         return WHY_PEER_UNRESPONSIVE;
     }
     if (peer->state == EFA_STATS_PEER_FAILED) {

@@ -15,25 +15,26 @@ namespace {
 
 struct row {
     unsigned    code;
-    std::string name, action, status, text;
+    std::string name, message, control, rma, status, text;
 };
 
 bool operator==(const row &a, const row &b)
 {
-    return (a.code == b.code) && (a.name == b.name) && (a.action == b.action) &&
-           (a.status == b.status) && (a.text == b.text);
+    return (a.code == b.code) && (a.name == b.name) &&
+           (a.message == b.message) && (a.control == b.control) &&
+           (a.rma == b.rma) && (a.status == b.status) && (a.text == b.text);
 }
 
 std::ostream &operator<<(std::ostream &out, const row &r)
 {
-    return out << r.code << " " << r.name << " " << r.action << " " << r.status
-               << " " << r.text;
+    return out << r.code << " " << r.name << " " << r.message << " "
+               << r.control << " " << r.rma << " " << r.status << " " << r.text;
 }
 
 std::vector<row> rows_of_code()
 {
-#define ROW(_code, _name, _action, _status, _text, _advice) \
-    row{_code, #_name, #_action, #_status, _text},
+#define ROW(_code, _name, _message, _control, _rma, _status, _text, _advice) \
+    row{_code, #_name, #_message, #_control, #_rma, #_status, _text},
     return {UCT_EFA_STATUS_TABLE(ROW)};
 #undef ROW
 }
@@ -79,12 +80,12 @@ std::vector<row> rows_of_docs()
         while (std::getline(stream, cell, '|')) {
             cells.push_back(trim(cell));
         }
-        if (cells.size() != 5) {
+        if (cells.size() != 7) {
             ADD_FAILURE() << "odd row: " << line;
             continue;
         }
         rows.push_back({static_cast<unsigned>(std::stoul(cells[0])), cells[1],
-                        cells[2], cells[3], cells[4]});
+                        cells[2], cells[3], cells[4], cells[5], cells[6]});
     }
     return rows;
 }
@@ -114,33 +115,52 @@ TEST(test_status, every_code_says_what_to_do)
         EXPECT_TRUE(names.insert(desc->name).second) << r;
         EXPECT_TRUE(texts.insert(desc->text).second) << r;
         EXPECT_EQ(r.code == 0, desc->status == UCS_OK) << r;
-        EXPECT_EQ(r.code == 0, desc->action == UCT_EFA_STATUS_ACTION_NONE) << r;
+        for (uct_efa_status_action_t action : desc->action) {
+            EXPECT_EQ(r.code == 0, action == UCT_EFA_STATUS_ACTION_NONE) << r;
+        }
     }
 }
 
-/* srd-wire.md, section 6 */
+/* srd-wire.md, sections 6 and 11: message, control message, operation */
 TEST(test_status, actions_are_those_of_the_protocol)
 {
-    const std::map<unsigned, uct_efa_status_action_t> expected = {
-        {1, UCT_EFA_STATUS_ACTION_FAIL_IFACE},
-        {2, UCT_EFA_STATUS_ACTION_FAIL_PEER},
-        {3, UCT_EFA_STATUS_ACTION_FAIL_PEER},
-        {4, UCT_EFA_STATUS_ACTION_FAIL_PEER},
-        {5, UCT_EFA_STATUS_ACTION_FAIL_PEER},
-        {6, UCT_EFA_STATUS_ACTION_FAIL_PEER},
-        {8, UCT_EFA_STATUS_ACTION_FAIL_PEER},
-        {9, UCT_EFA_STATUS_ACTION_FAIL_PEER},
-        {10, UCT_EFA_STATUS_ACTION_RESEND},
-        {11, UCT_EFA_STATUS_ACTION_FAIL_PEER},
-        {12, UCT_EFA_STATUS_ACTION_RETRY},
-        {13, UCT_EFA_STATUS_ACTION_RETRY},
-        {15, UCT_EFA_STATUS_ACTION_FAIL_PEER},
-        {18, UCT_EFA_STATUS_ACTION_FAIL_PEER}
+    enum {
+        FAIL_IFACE     = UCT_EFA_STATUS_ACTION_FAIL_IFACE,
+        FAIL_PEER      = UCT_EFA_STATUS_ACTION_FAIL_PEER,
+        FAIL_OP        = UCT_EFA_STATUS_ACTION_FAIL_OP,
+        HANDSHAKE      = UCT_EFA_STATUS_ACTION_HANDSHAKE,
+        REPEAT         = UCT_EFA_STATUS_ACTION_REPEAT,
+        RESEND         = UCT_EFA_STATUS_ACTION_RESEND,
+        RETRY          = UCT_EFA_STATUS_ACTION_RETRY,
+        SUSPECT_QP     = UCT_EFA_STATUS_ACTION_SUSPECT_QP,
+        SUSPECT_DEVICE = UCT_EFA_STATUS_ACTION_SUSPECT_DEVICE,
+        SUSPECT_RETRY  = UCT_EFA_STATUS_ACTION_SUSPECT_RETRY
+    };
+    const std::map<unsigned, std::vector<int>> expected = {
+        {1, {FAIL_IFACE, FAIL_IFACE, FAIL_IFACE}},
+        {2, {FAIL_PEER, FAIL_PEER, FAIL_PEER}},
+        {3, {FAIL_PEER, FAIL_PEER, FAIL_OP}},
+        {4, {FAIL_PEER, FAIL_PEER, FAIL_PEER}},
+        {5, {FAIL_PEER, FAIL_PEER, FAIL_OP}},
+        {6, {FAIL_PEER, FAIL_PEER, FAIL_OP}},
+        {7, {FAIL_PEER, FAIL_PEER, FAIL_OP}},
+        {8, {SUSPECT_QP, SUSPECT_QP, SUSPECT_QP}},
+        {9, {SUSPECT_QP, SUSPECT_QP, SUSPECT_QP}},
+        {10, {RESEND, REPEAT, RETRY}},
+        {11, {FAIL_PEER, FAIL_PEER, FAIL_PEER}},
+        {12, {RETRY, RETRY, RETRY}},
+        {13, {SUSPECT_RETRY, SUSPECT_RETRY, SUSPECT_RETRY}},
+        {14, {RETRY, RETRY, HANDSHAKE}},
+        {15, {SUSPECT_DEVICE, SUSPECT_DEVICE, SUSPECT_DEVICE}},
+        {18, {FAIL_PEER, FAIL_PEER, FAIL_OP}}
     };
 
     for (auto &entry : expected) {
-        EXPECT_EQ(entry.second, uct_efa_status_desc(entry.first)->action)
-                << entry.first;
+        for (unsigned kind = 0; kind < UCT_EFA_STATUS_KIND_LAST; ++kind) {
+            EXPECT_EQ(entry.second[kind],
+                      uct_efa_status_desc(entry.first)->action[kind])
+                    << entry.first << " " << kind;
+        }
     }
 }
 
@@ -174,7 +194,9 @@ TEST(test_status, unknown_codes)
         ASSERT_NE(nullptr, desc);
         EXPECT_STREQ("UNKNOWN", desc->name);
         EXPECT_EQ(std::to_string(code), name_of(code));
-        EXPECT_EQ(UCT_EFA_STATUS_ACTION_FAIL_PEER, desc->action);
+        for (uct_efa_status_action_t action : desc->action) {
+            EXPECT_EQ(UCT_EFA_STATUS_ACTION_FAIL_PEER, action);
+        }
         EXPECT_NE(UCS_OK, desc->status);
     }
 }

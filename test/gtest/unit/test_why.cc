@@ -98,15 +98,15 @@ TEST_F(test_why, recovering)
     m_iface.state = EFA_STATS_IFACE_CLOSING;
     expect(WHY_READY, 0);
 
-    m_peer.blocked = 1;
+    m_peer.gate = EFA_STATS_GATE_BLOCKED;
     expect(WHY_RECOVERING, 5);
 }
 
 TEST_F(test_why, peer_unresponsive)
 {
-    m_peer.lost = 1;
+    m_peer.gate = EFA_STATS_GATE_SUSPECTED;
     expect(WHY_PEER_UNRESPONSIVE, 5);
-    m_peer.lost  = 0;
+    m_peer.gate  = 0;
     m_peer.state = EFA_STATS_PEER_FAILED;
     expect(WHY_PEER_UNRESPONSIVE, 4);
 }
@@ -182,8 +182,8 @@ TEST_F(test_why, the_first_that_holds)
         [this]() { m_peer.fence = 1; },
         [this]() { m_peer.backoff = 1; },
         [this]() { m_peer.state = EFA_STATS_PEER_JOINING; },
-        [this]() { m_peer.lost = 1; },
-        [this]() { m_peer.blocked = 1; },
+        [this]() { m_peer.gate |= EFA_STATS_GATE_SUSPECTED; },
+        [this]() { m_peer.gate |= EFA_STATS_GATE_BLOCKED; },
         [this]() { m_in.idle = true; }
     };
     uint64_t since;

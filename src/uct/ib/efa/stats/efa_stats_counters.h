@@ -63,6 +63,20 @@
     X(rekeys,           "keys of peers' memory replaced after their reset") \
     X(polls,            "progress calls, and completions met in them")
 
+/* Bits of gate in a PEER record: each stops what would be sent to the peer, or
+ * makes a send look closer. Append only. */
+enum {
+    EFA_STATS_GATE_STATE      = 1u << 0, /* not JOINED                       */
+    EFA_STATS_GATE_NO_AH      = 1u << 1, /* no address handle                */
+    EFA_STATS_GATE_BLOCKED    = 1u << 2, /* the end of our own reset         */
+    EFA_STATS_GATE_SUCCESSOR  = 1u << 3, /* it may be a peer that we know    */
+    EFA_STATS_GATE_SUSPECTED  = 1u << 4, /* it does not answer               */
+    EFA_STATS_GATE_FENCE      = 1u << 5, /* waits for one-sided operations   */
+    EFA_STATS_GATE_RETRANSMIT = 1u << 6, /* earlier messages to send again   */
+    EFA_STATS_GATE_EP_FAILED  = 1u << 7, /* one of its endpoints has failed  */
+    EFA_STATS_GATE_TRACE      = 1u << 8  /* packets are logged               */
+};
+
 /*
  * Counters of a peer, X(name, text). The first eight words, one cache line, are
  * what messages change. Values are written when they change; a
@@ -104,7 +118,8 @@
     X(rma,        "one-sided operations in flight, at present") \
     X(state_time, "when it came into its state") \
     X(gap_time,   "since when a message is missing, 0: none is") \
-    X(wait_time,  "since when pending, lost, backoff, fence, blocked; 0: none")
+    X(wait_time,  "since when pending, lost, backoff, fence, blocked; 0: none") \
+    X(gate,       "why messages do not leave at once, bits; 0: they do, at present")
 
 /* Counters of a device, X(name, text). The first five are in the
  * order of efa_stats_kind_t, the next five, too. */

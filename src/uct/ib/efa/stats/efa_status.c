@@ -7,9 +7,12 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define UCT_EFA_STATUS_ENTRY(_code, _name, _action, _status, _text, _advice) \
-    [_code] = {#_name, UCT_EFA_STATUS_ACTION_##_action, _status, _text, \
-               _advice},
+#define UCT_EFA_STATUS_ENTRY(_code, _name, _message, _control, _rma, _status, \
+                             _text, _advice) \
+    [_code] = {#_name, \
+               {UCT_EFA_STATUS_ACTION_##_message, \
+                UCT_EFA_STATUS_ACTION_##_control, \
+                UCT_EFA_STATUS_ACTION_##_rma}, _status, _text, _advice},
 
 static const uct_efa_status_desc_t uct_efa_status_table[UCT_EFA_STATUS_LAST] = {
     UCT_EFA_STATUS_TABLE(UCT_EFA_STATUS_ENTRY)
@@ -17,7 +20,9 @@ static const uct_efa_status_desc_t uct_efa_status_table[UCT_EFA_STATUS_LAST] = {
 
 /* Newer firmware may know more than this file */
 static const uct_efa_status_desc_t uct_efa_status_unknown = {
-    "UNKNOWN", UCT_EFA_STATUS_ACTION_FAIL_PEER, UCS_ERR_IO_ERROR,
+    "UNKNOWN",
+    {UCT_EFA_STATUS_ACTION_FAIL_PEER, UCT_EFA_STATUS_ACTION_FAIL_PEER,
+     UCT_EFA_STATUS_ACTION_FAIL_PEER}, UCS_ERR_IO_ERROR,
     "a status that this library does not know",
     "look it up in efa_io_defs.h of a recent rdma-core, and update this "
     "library"

@@ -65,7 +65,8 @@ void uct_srd_assoc_joined(uct_srd_peer_t *peer)
 
 void uct_srd_assoc_leave(uct_srd_peer_t *peer)
 {
-    if (peer->resume.blocked && (peer->resume.predecessor == NULL)) {
+    if (uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED) &&
+        (peer->resume.predecessor == NULL)) {
         return; /* first it must know who says goodbye */
     }
 
@@ -92,7 +93,7 @@ void uct_srd_assoc_leave(uct_srd_peer_t *peer)
 
 void uct_srd_upcall_moved(uct_srd_peer_t *peer)
 {
-    if (ucs_unlikely(peer->lost.is) &&
+    if (ucs_unlikely(uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED)) &&
         (peer->lost.done != uct_srd_peer_done_count(peer))) {
         peer->iface->resume->found(peer);
     }

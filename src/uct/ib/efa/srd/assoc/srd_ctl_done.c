@@ -4,6 +4,7 @@
  */
 #include "srd/assoc/srd_ctl_done.h"
 #include "srd/assoc/srd_resume.h"
+#include "srd/peer/srd_gate.h"
 #include "srd/peer/srd_peer.h"
 #include "srd/peer/srd_peer_ep.h"
 #include "srd/queues/srd_queues.h"
@@ -15,6 +16,7 @@ static void uct_srd_ctl_done_slot(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                                   unsigned vendor_err)
 {
     const uct_efa_status_desc_t *desc = uct_efa_status_desc(vendor_err);
+    uct_efa_status_action_t action    = desc->action[UCT_EFA_STATUS_CONTROL];
     uct_srd_peer_t *peer              = slot->peer;
     uct_srd_op_t op                   = slot->op;
 
@@ -25,16 +27,17 @@ static void uct_srd_ctl_done_slot(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 
     peer->ctl.byes -= (op == UCT_SRD_OP_BYE);
 
-    switch (desc->action) {
+    switch (action) {
     case UCT_EFA_STATUS_ACTION_NONE:
         peer->ctl.retries = 0;
         peer->ctl.bye_taken |= iface->closing && (op == UCT_SRD_OP_BYE);
-        if (ucs_unlikely(peer->lost.is) && (op != UCT_SRD_OP_REJOIN)) {
+        if (uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED) &&
+            (op != UCT_SRD_OP_REJOIN)) {
             iface->resume->found(peer);
         }
         iface->resume->lives(peer, op);
         break;
-    case UCT_EFA_STATUS_ACTION_RESEND:
+    case UCT_EFA_STATUS_ACTION_REPEAT:
         /* It is alive; the timer repeats what must be repeated. */
         iface->resume->lives(peer, op);
         break;
@@ -43,12 +46,10 @@ static void uct_srd_ctl_done_slot(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         break;
     default:
         uct_srd_retransmit_note(peer, vendor_err, peer->ctl.retries);
-        if (peer->resume.blocked || uct_srd_upcall_suspects(peer, vendor_err)) {
+        if (uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED) ||
+            uct_srd_retransmit_may(peer, action, vendor_err,
+                                   &peer->ctl.retries)) {
             break; /* REJOIN has its own deadline */
-        }
-        if ((desc->action == UCT_EFA_STATUS_ACTION_RETRY) &&
-            (++peer->ctl.retries <= iface->config.retry_count)) {
-            break;
         }
         if (!iface->closing) {
             peer->cause = vendor_err;

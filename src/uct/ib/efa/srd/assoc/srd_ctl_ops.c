@@ -138,7 +138,8 @@ uct_srd_ctl_ops_ext_ack(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
         uct_srd_ctl_timer_stop(peer); /* else it is HELLO's or BYE's */
     }
 
-    if (uct_srd_peer_is_quiet(peer) && !peer->lost.is) {
+    if (uct_srd_peer_is_quiet(peer) &&
+        !uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED)) {
         uct_srd_peer_ah_drop(peer);
         UCT_SRD_COUNT(peer->iface, ah_evict);
     }

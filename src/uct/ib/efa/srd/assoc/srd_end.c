@@ -43,7 +43,7 @@ void uct_srd_end_try_free(uct_srd_peer_t *peer)
 void uct_srd_end_forget(uct_srd_peer_t *peer)
 {
     ucs_assert(peer->eps.num == 0);
-    peer->state = UCT_SRD_PEER_GONE; /* not blind any more */
+    uct_srd_peer_set_state(peer, UCT_SRD_PEER_GONE); /* not blind any more */
     uct_srd_peer_unlink(peer);
     peer->iface->resume->settled(peer);
     ucs_list_add_tail(&peer->iface->peers.ended, &peer->list);

@@ -7,6 +7,7 @@
  *                                  headers again
  */
 #include "srd/assoc/srd_reclaim.h"
+#include "srd/peer/srd_gate.h"
 #include "srd/peer/srd_peer.h"
 #include "srd/peer/srd_peer_ah.h"
 #include "srd/send/srd_ctl.h"
@@ -20,7 +21,8 @@ static int uct_srd_reclaim_is_idle(uct_srd_peer_t *peer)
     uint16_t sent = peer->tx.una.una + peer->rma.una.una;
     int idle      = (peer->ahn.sweep_psn == sent);
 
-    if ((peer->state >= UCT_SRD_PEER_FAILED) || peer->lost.is ||
+    if ((peer->state >= UCT_SRD_PEER_FAILED) ||
+        uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED) ||
         !uct_srd_peer_is_quiet(peer)) {
         return 0;
     }

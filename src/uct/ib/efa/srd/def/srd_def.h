@@ -28,6 +28,13 @@
 
 #include <stdalign.h>
 
+/* Are invariants checked? They are in a UCX with assertions, and by the fuzzer. */
+#if ENABLE_ASSERT || defined(UCT_SRD_WITH_CHECKS)
+#  define UCT_SRD_CHECKS 1
+#else
+#  define UCT_SRD_CHECKS 0
+#endif
+
 typedef struct uct_srd_iface  uct_srd_iface_t;
 typedef struct uct_srd_peer   uct_srd_peer_t;
 typedef struct uct_srd_ep     uct_srd_ep_t;

@@ -35,6 +35,22 @@ typedef enum {
 static_assert((int)UCT_SRD_PEER_FAILED == (int)EFA_STATS_PEER_FAILED,
               "the segment shows the same states");
 
+/* Why messages do not leave at once: srd_gate.h. The segment shows the same. */
+enum {
+    UCT_SRD_GATE_STATE      = EFA_STATS_GATE_STATE,
+    UCT_SRD_GATE_NO_AH      = EFA_STATS_GATE_NO_AH,
+    UCT_SRD_GATE_BLOCKED    = EFA_STATS_GATE_BLOCKED,
+    UCT_SRD_GATE_SUCCESSOR  = EFA_STATS_GATE_SUCCESSOR,
+    UCT_SRD_GATE_SUSPECTED  = EFA_STATS_GATE_SUSPECTED,
+    UCT_SRD_GATE_FENCE      = EFA_STATS_GATE_FENCE,
+    UCT_SRD_GATE_RETRANSMIT = EFA_STATS_GATE_RETRANSMIT,
+    UCT_SRD_GATE_EP_FAILED  = EFA_STATS_GATE_EP_FAILED,
+    UCT_SRD_GATE_TRACE      = EFA_STATS_GATE_TRACE,
+
+    /* Nothing at all leaves, but REJOIN and PING */
+    UCT_SRD_GATE_RESUME     = UCT_SRD_GATE_BLOCKED | UCT_SRD_GATE_SUCCESSOR
+};
+
 /* Why sends and completions of this peer leave the fast path */
 enum {
     UCT_SRD_PEER_TX_CLOSED  = UCS_BIT(0), /* no send without looking closer  */
@@ -49,7 +65,7 @@ enum {
 struct uct_srd_peer {
     uct_efa_stats_peer_t *stats;      /* what it counts, and what it is       */
 
-    /* messages: send/; credit, flags: peer/srd_gate.c, window: assoc/ */
+    /* messages: send/; credit, flags, gate: peer/srd_gate.c, window: assoc/ */
     struct {
         uct_srd_dest_t   dest;
         uint32_t         imm_base;   /* our epoch, at its place              */
@@ -59,6 +75,7 @@ struct uct_srd_peer {
         uint8_t          backoff;    /* doublings of the pause               */
         uint16_t         backoff_una;/* una when it began                    */
         uint16_t         window;     /* min(ours, WINDOW of the remote)      */
+        uint16_t         gate;       /* UCT_SRD_GATE_                        */
         uct_srd_una_t    una;
         ucs_queue_head_t resend;     /* slots that failed, by PSN            */
         ucs_queue_head_t held;       /* too long for the extended header     */
@@ -72,8 +89,6 @@ struct uct_srd_peer {
         uint16_t         fence_psn;  /* message that must have completed
                                         before it, if fence_am               */
         uint8_t          fence_am;
-        uint8_t          fence;      /* nothing starts before all operations
-                                        have completed                       */
         uint8_t          logged;     /* a failed operation was               */
         unsigned         beat;       /* tx.fence_beat of the interface, when
                                         last looked at                       */
@@ -121,7 +136,6 @@ struct uct_srd_peer {
 
     /* assoc/recovery/srd_suspect.c */
     struct {                         /* suspected: does not answer           */
-        uint8_t          is;
         uint8_t          silent;     /* its device, not only its queue pair  */
         uint8_t          last;       /* one more answer is waited for        */
         uint8_t          code;       /* device's status                      */
@@ -144,9 +158,6 @@ struct uct_srd_peer {
 
     /* assoc/recovery/: a reset of our device, or of its */
     struct {
-        uint8_t          blocked;    /* our device or queue pair was reset:
-                                        nothing leaves before REJOIN_ACK; or
-                                        it has a predecessor                 */
         uint8_t          rejoining;  /* REJOIN was sent                      */
         uint8_t          fresh;      /* to who may know nothing of us        */
         uint8_t          asked;      /* PINGs say whether it is still there  */
@@ -164,6 +175,7 @@ struct uct_srd_peer {
     ucs_status_t         status;     /* of the failure                       */
     uint8_t              cause;      /* device's status that failed it, or 0 */
     uint8_t              in_failed;  /* in the interface's failed list       */
+    unsigned             holds;      /* callbacks run, after which it is used */
     uint32_t             epoch;      /* ours                                 */
     uint64_t             uid;        /* ours, to this remote                 */
     ucs_list_link_t      list;       /* in peers.alive, failed or ended      */

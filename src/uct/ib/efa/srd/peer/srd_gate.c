@@ -11,8 +11,8 @@ void uct_srd_gate_update(uct_srd_peer_t *peer)
     int operations = (uint16_t)(peer->rma.psn - peer->rma.una.una);
     int credit;
 
-    if (peer->rma.fence && (operations == 0)) {
-        peer->rma.fence = 0;
+    if (uct_srd_gate_has(peer, UCT_SRD_GATE_FENCE) && (operations == 0)) {
+        peer->tx.gate &= ~UCT_SRD_GATE_FENCE;
         uct_srd_show_wait(peer);
     }
     if (ucs_unlikely(peer->rma.fence_am) &&
@@ -21,19 +21,18 @@ void uct_srd_gate_update(uct_srd_peer_t *peer)
         uct_srd_show_wait(peer);
     }
 
-    if ((peer->state != UCT_SRD_PEER_JOINED) || (peer->ah == NULL) ||
-        peer->rma.fence || (peer->eps.failed > 0) || peer->resume.blocked ||
-        peer->lost.is || !ucs_queue_is_empty(&peer->tx.resend) ||
-        peer->iface->trace) {
+    peer->stats->gate = peer->tx.gate;
+    if (peer->tx.gate != 0) {
         peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
         peer->tx.credit  = 0;
-    } else {
-        /* The remote's window holds for messages, our share of the send queue
-         * for both. */
-        credit = ucs_min((int)peer->tx.window - messages,
-                         (int)peer->iface->config.peer_window - messages -
-                                 operations);
-        peer->tx.flags  &= ~UCT_SRD_PEER_TX_CLOSED;
-        peer->tx.credit  = ucs_max(credit, 0);
+        return;
     }
+
+    /* The remote's window holds for messages, our share of the send queue for
+     * both. */
+    credit = ucs_min((int)peer->tx.window - messages,
+                     (int)peer->iface->config.peer_window - messages -
+                             operations);
+    peer->tx.flags  &= ~UCT_SRD_PEER_TX_CLOSED;
+    peer->tx.credit  = ucs_max(credit, 0);
 }

@@ -1,13 +1,52 @@
 /*
  * May messages leave at once? What the fast path of a send asks, tx.credit and
- * tx.flags of a peer, follows from much that changes seldom.
+ * tx.flags of a peer, follows from the gate, in which each reason why not is a bit
+ * that its owner sets and clears, and from the windows.
+ *
+ *   STATE        srd_peer.c               NO_AH       srd_peer_ah.c
+ *   EP_FAILED    srd_peer_ep.c            TRACE       srd_peer.c, for ever
+ *   RETRANSMIT   send/: tx.resend is not empty
+ *   FENCE        send/srd_fence.c; cleared when operations have completed
+ *   BLOCKED, SUCCESSOR, SUSPECTED    assoc/recovery/
  */
 #ifndef UCT_SRD_GATE_H
 #define UCT_SRD_GATE_H
 
 #include "srd/def/srd_iface_def.h"
 
-/* Recomputes credit and flags after something that may have changed them. */
+/* Recomputes credit and flags: una moved, or a window changed. */
 void uct_srd_gate_update(uct_srd_peer_t *peer);
+
+static UCS_F_ALWAYS_INLINE int
+uct_srd_gate_has(const uct_srd_peer_t *peer, unsigned bits)
+{
+    return (peer->tx.gate & bits) != 0;
+}
+
+static inline void uct_srd_gate_set(uct_srd_peer_t *peer, unsigned bits)
+{
+    if ((peer->tx.gate & bits) != bits) {
+        peer->tx.gate |= bits;
+        uct_srd_gate_update(peer);
+    }
+}
+
+static inline void uct_srd_gate_clear(uct_srd_peer_t *peer, unsigned bits)
+{
+    if (uct_srd_gate_has(peer, bits)) {
+        peer->tx.gate &= ~bits;
+        uct_srd_gate_update(peer);
+    }
+}
+
+/* Sets or clears it. */
+static inline void uct_srd_gate_put(uct_srd_peer_t *peer, unsigned bit, int is)
+{
+    if (is) {
+        uct_srd_gate_set(peer, bit);
+    } else {
+        uct_srd_gate_clear(peer, bit);
+    }
+}
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "srd/peer/srd_peer.h"
 #include "srd/peer/srd_addr.h"
+#include "srd/peer/srd_gate.h"
 #include "srd/peer/srd_names.h"
 #include "srd/peer/srd_peer_ah.h"
 #include "srd/peer/srd_show.h"
@@ -43,7 +44,9 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
     peer->epoch          = ++iface->peers.epoch;
     peer->uid            = uct_srd_uid(&iface->peers.uid_key, ident,
                                        sizeof(*ident));
-    peer->resume.blocked = iface->recover.is;
+    peer->tx.gate        = UCT_SRD_GATE_STATE | UCT_SRD_GATE_NO_AH |
+                           (iface->recover.is ? UCT_SRD_GATE_BLOCKED : 0) |
+                           (iface->trace ? UCT_SRD_GATE_TRACE : 0);
     peer->status         = UCS_OK;
     peer->tx.dest.qpn    = ident->qpn;
     peer->tx.dest.qkey   = ident->qkey;
@@ -68,6 +71,7 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
                                                  ident->qpn);
     peer->stats->epoch  = peer->epoch;
     peer->stats->window = peer->tx.window;
+    peer->stats->gate   = peer->tx.gate;
     uct_srd_show_wait(peer);
     uct_srd_peer_set_state(peer, UCT_SRD_PEER_NEW);
     UCT_SRD_COUNT(iface, peers);
@@ -80,15 +84,41 @@ err:
     return NULL;
 }
 
+#define UCT_SRD_PEER_TO(_state) UCS_BIT(UCT_SRD_PEER_##_state)
+
+/* Which state may follow (srd-wire.md, 7). JOINING may begin anew, after another
+ * reset of our device. */
+static const unsigned uct_srd_peer_next[UCT_SRD_PEER_LAST] = {
+    [UCT_SRD_PEER_NEW]     = UCT_SRD_PEER_TO(NEW) | UCT_SRD_PEER_TO(JOINING) |
+                             UCT_SRD_PEER_TO(LEAVING) |
+                             UCT_SRD_PEER_TO(FAILED) | UCT_SRD_PEER_TO(GONE),
+    [UCT_SRD_PEER_JOINING] = UCT_SRD_PEER_TO(NEW) | UCT_SRD_PEER_TO(JOINING) |
+                             UCT_SRD_PEER_TO(JOINED) |
+                             UCT_SRD_PEER_TO(LEAVING) |
+                             UCT_SRD_PEER_TO(FAILED) | UCT_SRD_PEER_TO(GONE),
+    [UCT_SRD_PEER_JOINED]  = UCT_SRD_PEER_TO(NEW) | UCT_SRD_PEER_TO(JOINING) |
+                             UCT_SRD_PEER_TO(LEAVING) |
+                             UCT_SRD_PEER_TO(FAILED) | UCT_SRD_PEER_TO(GONE),
+    [UCT_SRD_PEER_LEAVING] = UCT_SRD_PEER_TO(JOINING) |
+                             UCT_SRD_PEER_TO(FAILED) | UCT_SRD_PEER_TO(GONE)
+};
+
 void uct_srd_peer_set_state(uct_srd_peer_t *peer, uct_srd_peer_state_t state)
 {
-    if (peer->state != state) {
+    if (UCT_SRD_CHECKS && !(uct_srd_peer_next[peer->state] & UCS_BIT(state))) {
+        ucs_fatal("srd: a peer cannot be %s after %s",
+                  uct_srd_peer_state_names[state],
+                  uct_srd_peer_state_names[peer->state]);
+    }
+
+    if ((peer->state != state) && (state <= UCT_SRD_PEER_FAILED)) {
         uct_srd_peer_event(peer, EFA_STATS_EVENT_PEER_STATE, UCS_OK,
                            peer->state, state);
         peer->stats->state_time = uct_srd_show_now(peer->iface);
     }
 
     peer->state = state;
+    uct_srd_gate_put(peer, UCT_SRD_GATE_STATE, state != UCT_SRD_PEER_JOINED);
     if (state <= UCT_SRD_PEER_FAILED) {
         peer->stats->state = state;
     }
@@ -117,11 +147,11 @@ void uct_srd_peer_unlink(uct_srd_peer_t *peer)
     uct_srd_timer_clear(&iface->timers, &peer->ctl.timer);
     uct_srd_timer_clear(&iface->timers, &peer->tx.timer);
     uct_srd_timer_clear(&iface->timers, &peer->lost.timer);
-    peer->lost.is = 0; /* nor will it be found: nothing is sent again */
     ucs_list_del(&peer->list);
     uct_srd_peer_ah_set_stranger(peer, 0);
-    peer->tx.credit  = 0;
-    peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
+    /* nor will it be found: nothing is sent again */
+    uct_srd_gate_clear(peer, UCT_SRD_GATE_SUSPECTED);
+    uct_srd_gate_set(peer, UCT_SRD_GATE_STATE);
     uct_srd_show_wait(peer);
     uct_srd_peer_ah_set_blind(peer);
 }

@@ -61,11 +61,24 @@ uct_srd_peer_done_count(const uct_srd_peer_t *peer)
            peer->rma.una.ahead;
 }
 
-/* Nothing of ours is with the device. */
+/* Nothing of ours is with the device, and nobody holds the peer. */
 static UCS_F_ALWAYS_INLINE int
 uct_srd_peer_is_quiet(const uct_srd_peer_t *peer)
 {
-    return (uct_srd_peer_outstanding(peer) == 0) && (peer->ctl.num == 0);
+    return (uct_srd_peer_outstanding(peer) == 0) && (peer->ctl.num == 0) &&
+           (peer->holds == 0);
+}
+
+/* Between these the peer is not freed, whatever callbacks do. Whoever releases it
+ * goes on with uct_srd_upcall_moved(). */
+static UCS_F_ALWAYS_INLINE void uct_srd_peer_hold(uct_srd_peer_t *peer)
+{
+    ++peer->holds;
+}
+
+static UCS_F_ALWAYS_INLINE void uct_srd_peer_release(uct_srd_peer_t *peer)
+{
+    --peer->holds;
 }
 
 /* For each of the peers, whatever is done with it, also if it or others end.

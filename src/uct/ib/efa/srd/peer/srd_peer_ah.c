@@ -11,6 +11,7 @@
  * than the device has AHs may take a number from each other.
  */
 #include "srd/peer/srd_peer_ah.h"
+#include "srd/peer/srd_gate.h"
 #include "srd/peer/srd_peer.h"
 
 /* Its key means somebody else, or nobody, from now on. */
@@ -188,6 +189,7 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
 
     /* What it sent before comes without its number. */
     peer->tx.dest.ah = peer->ah->ibv_ah;
+    uct_srd_gate_clear(peer, UCT_SRD_GATE_NO_AH);
     if (iface->queues.cq_efa != NULL) {
         uct_srd_peer_ah_set_wary(iface, iface->rx.wary | peer->rx.known);
     } else {
@@ -216,10 +218,7 @@ void uct_srd_peer_ah_drop(uct_srd_peer_t *peer)
     --iface->peers.num_with_ah;
     peer->ah         = NULL;
     peer->tx.dest.ah = NULL;
-    if (peer->state == UCT_SRD_PEER_JOINED) {
-        /* The next send must look for an AH; the remote still knows us. */
-        peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
-        peer->tx.credit  = 0;
-    }
+    /* The next send must look for an AH; the remote still knows us. */
+    uct_srd_gate_set(peer, UCT_SRD_GATE_NO_AH);
     uct_srd_peer_ah_set_blind(peer);
 }

@@ -31,6 +31,13 @@ void uct_srd_peer_ep_wake(uct_srd_peer_t *peer)
     }
 }
 
+/* So many more or fewer endpoints that failed by themselves */
+static void uct_srd_peer_ep_count_failed(uct_srd_peer_t *peer, int change)
+{
+    peer->eps.failed += change;
+    uct_srd_gate_put(peer, UCT_SRD_GATE_EP_FAILED, peer->eps.failed > 0);
+}
+
 static void uct_srd_peer_ep_link(uct_srd_peer_t *peer, uct_srd_ep_t *ep)
 {
     uct_srd_peer_ep_place(peer, ep);
@@ -52,12 +59,12 @@ void uct_srd_peer_ep_move(uct_srd_ep_t *ep, uct_srd_peer_t *to)
     ucs_list_del(&ep->list);
     from->stats->eps   = --from->eps.num;
     from->eps.pending -= ep->num_pending;
-    from->eps.failed  -= (ep->status != UCS_OK);
+    uct_srd_peer_ep_count_failed(from, -(ep->status != UCS_OK));
     uct_srd_show_wait(from);
 
     ep->peer         = to;
     to->eps.pending += ep->num_pending;
-    to->eps.failed  += (ep->status != UCS_OK);
+    uct_srd_peer_ep_count_failed(to, ep->status != UCS_OK);
     uct_srd_peer_ep_link(to, ep);
     uct_srd_show_wait(to);
     uct_efa_stats_ep_set_peer(ep->stats, to->stats);
@@ -65,6 +72,11 @@ void uct_srd_peer_ep_move(uct_srd_ep_t *ep, uct_srd_peer_t *to)
 
 void uct_srd_peer_ep_del(uct_srd_peer_t *peer, uct_srd_ep_t *ep)
 {
+    if (ep->status != UCS_OK) {
+        ucs_list_del(&ep->failed);
+        uct_srd_peer_ep_count_failed(peer, -1);
+    }
+
     ucs_list_del(&ep->list);
     peer->stats->eps = --peer->eps.num;
     UCT_SRD_COUNT(peer->iface, eps_gone);
@@ -105,8 +117,7 @@ static void uct_srd_peer_ep_set_failed(uct_srd_ep_t *ep, ucs_status_t status)
     ep->status        = status;
     ep->stats->status = status;
     ucs_list_head_init(&ep->failed);
-    ++ep->peer->eps.failed;
-    uct_srd_gate_update(ep->peer);
+    uct_srd_peer_ep_count_failed(ep->peer, 1);
 }
 
 void uct_srd_peer_ep_fail(uct_srd_ep_t *ep, ucs_status_t status)

@@ -12,6 +12,7 @@
  *              is read again when it is older than UCT_SRD_SHOW_FRESH.
  */
 #include "srd/peer/srd_show.h"
+#include "srd/peer/srd_gate.h"
 #include "srd/peer/srd_peer.h"
 
 #define UCT_SRD_SHOW_FRESH 1e-3       /* seconds                              */
@@ -50,19 +51,20 @@ static int uct_srd_show_is_fenced(const uct_srd_peer_t *peer)
     uint16_t messages = peer->tx.psn - peer->tx.una.una;
     uint16_t since    = peer->tx.psn - peer->rma.fence_psn;
 
-    return peer->rma.fence || (peer->rma.fence_am && (since < messages) &&
-                               (peer->eps.pending > 0));
+    return uct_srd_gate_has(peer, UCT_SRD_GATE_FENCE) ||
+           (peer->rma.fence_am && (since < messages) &&
+            (peer->eps.pending > 0));
 }
 
 void uct_srd_show_wait(uct_srd_peer_t *peer)
 {
     uct_efa_stats_peer_t *stats = peer->stats;
 
-    stats->lost    = peer->lost.is;
+    stats->lost    = uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED);
     stats->pending = peer->eps.pending;
     stats->backoff = uct_srd_show_is_pausing(peer);
     stats->fence   = uct_srd_show_is_fenced(peer);
-    stats->blocked = peer->resume.blocked && (peer->resume.predecessor == NULL);
+    stats->blocked = uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED);
 
     if (!(stats->lost | stats->pending | stats->backoff | stats->fence |
           stats->blocked)) {

@@ -4,6 +4,7 @@
  * is repeated by the peer's timer, what is an answer is not.
  */
 #include "srd/send/srd_ctl.h"
+#include "srd/peer/srd_gate.h"
 #include "srd/peer/srd_peer.h"
 #include "srd/peer/srd_peer_ah.h"
 #include "srd/peer/srd_trace.h"
@@ -105,7 +106,8 @@ uct_srd_ctl_send_ext(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     /* Who does not know our new queue pair must not hear anything else from it
      * first: it would take us for somebody new. */
     if ((peer->ah == NULL) ||
-        (peer->resume.blocked && (op != UCT_SRD_OP_REJOIN))) {
+        (uct_srd_gate_has(peer, UCT_SRD_GATE_RESUME) &&
+         (op != UCT_SRD_OP_REJOIN))) {
         return UCS_ERR_NO_RESOURCE;
     }
 

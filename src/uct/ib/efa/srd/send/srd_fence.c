@@ -8,7 +8,7 @@
  *     operation           any          its completion
  *
  * The second line is kept per peer by a PSN (fence_psn), the third by stopping
- * all sends to the peer (rma.fence).
+ * all sends to the peer (UCT_SRD_GATE_FENCE).
  */
 #include "srd/send/srd_fence.h"
 #include "srd/peer/srd_gate.h"
@@ -25,8 +25,7 @@ void uct_srd_fence_peer(uct_srd_peer_t *peer)
     }
 
     if (uct_srd_peer_rma_outstanding(peer) > 0) {
-        peer->rma.fence = 1;
+        uct_srd_gate_set(peer, UCT_SRD_GATE_FENCE);
         uct_srd_show_wait(peer);
-        uct_srd_gate_update(peer);
     }
 }

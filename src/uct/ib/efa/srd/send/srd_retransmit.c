@@ -12,6 +12,7 @@
 #include "srd/peer/srd_show.h"
 #include "srd/send/srd_post.h"
 #include "srd/send/srd_tx.h"
+#include "srd/def/srd_upcall.h"
 
 #define UCT_SRD_BACKOFF_MIN  50e-6
 #define UCT_SRD_BACKOFF_STEPS 8      /* 50 us << 8 = 12.8 ms, capped below    */
@@ -23,7 +24,8 @@ void uct_srd_retransmit_queue(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
     int nested             = iface->tx.batching;
     uct_srd_slot_t *slot;
 
-    if (peer->resume.blocked || ucs_queue_is_empty(queue)) {
+    if (uct_srd_gate_has(peer, UCT_SRD_GATE_RESUME) ||
+        ucs_queue_is_empty(queue)) {
         return;
     }
 
@@ -49,7 +51,8 @@ void uct_srd_retransmit_queue(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
         }
 
         uct_srd_tx_post(iface, slot); /* in a batch: cannot fail here */
-        if ((peer->state == UCT_SRD_PEER_FAILED) || peer->lost.is) {
+        if ((peer->state == UCT_SRD_PEER_FAILED) ||
+            uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED)) {
             break; /* one is enough to see whether it answers */
         }
     }
@@ -60,6 +63,9 @@ void uct_srd_retransmit_queue(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
         uct_srd_upcall_wants(peer, UCT_SRD_WANTS_JOINED);
     }
 
+    if (ucs_queue_is_empty(&peer->tx.resend)) {
+        uct_srd_gate_clear(peer, UCT_SRD_GATE_RETRANSMIT);
+    }
     if (!nested) {
         uct_srd_post_batch_end(iface);
     }
@@ -113,13 +119,35 @@ void uct_srd_retransmit_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
     slot->flags |= UCT_SRD_SLOT_AGAIN;
     uct_srd_slot_set_queued(slot);
     ucs_queue_push(&slot->peer->tx.resend, &slot->queue);
+    uct_srd_gate_set(slot->peer, UCT_SRD_GATE_RETRANSMIT);
+}
+
+int uct_srd_retransmit_may(uct_srd_peer_t *peer, uct_efa_status_action_t action,
+                           unsigned vendor_err, uint8_t *retries)
+{
+    switch (action) {
+    case UCT_EFA_STATUS_ACTION_RESEND:
+        return 1;
+    case UCT_EFA_STATUS_ACTION_SUSPECT_QP:
+    case UCT_EFA_STATUS_ACTION_SUSPECT_DEVICE:
+        return uct_srd_upcall_suspects(peer, vendor_err);
+    case UCT_EFA_STATUS_ACTION_SUSPECT_RETRY:
+        if (uct_srd_upcall_suspects(peer, vendor_err)) {
+            return 1;
+        }
+        /* fall through */
+    case UCT_EFA_STATUS_ACTION_RETRY:
+        return (*retries)++ < peer->iface->config.retry_count;
+    default:
+        return 0;
+    }
 }
 
 void uct_srd_retransmit_note(uct_srd_peer_t *peer, unsigned vendor_err,
                              unsigned retries)
 {
-    if ((uct_efa_status_desc(vendor_err)->action !=
-         UCT_EFA_STATUS_ACTION_RESEND) && !peer->lost.is &&
+    if ((vendor_err != UCT_EFA_STATUS_RNR) &&
+        !uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED) &&
         (peer->state < UCT_SRD_PEER_FAILED)) {
         uct_srd_peer_event(peer, EFA_STATS_EVENT_TX_ERROR, UCS_OK, vendor_err,
                            retries);

@@ -18,38 +18,6 @@
 #include "srd/send/srd_slot.h"
 #include "srd/def/srd_upcall.h"
 
-/* What follows an error of a one-sided operation (srd-wire.md, section 11) */
-typedef enum {
-    UCT_SRD_RMA_REJOIN,
-    UCT_SRD_RMA_RETRY,
-    UCT_SRD_RMA_FAIL_OP,
-    UCT_SRD_RMA_FAIL_PEER
-} uct_srd_rma_tx_action_t;
-
-static uct_srd_rma_tx_action_t uct_srd_rma_tx_action(unsigned vendor_err)
-{
-    switch (vendor_err) {
-    case UCT_EFA_STATUS_UNKNOWN_PEER:
-        return UCT_SRD_RMA_REJOIN;
-    case UCT_EFA_STATUS_UNSUPPORTED_OP:
-    case UCT_EFA_STATUS_INVALID_LKEY:
-    case UCT_EFA_STATUS_LOCAL_LENGTH:
-    case UCT_EFA_STATUS_REMOTE_ADDRESS:
-    case UCT_EFA_STATUS_FEATURE_MISMATCH:
-        return UCT_SRD_RMA_FAIL_OP;
-    default:
-        break;
-    }
-
-    switch (uct_efa_status_desc(vendor_err)->action) {
-    case UCT_EFA_STATUS_ACTION_RESEND:
-    case UCT_EFA_STATUS_ACTION_RETRY:
-        return UCT_SRD_RMA_RETRY;
-    default:
-        return UCT_SRD_RMA_FAIL_PEER;
-    }
-}
-
 /* UCS_INPROGRESS, UCS_ERR_NO_ELEM: as uct_srd_rma_key_find(); the slot is as
  * before */
 static ucs_status_t
@@ -178,9 +146,9 @@ static void uct_srd_rma_tx_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 {
     uct_srd_peer_t *peer = slot->peer;
 
-    ++peer->ctl.num;
+    uct_srd_peer_hold(peer);
     uct_srd_rma_tx_end(iface, slot, status);
-    --peer->ctl.num;
+    uct_srd_peer_release(peer);
     uct_srd_upcall_moved(peer);
 }
 
@@ -289,7 +257,8 @@ void uct_srd_rma_tx_held_post(uct_srd_peer_t *peer)
     uct_srd_slot_t *slot;
     ucs_status_t status;
 
-    if (ucs_queue_is_empty(&peer->rma.held) || peer->resume.blocked) {
+    if (ucs_queue_is_empty(&peer->rma.held) ||
+        uct_srd_gate_has(peer, UCT_SRD_GATE_RESUME)) {
         return;
     }
 
@@ -305,7 +274,7 @@ void uct_srd_rma_tx_held_post(uct_srd_peer_t *peer)
 
     ucs_queue_head_init(&queue);
     ucs_queue_splice(&queue, &peer->rma.held);
-    ++peer->ctl.num; /* completions may close the last endpoint */
+    uct_srd_peer_hold(peer); /* completions may close the last endpoint */
     while (!ucs_queue_is_empty(&queue)) {
         slot   = ucs_queue_pull_elem_non_empty(&queue, uct_srd_slot_t, queue);
         status = ((peer->state != UCT_SRD_PEER_JOINED) || stop) ?
@@ -316,7 +285,8 @@ void uct_srd_rma_tx_held_post(uct_srd_peer_t *peer)
 
         if (status == UCS_OK) {
             uct_srd_slot_clear_queued(slot);
-            stop = peer->lost.is; /* one shows whether it answers */
+            /* one shows whether it answers */
+            stop = uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED);
         } else if (status == UCS_ERR_NO_ELEM) {
             uct_srd_slot_clear_queued(slot);
             uct_srd_rma_tx_op_failed(
@@ -327,7 +297,7 @@ void uct_srd_rma_tx_held_post(uct_srd_peer_t *peer)
             ucs_queue_push(&peer->rma.held, &slot->queue);
         }
     }
-    --peer->ctl.num;
+    uct_srd_peer_release(peer);
 
     if (stop) {
         return; /* its completion goes on */
@@ -358,12 +328,12 @@ void uct_srd_rma_tx_held_purge(uct_srd_peer_t *peer, uct_srd_ep_t *ep,
         return;
     }
 
-    ++peer->ctl.num; /* completions may close the last endpoint */
+    uct_srd_peer_hold(peer); /* completions may close the last endpoint */
     while (!ucs_queue_is_empty(&queue)) {
         slot = ucs_queue_pull_elem_non_empty(&queue, uct_srd_slot_t, queue);
         uct_srd_rma_tx_end(peer->iface, slot, status);
     }
-    --peer->ctl.num;
+    uct_srd_peer_release(peer);
 
     if ((peer->state < UCT_SRD_PEER_FAILED) && (peer->tx.flags != 0)) {
         uct_srd_upcall_moved(peer); /* a fence or flush waited for these */
@@ -374,7 +344,7 @@ static void uct_srd_rma_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                                  unsigned vendor_err)
 {
     const uct_efa_status_desc_t *desc = uct_efa_status_desc(vendor_err);
-    uct_srd_rma_tx_action_t action    = uct_srd_rma_tx_action(vendor_err);
+    uct_efa_status_action_t action    = desc->action[UCT_EFA_STATUS_RMA];
     uct_srd_peer_t *peer              = slot->peer;
 
     if (peer->state >= UCT_SRD_PEER_FAILED) {
@@ -384,37 +354,33 @@ static void uct_srd_rma_tx_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 
     uct_srd_retransmit_note(peer, vendor_err, slot->retries);
     if (((slot->flags & UCT_SRD_SLOT_CANCEL) || (slot->rma.ep == NULL)) &&
-        ((action == UCT_SRD_RMA_REJOIN) || (action == UCT_SRD_RMA_RETRY))) {
+        ((action == UCT_EFA_STATUS_ACTION_HANDSHAKE) ||
+         (action == UCT_EFA_STATUS_ACTION_RETRY) ||
+         (action == UCT_EFA_STATUS_ACTION_SUSPECT_RETRY))) {
         uct_srd_rma_tx_finish(iface, slot, UCS_ERR_CANCELED);
         return;
     }
 
     switch (action) {
-    case UCT_SRD_RMA_REJOIN:
+    case UCT_EFA_STATUS_ACTION_HANDSHAKE:
         UCT_SRD_COUNT(iface, rdma_handshake);
         /* It gave up its address handle for us: a new handshake makes it have
          * one. Until then messages say who we are, too. */
         uct_srd_rma_tx_hold(peer, slot);
         uct_srd_upcall_wants(peer, UCT_SRD_WANTS_JOINED);
         return;
-    case UCT_SRD_RMA_RETRY:
-        if (uct_srd_upcall_suspects(peer, vendor_err) ||
-            (slot->retries++ < iface->config.retry_count)) {
-            uct_srd_rma_tx_again(peer, slot, vendor_err);
+    case UCT_EFA_STATUS_ACTION_FAIL_OP:
+        uct_srd_rma_tx_op_failed(iface, slot, desc);
+        return;
+    case UCT_EFA_STATUS_ACTION_FAIL_IFACE:
+        uct_srd_queues_set_failed(iface);
+        if (!iface->closing) {
+            uct_srd_rma_tx_hold(peer, slot);
             return;
         }
         break;
-    case UCT_SRD_RMA_FAIL_OP:
-        uct_srd_rma_tx_op_failed(iface, slot, desc);
-        return;
-    case UCT_SRD_RMA_FAIL_PEER:
-        if (desc->action == UCT_EFA_STATUS_ACTION_FAIL_IFACE) {
-            uct_srd_queues_set_failed(iface);
-            if (!iface->closing) {
-                uct_srd_rma_tx_hold(peer, slot);
-                return;
-            }
-        } else if (uct_srd_upcall_suspects(peer, vendor_err)) {
+    default:
+        if (uct_srd_retransmit_may(peer, action, vendor_err, &slot->retries)) {
             uct_srd_rma_tx_again(peer, slot, vendor_err);
             return;
         }

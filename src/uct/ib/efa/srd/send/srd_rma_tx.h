@@ -16,14 +16,8 @@
  *     not JOINED  v         v | handshake, or timer
  *                  ---> held
  *
- *   status of the device          what follows
- *   14 no AH for us there         new handshake, the operation again
- *   12, 13                        again after a pause, RETRY_COUNT times
- *   3, 5, 6, 7, 18                the operation fails: its completion says so;
- *                                 without one, its endpoint fails
- *   1 our queue pair is gone      held for a new one: srd_recover.c
- *   any other                     the peer fails, perhaps after some time
- *                                 (srd_suspect.c)
+ * What follows an error is said by the status table (efa_status.h). An operation
+ * that fails alone says so to its completion; without one, its endpoint fails.
  */
 #ifndef UCT_SRD_RMA_TX_H
 #define UCT_SRD_RMA_TX_H

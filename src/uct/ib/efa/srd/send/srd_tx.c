@@ -47,8 +47,8 @@ ucs_status_t uct_srd_tx_check(uct_srd_ep_t *ep)
          (iface->tx.pending_ep != ep)) ||
         (messages >= peer->tx.window) ||
         (messages + operations >= iface->config.peer_window) ||
-        !ucs_queue_is_empty(&peer->tx.resend) || peer->rma.fence ||
-        peer->resume.blocked) {
+        uct_srd_gate_has(peer, UCT_SRD_GATE_RETRANSMIT | UCT_SRD_GATE_FENCE |
+                               UCT_SRD_GATE_RESUME)) {
         return UCS_ERR_NO_RESOURCE;
     }
 

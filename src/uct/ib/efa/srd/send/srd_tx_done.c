@@ -2,18 +2,14 @@
  * What becomes of a message that the device is done with.
  *
  *   success ------------------------------------> finish
- *   error --+--> RESEND, RETRY, suspected peer --> resend (srd_retransmit.c)
+ *   error --+--> RESEND, RETRY, SUSPECT_... -----> resend (srd_retransmit.c)
  *           +--> FAIL_IFACE ---------------------> resend
  *           +--> FAIL_PEER ----------------------> finish
  *
- * What follows an error is said by the status table (efa_status.h):
- *   RESEND      again after a pause, without end
- *   RETRY       likewise, RETRY_COUNT times, then the peer fails
- *   FAIL_PEER   the peer fails, unless it may only have been reset:
- *               uct_srd_upcall_suspects()
- *   FAIL_IFACE  all is kept for a new queue pair: assoc/recovery/
+ * What follows an error is said by the status table (efa_status.h).
  */
 #include "srd/send/srd_tx_done.h"
+#include "srd/peer/srd_gate.h"
 #include "srd/peer/srd_peer_ep.h"
 #include "srd/queues/srd_queues.h"
 #include "srd/send/srd_retransmit.h"
@@ -30,9 +26,9 @@ uct_srd_tx_done_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     if (!(peer->tx.flags & UCT_SRD_PEER_TX_CLOSED)) {
         peer->tx.credit += credit; /* else the callback could send at once */
     }
-    ++peer->ctl.num;
+    uct_srd_peer_hold(peer);
     uct_srd_slot_release(iface, slot, status);
-    --peer->ctl.num;
+    uct_srd_peer_release(peer);
 
     if (peer->tx.flags != 0) {
         uct_srd_upcall_moved(peer);
@@ -51,38 +47,34 @@ static void uct_srd_tx_done_error(uct_srd_iface_t *iface,
                                   uct_srd_slot_t *slot, unsigned vendor_err)
 {
     const uct_efa_status_desc_t *desc = uct_efa_status_desc(vendor_err);
+    uct_efa_status_action_t action    = desc->action[UCT_EFA_STATUS_MESSAGE];
     uct_srd_peer_t *peer              = slot->peer;
 
-    if (peer->state != UCT_SRD_PEER_FAILED) {
-        uct_srd_retransmit_note(peer, vendor_err, slot->retries);
-        switch (desc->action) {
-        case UCT_EFA_STATUS_ACTION_RESEND:
-            UCT_SRD_COUNT(iface, rnr);
-            ++peer->stats->rnr;
-            uct_srd_retransmit_later(peer, slot, vendor_err);
-            return;
-        case UCT_EFA_STATUS_ACTION_FAIL_IFACE:
-            uct_srd_queues_set_failed(iface);
-            if (!iface->closing) {
-                uct_srd_retransmit_keep(iface, slot);
-                return;
-            }
-            break;
-        default:
-            if (uct_srd_upcall_suspects(peer, vendor_err) ||
-                ((desc->action == UCT_EFA_STATUS_ACTION_RETRY) &&
-                 (slot->retries++ < iface->config.retry_count))) {
-                uct_srd_retransmit_later(peer, slot, vendor_err);
-                return;
-            }
-            break;
-        }
-
-        UCT_SRD_COUNT(iface, tx_errors);
-        peer->cause = vendor_err;
-        uct_srd_peer_fail_log(peer, desc->status, desc->text, desc->advice);
+    if (peer->state == UCT_SRD_PEER_FAILED) {
+        goto finish;
     }
 
+    uct_srd_retransmit_note(peer, vendor_err, slot->retries);
+    if (action == UCT_EFA_STATUS_ACTION_RESEND) {
+        UCT_SRD_COUNT(iface, rnr);
+        ++peer->stats->rnr;
+    } else if (action == UCT_EFA_STATUS_ACTION_FAIL_IFACE) {
+        uct_srd_queues_set_failed(iface);
+        if (!iface->closing) {
+            uct_srd_retransmit_keep(iface, slot);
+            return;
+        }
+    }
+
+    if (uct_srd_retransmit_may(peer, action, vendor_err, &slot->retries)) {
+        uct_srd_retransmit_later(peer, slot, vendor_err);
+        return;
+    }
+
+    UCT_SRD_COUNT(iface, tx_errors);
+    peer->cause = vendor_err;
+    uct_srd_peer_fail_log(peer, desc->status, desc->text, desc->advice);
+finish:
     uct_srd_tx_done_finish(iface, slot, peer->status);
 }
 
@@ -114,6 +106,7 @@ uct_srd_tx_done_refused(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
     uct_srd_slot_set_queued(slot);
     ucs_queue_push(&slot->peer->tx.resend, &slot->queue);
+    uct_srd_gate_set(slot->peer, UCT_SRD_GATE_RETRANSMIT);
 }
 
 static void uct_srd_tx_done_renew(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
@@ -173,5 +166,9 @@ void uct_srd_tx_done_purge(uct_srd_peer_t *peer, ucs_queue_head_t *queue,
         slot = ucs_queue_pull_elem_non_empty(queue, uct_srd_slot_t, queue);
         uct_srd_peer_count_done(peer->iface, peer, (uint16_t)slot->imm);
         uct_srd_slot_release(peer->iface, slot, status);
+    }
+
+    if (queue == &peer->tx.resend) {
+        uct_srd_gate_clear(peer, UCT_SRD_GATE_RETRANSMIT);
     }
 }

@@ -3,6 +3,7 @@
  * the moment when it began to wait.
  */
 #include "srd/send/srd_waiter.h"
+#include "srd/peer/srd_peer.h"
 #include "srd/peer/srd_peer_ep.h"
 #include "srd/send/srd_ctl.h"
 
@@ -70,7 +71,7 @@ void uct_srd_waiter_run(uct_srd_peer_t *peer)
     uct_completion_t *comp;
 
     peer->tx.flags &= ~UCT_SRD_PEER_TX_WAITERS;
-    ++peer->ctl.num; /* the callbacks below may close endpoints */
+    uct_srd_peer_hold(peer); /* the callbacks below may close endpoints */
     while (!ucs_queue_is_empty(&peer->tx.waiters)) {
         waiter = ucs_queue_head_elem_non_empty(&peer->tx.waiters,
                                                uct_srd_waiter_t, queue);
@@ -90,7 +91,7 @@ void uct_srd_waiter_run(uct_srd_peer_t *peer)
         }
     }
 
-    --peer->ctl.num;
+    uct_srd_peer_release(peer);
     uct_srd_peer_ep_wake(peer);
 }
 

@@ -94,10 +94,6 @@ static UCS_CLASS_CLEANUP_FUNC(uct_srd_ep_t)
     uct_srd_waiter_cancel(&waiters);
     uct_srd_waiter_cancel(&self->cancels);
     uct_efa_stats_ep_put(iface->stats, self->stats);
-    if (self->status != UCS_OK) {
-        ucs_list_del(&self->failed);
-        --peer->eps.failed;
-    }
     uct_srd_peer_ep_del(peer, self);
 }
 

@@ -76,6 +76,13 @@ void uct_srd_iface_close_drain(uct_srd_iface_t *iface);
  * we. */
 void uct_srd_iface_close_forget(uct_srd_iface_t *iface);
 
+/* ---- srd_iface_check.c ------------------------------------------------- */
+
+#if UCT_SRD_CHECKS
+/* Ends the process if an invariant is broken. Not from within callbacks. */
+void uct_srd_iface_check(uct_srd_iface_t *iface);
+#endif
+
 /* ---- srd_iface_vfs.c, srd_housekeeping.c ------------------------------- */
 
 void uct_srd_iface_vfs_refresh(uct_iface_h iface);

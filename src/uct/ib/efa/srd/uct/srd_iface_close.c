@@ -24,6 +24,7 @@
 #include "srd/assoc/srd_assoc.h"
 #include "srd/assoc/srd_end.h"
 #include "srd/peer/srd_addr.h"
+#include "srd/peer/srd_gate.h"
 #include "srd/peer/srd_peer.h"
 #include "srd/peer/srd_peer_ah.h"
 #include "srd/queues/srd_queues.h"
@@ -117,7 +118,8 @@ static void uct_srd_iface_close_drop(uct_srd_iface_t *iface, int is_over)
         }
 
         if ((uct_srd_peer_outstanding(peer) > 0) &&
-            (peer->resume.blocked || peer->lost.is ||
+            (uct_srd_gate_has(peer, UCT_SRD_GATE_RESUME |
+                                    UCT_SRD_GATE_SUSPECTED) ||
              !ucs_queue_is_empty(&peer->tx.held) ||
              (is_over && !ucs_queue_is_empty(&peer->tx.resend)))) {
             uct_srd_peer_fail_log(peer, UCS_ERR_CANCELED,
@@ -229,7 +231,7 @@ uct_srd_iface_close_peer_eps(uct_srd_peer_t *peer, uct_efa_leak_t *leak)
     char remote[64], what[80];
     uct_srd_ep_t *ep;
 
-    ++peer->ctl.num; /* the peer stays until all is said */
+    uct_srd_peer_hold(peer); /* the peer stays until all is said */
     while (!ucs_list_is_empty(&peer->eps.list)) {
         ep = ucs_list_head(&peer->eps.list, uct_srd_ep_t, list);
         snprintf(what, sizeof(what), "endpoint to %s",
@@ -239,7 +241,7 @@ uct_srd_iface_close_peer_eps(uct_srd_peer_t *peer, uct_efa_leak_t *leak)
                          ep->create_time);
         uct_ep_destroy(&ep->super.super);
     }
-    --peer->ctl.num;
+    uct_srd_peer_release(peer);
     uct_srd_upcall_moved(peer);
 }
 
@@ -302,6 +304,7 @@ void uct_srd_iface_close_forget(uct_srd_iface_t *iface)
     ucs_list_for_each(peer, &iface->peers.alive, list) {
         /* their queues' slots are found below */
         ucs_queue_head_init(&peer->tx.resend);
+        uct_srd_gate_clear(peer, UCT_SRD_GATE_RETRANSMIT);
         ucs_queue_head_init(&peer->tx.held);
         ucs_queue_head_init(&peer->rma.held);
     }

@@ -77,13 +77,12 @@ static void uct_srd_recover_stop_peers(uct_srd_iface_t *iface)
     uct_srd_peer_t *peer;
 
     ucs_list_for_each(peer, &iface->peers.alive, list) {
-        peer->resume.blocked = 1;
         peer->ctl.ext_req = 0;
-        peer->lost.is = 0;
         uct_srd_timer_clear(&iface->timers, &peer->ctl.timer);
         uct_srd_timer_clear(&iface->timers, &peer->tx.timer);
         uct_srd_timer_clear(&iface->timers, &peer->lost.timer);
-        uct_srd_gate_update(peer);
+        uct_srd_gate_clear(peer, UCT_SRD_GATE_SUSPECTED);
+        uct_srd_gate_set(peer, UCT_SRD_GATE_BLOCKED);
         uct_srd_show_wait(peer);
     }
 }

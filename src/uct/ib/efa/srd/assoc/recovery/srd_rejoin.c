@@ -21,6 +21,7 @@
 #include "srd/assoc/recovery/srd_suspect.h"
 #include "srd/assoc/srd_assoc.h"
 #include "srd/assoc/srd_identity.h"
+#include "srd/peer/srd_gate.h"
 #include "srd/peer/srd_names.h"
 #include "srd/peer/srd_peer.h"
 #include "srd/peer/srd_peer_ah.h"
@@ -127,12 +128,15 @@ void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
     }
 
     if (peer->resume.predecessor != NULL) {
+        uct_srd_gate_clear(peer, UCT_SRD_GATE_BLOCKED);
+        uct_srd_show_wait(peer);
         uct_srd_ctl_timer_start(peer, UCT_SRD_REJOIN_MIN); /* waits on */
         return;
     }
 
     if (!peer->ctl.contacted && !peer->rx.known) {
-        peer->resume.blocked = 0; /* it knows nothing of us */
+        /* it knows nothing of us */
+        uct_srd_gate_clear(peer, UCT_SRD_GATE_BLOCKED);
         if (peer->state == UCT_SRD_PEER_JOINING) {
             /* HELLO never left, for want of an AH; who waits waits for that */
             uct_srd_ctl_timer_start(peer, UCT_SRD_REJOIN_MIN);
@@ -180,9 +184,9 @@ void uct_srd_rejoin_done(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     }
 
     uct_srd_ctl_timer_stop(peer);
-    peer->resume.blocked   = 0;
     peer->resume.rejoining = 0;
     peer->ctl.timer.func   = uct_srd_assoc_timer;
+    uct_srd_gate_clear(peer, UCT_SRD_GATE_BLOCKED);
     uct_srd_peer_event(peer, EFA_STATS_EVENT_REJOINED, UCS_OK, 0, 0);
     uct_srd_show_wait(peer);
     UCT_SRD_COUNT(peer->iface, rejoined);
@@ -296,7 +300,8 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     if (!told) {
         uct_srd_rejoin_ack(peer); /* else to the next one: one answer each */
     }
-    if (peer->resume.blocked || (peer->state >= UCT_SRD_PEER_FAILED)) {
+    if (uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED) ||
+        (peer->state >= UCT_SRD_PEER_FAILED)) {
         return 1; /* our own reset comes first */
     }
 
@@ -305,7 +310,7 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         uct_srd_assoc_joined(peer);
     }
 
-    if (peer->lost.is) {
+    if (uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED)) {
         uct_srd_suspect_found(peer);
     } else {
         uct_srd_backlog_resume(peer);

@@ -46,11 +46,11 @@ void uct_srd_successor_end(uct_srd_peer_t *peer)
 
     predecessor->resume.successor = NULL;
     successor->resume.predecessor = NULL;
-    successor->resume.blocked     = successor->iface->recover.is;
     uct_srd_ctl_timer_stop(successor);
     successor->ctl.timer.func = uct_srd_assoc_timer;
-    uct_srd_show_wait(successor);
+    uct_srd_gate_clear(successor, UCT_SRD_GATE_SUCCESSOR);
     uct_srd_gate_update(successor);
+    uct_srd_show_wait(successor);
     uct_srd_peer_ep_wake(successor);
 }
 
@@ -100,10 +100,10 @@ void uct_srd_successor_wait(uct_srd_peer_t *peer)
     }
 
     peer->resume.predecessor      = predecessor;
-    peer->resume.blocked          = 1;
     peer->ctl.timer.func          = uct_srd_successor_timer;
     predecessor->resume.successor = peer;
     predecessor->resume.asked     = 0;
+    uct_srd_gate_set(peer, UCT_SRD_GATE_SUCCESSOR);
     uct_srd_show_wait(peer);
     uct_srd_successor_ask(peer);
     if (peer->resume.predecessor != NULL) {

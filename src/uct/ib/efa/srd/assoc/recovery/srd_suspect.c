@@ -57,23 +57,14 @@ static void uct_srd_suspect_timer(uct_srd_timer_t *timer)
 
 int uct_srd_upcall_suspects(uct_srd_peer_t *peer, unsigned vendor_err)
 {
-    uct_srd_iface_t *iface = peer->iface;
-    ucs_time_t now         = ucs_get_time();
+    const uct_efa_status_desc_t *desc = uct_efa_status_desc(vendor_err);
+    uct_srd_iface_t *iface            = peer->iface;
+    ucs_time_t now                    = ucs_get_time();
     char remote[64];
     int silent;
 
-    switch (vendor_err) {
-    case UCT_EFA_STATUS_REMOTE_ABORT:
-    case UCT_EFA_STATUS_REMOTE_QPN:
-        silent = 0;
-        break;
-    case UCT_EFA_STATUS_UNRESPONSIVE:
-    case UCT_EFA_STATUS_UNREACHABLE:
-        silent = 1;
-        break;
-    default:
-        return 0;
-    }
+    silent = desc->action[UCT_EFA_STATUS_MESSAGE] !=
+             UCT_EFA_STATUS_ACTION_SUSPECT_QP;
 
     /* Never heard from: it is not there, or the address is wrong. Whoever was
      * may have an endpoint to us, even if there is none here. */
@@ -87,13 +78,13 @@ int uct_srd_upcall_suspects(uct_srd_peer_t *peer, unsigned vendor_err)
         return 1;
     }
 
-    if (!peer->lost.is) {
-        peer->lost.is     = 1;
+    if (!uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED)) {
         peer->lost.last   = 0;
         peer->lost.since  = now;
         uct_srd_timer_init(&peer->lost.timer, uct_srd_suspect_timer);
         peer->lost.silent = !silent; /* sets the deadline below */
-        uct_srd_gate_update(peer); /* a success must be noticed */
+        /* a success must be noticed */
+        uct_srd_gate_set(peer, UCT_SRD_GATE_SUSPECTED);
         uct_srd_peer_event(peer, EFA_STATS_EVENT_PEER_LOST, UCS_OK, vendor_err,
                            0);
         uct_srd_show_wait(peer);
@@ -102,13 +93,13 @@ int uct_srd_upcall_suspects(uct_srd_peer_t *peer, unsigned vendor_err)
                 "srd: %s: %s; trying again for %.1f s",
                 uct_srd_addr_str(peer->ident.gid, peer->ident.qpn, remote,
                                  sizeof(remote)),
-                uct_efa_status_desc(vendor_err)->text,
+                desc->text,
                 silent ? iface->config.recovery_timeout :
                          iface->config.gone_timeout);
     }
 
     peer->lost.done = uct_srd_peer_done_count(peer);
-    peer->lost.desc = uct_efa_status_desc(vendor_err);
+    peer->lost.desc = desc;
     peer->lost.code = vendor_err;
     if (peer->lost.silent != silent) {
         /* A device that answers again has been back for a moment only. */
@@ -125,7 +116,7 @@ int uct_srd_upcall_suspects(uct_srd_peer_t *peer, unsigned vendor_err)
 
 void uct_srd_suspect_found(uct_srd_peer_t *peer)
 {
-    peer->lost.is = 0;
+    uct_srd_gate_clear(peer, UCT_SRD_GATE_SUSPECTED);
     uct_srd_peer_event(peer, EFA_STATS_EVENT_PEER_FOUND, UCS_OK, 0, 0);
     uct_srd_show_wait(peer);
     uct_srd_timer_clear(&peer->iface->timers, &peer->lost.timer);
