@@ -232,8 +232,8 @@ case_dead_peer()
     show dead-ep 'peer-unresponsive' \
         "$SRDTOOL" res show ep pid "${pid[waiting]}"
     show dead-log 'the remote process has exited' cat "$TMPDIR/sender.out"
-    show dead-event 'peer-(lost|failed)' "$SRDTOOL" event show \
-        event peer-lost,peer-failed pid "${pid[sender]}"
+    show dead-event 'peer-(suspected|failed)' "$SRDTOOL" event show \
+        event peer-suspected,peer-failed pid "${pid[sender]}"
     show dead-post-mortem 'gone' \
         "$SRDTOOL" --dead --pid "${pid[receiver]}" res
     quit sender waiting

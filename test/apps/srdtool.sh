@@ -173,9 +173,9 @@ events()
     run 0 --file "$dead" event && lines 4 &&
         says 'event peer-state link efa_0:1 .*what new -> joining$' \
              'event ctl-tx .*qpn 41 what hello repeats 12 last 20[-0-9]+ [0-9:.]+$' \
-             'event peer-lost .*what device status RNR' \
+             'event peer-suspected .*what device status RNR' \
              'event refused what ah: Cannot allocate memory' &&
-        run 0 -j --file "$dead" event show event refused,peer-lost &&
+        run 0 -j --file "$dead" event show event refused,peer-suspected &&
         json '[e["seq"] for e in d] == [3, 4] and "gid" not in d[1] and
               "repeats" not in d[1] and
               abs(d[1]["time_epoch"] / 1e9 - __import__("time").time()) < 600'

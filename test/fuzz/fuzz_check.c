@@ -108,7 +108,7 @@ static void check_receives(void)
 
 static unsigned check_peer_queues(const uct_srd_peer_t *peer)
 {
-    return ucs_queue_length(&((uct_srd_peer_t*)peer)->tx.resend) +
+    return ucs_queue_length(&((uct_srd_peer_t*)peer)->tx.retransmit) +
            ucs_queue_length(&((uct_srd_peer_t*)peer)->tx.held) +
            ucs_queue_length(&((uct_srd_peer_t*)peer)->rma.held);
 }
@@ -164,7 +164,7 @@ void fuzz_check_show(void)
            PRIu64 " memory %" PRIu64 "; early %" PRIu64 " twice %" PRIu64
            ", starved %" PRIu64 "\n", stats->drop_imm, stats->drop_header,
            stats->drop_version, stats->drop_forged, stats->drop_epoch,
-           stats->drop_unknown, stats->drop_failed, stats->drop_nomem, stats->early,
+           stats->drop_unknown, stats->drop_failed, stats->drop_nomem, stats->out_of_order,
            stats->dup, stats->rx_starved);
     printf("rx: %u posted, %u completions, chain %u, missing %u, depth %u, "
            "special %u, stash %u\n", fuzz_queues->num_recvs,
@@ -179,7 +179,7 @@ void fuzz_check_show(void)
                uct_srd_peer_state_names[peer->state], peer->eps.num,
                peer->rx.ring.next, peer->rx.ring.held,
                (peer->ah == NULL) ? -1 : peer->ah->ahn, peer->ahn.key,
-               peer->rx.acked, ucs_queue_length(&peer->tx.resend),
+               peer->rx.acked, ucs_queue_length(&peer->tx.retransmit),
                ucs_queue_length(&peer->tx.held),
                ucs_queue_length(&peer->rma.held),
                uct_srd_timer_is_set(&peer->ctl.timer),

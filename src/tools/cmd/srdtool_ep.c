@@ -21,7 +21,7 @@ static const char *const peer_keys[] = {
     "gid", "qpn", "pid", "comm", "gone", "stopped", "link", "+iface", "others",
     "state", "state_ns", "why", "why_ns", "eps", "pending", "unacked", "window",
     "depth", "queued", "rma", "status", "+done_ns", "+rx_ns", "+psn_next",
-    "+psn_una", "+psn_rx", "+rnr", "+resend", "+epoch", "+remote_epoch", NULL
+    "+psn_una", "+psn_rx", "+rnr", "+retransmit", "+epoch", "+remote_epoch", NULL
 };
 
 static void add_peer(struct json_object *row, const stats_segment_t *segment,
@@ -74,7 +74,7 @@ peer_row(const srdtool_snapshot_t *snap, const efa_stats_peer_t *peer)
     srdtool_row_uint(row, "psn_una", stats_peer_psn_una(peer));
     srdtool_row_uint(row, "psn_rx", stats_peer_psn_rx(peer));
     srdtool_row_uint(row, "rnr", peer->rnr);
-    srdtool_row_uint(row, "resend", peer->resend);
+    srdtool_row_uint(row, "retransmit", peer->retransmit);
     srdtool_row_uint(row, "epoch", peer->epoch);
     srdtool_row_uint(row, "remote_epoch", peer->remote_epoch);
     return row;

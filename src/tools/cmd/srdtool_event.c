@@ -66,7 +66,7 @@ static void describe(const efa_stats_event_entry_t *event, char *out,
         break;
     case EFA_STATS_EVENT_RX_ERROR:
     case EFA_STATS_EVENT_PEER_FAILED:
-    case EFA_STATS_EVENT_PEER_LOST:
+    case EFA_STATS_EVENT_PEER_SUSPECTED:
         if (event->a != 0) {
             snprintf(out, max, "device status %s",
                      uct_efa_status_name(event->a, status));
@@ -256,7 +256,7 @@ const srdtool_object_t srdtool_event = {
         "       srdtool event [show] [FILTER ...]\n"
         "       srdtool event monitor [FILTER ...]\n"
         "\n"
-        "FILTER: KEY LIST, as in: pid 0-100,654 event peer-lost,rnr qpn 12\n"
+        "FILTER: KEY LIST, as in: pid 0-100,654 event peer-suspected,rnr qpn 12\n"
         "show: the last events of each process, oldest first; monitor: new\n"
         "ones, until interrupted or --count; with -j one document a line.\n",
     .run   = run

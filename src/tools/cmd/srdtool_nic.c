@@ -33,7 +33,7 @@
 static uint64_t get_ours(const efa_stats_iface_t *iface, const char *name)
 {
     if (strcmp(name, "send_wrs") == 0) {
-        return iface->tx_msgs + iface->resend + iface->tx_ctl;
+        return iface->tx_msgs + iface->retransmit + iface->tx_ctl;
     }
     if (strcmp(name, "recv_wrs") == 0) {
         return iface->rx_msgs + iface->rx_ctl + iface->dup + iface->drop_imm +

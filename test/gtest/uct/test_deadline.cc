@@ -150,7 +150,7 @@ TEST_F(deadline_test, gone)
     EXPECT_EQ(UCS_ERR_ENDPOINT_TIMEOUT, c.failures[0].status);
     EXPECT_EQ("", lines.only({"->", "queue pair does not exist"}));
     /* The other one goes on asking */
-    EXPECT_TRUE(grows("resend", 4, [&]() { progress(); }));
+    EXPECT_TRUE(grows("retransmit", 4, [&]() { progress(); }));
     EXPECT_TRUE(a.failures.empty());
     of_a->destroy();
     of_c->destroy();
@@ -308,9 +308,9 @@ HARNESS_ROLE(retries)
     });
     if (!a.failures.empty()) {
         return "failed after " + std::to_string(chk.count()) + " messages and " +
-               std::to_string(counter("resend")) + " retries";
+               std::to_string(counter("retransmit")) + " retries";
     }
-    return (counter("resend") < 100) ? "too few retries" :
+    return (counter("retransmit") < 100) ? "too few retries" :
            done ? chk.text() : "not all arrive";
 }
 

@@ -506,13 +506,13 @@ TEST_F(inside_test, lost_and_failed)
     ASSERT_TRUE(wait([&]() {
         inside now;
         const efa_stats_peer_t &peer = now.peer(*m_a, to);
-        lost = lost || ((peer.lost == 1) && (peer.wait_time != 0));
+        lost = lost || ((peer.suspected == 1) && (peer.wait_time != 0));
         return peer.state == EFA_STATS_PEER_FAILED;
     }));
     EXPECT_TRUE(lost);
 
     inside now;
-    EXPECT_EQ(1u, now.events(EFA_STATS_EVENT_PEER_LOST, m_first));
+    EXPECT_EQ(1u, now.events(EFA_STATS_EVENT_PEER_SUSPECTED, m_first));
     EXPECT_GT(now.events(EFA_STATS_EVENT_TX_ERROR, m_first), 0u);
     EXPECT_EQ(1u, now.events(EFA_STATS_EVENT_PEER_FAILED, m_first));
     EXPECT_NE(0, now.peer(*m_a, to).status);

@@ -696,9 +696,9 @@ TEST_F(stuck_test, without_progress)
     for (unsigned i = 0; i < env_u64("TEST_RATES", 0); ++i) {
         double idle = rate(2000);
         fill(e, seq);
-        uint64_t resent = counter("resend");
+        uint64_t resent = counter("retransmit");
         double stuck = rate(2000);
-        resent = counter("resend") - resent;
+        resent = counter("retransmit") - resent;
         printf("messages/s to the %zu others: %.0f, with one stuck %.0f, "
                "ratio %.3f, %lu of its messages sent again\n",
                m_others.size(), idle, stuck, stuck / idle,

@@ -266,7 +266,7 @@ private:
 
     void count_retries()
     {
-        for (const char *name : {"resend", "hello_retry", "rdma_handshake",
+        for (const char *name : {"retransmit", "hello_retry", "rdma_handshake",
                                  "rejoined", "rekeys"}) {
             m_all.again += counter(name);
         }

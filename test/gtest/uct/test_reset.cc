@@ -534,8 +534,8 @@ HARNESS_ROLE(reset_one_way)
     }
 
     inject("fatal dev=1");
-    uint64_t lost = counter("peers_lost");
-    if (!wait_until([&]() { return counter("peers_lost") > lost; },
+    uint64_t lost = counter("peers_suspected");
+    if (!wait_until([&]() { return counter("peers_suspected") > lost; },
                     [&]() { p.n[0]->progress(); })) {
         return "nobody asked it to say goodbye"; /* BYE, again */
     }

@@ -52,7 +52,7 @@ protected:
                 EXPECT_EQ(entry(m_next), got);
                 m_early.erase(m_next++);
             }
-        } else if (result == UCT_SRD_RING_EARLY) {
+        } else if (result == UCT_SRD_RING_OUT_OF_ORDER) {
             EXPECT_TRUE(m_early.insert(n).second);
         }
 
@@ -94,7 +94,7 @@ TEST_P(ring, any_order_in_the_window)
 
         uct_srd_ring_result_t result = arrive(n);
         ASSERT_TRUE((result == UCT_SRD_RING_AWAITED) ||
-                    (result == UCT_SRD_RING_EARLY));
+                    (result == UCT_SRD_RING_OUT_OF_ORDER));
         if (rng() % 8 == 0) {
             ASSERT_EQ(UCT_SRD_RING_DUPLICATE, arrive(n));
         }
@@ -113,7 +113,7 @@ TEST_P(ring, every_distance)
             uct_srd_ring_result_t expected =
                     (distance < 0)      ? UCT_SRD_RING_DUPLICATE :
                     (distance == 0)     ? UCT_SRD_RING_AWAITED :
-                    (distance < places) ? UCT_SRD_RING_EARLY :
+                    (distance < places) ? UCT_SRD_RING_OUT_OF_ORDER :
                                           UCT_SRD_RING_VIOLATION;
             ASSERT_EQ(expected,
                       uct_srd_ring_classify(&m_ring,
@@ -127,8 +127,8 @@ TEST_P(ring, a_violation_changes_nothing)
 {
     uint64_t places = 2 * GetParam();
 
-    EXPECT_EQ(UCT_SRD_RING_EARLY, arrive(1));
-    EXPECT_EQ(UCT_SRD_RING_EARLY, arrive(places - 1));
+    EXPECT_EQ(UCT_SRD_RING_OUT_OF_ORDER, arrive(1));
+    EXPECT_EQ(UCT_SRD_RING_OUT_OF_ORDER, arrive(places - 1));
     EXPECT_EQ(UCT_SRD_RING_VIOLATION, arrive(places));
     EXPECT_EQ(UCT_SRD_RING_VIOLATION, arrive(32767));
     EXPECT_EQ(UCT_SRD_RING_DUPLICATE, arrive(32768));
@@ -142,7 +142,7 @@ TEST_P(ring, full_ring_drains_at_once)
     uint64_t places = 2 * GetParam();
 
     for (uint64_t n = places - 1; n > 0; --n) {
-        ASSERT_EQ(UCT_SRD_RING_EARLY, arrive(n));
+        ASSERT_EQ(UCT_SRD_RING_OUT_OF_ORDER, arrive(n));
     }
     EXPECT_EQ(UCT_SRD_RING_AWAITED, arrive(0));
     EXPECT_EQ(places, m_next);

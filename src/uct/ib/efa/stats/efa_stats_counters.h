@@ -16,13 +16,13 @@
     X(tx_ext,       "sent with the extended header") \
     X(tx_doorbells, "posts to the send queue (a batch is one)") \
     X(no_resource,  "sends refused for want of a slot, buffer or window") \
-    X(resend,       "messages retransmitted") \
+    X(retransmit,   "messages retransmitted") \
     X(rnr,          "sends that met a receiver without buffers") \
     X(tx_ctl,       "control messages sent") \
     X(rx_msgs,      "messages delivered to active message handlers") \
     X(rx_bytes,     "bytes of UCT payload in them") \
     X(rx_ext,       "received with the extended header") \
-    X(early,        "arrived out of order, kept") \
+    X(out_of_order, "arrived out of order, kept") \
     X(dup,          "arrived twice, dropped") \
     X(rx_refills,   "posts to the receive queue (a batch is one)") \
     X(rx_starved,   "refills that found no receive buffer") \
@@ -34,7 +34,7 @@
     X(drop_epoch,   "dropped: from an earlier association") \
     X(drop_unknown, "dropped: no extended header, sender not known") \
     X(drop_failed,  "dropped: the peer has failed") \
-    X(drop_nomem,   "dropped: no memory for a peer, or too many claimed") \
+    X(drop_nomem,   "dropped: no memory for a peer, or too many self-asserted") \
     X(tx_errors,    "completions with an error that ended a peer") \
     X(rx_errors,    "receive completions with an error") \
     X(peers,        "peers made") \
@@ -58,7 +58,7 @@
     X(recovered,        "of which there is a new one") \
     X(rejoined,         "peers that went on with us after our reset") \
     X(followed,         "peers that we followed after theirs") \
-    X(peers_lost,       "times that a peer stopped answering") \
+    X(peers_suspected,  "times that a peer stopped answering") \
     X(peers_found,      "of which it answered again") \
     X(rekeys,           "keys of peers' memory replaced after their reset") \
     X(polls,            "progress calls, and completions met in them")
@@ -102,12 +102,12 @@ enum {
     X(rx_bytes,   "bytes of UCT payload in them") \
     X(done_time,  "when a completion of its messages was last seen") \
     X(rx_time,    "when a message from it was last seen") \
-    X(resend,     "messages retransmitted") \
+    X(retransmit, "messages retransmitted") \
     X(rnr,        "sends that met a receiver without buffers") \
-    X(early,      "arrived out of order, kept") \
+    X(out_of_order, "arrived out of order, kept") \
     X(dup,        "arrived twice, dropped") \
     X(eps,        "endpoints that use this peer now") \
-    X(lost,       "1: it does not answer, at present") \
+    X(suspected,  "1: it does not answer, at present") \
     X(window,     "messages that may be in flight, at present") \
     X(depth,      "kept for a missing earlier one, at present") \
     X(pending,    "requests that wait in its endpoints, at present") \
@@ -118,7 +118,7 @@ enum {
     X(rma,        "one-sided operations in flight, at present") \
     X(state_time, "when it came into its state") \
     X(gap_time,   "since when a message is missing, 0: none is") \
-    X(wait_time,  "since when pending, lost, backoff, fence, blocked; 0: none") \
+    X(wait_time,  "since when pending, suspected, backoff, fence, blocked; 0: none") \
     X(gate,       "why messages do not leave at once, bits; 0: they do, at present")
 
 /* Counters of a device, X(name, text). The first five are in the
@@ -146,7 +146,7 @@ enum {
 #define EFA_STATS_EVENTS_LIST(X) \
     X(PEER_STATE,  "peer-state",  "state a -> b") \
     X(PEER_FAILED, "peer-failed", "status; a: device status of the cause, 0") \
-    X(PEER_LOST,   "peer-lost",   "does not answer; a: device status") \
+    X(PEER_SUSPECTED, "peer-suspected", "does not answer; a: device status") \
     X(PEER_FOUND,  "peer-found",  "answers again") \
     X(CTL_TX,      "ctl-tx",      "control message a sent, again if b") \
     X(CTL_RX,      "ctl-rx",      "control message a received") \

@@ -13,7 +13,7 @@
 #include "srd/send/srd_backlog.h"
 #include "srd/send/srd_ctl.h"
 #include "srd/send/srd_retransmit.h"
-#include "srd/send/srd_rma_tx.h"
+#include "srd/send/srd_rma_held.h"
 #include "srd/send/srd_waiter.h"
 #include "srd/def/srd_upcall.h"
 
@@ -60,7 +60,7 @@ void uct_srd_assoc_joined(uct_srd_peer_t *peer)
     peer->ctl.confirmed = 1;
     peer->tx.flags     |= UCT_SRD_PEER_TX_WAITERS; /* the window grew */
     uct_srd_retransmit_queue(peer, &peer->tx.held);
-    uct_srd_rma_tx_held_post(peer);
+    uct_srd_rma_held_post(peer);
 }
 
 void uct_srd_assoc_leave(uct_srd_peer_t *peer)
@@ -94,7 +94,7 @@ void uct_srd_assoc_leave(uct_srd_peer_t *peer)
 void uct_srd_upcall_moved(uct_srd_peer_t *peer)
 {
     if (ucs_unlikely(uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED)) &&
-        (peer->lost.done != uct_srd_peer_done_count(peer))) {
+        (peer->suspect.done != uct_srd_peer_done_count(peer))) {
         peer->iface->resume->found(peer);
     }
 

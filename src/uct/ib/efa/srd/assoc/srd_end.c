@@ -11,7 +11,7 @@
 #include "srd/peer/srd_peer_ep.h"
 #include "srd/recv/srd_rx.h"
 #include "srd/send/srd_ctl.h"
-#include "srd/send/srd_rma_tx.h"
+#include "srd/send/srd_rma_held.h"
 #include "srd/send/srd_tx_done.h"
 #include "srd/send/srd_waiter.h"
 #include "srd/def/srd_upcall.h"
@@ -67,17 +67,17 @@ static unsigned uct_srd_end_report_peer(uct_srd_peer_t *peer)
     int found;
 
     uct_srd_rx_purge(peer);
-    uct_srd_tx_done_purge(peer, &peer->tx.resend, peer->status);
+    uct_srd_tx_done_purge(peer, &peer->tx.retransmit, peer->status);
     uct_srd_tx_done_purge(peer, &peer->tx.held, peer->status);
-    uct_srd_rma_tx_held_purge(peer, NULL, peer->status);
+    uct_srd_rma_held_purge(peer, NULL, peer->status);
     uct_srd_waiter_purge(peer);
 
     /* The handler may close this and other endpoints: start over each time */
     do {
         found = 0;
         ucs_list_for_each(ep, &peer->eps.list, list) {
-            if (!ep->told) {
-                ep->told = 1;
+            if (!ep->reported) {
+                ep->reported = 1;
                 found    = 1;
                 ++count;
                 uct_iface_handle_ep_err(&iface->super.super, &ep->super.super,
@@ -102,8 +102,8 @@ unsigned uct_srd_end_report(uct_srd_iface_t *iface)
         ep = ucs_list_extract_head(&iface->peers.failed_eps, uct_srd_ep_t,
                                    failed);
         ucs_list_head_init(&ep->failed);
-        if (!ep->told) {
-            ep->told = 1;
+        if (!ep->reported) {
+            ep->reported = 1;
             ++count;
             uct_iface_handle_ep_err(&iface->super.super, &ep->super.super,
                                     ep->status);

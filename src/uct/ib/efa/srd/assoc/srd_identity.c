@@ -81,7 +81,7 @@ uct_srd_identity_t uct_srd_identity_check(uct_srd_iface_t *iface,
         gid = uct_srd_peer_ah_gid(iface, rx->wc.slid);
     }
 
-    return (gid == NULL) ? UCT_SRD_IDENTITY_CLAIMED :
+    return (gid == NULL) ? UCT_SRD_IDENTITY_ASSERTED :
            (memcmp(gid->raw, ext->gid, sizeof(ext->gid)) == 0) ?
            UCT_SRD_IDENTITY_PROVEN : UCT_SRD_IDENTITY_FORGED;
 }
@@ -121,7 +121,7 @@ static void uct_srd_identity_set_known(uct_srd_peer_t *peer)
 uct_srd_peer_t *
 uct_srd_identity_peer(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                       const uct_srd_ident_t *ident, const uct_srd_ext_t *ext,
-                      uint8_t claimed)
+                      uint8_t asserted)
 {
     int too_many;
     int32_t age;
@@ -166,9 +166,9 @@ uct_srd_identity_peer(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     }
 
     if (peer == NULL) {
-        /* Of claimed ones a single sender could invent any number. */
-        too_many = claimed &&
-                   (iface->rx.claimed >= iface->config.max_claimed);
+        /* Of self-asserted ones a single sender could invent any number. */
+        too_many = asserted &&
+                   (iface->rx.asserted >= iface->config.max_asserted);
         peer     = too_many ? NULL : uct_srd_assoc_new(iface, ident);
         if ((peer == NULL) && too_many && (ext->op != UCT_SRD_OP_DATA)) {
             /* HELLO comes again, later perhaps in vain no more. */
@@ -180,9 +180,9 @@ uct_srd_identity_peer(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
             return NULL;
         }
 
-        uct_srd_peer_ah_set_claimed(peer, claimed);
-    } else if (!claimed) {
-        uct_srd_peer_ah_set_claimed(peer, 0);
+        uct_srd_peer_ah_set_asserted(peer, asserted);
+    } else if (!asserted) {
+        uct_srd_peer_ah_set_asserted(peer, 0);
     }
 
     uct_srd_identity_set_known(peer);

@@ -9,7 +9,7 @@
 /* Is the identity in the header the one that the device saw? */
 typedef enum {
     UCT_SRD_IDENTITY_PROVEN,
-    UCT_SRD_IDENTITY_CLAIMED, /* the QPN is, of the GID the device says nothing */
+    UCT_SRD_IDENTITY_ASSERTED, /* the QPN is, of the GID the device says nothing */
     UCT_SRD_IDENTITY_FORGED
 } uct_srd_identity_t;
 
@@ -22,7 +22,7 @@ uct_srd_identity_t uct_srd_identity_check(uct_srd_iface_t *iface,
 uct_srd_peer_t *
 uct_srd_identity_peer(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                       const uct_srd_ident_t *ident, const uct_srd_ext_t *ext,
-                      uint8_t claimed);
+                      uint8_t asserted);
 
 /* What an extended header that was believed says about its sender */
 void uct_srd_identity_heard(uct_srd_peer_t *peer, const uct_srd_ext_t *ext);

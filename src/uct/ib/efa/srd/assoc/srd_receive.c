@@ -39,17 +39,17 @@ uct_srd_receive_unpack(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
 }
 
 /* The device names the AH that we own for whoever is behind it. Before it has
- * done so once, or while completions are left that were written before (wary; of
- * those that are polled now the GID is known), messages may be from before the AH
- * was made. */
+ * done so once (no_ah), or while completions are left that were written before
+ * (unverified; of those that are polled now the GID is known), messages may be
+ * from before the AH was made. */
 static int uct_srd_receive_is_forged(const uct_srd_iface_t *iface,
                                      const uct_srd_peer_t *peer,
                                      uct_srd_identity_t identity)
 {
     return (identity == UCT_SRD_IDENTITY_FORGED) ||
-           ((identity == UCT_SRD_IDENTITY_CLAIMED) && (peer != NULL) &&
-            peer->rx.known && (peer->ah != NULL) && !peer->rx.stranger &&
-            !iface->rx.wary);
+           ((identity == UCT_SRD_IDENTITY_ASSERTED) && (peer != NULL) &&
+            peer->rx.known && (peer->ah != NULL) && !peer->rx.no_ah &&
+            !iface->rx.unverified);
 }
 
 static void
@@ -115,16 +115,16 @@ uct_srd_peer_t *uct_srd_upcall_received(uct_srd_iface_t *iface,
     }
 
     peer = uct_srd_identity_peer(iface, peer, &ident, &ext,
-                                 identity == UCT_SRD_IDENTITY_CLAIMED);
+                                 identity == UCT_SRD_IDENTITY_ASSERTED);
     if (peer == NULL) {
         return NULL;
     }
 
     /* Messages with a GID alone: there may be more from before the AH */
     if (rx->wc.slid != UCT_EFA_AHN_UNKNOWN) {
-        uct_srd_peer_ah_set_stranger(peer, 0);
+        uct_srd_peer_ah_set_no_ah(peer, 0);
     } else if (!peer->rx.started) {
-        uct_srd_peer_ah_set_stranger(peer, 1);
+        uct_srd_peer_ah_set_no_ah(peer, 1);
     }
 
     if (ext.op == UCT_SRD_OP_DATA) {

@@ -15,7 +15,7 @@
 /* May the peer do without its AH? One that has sent since the last look is passed
  * over once, so that nothing has to be noted on the fast path. One that is
  * LEAVING may, too: the remote may keep its endpoint, and us waiting, for ever.
- * Not one that is lost: it is being asked. */
+ * Not one that is suspected: it is being asked. */
 static int uct_srd_reclaim_is_idle(uct_srd_peer_t *peer)
 {
     uint16_t sent = peer->tx.una.una + peer->rma.una.una;

@@ -20,7 +20,7 @@ struct uct_srd_ep {
     unsigned            rma;       /* one-sided operations under way         */
     ucs_status_t        status;    /* of its own failure                     */
     ucs_list_link_t     failed;    /* in peers.failed_eps, if status         */
-    uint8_t             told;      /* of the peer's failure                  */
+    uint8_t             reported;  /* of the peer's failure                  */
     unsigned            num_pending; /* requests in pending                  */
 
     /* written by uct/ */

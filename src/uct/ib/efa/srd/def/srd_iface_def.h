@@ -42,7 +42,7 @@ struct uct_srd_iface {
         uct_srd_slot_t      *slots;   /* the last ones: control messages'    */
         unsigned            num_slots;
         ucs_list_link_t     rma_peers;/* with one-sided operations under way */
-        unsigned            fence_beat; /* fences of the interface so far    */
+        unsigned            fence_seq; /* fences of the interface so far     */
         void                *slots_mem;
         size_t              slots_len;
         uct_mem_h           slots_memh;
@@ -50,7 +50,7 @@ struct uct_srd_iface {
         ucs_mpool_t         flush_mp;
     } tx;
 
-    /* recv/; special, claimed, wary, last_*: peer/srd_peer_ah.c */
+    /* recv/; special, asserted, unverified, last_*: peer/srd_peer_ah.c */
     struct {
         struct uct_srd_poll *poll;    /* rounds under way, innermost first   */
         uct_srd_rx_wc_t     *stash;   /* completions to be handled first     */
@@ -67,10 +67,10 @@ struct uct_srd_iface {
         unsigned            special;  /* reasons not to poll in the plain way:
                                          peers that may be heard without AH, or
                                          whose GID only they themselves say;
-                                         wary; a stash                       */
-        unsigned            claimed;  /* peers that exist for no other reason
+                                         unverified; a stash                 */
+        unsigned            asserted; /* peers that exist for no other reason
                                          than their own word                 */
-        uint8_t             wary;     /* a peer had no AH until now: the CQ may
+        uint8_t             unverified; /* a peer had no AH until now: the CQ may
                                          hold what it sent before            */
         uct_srd_desc_t      *free;
         uct_srd_desc_t      *all;     /* wherever they are                   */
@@ -170,7 +170,7 @@ struct uct_srd_iface {
         size_t              rdma_bcopy;  /* and in a buffer: put, get_bcopy  */
         size_t              rdma_zcopy;
         double              close_timeout; /* seconds                        */
-        unsigned            max_claimed; /* peers                         */
+        unsigned            max_asserted; /* peers                           */
         double              gone_timeout;
         double              recovery_timeout;
     } config;

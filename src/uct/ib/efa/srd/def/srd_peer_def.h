@@ -77,7 +77,7 @@ struct uct_srd_peer {
         uint16_t         window;     /* min(ours, WINDOW of the remote)      */
         uint16_t         gate;       /* UCT_SRD_GATE_                        */
         uct_srd_una_t    una;
-        ucs_queue_head_t resend;     /* slots that failed, by PSN            */
+        ucs_queue_head_t retransmit; /* slots that failed, by PSN             */
         ucs_queue_head_t held;       /* too long for the extended header     */
         ucs_queue_head_t waiters;    /* uct_srd_waiter_t, by PSN             */
         uct_srd_timer_t  timer;      /* RNR back-off                         */
@@ -90,7 +90,7 @@ struct uct_srd_peer {
                                         before it, if fence_am               */
         uint8_t          fence_am;
         uint8_t          logged;     /* a failed operation was               */
-        unsigned         beat;       /* tx.fence_beat of the interface, when
+        unsigned         fence_seq;  /* tx.fence_seq of the interface, when
                                         last looked at                       */
         uct_srd_una_t    una;        /* of psn                               */
         ucs_list_link_t  list;       /* in tx.rma_peers while not all have
@@ -99,7 +99,7 @@ struct uct_srd_peer {
     } rma;
 
     /* what it sends: recv/, the association's part assoc/srd_identity.c; blind
-     * to claimed: peer/srd_peer_ah.c */
+     * to asserted: peer/srd_peer_ah.c */
     struct {
         uint32_t         imm_base;   /* remote epoch at its place, or what
                                         no header-less message matches       */
@@ -112,8 +112,8 @@ struct uct_srd_peer {
         uint8_t          acked;      /* a HELLO_ACK left: the remote may do
                                         without extended headers             */
         uint8_t          blind;      /* counted in rx.special                */
-        uint8_t          stranger;   /* likewise                             */
-        uint8_t          claimed;    /* counted in rx.claimed                */
+        uint8_t          no_ah;      /* likewise                             */
+        uint8_t          asserted;   /* counted in rx.asserted               */
         ucs_time_t       ack_time;   /* of the last HELLO_ACK                */
         uint32_t         features;
         uint8_t          generation; /* of its device                        */
@@ -146,7 +146,7 @@ struct uct_srd_peer {
         ucs_time_t       deadline;
         uct_srd_timer_t  timer;
         const uct_efa_status_desc_t *desc;
-    } lost;
+    } suspect;
 
     /* send/srd_rma_key.c; the answers: assoc/recovery/srd_rekey.c */
     struct {                         /* of its memory, after its reset       */

@@ -87,7 +87,7 @@ typedef struct {
  *                 ^ registered memory; sge[0] -> payload, always
  */
 struct uct_srd_slot {
-    uct_srd_peer_t   *peer;       /* NULL: control message to a stranger     */
+    uct_srd_peer_t   *peer;       /* NULL: control message to nobody we know */
     struct ibv_sge   sge[3];      /* data[], the user's memory, buf          */
     uct_completion_t *comp;
     union {

@@ -5,7 +5,7 @@
  *
  *   STATE        srd_peer.c               NO_AH       srd_peer_ah.c
  *   EP_FAILED    srd_peer_ep.c            TRACE       srd_peer.c, for ever
- *   RETRANSMIT   send/: tx.resend is not empty
+ *   RETRANSMIT   send/: tx.retransmit is not empty
  *   FENCE        send/srd_fence.c; cleared when operations have completed
  *   BLOCKED, SUCCESSOR, SUSPECTED    assoc/recovery/
  */

@@ -55,11 +55,11 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
                                    iface->config.peer_window);
     peer->tx.flags       = UCT_SRD_PEER_TX_CLOSED | UCT_SRD_PEER_TX_NO_EP;
     peer->rx.imm_base    = UCT_SRD_IMM_MBZ; /* matches nothing */
-    peer->rma.beat       = iface->tx.fence_beat;
+    peer->rma.fence_seq       = iface->tx.fence_seq;
     uct_srd_una_init(&peer->tx.una, peer->una_bits, iface->config.tx_window, 0);
     uct_srd_una_init(&peer->rma.una, peer->una_bits + words, ops, 0);
     uct_srd_ring_init(&peer->rx.ring, iface->config.rx_window, 0);
-    ucs_queue_head_init(&peer->tx.resend);
+    ucs_queue_head_init(&peer->tx.retransmit);
     ucs_queue_head_init(&peer->tx.held);
     ucs_queue_head_init(&peer->tx.waiters);
     ucs_queue_head_init(&peer->rma.held);
@@ -146,9 +146,9 @@ void uct_srd_peer_unlink(uct_srd_peer_t *peer)
     }
     uct_srd_timer_clear(&iface->timers, &peer->ctl.timer);
     uct_srd_timer_clear(&iface->timers, &peer->tx.timer);
-    uct_srd_timer_clear(&iface->timers, &peer->lost.timer);
+    uct_srd_timer_clear(&iface->timers, &peer->suspect.timer);
     ucs_list_del(&peer->list);
-    uct_srd_peer_ah_set_stranger(peer, 0);
+    uct_srd_peer_ah_set_no_ah(peer, 0);
     /* nor will it be found: nothing is sent again */
     uct_srd_gate_clear(peer, UCT_SRD_GATE_SUSPECTED);
     uct_srd_gate_set(peer, UCT_SRD_GATE_STATE);

@@ -191,9 +191,9 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
     peer->tx.dest.ah = peer->ah->ibv_ah;
     uct_srd_gate_clear(peer, UCT_SRD_GATE_NO_AH);
     if (iface->queues.cq_efa != NULL) {
-        uct_srd_peer_ah_set_wary(iface, iface->rx.wary | peer->rx.known);
+        uct_srd_peer_ah_set_unverified(iface, iface->rx.unverified | peer->rx.known);
     } else {
-        uct_srd_peer_ah_set_stranger(peer, 1); /* nothing else proves it */
+        uct_srd_peer_ah_set_no_ah(peer, 1); /* nothing else proves it */
     }
     uct_srd_peer_ah_set_blind(peer);
     return UCS_OK;

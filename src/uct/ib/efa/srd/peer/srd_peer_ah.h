@@ -25,30 +25,30 @@ ucs_status_t uct_srd_peer_ah_key_add(uct_srd_peer_t *peer);
 
 /* Does the peer exist because of its own word alone? Of those there is a limit. */
 static UCS_F_ALWAYS_INLINE void
-uct_srd_peer_ah_set_claimed(uct_srd_peer_t *peer, uint8_t claimed)
+uct_srd_peer_ah_set_asserted(uct_srd_peer_t *peer, uint8_t asserted)
 {
-    peer->iface->rx.claimed += claimed - peer->rx.claimed;
-    peer->rx.claimed         = claimed;
+    peer->iface->rx.asserted += asserted - peer->rx.asserted;
+    peer->rx.asserted         = asserted;
 }
 
 /* Has the device named our AH for the peer yet? Until it has all completions are
  * read with source GIDs, where there are such. */
 static UCS_F_ALWAYS_INLINE void
-uct_srd_peer_ah_set_stranger(uct_srd_peer_t *peer, uint8_t stranger)
+uct_srd_peer_ah_set_no_ah(uct_srd_peer_t *peer, uint8_t no_ah)
 {
-    peer->iface->rx.special += stranger - peer->rx.stranger;
-    peer->rx.stranger        = stranger;
-    if (!stranger) {
-        uct_srd_peer_ah_set_claimed(peer, 0);
+    peer->iface->rx.special += no_ah - peer->rx.no_ah;
+    peer->rx.no_ah           = no_ah;
+    if (!no_ah) {
+        uct_srd_peer_ah_set_asserted(peer, 0);
     }
 }
 
 /* May the CQ hold what a peer sent before it had an AH? */
 static UCS_F_ALWAYS_INLINE void
-uct_srd_peer_ah_set_wary(uct_srd_iface_t *iface, uint8_t wary)
+uct_srd_peer_ah_set_unverified(uct_srd_iface_t *iface, uint8_t unverified)
 {
-    iface->rx.special += wary - iface->rx.wary;
-    iface->rx.wary     = wary;
+    iface->rx.special += unverified - iface->rx.unverified;
+    iface->rx.unverified  = unverified;
 }
 
 /* To be called when ah, acked or state changed. */

@@ -135,6 +135,6 @@ void uct_srd_peer_ep_set_cancelled(uct_srd_ep_t *ep)
 {
     if (ep->status == UCS_OK) {
         uct_srd_peer_ep_set_failed(ep, UCS_ERR_CANCELED);
-        ep->told = 1; /* it was the user's own wish */
+        ep->reported = 1; /* it was the user's own wish */
     }
 }

@@ -60,13 +60,13 @@ void uct_srd_show_wait(uct_srd_peer_t *peer)
 {
     uct_efa_stats_peer_t *stats = peer->stats;
 
-    stats->lost    = uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED);
+    stats->suspected    = uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED);
     stats->pending = peer->eps.pending;
     stats->backoff = uct_srd_show_is_pausing(peer);
     stats->fence   = uct_srd_show_is_fenced(peer);
     stats->blocked = uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED);
 
-    if (!(stats->lost | stats->pending | stats->backoff | stats->fence |
+    if (!(stats->suspected | stats->pending | stats->backoff | stats->fence |
           stats->blocked)) {
         stats->wait_time = 0;
     } else if (stats->wait_time == 0) {

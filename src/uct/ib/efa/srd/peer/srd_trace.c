@@ -165,14 +165,14 @@ void uct_srd_trace_recv(uct_srd_peer_t *peer, uint32_t imm, const void *data,
 {
     static const char *const notes[] = {
         [UCT_SRD_RING_AWAITED]   = "",
-        [UCT_SRD_RING_EARLY]     = " early",
+        [UCT_SRD_RING_OUT_OF_ORDER]     = " early",
         [UCT_SRD_RING_DUPLICATE] = " duplicate, dropped",
         [UCT_SRD_RING_VIOLATION] = " outside of the window, refused",
         [UCT_SRD_RING_NO_MEMORY] = " early, no memory to keep it"
     };
 
     uct_srd_trace_am(peer->iface,
-                     (result <= UCT_SRD_RING_EARLY) ?
+                     (result <= UCT_SRD_RING_OUT_OF_ORDER) ?
                      UCT_AM_TRACE_TYPE_RECV : UCT_AM_TRACE_TYPE_RECV_DROP,
                      peer, peer->rx.epoch, imm, notes[result], data, length);
 }

@@ -212,7 +212,7 @@ static unsigned uct_srd_poll_blind(uct_srd_iface_t *iface)
     };
 
     if (count < iface->config.max_poll) {
-        uct_srd_peer_ah_set_wary(iface, 0); /* from now on the AH is named */
+        uct_srd_peer_ah_set_unverified(iface, 0); /* from now on the AH is named */
     }
 
     iface->rx.poll = &poll;

@@ -68,7 +68,7 @@ uct_srd_rx_keep(uct_srd_iface_t *iface, uct_srd_peer_t *peer, uint16_t psn,
         entry      = desc;
     } else {
         spare = desc;
-        copy  = ucs_malloc(sizeof(*copy) + desc->length, "srd_early");
+        copy  = ucs_malloc(sizeof(*copy) + desc->length, "srd_out_of_order");
         if (copy == NULL) {
             uct_srd_desc_chain(iface, desc);
             return UCT_SRD_RING_NO_MEMORY;
@@ -84,7 +84,7 @@ uct_srd_rx_keep(uct_srd_iface_t *iface, uct_srd_peer_t *peer, uint16_t psn,
 
     uct_srd_desc_chain(iface, spare);
     result = uct_srd_ring_put(&peer->rx.ring, psn, entry);
-    if (result != UCT_SRD_RING_EARLY) {
+    if (result != UCT_SRD_RING_OUT_OF_ORDER) {
         uct_srd_rx_entry_put(iface, entry);
     }
 
@@ -198,7 +198,7 @@ uct_srd_rx_find(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
     }
 
     peer = kh_val(&iface->peers.keys, iter);
-    uct_srd_peer_ah_set_stranger(peer, 0);
+    uct_srd_peer_ah_set_no_ah(peer, 0);
     if ((peer->ah != NULL) && !iface->trace) {
         iface->rx.last_key  = uct_srd_key(rx->wc.slid, rx->wc.src_qp);
         iface->rx.last_peer = peer;
@@ -253,56 +253,73 @@ uct_srd_rx_trace(uct_srd_peer_t *peer, const uct_srd_desc_t *desc, uint32_t imm,
     }
 }
 
+static void uct_srd_rx_failed(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
+{
+    UCT_SRD_COUNT(iface, rx_errors);
+    if (!iface->closing && !iface->recover.flushed) {
+        /* Of a queue pair that dies the first one says it all. */
+        uct_srd_show_event(iface, EFA_STATS_EVENT_RX_ERROR, UCS_OK,
+                           rx->wc.vendor_err, 0);
+    }
+    if (rx->wc.vendor_err == UCT_EFA_STATUS_FLUSHED) {
+        iface->recover.flushed = 1;
+        uct_srd_queues_set_failed(iface);
+    }
+}
+
+/* Whose message it is, if it is to be delivered, else NULL. *offset_p: of the
+ * payload, 0 or behind an extended header. */
+static uct_srd_peer_t *
+uct_srd_rx_sender(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
+                  uint32_t imm, const void *message, size_t *offset_p)
+{
+    uct_srd_peer_t *peer;
+
+    *offset_p = 0;
+    if (!(rx->wc.wc_flags & IBV_WC_WITH_IMM) || (imm & UCT_SRD_IMM_MBZ)) {
+        uct_srd_rx_drop_wc(iface, rx, UCT_SRD_DROP(drop_imm));
+        return NULL;
+    } else if (imm & UCT_SRD_IMM_EXT) {
+        return uct_srd_upcall_received(iface, rx, imm, message, offset_p);
+    } else if (imm & UCT_SRD_IMM_CTL) {
+        uct_srd_rx_drop_wc(iface, rx, UCT_SRD_DROP(drop_header));
+        return NULL;
+    }
+
+    peer = uct_srd_rx_find(iface, rx);
+    if (peer == NULL) {
+        uct_srd_rx_drop_wc(iface, rx, UCT_SRD_DROP(drop_unknown));
+        return NULL;
+    } else if (!peer->rx.started ||
+               ((imm ^ peer->rx.imm_base) & UCT_SRD_IMM_EPOCH_MASK)) {
+        uct_srd_rx_drop_wc(iface, rx, UCT_SRD_DROP(drop_epoch));
+        return NULL;
+    }
+
+    return peer;
+}
+
 /* Everything that is not the fast path */
 void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 {
     uct_srd_desc_t *desc = (uct_srd_desc_t*)rx->wc.wr_id;
     void *message        = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
-    size_t offset        = 0;
+    uint32_t imm         = be32toh(rx->wc.imm_data);
     uct_srd_ring_result_t result;
     uct_srd_peer_t *peer;
-    uint32_t imm;
+    size_t offset;
     uint16_t psn;
 
     if (rx->wc.status != IBV_WC_SUCCESS) {
-        UCT_SRD_COUNT(iface, rx_errors);
-        if (!iface->closing && !iface->recover.flushed) {
-            /* Of a queue pair that dies the first one says it all. */
-            uct_srd_show_event(iface, EFA_STATS_EVENT_RX_ERROR, UCS_OK,
-                               rx->wc.vendor_err, 0);
-        }
-        if (rx->wc.vendor_err == UCT_EFA_STATUS_FLUSHED) {
-            iface->recover.flushed = 1;
-            uct_srd_queues_set_failed(iface);
-        }
-        goto repost;
+        uct_srd_rx_failed(iface, rx);
+        uct_srd_desc_chain(iface, desc);
+        return;
     }
 
-    imm = be32toh(rx->wc.imm_data);
-    if (!(rx->wc.wc_flags & IBV_WC_WITH_IMM) || (imm & UCT_SRD_IMM_MBZ)) {
-        uct_srd_rx_drop_wc(iface, rx, UCT_SRD_DROP(drop_imm));
-        goto repost;
-    }
-
-    if (imm & UCT_SRD_IMM_EXT) {
-        peer = uct_srd_upcall_received(iface, rx, imm, message, &offset);
-        if (peer == NULL) {
-            goto repost;
-        }
-    } else if (imm & UCT_SRD_IMM_CTL) {
-        uct_srd_rx_drop_wc(iface, rx, UCT_SRD_DROP(drop_header));
-        goto repost;
-    } else {
-        peer = uct_srd_rx_find(iface, rx);
-        if (peer == NULL) {
-            uct_srd_rx_drop_wc(iface, rx, UCT_SRD_DROP(drop_unknown));
-            goto repost;
-        }
-        if (!peer->rx.started ||
-            ((imm ^ peer->rx.imm_base) & UCT_SRD_IMM_EPOCH_MASK)) {
-            uct_srd_rx_drop_wc(iface, rx, UCT_SRD_DROP(drop_epoch));
-            goto repost;
-        }
+    peer = uct_srd_rx_sender(iface, rx, imm, message, &offset);
+    if (peer == NULL) {
+        uct_srd_desc_chain(iface, desc);
+        return;
     }
 
     psn          = (uint16_t)imm;
@@ -322,7 +339,7 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
         return;
     }
 
-    if (result == UCT_SRD_RING_EARLY) {
+    if (result == UCT_SRD_RING_OUT_OF_ORDER) {
         result = uct_srd_rx_keep(iface, peer, psn, desc);
     } else {
         uct_srd_desc_chain(iface, desc);
@@ -330,9 +347,9 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 
     uct_srd_rx_trace(peer, desc, imm, result);
     switch (result) {
-    case UCT_SRD_RING_EARLY:
-        UCT_SRD_COUNT(iface, early);
-        ++peer->stats->early;
+    case UCT_SRD_RING_OUT_OF_ORDER:
+        UCT_SRD_COUNT(iface, out_of_order);
+        ++peer->stats->out_of_order;
         peer->stats->depth   = peer->rx.ring.held;
         peer->stats->rx_time = iface->shown.now;
         if (peer->rx.ring.held == 1) {
@@ -352,9 +369,4 @@ void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
         ++peer->stats->dup;
         break;
     }
-
-    return;
-
-repost:
-    uct_srd_desc_chain(iface, desc);
 }

@@ -3,14 +3,14 @@
  */
 #include "srd/send/srd_backlog.h"
 #include "srd/send/srd_retransmit.h"
-#include "srd/send/srd_rma_tx.h"
+#include "srd/send/srd_rma_held.h"
 #include "srd/def/srd_upcall.h"
 
 void uct_srd_backlog_post(uct_srd_peer_t *peer)
 {
-    uct_srd_retransmit_queue(peer, &peer->tx.resend);
+    uct_srd_retransmit_queue(peer, &peer->tx.retransmit);
     uct_srd_retransmit_queue(peer, &peer->tx.held); /* for want of an AH */
-    uct_srd_rma_tx_held_post(peer);
+    uct_srd_rma_held_post(peer);
 }
 
 void uct_srd_backlog_resume(uct_srd_peer_t *peer)

@@ -17,7 +17,7 @@
 
 void uct_srd_fence_peer(uct_srd_peer_t *peer)
 {
-    peer->rma.beat = peer->iface->tx.fence_beat;
+    peer->rma.fence_seq = peer->iface->tx.fence_seq;
 
     if (peer->tx.una.una != peer->tx.psn) {
         peer->rma.fence_am  = 1;

@@ -63,7 +63,7 @@ void uct_srd_retransmit_queue(uct_srd_peer_t *peer, ucs_queue_head_t *queue)
         uct_srd_upcall_wants(peer, UCT_SRD_WANTS_JOINED);
     }
 
-    if (ucs_queue_is_empty(&peer->tx.resend)) {
+    if (ucs_queue_is_empty(&peer->tx.retransmit)) {
         uct_srd_gate_clear(peer, UCT_SRD_GATE_RETRANSMIT);
     }
     if (!nested) {
@@ -118,7 +118,7 @@ void uct_srd_retransmit_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 
     slot->flags |= UCT_SRD_SLOT_AGAIN;
     uct_srd_slot_set_queued(slot);
-    ucs_queue_push(&slot->peer->tx.resend, &slot->queue);
+    ucs_queue_push(&slot->peer->tx.retransmit, &slot->queue);
     uct_srd_gate_set(slot->peer, UCT_SRD_GATE_RETRANSMIT);
 }
 
@@ -160,8 +160,8 @@ void uct_srd_retransmit_later(uct_srd_peer_t *peer, uct_srd_slot_t *slot,
     uct_srd_iface_t *iface = peer->iface;
 
     uct_srd_retransmit_keep(iface, slot);
-    UCT_SRD_COUNT(iface, resend);
-    ++peer->stats->resend;
+    UCT_SRD_COUNT(iface, retransmit);
+    ++peer->stats->retransmit;
     uct_srd_retransmit_start(peer, vendor_err);
     if (peer->state < UCT_SRD_PEER_FAILED) {
         uct_srd_gate_update(peer);

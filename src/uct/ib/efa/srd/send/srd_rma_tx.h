@@ -24,19 +24,22 @@
 
 #include "srd/def/srd_iface_def.h"
 
-extern const uct_srd_slot_ops_t uct_srd_rma_tx_slot_ops;
-
 /* Posts a filled slot, or holds it until the peer is JOINED. On failure the
  * slot is given back. */
 ucs_status_t uct_srd_rma_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                                  uct_srd_slot_t *slot);
 
-/* Posts what is held if the peer is JOINED; a NEW one joins for it. */
-void uct_srd_rma_tx_held_post(uct_srd_peer_t *peer);
+/* Posts it now. UCS_INPROGRESS, UCS_ERR_NO_ELEM: as uct_srd_rma_key_find(); the
+ * slot is as before. */
+ucs_status_t uct_srd_rma_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
 
-/* Ends what is held, of ep or (NULL) all, with status. */
-void uct_srd_rma_tx_held_purge(uct_srd_peer_t *peer, uct_srd_ep_t *ep,
-                               ucs_status_t status);
+/* Keeps a slot that the device does not have (any more): srd_rma_held.h. */
+void uct_srd_rma_tx_hold(uct_srd_peer_t *peer, uct_srd_slot_t *slot);
+
+/* The operation has come to its end. The caller sees to it that the peer stays
+ * until all is said, and that what waited for it goes on. */
+void uct_srd_rma_tx_end(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                        ucs_status_t status);
 
 /* Between these, posts of operations to a JOINED peer whose keys are of its
  * present generation share a doorbell; nothing else is posted. */

@@ -31,6 +31,37 @@ static void uct_srd_slot_wr_init(struct ibv_send_wr *wr, unsigned flags)
     wr->send_flags = flags;
 }
 
+/* The memory of slots, and of the buffer behind them, of buf_len bytes */
+static ucs_status_t
+uct_srd_slots_mem_init(uct_srd_iface_t *iface, size_t buf_len)
+{
+    ucs_status_t status;
+
+    iface->tx.num_slots = iface->config.tx_queue_len + UCT_SRD_CTL_SLOTS;
+    iface->tx.slots_len = ucs_align_up((iface->tx.num_slots *
+                                        sizeof(uct_srd_slot_t)) + buf_len,
+                                       ucs_get_page_size());
+    iface->tx.slots_mem = mmap(NULL, iface->tx.slots_len,
+                               PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (iface->tx.slots_mem == MAP_FAILED) {
+        ucs_error("srd: no memory for %u send slots (%zu bytes): %m",
+                  iface->tx.num_slots, iface->tx.slots_len);
+        return UCS_ERR_NO_MEMORY;
+    }
+
+    /* Gets write to the buffer */
+    status = uct_efa_md_mem_reg(iface->super.md, iface->tx.slots_mem, iface->tx.slots_len,
+                                UCT_MD_MEM_ACCESS_LOCAL_READ |
+                                UCT_MD_MEM_ACCESS_LOCAL_WRITE,
+                                &iface->tx.slots_memh);
+    if (status != UCS_OK) {
+        munmap(iface->tx.slots_mem, iface->tx.slots_len);
+    }
+
+    return status;
+}
+
 ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
                                 const uct_srd_iface_config_t *config,
                                 const uct_srd_slot_ops_t *ops)
@@ -73,27 +104,9 @@ ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
         goto err_flush_mp;
     }
 
-    iface->tx.num_slots = iface->config.tx_queue_len + UCT_SRD_CTL_SLOTS;
-    iface->tx.slots_len = ucs_align_up((iface->tx.num_slots *
-                                        sizeof(uct_srd_slot_t)) + buf_len,
-                                       ucs_get_page_size());
-    iface->tx.slots_mem = mmap(NULL, iface->tx.slots_len,
-                               PROT_READ | PROT_WRITE,
-                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (iface->tx.slots_mem == MAP_FAILED) {
-        ucs_error("srd: no memory for %u send slots (%zu bytes): %m",
-                  iface->tx.num_slots, iface->tx.slots_len);
-        status = UCS_ERR_NO_MEMORY;
-        goto err_buf_mp;
-    }
-
-    /* Gets write to the buffer */
-    status = uct_efa_md_mem_reg(md, iface->tx.slots_mem, iface->tx.slots_len,
-                                UCT_MD_MEM_ACCESS_LOCAL_READ |
-                                UCT_MD_MEM_ACCESS_LOCAL_WRITE,
-                                &iface->tx.slots_memh);
+    status = uct_srd_slots_mem_init(iface, buf_len);
     if (status != UCS_OK) {
-        goto err_unmap;
+        goto err_buf_mp;
     }
 
     iface->tx.free = ucs_calloc(iface->config.tx_queue_len,
@@ -126,7 +139,6 @@ ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
 
 err_dereg:
     uct_efa_md_mem_dereg(md, iface->tx.slots_memh);
-err_unmap:
     munmap(iface->tx.slots_mem, iface->tx.slots_len);
 err_buf_mp:
     ucs_mpool_cleanup(&iface->tx.buf_mp, 1);

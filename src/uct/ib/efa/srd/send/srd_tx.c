@@ -34,7 +34,7 @@ ucs_status_t uct_srd_tx_check(uct_srd_ep_t *ep)
         return peer->status;
     }
 
-    if (ucs_unlikely(peer->rma.beat != iface->tx.fence_beat)) {
+    if (ucs_unlikely(peer->rma.fence_seq != iface->tx.fence_seq)) {
         uct_srd_fence_peer(peer);
     }
 

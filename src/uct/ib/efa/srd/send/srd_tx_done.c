@@ -105,7 +105,7 @@ static void
 uct_srd_tx_done_refused(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
     uct_srd_slot_set_queued(slot);
-    ucs_queue_push(&slot->peer->tx.resend, &slot->queue);
+    ucs_queue_push(&slot->peer->tx.retransmit, &slot->queue);
     uct_srd_gate_set(slot->peer, UCT_SRD_GATE_RETRANSMIT);
 }
 
@@ -168,7 +168,7 @@ void uct_srd_tx_done_purge(uct_srd_peer_t *peer, ucs_queue_head_t *queue,
         uct_srd_slot_release(peer->iface, slot, status);
     }
 
-    if (queue == &peer->tx.resend) {
+    if (queue == &peer->tx.retransmit) {
         uct_srd_gate_clear(peer, UCT_SRD_GATE_RETRANSMIT);
     }
 }

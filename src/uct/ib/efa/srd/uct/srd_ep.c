@@ -7,7 +7,7 @@
 #include "srd/assoc/srd_assoc.h"
 #include "srd/peer/srd_names.h"
 #include "srd/peer/srd_peer_ep.h"
-#include "srd/send/srd_rma_tx.h"
+#include "srd/send/srd_rma_held.h"
 #include "srd/send/srd_waiter.h"
 
 #include "stats/efa_caller.h"
@@ -50,7 +50,7 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
     self->zcopy       = 0;
     self->rma         = 0;
     self->status      = UCS_OK;
-    self->told        = 0;
+    self->reported        = 0;
     self->wanted      = 0;
     self->num_pending = 0;
     ucs_arbiter_group_init(&self->pending);
@@ -71,7 +71,7 @@ static void uct_srd_ep_detach(uct_srd_iface_t *iface, uct_srd_ep_t *ep)
     uct_srd_slot_t *slot;
     unsigned i;
 
-    uct_srd_rma_tx_held_purge(ep->peer, ep, UCS_ERR_CANCELED);
+    uct_srd_rma_held_purge(ep->peer, ep, UCS_ERR_CANCELED);
 
     for (i = 0; (i < iface->config.tx_queue_len) &&
          ((ep->zcopy > 0) || (ep->rma > 0)); ++i) {

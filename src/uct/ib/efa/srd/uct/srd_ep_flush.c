@@ -14,7 +14,7 @@
 #include "srd/peer/srd_peer_ep.h"
 #include "srd/send/srd_ctl.h"
 #include "srd/send/srd_fence.h"
-#include "srd/send/srd_rma_tx.h"
+#include "srd/send/srd_rma_held.h"
 #include "srd/send/srd_slot.h"
 #include "srd/send/srd_waiter.h"
 
@@ -35,7 +35,7 @@ static ucs_status_t uct_srd_ep_cancel(uct_srd_iface_t *iface, uct_srd_ep_t *ep,
     uct_srd_waiter_take(ep, &waiters);
 
     /* One-sided operations leave no hole in the order: these just end */
-    uct_srd_rma_tx_held_purge(ep->peer, ep, UCS_ERR_CANCELED);
+    uct_srd_rma_held_purge(ep->peer, ep, UCS_ERR_CANCELED);
 
     for (i = 0, left = ep->zcopy; (i < iface->tx.num_slots) && (left > 0);
          ++i) {
@@ -118,7 +118,7 @@ ucs_status_t uct_srd_iface_fence(uct_iface_h tl_iface,
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
     uct_srd_peer_t *peer;
 
-    ++iface->tx.fence_beat;
+    ++iface->tx.fence_seq;
     ucs_list_for_each(peer, &iface->tx.rma_peers, rma.list) {
         uct_srd_fence_peer(peer);
     }

@@ -12,6 +12,7 @@
 #include "srd/uct/srd_iface.h"
 #include "srd/peer/srd_addr.h"
 #include "srd/peer/srd_peer_ep.h"
+#include "srd/send/srd_rma_done.h"
 #include "srd/send/srd_rma_tx.h"
 #include "srd/send/srd_tx.h"
 
@@ -53,7 +54,7 @@ uct_srd_ep_rma_slot(uct_srd_ep_t *ep, unsigned flags, uint64_t remote_addr,
 {
     uct_srd_slot_t *slot = uct_srd_slot_get(UCT_SRD_EP_IFACE(ep));
 
-    slot->ops             = &uct_srd_rma_tx_slot_ops;
+    slot->ops             = &uct_srd_rma_done_ops;
     slot->flags           = UCT_SRD_SLOT_OTHER | flags;
     slot->comp            = comp;
     slot->ep              = ep;

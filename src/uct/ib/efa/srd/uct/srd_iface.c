@@ -1,5 +1,5 @@
 /*
- * Open, close, query, progress of an srd interface.
+ * Open, close, progress of an srd interface.
  */
 #include "srd/uct/srd_iface.h"
 #include "srd/uct/srd_ep.h"
@@ -18,64 +18,6 @@
 
 
 #include <sys/random.h>
-
-/* What a send costs this library and libefa, seconds: docs/device-facts.md */
-#define UCT_SRD_OVERHEAD 80e-9
-
-/* ------------------------------------------------------------------ query */
-
-static ucs_status_t
-uct_srd_iface_query(uct_iface_h tl_iface, uct_iface_attr_t *attr)
-{
-    uct_srd_iface_t *iface      = ucs_derived_of(tl_iface, uct_srd_iface_t);
-    const uct_efa_device_t *dev = &uct_srd_iface_md(iface)->dev;
-
-    uct_base_iface_query(&iface->super, attr);
-
-    attr->cap.flags = UCT_IFACE_FLAG_AM_SHORT |
-                      UCT_IFACE_FLAG_AM_BCOPY |
-                      UCT_IFACE_FLAG_PENDING |
-                      UCT_IFACE_FLAG_CONNECT_TO_IFACE |
-                      UCT_IFACE_FLAG_CB_SYNC |
-                      UCT_IFACE_FLAG_ERRHANDLE_PEER_FAILURE |
-                      UCT_IFACE_FLAG_EP_CHECK |
-                      UCT_EFA_IFACE_FLAG_INTER_NODE;
-
-    if (iface->event.fd >= 0) {
-        attr->cap.event_flags = UCT_IFACE_FLAG_EVENT_SEND_COMP |
-                                UCT_IFACE_FLAG_EVENT_RECV |
-                                UCT_IFACE_FLAG_EVENT_FD;
-    }
-
-    attr->cap.am.max_short = ucs_min((size_t)UCT_SRD_INLINE_AREA,
-                                     iface->config.max_msg);
-    attr->cap.am.max_bcopy = iface->config.max_msg;
-
-    /* Header and payload are one buffer each */
-    if (dev->efa.max_sq_sge >= 2) {
-        attr->cap.flags              |= UCT_IFACE_FLAG_AM_ZCOPY;
-        attr->cap.am.min_zcopy        = 0;
-        attr->cap.am.max_zcopy        = iface->config.max_msg;
-        attr->cap.am.opt_zcopy_align  = uct_srd_iface_zcopy_align(iface);
-        attr->cap.am.align_mtu        = iface->config.max_msg;
-        attr->cap.am.max_hdr          = UCT_SRD_INLINE_AREA;
-        attr->cap.am.max_iov          = UCT_SRD_MAX_IOV;
-    }
-
-    uct_srd_ep_rma_query(iface, attr);
-
-    attr->device_addr_len     = UCT_SRD_DEV_ADDR_LEN;
-    attr->iface_addr_len      = UCT_SRD_IFACE_ADDR_LEN;
-    attr->ep_addr_len         = 0;
-    attr->max_conn_priv       = 0;
-    attr->overhead            = UCT_SRD_OVERHEAD;
-    attr->bandwidth.dedicated = 0;
-    attr->bandwidth.shared    = dev->bandwidth;
-    attr->latency             = ucs_linear_func_make(dev->latency, 0);
-    attr->priority            = 30;
-    UCT_EFA_IFACE_ATTR_CPU_CONTROLS(attr);
-    return UCS_OK;
-}
 
 /* --------------------------------------------------------------- progress */
 
@@ -182,15 +124,10 @@ static uct_efa_context_t *uct_srd_iface_context(uct_efa_md_t *md)
     return uct_efa_context_get(md);
 }
 
-static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
-                           const uct_iface_params_t *params,
-                           const uct_iface_config_t *tl_config)
+static ucs_status_t
+uct_srd_iface_check_params(const uct_efa_md_t *md, uct_worker_h worker,
+                           const uct_iface_params_t *params)
 {
-    uct_efa_md_t *md = ucs_derived_of(tl_md, uct_efa_md_t);
-    const uct_srd_iface_config_t *config =
-            ucs_derived_of(tl_config, uct_srd_iface_config_t);
-    ucs_status_t status;
-
     UCT_CHECK_PARAM(params->field_mask & UCT_IFACE_PARAM_FIELD_OPEN_MODE,
                     "UCT_IFACE_PARAM_FIELD_OPEN_MODE is not defined");
     if (!(params->open_mode & UCT_IFACE_OPEN_MODE_DEVICE)) {
@@ -208,6 +145,86 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
         return UCS_ERR_INVALID_PARAM;
     }
 
+    return UCS_OK;
+}
+
+static void uct_srd_iface_tables_init(uct_srd_iface_t *iface)
+{
+    memset(UCS_PTR_BYTE_OFFSET(iface, sizeof(iface->super)), 0,
+           sizeof(*iface) - sizeof(iface->super));
+    ucs_list_head_init(&iface->peers.failed);
+    ucs_list_head_init(&iface->peers.ended);
+    ucs_list_head_init(&iface->peers.failed_eps);
+    ucs_list_head_init(&iface->peers.alive);
+    ucs_list_head_init(&iface->peers.with_ah);
+    ucs_list_head_init(&iface->tx.rma_peers);
+    kh_init_inplace(uct_srd_idents, &iface->peers.idents);
+    kh_init_inplace(uct_srd_keys, &iface->peers.keys);
+    kh_init_inplace(uct_srd_ahns, &iface->peers.ahns);
+    iface->trace         = uct_srd_trace_is_wanted();
+    iface->house.look    = uct_srd_housekeeping_look;
+    iface->resume        = &uct_srd_recover_resume_ops;
+    iface->peers.evicted = uct_srd_poll_stash_all;
+    uct_srd_timers_init(&iface->timers);
+    uct_srd_timer_init(&iface->recover.timer, uct_srd_recover_try);
+}
+
+/* The queues are there: shows them, posts receives, and makes them ready. */
+static ucs_status_t uct_srd_iface_start(uct_srd_iface_t *iface)
+{
+    uct_efa_md_t *md = uct_srd_iface_md(iface);
+    ucs_status_t status;
+
+    iface->stats = uct_efa_stats_iface_get(uct_efa_md_device_name(md),
+                                           iface->queues.self.gid,
+                                           iface->queues.self.qpn);
+    iface->stats->device   = md->stats->index;
+    iface->stats->tx_queue = iface->config.tx_queue_len;
+    uct_srd_queues_show(iface);
+
+    uct_srd_desc_refill(iface);
+    if (iface->rx.missing > 0) {
+        ucs_error("srd: no memory for %u receive buffers of %zu bytes: lower "
+                  "UCX_SRD_RX_QUEUE_LEN, raise `ulimit -l`, or let "
+                  "UCX_SRD_ALLOC name more ways to get memory (heap, mmap)",
+                  iface->config.rx_queue_len, md->dev.max_msg_sz);
+        status = UCS_ERR_NO_MEMORY;
+        goto err;
+    }
+
+    status = uct_srd_qp_activate(iface);
+    if (status != UCS_OK) {
+        goto err;
+    }
+
+    status = uct_efa_ah_cache_add_owner(iface->queues.context->ahs,
+                                        uct_srd_reclaim, iface);
+    if (status != UCS_OK) {
+        goto err;
+    }
+
+    return UCS_OK;
+
+err:
+    uct_srd_queues_hide(iface, &iface->queues);
+    uct_efa_stats_iface_put(iface->stats);
+    return status;
+}
+
+static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
+                           const uct_iface_params_t *params,
+                           const uct_iface_config_t *tl_config)
+{
+    uct_efa_md_t *md = ucs_derived_of(tl_md, uct_efa_md_t);
+    const uct_srd_iface_config_t *config =
+            ucs_derived_of(tl_config, uct_srd_iface_config_t);
+    ucs_status_t status;
+
+    status = uct_srd_iface_check_params(md, worker, params);
+    if (status != UCS_OK) {
+        return status;
+    }
+
     UCS_CLASS_CALL_SUPER_INIT(
             uct_base_iface_t, &uct_srd_iface_ops, &uct_srd_iface_internal_ops,
             tl_md, worker, params, tl_config
@@ -222,23 +239,7 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
         return UCS_ERR_NO_DEVICE;
     }
 
-    memset(UCS_PTR_BYTE_OFFSET(self, sizeof(self->super)), 0,
-           sizeof(*self) - sizeof(self->super));
-    ucs_list_head_init(&self->peers.failed);
-    ucs_list_head_init(&self->peers.ended);
-    ucs_list_head_init(&self->peers.failed_eps);
-    ucs_list_head_init(&self->peers.alive);
-    ucs_list_head_init(&self->peers.with_ah);
-    ucs_list_head_init(&self->tx.rma_peers);
-    kh_init_inplace(uct_srd_idents, &self->peers.idents);
-    kh_init_inplace(uct_srd_keys, &self->peers.keys);
-    kh_init_inplace(uct_srd_ahns, &self->peers.ahns);
-    self->trace         = uct_srd_trace_is_wanted();
-    self->house.look    = uct_srd_housekeeping_look;
-    self->resume        = &uct_srd_recover_resume_ops;
-    self->peers.evicted = uct_srd_poll_stash_all;
-    uct_srd_timers_init(&self->timers);
-    uct_srd_timer_init(&self->recover.timer, uct_srd_recover_try);
+    uct_srd_iface_tables_init(self);
 
     status = uct_srd_iface_config_check(self, config);
     if (status != UCS_OK) {
@@ -287,39 +288,13 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
         goto err_queues;
     }
 
-    self->stats = uct_efa_stats_iface_get(uct_efa_md_device_name(md),
-                                          self->queues.self.gid,
-                                          self->queues.self.qpn);
-    self->stats->device   = md->stats->index;
-    self->stats->tx_queue = self->config.tx_queue_len;
-    uct_srd_queues_show(self);
-
-    uct_srd_desc_refill(self);
-    if (self->rx.missing > 0) {
-        ucs_error("srd: no memory for %u receive buffers of %zu bytes: lower "
-                  "UCX_SRD_RX_QUEUE_LEN, raise `ulimit -l`, or let "
-                  "UCX_SRD_ALLOC name more ways to get memory (heap, mmap)",
-                  self->config.rx_queue_len, md->dev.max_msg_sz);
-        status = UCS_ERR_NO_MEMORY;
-        goto err_stats;
-    }
-
-    status = uct_srd_qp_activate(self);
+    status = uct_srd_iface_start(self);
     if (status != UCS_OK) {
-        goto err_stats;
-    }
-
-    status = uct_efa_ah_cache_add_owner(self->queues.context->ahs,
-                                        uct_srd_reclaim, self);
-    if (status != UCS_OK) {
-        goto err_stats;
+        goto err_queues;
     }
 
     return UCS_OK;
 
-err_stats:
-    uct_srd_queues_hide(self, &self->queues);
-    uct_efa_stats_iface_put(self->stats);
 err_queues:
     uct_srd_qp_destroy(&self->queues);
     uct_srd_cq_destroy(&self->queues);

@@ -1,10 +1,11 @@
 /*
  * UCT's face of an interface.
  *
- *   srd_iface.c          open, query, progress
+ *   srd_iface.c          open, progress      srd_iface_query.c    query
  *   srd_iface_config.c   UCX_SRD_*          srd_iface_address.c  addresses
  *   srd_iface_event.c    sleeping           srd_iface_vfs.c      ucx_vfs
  *   srd_iface_close.c    close              srd_housekeeping.c   now and then
+ *   srd_iface_check.c    invariants
  */
 #ifndef UCT_SRD_IFACE_H
 #define UCT_SRD_IFACE_H
@@ -23,6 +24,10 @@ static inline size_t uct_srd_iface_zcopy_align(const uct_srd_iface_t *iface)
 
 /* One round: completions, timers, failures, pending. Returns events handled. */
 unsigned uct_srd_iface_progress(uct_iface_h iface);
+
+/* ---- srd_iface_query.c ------------------------------------------------- */
+
+ucs_status_t uct_srd_iface_query(uct_iface_h iface, uct_iface_attr_t *attr);
 
 /* ---- srd_iface_config.c ------------------------------------------------ */
 

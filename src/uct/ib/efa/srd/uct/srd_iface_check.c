@@ -101,7 +101,7 @@ static void uct_srd_iface_check_gate(const uct_srd_peer_t *peer)
     UCT_SRD_CHECK(uct_srd_gate_has(peer, UCT_SRD_GATE_SUCCESSOR) ==
                   (peer->resume.predecessor != NULL), "gate: successor");
     UCT_SRD_CHECK(uct_srd_gate_has(peer, UCT_SRD_GATE_RETRANSMIT) ==
-                  !ucs_queue_is_empty((ucs_queue_head_t*)&peer->tx.resend),
+                  !ucs_queue_is_empty((ucs_queue_head_t*)&peer->tx.retransmit),
                   "gate: retransmission");
     UCT_SRD_CHECK(uct_srd_gate_has(peer, UCT_SRD_GATE_EP_FAILED) ==
                   (peer->eps.failed > 0), "gate: endpoints");
@@ -117,7 +117,7 @@ static void uct_srd_iface_check_gate(const uct_srd_peer_t *peer)
 static void uct_srd_iface_check_shown(const uct_srd_peer_t *peer)
 {
     const uct_efa_stats_peer_t *stats = peer->stats;
-    unsigned queued = ucs_queue_length((ucs_queue_head_t*)&peer->tx.resend) +
+    unsigned queued = ucs_queue_length((ucs_queue_head_t*)&peer->tx.retransmit) +
                       ucs_queue_length((ucs_queue_head_t*)&peer->tx.held) +
                       ucs_queue_length((ucs_queue_head_t*)&peer->rma.held);
 
@@ -138,7 +138,7 @@ static void uct_srd_iface_check_shown(const uct_srd_peer_t *peer)
                   queued);
     UCT_SRD_CHECK(stats->rma == uct_srd_peer_rma_outstanding(peer), "operations");
     UCT_SRD_CHECK(stats->window == peer->tx.window, "window");
-    UCT_SRD_CHECK(!!stats->lost == uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED), "lost");
+    UCT_SRD_CHECK(!!stats->suspected == uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED), "suspected");
     UCT_SRD_CHECK(!!stats->blocked == uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED),
                   "blocked");
     UCT_SRD_CHECK(stats->gate == peer->tx.gate, "gate");
@@ -147,26 +147,26 @@ static void uct_srd_iface_check_shown(const uct_srd_peer_t *peer)
     UCT_SRD_CHECK(!uct_srd_gate_has(peer, UCT_SRD_GATE_FENCE) || stats->fence, "fence");
     UCT_SRD_CHECK(!uct_srd_timer_is_set(&peer->tx.timer) || stats->backoff, "pause");
     UCT_SRD_CHECK((stats->wait_time != 0) ==
-                  ((stats->lost | stats->pending | stats->backoff | stats->fence |
+                  ((stats->suspected | stats->pending | stats->backoff | stats->fence |
                     stats->blocked) != 0), "wait_time");
 }
 
 void uct_srd_iface_check(uct_srd_iface_t *iface)
 {
     unsigned peers = 0, names = 0, keys = 0, timers = 0, ahs = 0;
-    unsigned special = iface->rx.wary + (iface->rx.stash_len > 0);
+    unsigned special = iface->rx.unverified + (iface->rx.stash_len > 0);
     uct_srd_peer_t *peer, *other;
     khiter_t iter;
 
     ucs_list_for_each(peer, &iface->peers.alive, list) {
         ++peers;
         names  += uct_srd_iface_check_names(iface, peer);
-        special += peer->rx.blind + peer->rx.stranger;
+        special += peer->rx.blind + peer->rx.no_ah;
         uct_srd_iface_check_shown(peer);
         uct_srd_iface_check_gate(peer);
         timers += uct_srd_timer_is_set(&peer->ctl.timer) +
                   uct_srd_timer_is_set(&peer->tx.timer) +
-                  uct_srd_timer_is_set(&peer->lost.timer);
+                  uct_srd_timer_is_set(&peer->suspect.timer);
         UCT_SRD_CHECK(peer->state < UCT_SRD_PEER_FAILED, "a dead peer");
         if (peer->ahn.key != UCT_SRD_NO_KEY) {
             ++keys;

@@ -8,7 +8,7 @@
  *   the device has it                   waited for, up to the end of patience
  *   no buffer for it there (10), or 12  sent again, likewise
  *   needs an answer first: HELLO_ACK,   dropped
- *   REJOIN_ACK, or a lost peer's
+ *   REJOIN_ACK, or a suspected peer's
  *   our own device is gone              dropped
  *
  * A flush has waited for all of these. A peer of whom something is dropped is
@@ -121,7 +121,7 @@ static void uct_srd_iface_close_drop(uct_srd_iface_t *iface, int is_over)
             (uct_srd_gate_has(peer, UCT_SRD_GATE_RESUME |
                                     UCT_SRD_GATE_SUSPECTED) ||
              !ucs_queue_is_empty(&peer->tx.held) ||
-             (is_over && !ucs_queue_is_empty(&peer->tx.resend)))) {
+             (is_over && !ucs_queue_is_empty(&peer->tx.retransmit)))) {
             uct_srd_peer_fail_log(peer, UCS_ERR_CANCELED,
                                   "the interface is closed while messages wait "
                                   "for the remote process",
@@ -303,7 +303,7 @@ void uct_srd_iface_close_forget(uct_srd_iface_t *iface)
 
     ucs_list_for_each(peer, &iface->peers.alive, list) {
         /* their queues' slots are found below */
-        ucs_queue_head_init(&peer->tx.resend);
+        ucs_queue_head_init(&peer->tx.retransmit);
         uct_srd_gate_clear(peer, UCT_SRD_GATE_RETRANSMIT);
         ucs_queue_head_init(&peer->tx.held);
         ucs_queue_head_init(&peer->rma.held);

@@ -28,12 +28,12 @@ uct_srd_iface_vfs_add_peer(const uct_efa_stats_peer_t *peer, void *arg)
     char remote[64];
 
     ucs_string_buffer_appendf(
-            strb, "%s %s pending %lu tx_msgs %lu rx_msgs %lu resend %lu "
+            strb, "%s %s pending %lu tx_msgs %lu rx_msgs %lu retransmit %lu "
             "rnr %lu\n",
             uct_srd_addr_str(peer->gid, peer->qpn, remote, sizeof(remote)),
             (peer->state < EFA_STATS_PEER_LAST) ? names[peer->state] : "?",
             (unsigned long)peer->pending, (unsigned long)peer->tx_msgs,
-            (unsigned long)peer->rx_msgs, (unsigned long)peer->resend,
+            (unsigned long)peer->rx_msgs, (unsigned long)peer->retransmit,
             (unsigned long)peer->rnr);
 }
 

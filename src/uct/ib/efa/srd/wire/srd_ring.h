@@ -19,7 +19,7 @@
 
 typedef enum {
     UCT_SRD_RING_AWAITED,
-    UCT_SRD_RING_EARLY,
+    UCT_SRD_RING_OUT_OF_ORDER,
     UCT_SRD_RING_DUPLICATE,
     UCT_SRD_RING_VIOLATION,
     UCT_SRD_RING_NO_MEMORY
@@ -57,7 +57,7 @@ uct_srd_ring_classify(const uct_srd_ring_t *self, uint16_t psn)
     if (distance == 0) {
         return UCT_SRD_RING_AWAITED;
     } else if (distance < self->places) {
-        return UCT_SRD_RING_EARLY;
+        return UCT_SRD_RING_OUT_OF_ORDER;
     } else if (distance < 32768) {
         return UCT_SRD_RING_VIOLATION;
     }
@@ -73,7 +73,7 @@ uct_srd_ring_put(uct_srd_ring_t *self, uint16_t psn, void *entry)
     uct_srd_ring_result_t result = uct_srd_ring_classify(self, psn);
     void **place;
 
-    if (result != UCT_SRD_RING_EARLY) {
+    if (result != UCT_SRD_RING_OUT_OF_ORDER) {
         return result;
     }
 
@@ -91,7 +91,7 @@ uct_srd_ring_put(uct_srd_ring_t *self, uint16_t psn, void *entry)
 
     *place = entry;
     ++self->held;
-    return UCT_SRD_RING_EARLY;
+    return UCT_SRD_RING_OUT_OF_ORDER;
 }
 
 /* The entry of PSN next, which it advances past; NULL if it is not there. */

@@ -289,7 +289,7 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         return 1;
     }
 
-    peer->lost.stale = uct_srd_peer_outstanding(peer) + peer->ctl.num;
+    peer->suspect.stale = uct_srd_peer_outstanding(peer) + peer->ctl.num;
     uct_srd_identity_heard(peer, ext);
     if (peer->rx.started) {
         peer->rx.imm_base = uct_srd_imm_pack(ext->epoch, 0, 0, 0);

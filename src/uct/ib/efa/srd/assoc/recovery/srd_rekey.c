@@ -6,7 +6,7 @@
 #include "srd/peer/srd_peer_ah.h"
 #include "srd/send/srd_ctl.h"
 #include "srd/send/srd_rma_key.h"
-#include "srd/send/srd_rma_tx.h"
+#include "srd/send/srd_rma_held.h"
 
 void uct_srd_rekey_req(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
 {
@@ -56,5 +56,5 @@ void uct_srd_rekey_ack(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
 
     kh_val(&peer->keys.map, iter) = rkey;
     UCT_SRD_COUNT(peer->iface, rekeys);
-    uct_srd_rma_tx_held_post(peer);
+    uct_srd_rma_held_post(peer);
 }

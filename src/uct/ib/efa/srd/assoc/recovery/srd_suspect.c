@@ -24,18 +24,18 @@
 
 static void uct_srd_suspect_timer(uct_srd_timer_t *timer)
 {
-    uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, lost.timer);
+    uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, suspect.timer);
     ucs_time_t now       = ucs_get_time();
     ucs_time_t next      = now + ucs_time_from_sec(UCT_SRD_SUSPECT_PING);
 
-    if ((now >= peer->lost.deadline) && !peer->lost.last) {
+    if ((now >= peer->suspect.deadline) && !peer->suspect.last) {
         /* Whoever has not called progress meanwhile has not asked, either. */
-        peer->lost.last     = 1;
-        peer->lost.deadline = next;
-    } else if (now >= peer->lost.deadline) {
-        peer->cause = peer->lost.code;
-        uct_srd_peer_fail_log(peer, peer->lost.desc->status,
-                              peer->lost.desc->text, peer->lost.desc->advice);
+        peer->suspect.last     = 1;
+        peer->suspect.deadline = next;
+    } else if (now >= peer->suspect.deadline) {
+        peer->cause = peer->suspect.code;
+        uct_srd_peer_fail_log(peer, peer->suspect.desc->status,
+                              peer->suspect.desc->text, peer->suspect.desc->advice);
         return;
     }
 
@@ -49,7 +49,7 @@ static void uct_srd_suspect_timer(uct_srd_timer_t *timer)
     }
 
     if (uct_srd_timer_set(&peer->iface->timers, timer,
-                          ucs_min(next, peer->lost.deadline)) != UCS_OK) {
+                          ucs_min(next, peer->suspect.deadline)) != UCS_OK) {
         uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a timer",
                               "free memory");
     }
@@ -73,22 +73,22 @@ int uct_srd_upcall_suspects(uct_srd_peer_t *peer, unsigned vendor_err)
         return 0;
     }
 
-    if (peer->lost.stale > 0) {
-        --peer->lost.stale;
+    if (peer->suspect.stale > 0) {
+        --peer->suspect.stale;
         return 1;
     }
 
     if (!uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED)) {
-        peer->lost.last   = 0;
-        peer->lost.since  = now;
-        uct_srd_timer_init(&peer->lost.timer, uct_srd_suspect_timer);
-        peer->lost.silent = !silent; /* sets the deadline below */
+        peer->suspect.last   = 0;
+        peer->suspect.since  = now;
+        uct_srd_timer_init(&peer->suspect.timer, uct_srd_suspect_timer);
+        peer->suspect.silent = !silent; /* sets the deadline below */
         /* a success must be noticed */
         uct_srd_gate_set(peer, UCT_SRD_GATE_SUSPECTED);
-        uct_srd_peer_event(peer, EFA_STATS_EVENT_PEER_LOST, UCS_OK, vendor_err,
+        uct_srd_peer_event(peer, EFA_STATS_EVENT_PEER_SUSPECTED, UCS_OK, vendor_err,
                            0);
         uct_srd_show_wait(peer);
-        UCT_SRD_COUNT(iface, peers_lost);
+        UCT_SRD_COUNT(iface, peers_suspected);
         ucs_log((peer->eps.num == 0) ? UCS_LOG_LEVEL_DEBUG : UCS_LOG_LEVEL_DIAG,
                 "srd: %s: %s; trying again for %.1f s",
                 uct_srd_addr_str(peer->ident.gid, peer->ident.qpn, remote,
@@ -98,17 +98,17 @@ int uct_srd_upcall_suspects(uct_srd_peer_t *peer, unsigned vendor_err)
                          iface->config.gone_timeout);
     }
 
-    peer->lost.done = uct_srd_peer_done_count(peer);
-    peer->lost.desc = desc;
-    peer->lost.code = vendor_err;
-    if (peer->lost.silent != silent) {
+    peer->suspect.done = uct_srd_peer_done_count(peer);
+    peer->suspect.desc = desc;
+    peer->suspect.code = vendor_err;
+    if (peer->suspect.silent != silent) {
         /* A device that answers again has been back for a moment only. */
-        peer->lost.silent   = silent;
-        peer->lost.deadline = silent ?
-                peer->lost.since +
+        peer->suspect.silent   = silent;
+        peer->suspect.deadline = silent ?
+                peer->suspect.since +
                         ucs_time_from_sec(iface->config.recovery_timeout) :
                 now + ucs_time_from_sec(iface->config.gone_timeout);
-        uct_srd_suspect_timer(&peer->lost.timer);
+        uct_srd_suspect_timer(&peer->suspect.timer);
     }
 
     return peer->state < UCT_SRD_PEER_FAILED;
@@ -119,7 +119,7 @@ void uct_srd_suspect_found(uct_srd_peer_t *peer)
     uct_srd_gate_clear(peer, UCT_SRD_GATE_SUSPECTED);
     uct_srd_peer_event(peer, EFA_STATS_EVENT_PEER_FOUND, UCS_OK, 0, 0);
     uct_srd_show_wait(peer);
-    uct_srd_timer_clear(&peer->iface->timers, &peer->lost.timer);
+    uct_srd_timer_clear(&peer->iface->timers, &peer->suspect.timer);
     UCT_SRD_COUNT(peer->iface, peers_found);
     uct_srd_backlog_resume(peer);
 }
