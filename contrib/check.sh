@@ -46,7 +46,7 @@ step()
 }
 
 all=scripts,format,layers,docs,gcc,valgrind,asan,tsan,dist
-parts=scripts,layers,docs,gcc,valgrind,asan,tsan,dist
+parts=$all
 suites=()
 while [ $# -gt 0 ]; do
     case $1 in

@@ -139,18 +139,16 @@ static int efarun_inject(const char *spec)
     char path[PATH_MAX];
     void *library;
 
-    if ((self == NULL) ||
-        !efarun_find(self, "../softefa", UCX_EFA_LIB_DIR, "libsoftefa.so",
-                     path)) {
+    if ((self == NULL) || !efarun_find(self, "../softefa", UCX_EFA_LIB_DIR,
+                                       "libsoftefa.so", path)) {
         return EFARUN_EXIT_OWN;
     }
 
-    library          = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    *(void**)&inject = (library == NULL) ? NULL :
-                       dlsym(library, "softefa_inject");
+    library           = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    *(void **)&inject = (library == NULL) ? NULL :
+                                            dlsym(library, "softefa_inject");
     if (inject == NULL) {
-        fprintf(stderr, "efarun: %s: install ucx-efa completely\n",
-                dlerror());
+        fprintf(stderr, "efarun: %s: install ucx-efa completely\n", dlerror());
         return EFARUN_EXIT_OWN;
     }
 
@@ -172,7 +170,8 @@ static bool efarun_choose_device(const efarun_options_t *options,
     if (options->no_soft) {
         fputs("efarun: no EFA device in /sys/class/infiniband: is the efa "
               "driver loaded and is the interface attached as EFA? "
-              "Without --no-soft, Soft-EFA would be used\n", stderr);
+              "Without --no-soft, Soft-EFA would be used\n",
+              stderr);
         return false;
     }
 
@@ -227,9 +226,10 @@ static bool efarun_set_preload(const efarun_options_t *options, int soft,
         return false;
     }
     if (!efa_module_versions(self, versions)) {
-        fputs("efarun: there is no libefasrd-VERSION.so in "
-              UCX_EFA_MODULE_DIR ": install ucx-efa completely (make "
-              "install)\n", stderr);
+        fputs("efarun: there is no libefasrd-VERSION.so in " UCX_EFA_MODULE_DIR
+              ": install ucx-efa completely (make "
+              "install)\n",
+              stderr);
         return false;
     }
 
@@ -254,13 +254,15 @@ static void efarun_say(const efarun_options_t *options,
 
     if (options->is_upstream) {
         fprintf(stderr, "efarun: %s, srd of UCX itself\n", name);
-    } else if ((modules != NULL) &&
-               !ucx_efa_modules_allow(modules, "efasrd")) {
-        fprintf(stderr, "efarun: %s, srd of UCX itself if it has one, as "
-                "UCX_MODULES=%s leaves efasrd out\n", name, modules);
+    } else if ((modules != NULL) && !ucx_efa_modules_allow(modules, "efasrd")) {
+        fprintf(stderr,
+                "efarun: %s, srd of UCX itself if it has one, as "
+                "UCX_MODULES=%s leaves efasrd out\n",
+                name, modules);
     } else {
-        fprintf(stderr, "efarun: %s, srd of ucx-efa " PACKAGE_VERSION
-                " for UCX %s\n", name, versions);
+        fprintf(stderr,
+                "efarun: %s, srd of ucx-efa " PACKAGE_VERSION " for UCX %s\n",
+                name, versions);
     }
 }
 

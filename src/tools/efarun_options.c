@@ -160,7 +160,8 @@ int efarun_options_parse(int argc, char **argv, efarun_options_t *options)
 
     if (optind == argc) {
         fputs("efarun: a COMMAND is missing, behind the options\n"
-              "efarun: try efarun --help\n", stderr);
+              "efarun: try efarun --help\n",
+              stderr);
         return EFARUN_EXIT_OWN;
     }
     options->command = argv + optind;

@@ -32,9 +32,10 @@ static int read_line(FILE *file, const char *path, unsigned number,
 
     /* A zero hides what is behind it: that is no text either */
     if (strchr(line, '\n') == NULL && !feof(file)) {
-        fprintf(stderr, "srdtool: %s:%u: not a line of up to %d characters: "
-                "commands are wanted, one a line\n", path, number,
-                BATCH_LINE_MAX - 2);
+        fprintf(stderr,
+                "srdtool: %s:%u: not a line of up to %d characters: "
+                "commands are wanted, one a line\n",
+                path, number, BATCH_LINE_MAX - 2);
         return -1;
     }
     return 1;
@@ -46,7 +47,7 @@ static int split(char *line, char *words[SRDTOOL_WORDS_MAX + 2])
     int num = 0;
     char *word, *save;
 
-    words[num++] = (char*)"srdtool";
+    words[num++] = (char *)"srdtool";
     for (word = strtok_r(line, " \t\r\n", &save); word != NULL;
          word = strtok_r(NULL, " \t\r\n", &save)) {
         if (word[0] == '#') {
@@ -90,7 +91,7 @@ int srdtool_batch(const srdtool_t *tool, const char *path, bool force,
             continue;
         }
         status = (num < 0) ? srdtool_word_wrong(NULL, "more than %d words",
-                                           SRDTOOL_WORDS_MAX) :
+                                                SRDTOOL_WORDS_MAX) :
                              run(tool, num, words, true);
         fflush(stdout);
         if (status != SRDTOOL_SHOWN) {

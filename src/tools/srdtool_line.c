@@ -61,8 +61,10 @@ static int parse_interval(const char *text, unsigned *ms)
     if (end == text || *end != '\0' ||
         text[strspn(text, "0123456789.")] != '\0' ||
         !(seconds >= 0.01 && seconds <= 86400)) {
-        srdtool_word_wrong(NULL, "--interval %s: not a number of seconds from "
-                           "0.01 to 86400", text);
+        srdtool_word_wrong(NULL,
+                           "--interval %s: not a number of seconds from "
+                           "0.01 to 86400",
+                           text);
         return -1;
     }
     *ms = (unsigned)(seconds * 1000 + 0.5);
@@ -104,7 +106,8 @@ static int parse_option(srdtool_t *tool, int option, char **argv,
         return (value < 0) ? SRDTOOL_USAGE : 0;
     case 'i':
         return (parse_interval(optarg, &tool->interval_ms) != 0) ?
-               SRDTOOL_USAGE : 0;
+                       SRDTOOL_USAGE :
+                       0;
     case OPTION_PID:
         value     = parse_number("--pid", optarg, 1, INT32_MAX);
         tool->pid = (uint32_t)value;
@@ -123,8 +126,8 @@ static int parse_option(srdtool_t *tool, int option, char **argv,
         }
         return srdtool_word_wrong(NULL, "unknown option '%s'",
                                   (optopt > 0 && optopt < 256) ?
-                                  (char[]){'-', (char)optopt, '\0'} :
-                                  argv[optind - 1]);
+                                          (char[]){'-', (char)optopt, '\0'} :
+                                          argv[optind - 1]);
     }
 }
 
@@ -159,7 +162,7 @@ int srdtool_line_parse(srdtool_t *tool, int argc, char **argv,
 
     if (tool->file != NULL && (tool->pid != 0 || tool->dead)) {
         return srdtool_word_wrong(NULL, "--file names the segment: not with "
-                                  "--pid or --dead");
+                                        "--pid or --dead");
     }
     return 0;
 }

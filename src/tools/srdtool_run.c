@@ -66,7 +66,8 @@ static void print_usage(FILE *out)
 {
     size_t i;
 
-    fprintf(out, "usage: srdtool [OPTIONS] OBJECT [COMMAND ...]\n"
+    fprintf(out,
+            "usage: srdtool [OPTIONS] OBJECT [COMMAND ...]\n"
             "       srdtool [-f] -b FILE\n\n"
             "Looks into programs that run on the srd transport, by the files\n"
             "in which they show what they do; needs no privilege and does not\n"
@@ -74,11 +75,13 @@ static void print_usage(FILE *out)
     for (i = 0; i < NUM_OBJECTS; ++i) {
         fprintf(out, "  %-10s %s\n", objects[i]->name, objects[i]->text);
     }
-    fprintf(out, "\n%s\n"
+    fprintf(out,
+            "\n%s\n"
             "Names of objects, commands and filters may be shortened.\n"
             "Segments lie in $XDG_RUNTIME_DIR or /dev/shm, ucx-efa.<pid>.<n>.\n"
             "Exit status: 0 something was shown, 1 there was nothing or\n"
-            "something failed, 2 wrong usage.\n", options_text);
+            "something failed, 2 wrong usage.\n",
+            options_text);
 }
 
 static const srdtool_object_t *find_object(const char *word, bool quiet)
@@ -111,8 +114,7 @@ static bool is_help(const char *word)
     return strlen(word) > 1 && strncmp("help", word, strlen(word)) == 0;
 }
 
-int srdtool_run(const srdtool_t *defaults, int argc, char **argv,
-                bool in_batch)
+int srdtool_run(const srdtool_t *defaults, int argc, char **argv, bool in_batch)
 {
     srdtool_t tool = *defaults;
     const srdtool_object_t *object;
@@ -126,16 +128,17 @@ int srdtool_run(const srdtool_t *defaults, int argc, char **argv,
 
     if (line.version) {
         printf("srdtool " EFA_STATS_LIBRARY_VERSION
-               ", stats segment format %d\n", EFA_STATS_VERSION);
+               ", stats segment format %d\n",
+               EFA_STATS_VERSION);
         return SRDTOOL_SHOWN;
     }
     if (line.batch != NULL || line.force) {
         if (in_batch || line.batch == NULL || line.num_words > 0) {
-            return srdtool_word_wrong(NULL, "%s", in_batch ?
-                                      "a batch within a batch" :
+            return srdtool_word_wrong(NULL, "%s",
+                                      in_batch ? "a batch within a batch" :
                                       (line.batch == NULL) ?
-                                      "--force without --batch" :
-                                      "a command beside --batch");
+                                                 "--force without --batch" :
+                                                 "a command beside --batch");
         }
         return srdtool_batch(&tool, line.batch, line.force, srdtool_run);
     }
@@ -150,7 +153,7 @@ int srdtool_run(const srdtool_t *defaults, int argc, char **argv,
         return SRDTOOL_USAGE;
     }
     if (line.rest > 0) {
-        argv[line.rest - 1] = (char*)object->name;
+        argv[line.rest - 1] = (char *)object->name;
         return object->run(&tool, argc - line.rest + 1, argv + line.rest - 1);
     }
     if (line.help || (line.num_words > 1 && is_help(line.words[1]))) {

@@ -23,8 +23,8 @@ static int check_rank, check_size;
 static inline uint64_t mix64(uint64_t x)
 {
     x += 0x9e3779b97f4a7c15ull;
-    x  = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-    x  = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
     return x ^ (x >> 31);
 }
 
@@ -95,9 +95,9 @@ static inline size_t area_lay_out(const size_t *sizes, size_t *places,
     size_t i, at = 0;
 
     for (i = 0; i < count; ++i) {
-        at        += 16 + i % 9;
-        places[i]  = at;
-        at        += sizes[i];
+        at += 16 + i % 9;
+        places[i] = at;
+        at += sizes[i];
     }
     return at + 16;
 }

@@ -144,7 +144,7 @@ static void post(peer_t *peer)
         if (request == NULL) {
             ++peer->done;
             if (peer->done % DEPTH == 0) {
-                break;                  /* give the others a turn */
+                break; /* give the others a turn */
             }
         } else if (UCS_PTR_IS_ERR(request)) {
             ++peer->done;
@@ -197,7 +197,7 @@ static void connect_to(peer_t *peer, const char *dir)
         die(path, UCS_ERR_IO_ERROR);
     }
     fclose(file);
-    params.address = (const ucp_address_t*)address;
+    params.address = (const ucp_address_t *)address;
     check(peer->name, ucp_ep_create(worker, &params, &peer->ep));
 }
 
@@ -249,15 +249,22 @@ static void start(void)
 int main(int argc, char **argv)
 {
     struct sigaction action = {.sa_handler = on_signal};
-    bool computes = false;
+    bool computes           = false;
     int opt, i;
 
     while ((opt = getopt(argc, argv, "cn:s:")) != -1) {
         switch (opt) {
-        case 'c': computes = true; break;
-        case 'n': count = strtoul(optarg, NULL, 0); break;
-        case 's': size = strtoul(optarg, NULL, 0); break;
-        default:  return 2;
+        case 'c':
+            computes = true;
+            break;
+        case 'n':
+            count = strtoul(optarg, NULL, 0);
+            break;
+        case 's':
+            size = strtoul(optarg, NULL, 0);
+            break;
+        default:
+            return 2;
         }
     }
     num_peers = argc - optind - 2;

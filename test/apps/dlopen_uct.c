@@ -14,17 +14,17 @@
 
 static int print_components(void *uct)
 {
-    ucs_status_t (*query)(uct_component_h **components, unsigned *count);
+    ucs_status_t (*query)(uct_component_h * *components, unsigned *count);
     ucs_status_t (*query_one)(uct_component_h component,
-                              uct_component_attr_t *attr);
+                              uct_component_attr_t * attr);
     uct_component_attr_t attr;
     uct_component_h *components;
     unsigned count, i;
 
-    query     = (ucs_status_t (*)(uct_component_h**, unsigned*))
-                dlsym(uct, "uct_query_components");
-    query_one = (ucs_status_t (*)(uct_component_h, uct_component_attr_t*))
-                dlsym(uct, "uct_component_query");
+    query     = (ucs_status_t(*)(uct_component_h **,
+                             unsigned *))dlsym(uct, "uct_query_components");
+    query_one = (ucs_status_t(*)(uct_component_h, uct_component_attr_t *))
+            dlsym(uct, "uct_component_query");
     if ((query == NULL) || (query_one == NULL) ||
         (query(&components, &count) != UCS_OK)) {
         return 1;

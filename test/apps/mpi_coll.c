@@ -138,7 +138,7 @@ static void all(MPI_Comm comm, const int *world, uint64_t op, size_t n)
         check_values("alltoallv", out + r * n, world[r], op + 2, rank * n,
                      counts[r]);
         expect((n == (size_t)counts[r]) ||
-               (out[r * n + counts[r]] == 0x5a5a5a5a5a5a5a5all),
+                       (out[r * n + counts[r]] == 0x5a5a5a5a5a5a5a5all),
                "alltoallv wrote too much");
     }
 
@@ -167,8 +167,9 @@ int main(int argc, char **argv)
     MPI_Comm_split(MPI_COMM_WORLD, rank & 1, rank, &part);
     rounds = scaled(argc, argv, 20);
     for (l = 0; l < sizeof(lengths) / sizeof(lengths[0]); ++l) {
-        for (round = 0; round < ((lengths[l] > 10000) ? rounds / 5 + 1 :
-                                                        rounds); ++round) {
+        for (round = 0;
+             round < ((lengths[l] > 10000) ? rounds / 5 + 1 : rounds);
+             ++round) {
             all(MPI_COMM_WORLD, world, l * 1000 + round * 10, lengths[l]);
             all(part, half, l * 1000 + round * 10 + 5, lengths[l]);
             MPI_Barrier(MPI_COMM_WORLD);

@@ -50,7 +50,9 @@ static void both_ways(size_t size, size_t shift, uint64_t number, int late)
 /* Many at a time, in buffers that are used again and again */
 static void together(size_t size, unsigned rounds)
 {
-    enum { DEPTH = 6 };
+    enum {
+        DEPTH = 6
+    };
     MPI_Request request[2 * DEPTH];
     MPI_Status statuses[2 * DEPTH];
     uint8_t *out[DEPTH], *in[DEPTH];

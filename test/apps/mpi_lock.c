@@ -118,7 +118,7 @@ static void shared(unsigned long count)
 static void flush(unsigned long rounds)
 {
     static const size_t lengths[] = {1, 8, 100, 5000, 8929, 40000, LENGTH};
-    uint8_t *out   = buffer_get(LENGTH), *in = buffer_get(LENGTH);
+    uint8_t *out = buffer_get(LENGTH), *in = buffer_get(LENGTH);
     int further    = (right + 1) % check_size;
     int before     = (left + check_size - 1) % check_size;
     MPI_Aint mine  = HEAD + (MPI_Aint)LENGTH * check_rank;
@@ -172,8 +172,9 @@ static void flush(unsigned long rounds)
     MPI_Win_lock(MPI_LOCK_SHARED, check_rank, 0, win);
     for (round = (rounds * 10 > 1000) ? rounds * 10 - 1000 : 0;
          round < rounds * 10; ++round) {
-        verify("flush_local", memory + HEAD + (size_t)LENGTH * left +
-                              64 * (round % 1000), 64, left, round);
+        verify("flush_local",
+               memory + HEAD + (size_t)LENGTH * left + 64 * (round % 1000), 64,
+               left, round);
     }
     MPI_Win_unlock(check_rank, win);
     free(out);
@@ -193,8 +194,8 @@ static void order(unsigned long count)
     for (i = 0; i < count; ++i) {
         value[i] = i + 1;
         if (i % 4 == 3) {
-            MPI_Accumulate(&value[i], 1, MPI_INT64_T, right, at, 1,
-                           MPI_INT64_T, MPI_REPLACE, win);
+            MPI_Accumulate(&value[i], 1, MPI_INT64_T, right, at, 1, MPI_INT64_T,
+                           MPI_REPLACE, win);
         } else {
             MPI_Get_accumulate(&value[i], 1, MPI_INT64_T, &old[i], 1,
                                MPI_INT64_T, right, at, 1, MPI_INT64_T,
@@ -226,7 +227,7 @@ static void tickets(unsigned long count)
         MPI_Win_flush(0, win);
         expect(ticket > before, "fetch_and_op: a ticket out of order");
         before = ticket;
-        sum   += mix64(ticket) >> 16;
+        sum += mix64(ticket) >> 16;
 
         old = 0;
         for (;;) {
@@ -253,7 +254,11 @@ static void tickets(unsigned long count)
 
 static void requests(unsigned long rounds)
 {
-    enum { DEPTH = 8, SIZE = 12000, CELLS = SIZE / 8 };
+    enum {
+        DEPTH = 8,
+        SIZE  = 12000,
+        CELLS = SIZE / 8
+    };
     uint8_t *out = buffer_get(DEPTH * SIZE), *in = buffer_get(DEPTH * SIZE);
     int64_t *old = buffer_get(SIZE), *one = buffer_get(SIZE);
     MPI_Aint mine = HEAD + (MPI_Aint)LENGTH * check_rank;
@@ -302,7 +307,7 @@ static void requests(unsigned long rounds)
         MPI_Wait(&request[0], MPI_STATUS_IGNORE);
         travels(right, 3 * SIZE);
         for (i = 0; i < CELLS; ++i) {
-            if ((old[i] != one[i]) || (((int64_t*)in)[i] != 2 * one[i])) {
+            if ((old[i] != one[i]) || (((int64_t *)in)[i] != 2 * one[i])) {
                 complain("raccumulate, rget_accumulate", right, round, i);
                 break;
             }

@@ -13,7 +13,8 @@ static size_t size_of(int from, uint64_t number)
     uint64_t r = mix64(number * 64 + from);
 
     return 8 + ((r % 200 == 0) ? r % (MAX_SIZE - 8) :
-                (r % 10 == 0)  ? r % 20000 : r % 400);
+                (r % 10 == 0)  ? r % 20000 :
+                                 r % 400);
 }
 
 /* The first word is the number, in clear; the rest is the usual content. */
@@ -44,7 +45,7 @@ static void inspect(char *buffer, int from, uint64_t expected, int count)
 /* All others send to `root`, which takes whatever comes. */
 static void wildcards(int root, uint64_t each, int any_source)
 {
-    char *buffer = buffer_get(MAX_SIZE);
+    char *buffer   = buffer_get(MAX_SIZE);
     uint64_t *next = buffer_get(sizeof(*next) * check_size);
     uint64_t i, total = each * (check_size - 1);
     MPI_Status status;
@@ -81,10 +82,12 @@ static void wildcards(int root, uint64_t each, int any_source)
 /* Many receives with wildcards are posted at once, in a ring of ranks. */
 static void posted_ahead(unsigned long rounds)
 {
-    enum { DEPTH = 64 };
-    int to = (check_rank + 1) % check_size;
-    int from = (check_rank + check_size - 1) % check_size;
-    char *in = buffer_get((size_t)DEPTH * MAX_SIZE);
+    enum {
+        DEPTH = 64
+    };
+    int to    = (check_rank + 1) % check_size;
+    int from  = (check_rank + check_size - 1) % check_size;
+    char *in  = buffer_get((size_t)DEPTH * MAX_SIZE);
     char *out = buffer_get((size_t)DEPTH * MAX_SIZE);
     MPI_Request requests[2 * DEPTH];
     MPI_Status statuses[2 * DEPTH];
@@ -101,9 +104,8 @@ static void posted_ahead(unsigned long rounds)
         for (i = 0; i < DEPTH; ++i) {
             number = round * DEPTH + i;
             compose(out + (size_t)i * MAX_SIZE, check_rank, number);
-            MPI_Isend(out + (size_t)i * MAX_SIZE,
-                      size_of(check_rank, number), MPI_BYTE, to, 3,
-                      MPI_COMM_WORLD, &requests[DEPTH + i]);
+            MPI_Isend(out + (size_t)i * MAX_SIZE, size_of(check_rank, number),
+                      MPI_BYTE, to, 3, MPI_COMM_WORLD, &requests[DEPTH + i]);
         }
         MPI_Waitall(2 * DEPTH, requests, statuses);
         for (i = 0; i < DEPTH; ++i) {

@@ -52,9 +52,10 @@ static void one(size_t size, int from, int to, uint64_t number, int mode,
 
 static void all_sizes(void)
 {
-    static const size_t borders[] = {0, 32, 192, 1024, 4096, 8192, 8928, 16384,
+    static const size_t borders[] = {0,     32,     192,     1024,
+                                     4096,  8192,   8928,    16384,
                                      65536, 262144, 1048576, 4194304};
-    uint64_t number = 0;
+    uint64_t number               = 0;
     unsigned b;
     int from, to;
     size_t size;
@@ -81,12 +82,15 @@ static void all_sizes(void)
  * message names its receiver, its size the sender. */
 static void storm(unsigned long rounds)
 {
-    enum { DEPTH = 32, SIZE = 20000 };
+    enum {
+        DEPTH = 32,
+        SIZE  = 20000
+    };
     int n = check_size, peer, i, total = n * DEPTH * 2, k;
     MPI_Request *requests = buffer_get(sizeof(*requests) * total);
-    MPI_Status *statuses = buffer_get(sizeof(*statuses) * total);
-    char *out = buffer_get((size_t)n * DEPTH * SIZE);
-    char *in  = buffer_get((size_t)n * DEPTH * SIZE);
+    MPI_Status *statuses  = buffer_get(sizeof(*statuses) * total);
+    char *out             = buffer_get((size_t)n * DEPTH * SIZE);
+    char *in              = buffer_get((size_t)n * DEPTH * SIZE);
     unsigned long round;
 
     for (round = 0; round < rounds; ++round) {
@@ -103,8 +107,8 @@ static void storm(unsigned long rounds)
             for (peer = 0; peer < n; ++peer) {
                 size_t at       = ((size_t)peer * DEPTH + i) * SIZE;
                 uint64_t number = (round * DEPTH + i) * n + peer;
-                size_t size     = mix64((round * DEPTH + i) * n +
-                                        check_rank) % SIZE;
+                size_t size     = mix64((round * DEPTH + i) * n + check_rank) %
+                              SIZE;
 
                 fill(out + at, size, check_rank, number);
                 MPI_Isend(out + at, size, MPI_BYTE, peer, 100 + i,

@@ -28,7 +28,7 @@ static void fill(uint8_t *buffer, size_t size, unsigned round)
 
 static int compare(const void *a, const void *b)
 {
-    double x = *(const double*)a, y = *(const double*)b;
+    double x = *(const double *)a, y = *(const double *)b;
 
     return (x > y) - (x < y);
 }
@@ -108,7 +108,7 @@ static double run_timed(pingpong_t *p, unsigned count, double *times)
 
 int main(int argc, char **argv)
 {
-    unsigned rounds = (argc > 1) ? (unsigned)atoi(argv[1]) : 20000;
+    unsigned rounds     = (argc > 1) ? (unsigned)atoi(argv[1]) : 20000;
     unsigned long total = 0, all_wrong = 0;
     pingpong_t p = {0};
     double *times, time;

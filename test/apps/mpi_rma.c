@@ -134,7 +134,11 @@ static void sizes_all(window_kind_t kind)
 
 static void types(window_kind_t kind)
 {
-    enum { ROWS = 60, COLUMNS = 40, CELLS = ROWS * COLUMNS };
+    enum {
+        ROWS    = 60,
+        COLUMNS = 40,
+        CELLS   = ROWS * COLUMNS
+    };
     int32_t *here = buffer_get(sizeof(*here) * CELLS), *cell;
     int sizes2[2] = {ROWS, COLUMNS}, part[2] = {20, 10}, at[2] = {30, 25};
     int lengths[ROWS], places[ROWS], r, c;
@@ -156,7 +160,7 @@ static void types(window_kind_t kind)
     MPI_Type_commit(&diagonal);
 
     window_create(&w, kind, sizeof(int32_t) * CELLS);
-    cell = (int32_t*)w.memory;
+    cell = (int32_t *)w.memory;
     for (r = 0; r < CELLS; ++r) {
         here[r] = check_rank * 1000000 + r;
         cell[r] = -1;
@@ -218,8 +222,8 @@ static void types(window_kind_t kind)
     for (r = 0; (check_rank == 0) && (r < CELLS); ++r) {
         expect_long("accumulate of a datatype", cell[r],
                     (r >= ROWS) ? r :
-                    r + check_size * (r * COLUMNS + 1) +
-                    check_size * (check_size - 1) / 2);
+                                  r + check_size * (r * COLUMNS + 1) +
+                                          check_size * (check_size - 1) / 2);
     }
     MPI_Type_free(&column);
     MPI_Type_free(&row);
@@ -244,7 +248,8 @@ static int64_t fold(MPI_Op op, int64_t a, int64_t b)
            (op == MPI_MIN)  ? ((a < b) ? a : b) :
            (op == MPI_MAX)  ? ((a > b) ? a : b) :
            (op == MPI_BAND) ? (a & b) :
-           (op == MPI_BOR)  ? (a | b) : (a ^ b);
+           (op == MPI_BOR)  ? (a | b) :
+                              (a ^ b);
 }
 
 /* Whole numbers, exact in every type, also the product of 64 of them */
@@ -364,7 +369,7 @@ static void each_operation(const epoch_t *e, const operation_func_t *func)
 
 static void operations(window_kind_t kind)
 {
-    static const size_t lengths[] = {1, 3, 100, 5000};
+    static const size_t lengths[]         = {1, 3, 100, 5000};
     static const operation_func_t reset[] = {reset_int32, reset_int64,
                                              reset_short, reset_float,
                                              reset_double};
@@ -374,7 +379,7 @@ static void operations(window_kind_t kind)
     static const operation_func_t check[] = {check_int32, check_int64,
                                              check_short, check_float,
                                              check_double};
-    size_t room = OPERATION_SLOT * OPERATION_SLOTS, l;
+    size_t room                           = OPERATION_SLOT * OPERATION_SLOTS, l;
     window_t w;
     epoch_t e = {&w, buffer_get(room), buffer_get(room), 0, 0};
 
@@ -409,13 +414,13 @@ static void single(window_kind_t kind, unsigned long rounds)
     ticket = buffer_get(sizeof(*ticket) * check_size);
     winner = buffer_get(sizeof(*winner) * check_size);
     window_create(&w, kind, 4 * sizeof(*word));
-    word = (int64_t*)w.memory;
+    word = (int64_t *)w.memory;
     for (round = 0; round < rounds; ++round) {
         int64_t mine = check_rank + 100;
 
         word[0] = word[3] = round;
-        word[1] = nothing;
-        word[2] = 77;
+        word[1]           = nothing;
+        word[2]           = 77;
         MPI_Win_fence(0, w.win);
         for (rank = 0; rank < check_size; ++rank) {
             MPI_Fetch_and_op(&one, &ticket[rank], MPI_INT64_T, rank,
@@ -432,7 +437,7 @@ static void single(window_kind_t kind, unsigned long rounds)
             expect_long("fetch_and_op: no_op", won[rank], round);
             won[rank] = (winner[rank] == nothing);
             expect((ticket[rank] >= (int64_t)round) &&
-                   (ticket[rank] < (int64_t)round + check_size),
+                           (ticket[rank] < (int64_t)round + check_size),
                    "fetch_and_op: no such ticket");
             ticket[rank] = 1ll << (ticket[rank] - round);
         }
@@ -457,7 +462,9 @@ static void single(window_kind_t kind, unsigned long rounds)
 
 static void pscw(window_kind_t kind, unsigned long rounds)
 {
-    enum { LENGTH = 30000 };
+    enum {
+        LENGTH = 30000
+    };
     uint8_t *out = buffer_get(LENGTH), *in = buffer_get(LENGTH);
     MPI_Group world, to, from, others;
     unsigned long round;
@@ -509,7 +516,7 @@ static void pscw(window_kind_t kind, unsigned long rounds)
             if (round & 1) {
                 MPI_Win_wait(w.win);
             } else {
-                for (k = 0; !k; ) {
+                for (k = 0; !k;) {
                     MPI_Win_test(w.win, &k);
                 }
             }

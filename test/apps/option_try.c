@@ -133,9 +133,9 @@ static void message(unsigned from, size_t length, unsigned seed)
 static void burst(unsigned from, unsigned num)
 {
     static const ucp_request_param_t param;
-    uint64_t *sent           = allocate(num * sizeof(*sent));
-    uint64_t *received       = allocate(num * sizeof(*received));
-    ucs_status_ptr_t *sends  = allocate(num * sizeof(*sends));
+    uint64_t *sent             = allocate(num * sizeof(*sent));
+    uint64_t *received         = allocate(num * sizeof(*received));
+    ucs_status_ptr_t *sends    = allocate(num * sizeof(*sends));
     ucs_status_ptr_t *receives = allocate(num * sizeof(*receives));
     unsigned i;
 
@@ -210,8 +210,8 @@ static void open_all(void)
         sides[i].memory    = allocate(LARGE);
         map_params.address = sides[i].memory;
         check("ucp_mem_map", ucp_mem_map(context, &map_params, &sides[i].memh));
-        check("ucp_worker_create", ucp_worker_create(context, &worker_params,
-                                                     &sides[i].worker));
+        check("ucp_worker_create",
+              ucp_worker_create(context, &worker_params, &sides[i].worker));
         check("ucp_worker_get_address",
               ucp_worker_get_address(sides[i].worker, &sides[i].address,
                                      &sides[i].address_length));
@@ -219,12 +219,12 @@ static void open_all(void)
 
     for (i = 0; i < NUM; ++i) {
         ep_params.address = sides[!i].address;
-        check("ucp_ep_create", ucp_ep_create(sides[i].worker, &ep_params,
-                                             &sides[i].ep));
-        check("ucp_rkey_pack", ucp_rkey_pack(context, sides[!i].memh, &buffer,
-                                             &length));
-        check("ucp_ep_rkey_unpack", ucp_ep_rkey_unpack(sides[i].ep, buffer,
-                                                       &sides[i].rkey));
+        check("ucp_ep_create",
+              ucp_ep_create(sides[i].worker, &ep_params, &sides[i].ep));
+        check("ucp_rkey_pack",
+              ucp_rkey_pack(context, sides[!i].memh, &buffer, &length));
+        check("ucp_ep_rkey_unpack",
+              ucp_ep_rkey_unpack(sides[i].ep, buffer, &sides[i].rkey));
         ucp_rkey_buffer_release(buffer);
     }
 }

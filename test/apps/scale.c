@@ -75,7 +75,7 @@ static void start(const char *program, process_t *process, unsigned first,
     extern char **environ;
     posix_spawn_file_actions_t actions;
     char number[16];
-    char *argv[] = {(char*)program, (char*)"peers", number, NULL};
+    char *argv[] = {(char *)program, (char *)"peers", number, NULL};
     int fds[2];
 
     snprintf(number, sizeof(number), "%u", num);
@@ -155,7 +155,7 @@ static void let_send(unsigned first, unsigned num, bool progress)
         part    = (part < num) ? part : num;
         tell(process, SCALE_SEND, first - process->first, part);
         await(process, progress);
-        num  -= part;
+        num -= part;
         first = (first + part) % num_peers;
     }
 }
@@ -169,8 +169,7 @@ static void get_addresses(void)
     for (i = 0; i < num_processes; ++i) {
         tell(&processes[i], SCALE_TELL, 0, 0);
         for (k = 0; k < processes[i].num; ++k) {
-            if (!scale_get(processes[i].fd,
-                           &addresses[processes[i].first + k],
+            if (!scale_get(processes[i].fd, &addresses[processes[i].first + k],
                            sizeof(addresses[0]))) {
                 scale_die("peers", "their process has ended");
             }
@@ -301,8 +300,8 @@ MEASURED void measure_fence(uct_completion_t *comp, char *data,
                             const scale_memory_t *memory, uct_rkey_t rkey)
 {
     scale_check("get_bcopy",
-                uct_ep_get_bcopy(eps[0], on_data, data,
-                                 FENCE_BYTES, memory->address, rkey, comp));
+                uct_ep_get_bcopy(eps[0], on_data, data, FENCE_BYTES,
+                                 memory->address, rkey, comp));
     scale_check("iface_fence", uct_iface_fence(iface, 0));
     while (comp->count > 0) {
         uct_iface_progress(iface);
@@ -357,7 +356,7 @@ static void do_receive(void)
     for (i = 0; i < RECV_NUM; ++i) {
         wanted += RECV_BATCH;
         let_send(first, RECV_BATCH, false);
-        first   = (first + RECV_BATCH) % num_peers;
+        first = (first + RECV_BATCH) % num_peers;
         measure_receive(wanted);
     }
     end_receive(RECV_NUM * RECV_BATCH);

@@ -106,8 +106,8 @@ int scale_peers(int fd, unsigned num)
     num_peers = num;
     peers     = scale_alloc(num, sizeof(*peers));
     for (i = 0; i < num; ++i) {
-        peers[i].iface = scale_iface(
-                &scale_domains[1 + i % (scale_num_domains - 1)]);
+        peers[i].iface =
+                scale_iface(&scale_domains[1 + i % (scale_num_domains - 1)]);
     }
 
     while (scale_get(fd, &order, sizeof(order))) {

@@ -57,8 +57,7 @@ static void open_md(uct_component_h component, const char *name)
         domain            = &scale_domains[scale_num_domains++];
         domain->component = component;
         domain->md        = md;
-        snprintf(domain->device, sizeof(domain->device), "%s",
-                 tls[i].dev_name);
+        snprintf(domain->device, sizeof(domain->device), "%s", tls[i].dev_name);
     } else {
         uct_md_close(md);
     }
@@ -100,8 +99,8 @@ void scale_open(void)
     }
 }
 
-static ucs_status_t
-on_message(void *arg, void *data, size_t length, unsigned flags)
+static ucs_status_t on_message(void *arg, void *data, size_t length,
+                               unsigned flags)
 {
     (void)arg, (void)data, (void)length, (void)flags;
     ++scale_got;
@@ -117,8 +116,8 @@ uct_iface_h scale_iface(const scale_domain_t *domain)
     scale_check("uct_md_iface_config_read",
                 uct_md_iface_config_read(domain->md, "srd", NULL, NULL,
                                          &config));
-    params.field_mask           = UCT_IFACE_PARAM_FIELD_OPEN_MODE |
-                                  UCT_IFACE_PARAM_FIELD_DEVICE;
+    params.field_mask = UCT_IFACE_PARAM_FIELD_OPEN_MODE |
+                        UCT_IFACE_PARAM_FIELD_DEVICE;
     params.open_mode            = UCT_IFACE_OPEN_MODE_DEVICE;
     params.mode.device.tl_name  = "srd";
     params.mode.device.dev_name = domain->device;
@@ -143,9 +142,9 @@ void scale_get_address(uct_iface_h iface, scale_address_t *address)
     }
     memset(address, 0, sizeof(*address));
     scale_check("uct_iface_get_device_address",
-                uct_iface_get_device_address(iface, (void*)address->dev));
+                uct_iface_get_device_address(iface, (void *)address->dev));
     scale_check("uct_iface_get_address",
-                uct_iface_get_address(iface, (void*)address->iface));
+                uct_iface_get_address(iface, (void *)address->iface));
 }
 
 uct_ep_h scale_connect(uct_iface_h from, const scale_address_t *to)
@@ -156,8 +155,8 @@ uct_ep_h scale_connect(uct_iface_h from, const scale_address_t *to)
     params.field_mask = UCT_EP_PARAM_FIELD_IFACE | UCT_EP_PARAM_FIELD_DEV_ADDR |
                         UCT_EP_PARAM_FIELD_IFACE_ADDR;
     params.iface      = from;
-    params.dev_addr   = (const void*)to->dev;
-    params.iface_addr = (const void*)to->iface;
+    params.dev_addr   = (const void *)to->dev;
+    params.iface_addr = (const void *)to->iface;
     scale_check("uct_ep_create", uct_ep_create(&params, &ep));
     return ep;
 }

@@ -186,17 +186,17 @@ static void sums(unsigned long count)
         for (pe = 0; pe < check_size; ++pe) {
             narrow[0] += shmem_int_g(&sum.narrow[0], pe);
             narrow[1] += shmem_int_g(&sum.narrow[1], pe);
-            wide      += shmem_long_g(&sum.wide, pe);
+            wide += shmem_long_g(&sum.wide, pe);
         }
         expect_long("sum of add, int", narrow[0], 3l * count * check_size);
         expect_long("sum of inc, int", narrow[1], (long)count * check_size);
         expect_long("sum of add, long", wide,
                     0x100000001l * (long)(count - (count + 7) / 8) *
-                    check_size);
+                            check_size);
     }
     shmem_barrier_all();
     sum.narrow[0] = sum.narrow[1] = 0;
-    sum.wide      = 0;
+    sum.wide                      = 0;
     shmem_barrier_all();
 }
 
@@ -283,7 +283,7 @@ static void swaps(unsigned long count)
     for (i = 0; i < count; ++i) {
         unsigned long value = mix64(check_rank * 1000000 + i);
 
-        in  += mix64(value);
+        in += mix64(value);
         out += mix64(shmem_ulong_atomic_swap(&word, value, 0));
     }
     shmem_ulong_atomic_add(&all_in, in, 0);
@@ -302,7 +302,7 @@ static void bits(unsigned long count)
 {
     static uint64_t word;
     uint64_t mine = 0xffull << (8 * (check_rank % 8));
-    uint64_t now = 0, flip, old;
+    uint64_t now  = 0, flip, old;
     unsigned long i;
 
     /* UCX 1.13's own `self` stores what was there before, so not the owner */
@@ -313,7 +313,7 @@ static void bits(unsigned long count)
         flip = mix64(i) & mine;
         switch (i % 4) {
         case 0:
-            old  = shmem_uint64_atomic_fetch_xor(&word, flip, 0);
+            old = shmem_uint64_atomic_fetch_xor(&word, flip, 0);
             expect((old & mine) == now, "fetch_xor: the old value");
             now ^= flip;
             break;
@@ -323,12 +323,12 @@ static void bits(unsigned long count)
             now |= flip;
             break;
         case 2:
-            old  = shmem_uint64_atomic_fetch_and(&word, ~flip, 0);
+            old = shmem_uint64_atomic_fetch_and(&word, ~flip, 0);
             expect((old & mine) == now, "fetch_and: the old value");
             now &= ~flip;
             break;
         default:
-            old  = shmem_uint64_atomic_fetch_or(&word, flip, 0);
+            old = shmem_uint64_atomic_fetch_or(&word, flip, 0);
             expect((old & mine) == now, "fetch_or: the old value");
             now |= flip;
             break;

@@ -27,7 +27,7 @@ static double now_us(void)
 
 static int compare(const void *a, const void *b)
 {
-    double x = *(const double*)a, y = *(const double*)b;
+    double x = *(const double *)a, y = *(const double *)b;
 
     return (x > y) - (x < y);
 }
@@ -37,7 +37,7 @@ static double round_trip(uint8_t *target, const uint8_t *source, size_t size,
                          long value)
 {
     /* the last word of the data says that all of it is there */
-    volatile long *flag = (volatile long*)(target + size - sizeof(*flag));
+    volatile long *flag = (volatile long *)(target + size - sizeof(*flag));
     double start        = now_us(), time;
     int other           = !check_rank, i;
 
@@ -47,12 +47,12 @@ static double round_trip(uint8_t *target, const uint8_t *source, size_t size,
                 shmem_putmem(target, source, size - sizeof(*flag), other);
                 shmem_fence();
             }
-            shmem_long_p((long*)flag, value, other);
+            shmem_long_p((long *)flag, value, other);
         } else {
             shmem_long_wait_until(flag, SHMEM_CMP_EQ, value);
         }
     }
-    time         = (now_us() - start) / 2;
+    time = (now_us() - start) / 2;
     check_bytes += size;
     return time;
 }
@@ -134,7 +134,8 @@ int main(int argc, char **argv)
             for (i = 0; i < WINDOW; ++i) {
                 verify("get", target + i * size, size, other, s);
             }
-            printf("%zu %.2f %.1f %.1f\n", size, times[count / 2], put_bw, get_bw);
+            printf("%zu %.2f %.1f %.1f\n", size, times[count / 2], put_bw,
+                   get_bw);
         }
         shmem_barrier_all();
     }

@@ -121,7 +121,7 @@ static void sizes_all(void)
     size_t last = 0;
     int distance;
 
-    total = area_lay_out(sizes, place_of, NUM(sizes));
+    total  = area_lay_out(sizes, place_of, NUM(sizes));
     target = symmetric_get(total);
     source = symmetric_get(total);
     here   = private_get(total);
@@ -331,7 +331,9 @@ FOREACH_SIZE(SIZED_TEST)
 
 static void storm(unsigned long count)
 {
-    enum { SLOT = 4096 };
+    enum {
+        SLOT = 4096
+    };
     uint8_t *target = symmetric_get(count * SLOT * check_size);
     uint8_t *source = private_get(count * SLOT);
     unsigned long i;
@@ -388,7 +390,10 @@ static void storm(unsigned long count)
 
 static void contexts(unsigned long rounds)
 {
-    enum { LENGTH = 3000, CONTEXTS = 3 };
+    enum {
+        LENGTH   = 3000,
+        CONTEXTS = 3
+    };
     static const long options[CONTEXTS] = {0, SHMEM_CTX_SERIALIZED,
                                            SHMEM_CTX_PRIVATE};
     shmem_ctx_t ctx[CONTEXTS];
@@ -436,7 +441,9 @@ static void contexts(unsigned long rounds)
 
 static void heap(void)
 {
-    enum { BLOCKS = 40 };
+    enum {
+        BLOCKS = 40
+    };
     uint8_t *block[BLOCKS], *direct, local = 0;
     size_t size[BLOCKS];
     int i, pass;
@@ -502,7 +509,8 @@ static void heap(void)
         expect(!shmem_pe_accessible(check_size), "a PE too many is accessible");
         expect(shmem_addr_accessible(static_target, right),
                "static memory is not accessible");
-        expect(!shmem_addr_accessible(&local, right), "the stack is accessible");
+        expect(!shmem_addr_accessible(&local, right),
+               "the stack is accessible");
         shmem_barrier_all();
         for (i = BLOCKS - 1; i >= 0; --i) {
             shmem_free(block[(i * 7) % BLOCKS]);

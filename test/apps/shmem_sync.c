@@ -44,14 +44,17 @@ static void pause_us(long us)
     do {
         clock_gettime(CLOCK_MONOTONIC, &now);
     } while ((now.tv_sec - begin.tv_sec) * 1000000l +
-             (now.tv_nsec - begin.tv_nsec) / 1000 < us);
+                     (now.tv_nsec - begin.tv_nsec) / 1000 <
+             us);
 }
 
 /* Data of a round: all sizes one after the other. Every round has other
  * content, so that what is left of the round before differs everywhere. */
 static void order_fence(unsigned long rounds, int atomics)
 {
-    enum { WORDS = 16 };
+    enum {
+        WORDS = 16
+    };
     static volatile long flag, taken;
     static long word[WORDS], sum;
     long seen[WORDS], seen_sum;
@@ -89,13 +92,13 @@ static void order_fence(unsigned long rounds, int atomics)
         shmem_fence();
         switch (round % 3) {
         case 0:
-            shmem_long_p((long*)&flag, round, right);
+            shmem_long_p((long *)&flag, round, right);
             break;
         case 1:
-            shmem_long_put((long*)&flag, (const long*)&round, 1, right);
+            shmem_long_put((long *)&flag, (const long *)&round, 1, right);
             break;
         default:
-            shmem_long_atomic_set((long*)&flag, round, right);
+            shmem_long_atomic_set((long *)&flag, round, right);
             break;
         }
         if ((round + check_rank) & 1) {
@@ -105,7 +108,7 @@ static void order_fence(unsigned long rounds, int atomics)
         shmem_long_wait_until(&flag, SHMEM_CMP_GE, round);
         /* at once, last things first: what is late comes any moment now */
         memcpy(seen, word, sizeof(seen));
-        seen_sum = *(volatile long*)&sum;
+        seen_sum = *(volatile long *)&sum;
         memcpy(tail, target + at - sizeof(tail), sizeof(tail));
         expect_long("fence: flag", flag, round);
         for (i = 0; i < WORDS; ++i) {
@@ -118,7 +121,7 @@ static void order_fence(unsigned long rounds, int atomics)
                "fence: end of data");
         /* go on when the right one has looked; the source is free, too */
         shmem_quiet();
-        shmem_long_p((long*)&taken, round, left);
+        shmem_long_p((long *)&taken, round, left);
         shmem_long_wait_until(&taken, SHMEM_CMP_GE, round);
     }
     shmem_barrier_all();
@@ -130,8 +133,8 @@ static void order_fence(unsigned long rounds, int atomics)
 static void order_quiet(unsigned long rounds)
 {
     static volatile long flag;
-    int further = (right + 1) % check_size;
-    int before  = (left + check_size - 1) % check_size;
+    int further     = (right + 1) % check_size;
+    int before      = (left + check_size - 1) % check_size;
     uint8_t *target = symmetric_get(ORDER_LENGTH);
     uint8_t *source = private_get(ORDER_LENGTH);
     uint8_t *back   = private_get(ORDER_LENGTH);
@@ -155,7 +158,7 @@ static void order_quiet(unsigned long rounds)
         }
         travels(right, size);
         shmem_quiet();
-        shmem_long_p((long*)&flag, round, further);
+        shmem_long_p((long *)&flag, round, further);
 
         shmem_long_wait_until(&flag, SHMEM_CMP_EQ, round);
         /* what PE `before` put to `left` is complete there */
@@ -277,8 +280,8 @@ static void locks(unsigned long count)
         which = i & 1;
         home  = which ? check_size - 1 : 0;
         shmem_set_lock(&lock[which]);
-        expect_long("lock: somebody else is in", shmem_long_g(&owner[which],
-                                                              home), 0);
+        expect_long("lock: somebody else is in",
+                    shmem_long_g(&owner[which], home), 0);
         shmem_long_p(&owner[which], check_rank + 1, home);
         seen = shmem_long_g(&guarded[which], home);
         shmem_long_p(&guarded[which], seen + 1, home);
@@ -351,7 +354,7 @@ static void barriers(const set_t *set, unsigned long rounds)
     shmem_barrier_all();
     for (round = 0; set->mine && (round < rounds); ++round) {
         for (i = 0; i < set->size; ++i) {
-            shmem_long_p((long*)&seen[check_rank], round, set_pe(set, i));
+            shmem_long_p((long *)&seen[check_rank], round, set_pe(set, i));
         }
         switch ((set->size < check_size) ? 2 + round % 2 : round % 4) {
         case 0:
@@ -608,11 +611,13 @@ static void reductions(const set_t *set, uint64_t op, size_t n)
 
 static void collectives(unsigned long rounds)
 {
-    enum { LARGEST = 20000 };
+    enum {
+        LARGEST = 20000
+    };
     static const size_t lengths[] = {1, 7, 100, 1117, LARGEST};
-    set_t sets[3] = {{0, 0, check_size, 1},
-                     {0, 1, (check_size + 1) / 2, check_rank % 2 == 0},
-                     {1, 1, check_size / 2, check_rank % 2 == 1}};
+    set_t sets[3]                 = {{0, 0, check_size, 1},
+                                     {0, 1, (check_size + 1) / 2, check_rank % 2 == 0},
+                                     {1, 1, check_size / 2, check_rank % 2 == 1}};
     size_t room = sizeof(int64_t) * 2 * (LARGEST + 100) * check_size;
     unsigned long round;
     uint64_t op = 0;
@@ -626,8 +631,8 @@ static void collectives(unsigned long rounds)
     for (s = 0; s < 3; ++s) {
         barriers(&sets[s], rounds * 20);
         for (l = 0; l < sizeof(lengths) / sizeof(lengths[0]); ++l) {
-            for (round = 0; round < ((lengths[l] == LARGEST) ? rounds / 5 + 1 :
-                                                               rounds);
+            for (round = 0;
+                 round < ((lengths[l] == LARGEST) ? rounds / 5 + 1 : rounds);
                  ++round, op += 10) {
                 moves(&sets[s], op, lengths[l]);
             }

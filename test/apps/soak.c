@@ -65,12 +65,12 @@ static void soak_print_statuses(const char *title, size_t offset)
 
     for (i = 0; i < 128; ++i) {
         for (total = 0, p = 0; p < SOAK_PROCS; ++p) {
-            table  = (const soak_u64_t*)((char*)&soak->proc[p] + offset);
+            table = (const soak_u64_t *)((char *)&soak->proc[p] + offset);
             total += table[i];
         }
         if (total != 0) {
             snprintf(line, sizeof(line), "%s: %s", title,
-                     ucs_status_string((ucs_status_t)-(int)i));
+                     ucs_status_string((ucs_status_t) - (int)i));
             printf("  %-40s %12lu\n", line, (unsigned long)total);
         }
     }
@@ -90,15 +90,16 @@ static void soak_print(unsigned kills, unsigned resets)
         printf("  %-40s %12lu\n", soak_count_text[i],
                (unsigned long)soak_total(i));
     }
-    soak_print_statuses("unexpected error",
-                        offsetof(soak_proc_t, status));
+    soak_print_statuses("unexpected error", offsetof(soak_proc_t, status));
 }
 
 int main(int argc, char **argv)
 {
     unsigned weight[NUM_OPS] = {300, 200, 150, 150, 50, 40, 3};
-    soak_plan_t plan         = {.self = argv[0], .seconds = 60,
-                                .kill_every = 8, .rss_bound = 16384};
+    soak_plan_t plan         = {.self       = argv[0],
+                                .seconds    = 60,
+                                .kill_every = 8,
+                                .rss_bound  = 16384};
     uint64_t seed            = 1;
     unsigned limit           = 60;
     bool resets_fail         = false;
@@ -108,22 +109,42 @@ int main(int argc, char **argv)
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
-        case OPT_SECONDS:     plan.seconds = atoi(optarg); break;
-        case OPT_SEED:        seed = strtoull(optarg, NULL, 0); break;
-        case OPT_DIR:         plan.dir = optarg; break;
-        case OPT_EFARUN:      plan.efarun = optarg; break;
-        case OPT_KILL:        plan.kill_every = atoi(optarg); break;
-        case OPT_RESET:       plan.reset_every = atoi(optarg); break;
-        case OPT_RESETS_FAIL: resets_fail = true; break;
-        case OPT_LIMIT:       limit = atoi(optarg); break;
-        case OPT_RSS:         plan.rss_bound = atoi(optarg); break;
-        case OPT_WORKER:      worker = atoi(optarg); break;
+        case OPT_SECONDS:
+            plan.seconds = atoi(optarg);
+            break;
+        case OPT_SEED:
+            seed = strtoull(optarg, NULL, 0);
+            break;
+        case OPT_DIR:
+            plan.dir = optarg;
+            break;
+        case OPT_EFARUN:
+            plan.efarun = optarg;
+            break;
+        case OPT_KILL:
+            plan.kill_every = atoi(optarg);
+            break;
+        case OPT_RESET:
+            plan.reset_every = atoi(optarg);
+            break;
+        case OPT_RESETS_FAIL:
+            resets_fail = true;
+            break;
+        case OPT_LIMIT:
+            limit = atoi(optarg);
+            break;
+        case OPT_RSS:
+            plan.rss_bound = atoi(optarg);
+            break;
+        case OPT_WORKER:
+            worker = atoi(optarg);
+            break;
         case OPT_OPS:
             if (soak_parse_ops(optarg, weight) == 0) {
                 break;
             }
             fprintf(stderr, "soak: --ops: NAME=WEIGHT,... with am, tag, put, "
-                    "get, flush, connect, close\n");
+                            "get, flush, connect, close\n");
             return 2;
         default:
             return 2;
@@ -148,7 +169,7 @@ int main(int argc, char **argv)
     soak->warm        = (plan.seconds / 4 < 30) ? plan.seconds / 4 : 30;
     soak->resets_fail = resets_fail;
     memcpy(soak->weight, weight, sizeof(weight));
-    status            = soak_run(&plan);
+    status = soak_run(&plan);
     soak_print(plan.kills, plan.resets);
     for (c = SOAK_LOST; c < SOAK_NUM_COUNTS; ++c) {
         status |= (soak_total(c) != 0);

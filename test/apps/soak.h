@@ -185,8 +185,8 @@ static inline unsigned word_state(uint64_t word) { return (word >> 16) & 255; }
 static inline unsigned word_mode(uint64_t word)  { return (word >> 8) & 255; }
 static inline unsigned word_who(uint64_t word)   { return word & 255; }
 
-static inline uint64_t
-soak_opening(uint32_t gen, unsigned inc, unsigned who, unsigned link)
+static inline uint64_t soak_opening(uint32_t gen, unsigned inc, unsigned who,
+                                    unsigned link)
 {
     return ((uint64_t)gen << 32) | ((inc & 0xffff) << 16) | (who << 8) |
            (link + 1);

@@ -126,10 +126,9 @@ void soak_conn_connect(soak_conn_t *conn)
         (conn->pair->opening != 0) || !soak_is_ready(conn->peer) ||
         soak_conn_doomed(conn) || soak->proc[conn->peer].moving ||
         me.proc->moving ||
-        !atomic_compare_exchange_strong(
-                &conn->pair->opening, &none,
-                soak_opening(word_gen(word) + 1, me.inc, me.self,
-                             conn->link))) {
+        !atomic_compare_exchange_strong(&conn->pair->opening, &none,
+                                        soak_opening(word_gen(word) + 1, me.inc,
+                                                     me.self, conn->link))) {
         return;
     }
 
@@ -139,8 +138,8 @@ void soak_conn_connect(soak_conn_t *conn)
     }
     conn->shared->inc[conn->side]  = me.inc;
     conn->shared->inc[!conn->side] = soak->proc[conn->peer].ready;
-    conn->shared->word             = soak_word(word_gen(word) + 1, LINK_OPENING,
-                                               0, me.self);
+    conn->shared->word = soak_word(word_gen(word) + 1, LINK_OPENING, 0,
+                                   me.self);
 }
 
 static ucs_status_t soak_conn_make(soak_conn_t *conn)
@@ -150,10 +149,10 @@ static ucs_status_t soak_conn_make(soak_conn_t *conn)
     ucs_status_t status;
 
     memset(&params, 0, sizeof(params));
-    params.field_mask      = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS |
-                             UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
-                             UCP_EP_PARAM_FIELD_ERR_HANDLER;
-    params.address         = (const ucp_address_t*)proc->address;
+    params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS |
+                        UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
+                        UCP_EP_PARAM_FIELD_ERR_HANDLER;
+    params.address         = (const ucp_address_t *)proc->address;
     params.err_mode        = UCP_ERR_HANDLING_MODE_PEER;
     params.err_handler.cb  = soak_conn_on_error;
     params.err_handler.arg = conn;
@@ -183,9 +182,9 @@ static void soak_conn_join(soak_conn_t *conn, uint64_t word)
         conn->mine->stream[c].sent     = 0;
         conn->mine->stream[c].claimed  = 0;
         /* something may have come before we have an endpoint */
-        conn->mine->stream[c].received =
-                (conn->rx[slot].gen == conn->gen) ? conn->rx[slot].rx[c].low :
-                                                    0;
+        conn->mine->stream[c].received = (conn->rx[slot].gen == conn->gen) ?
+                                                 conn->rx[slot].rx[c].low :
+                                                 0;
     }
     conn->state = CONN_OPEN;
     status      = soak_conn_make(conn);
@@ -243,7 +242,7 @@ static void soak_conn_leave(soak_conn_t *conn, bool force)
     }
     soak_op_param(op, &param);
     param.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
-    param.flags         = force ? UCP_EP_CLOSE_FLAG_FORCE : 0;
+    param.flags = force ? UCP_EP_CLOSE_FLAG_FORCE : 0;
     soak_op_posted(op, ucp_ep_close_nbx(conn->ep, &param));
 }
 
@@ -306,8 +305,8 @@ static void soak_conn_step_open(soak_conn_t *conn, uint64_t word)
     case LINK_CLOSING:
         if ((word_mode(word) != CLOSE_GRACE) && (word_who(word) != me.self)) {
             if ((conn->other->done == conn->gen) &&
-                (soak_recv_missing(conn, false, &excused, text,
-                                   sizeof(text)) == 0)) {
+                (soak_recv_missing(conn, false, &excused, text, sizeof(text)) ==
+                 0)) {
                 soak_conn_leave(conn, true);
             }
         } else if (word_mode(word) == CLOSE_FORCE) {
@@ -352,8 +351,8 @@ static void soak_conn_step_left(soak_conn_t *conn, uint64_t word, uint64_t now)
                   (word_state(word) == LINK_BROKEN) ||
                   ((word_mode(word) != CLOSE_GRACE) &&
                    (word_who(word) == me.self));
-    missing     = soak_recv_missing(conn, cut_excused, &excused, text,
-                                    sizeof(text));
+    missing = soak_recv_missing(conn, cut_excused, &excused, text,
+                                sizeof(text));
     if (missing != 0) {
         if (now - conn->since < soak->limit * 1000000ull / 2) {
             return;
@@ -405,7 +404,7 @@ void soak_conn_step(soak_conn_t *conn, uint64_t now)
     uint64_t word           = conn->shared->word;
     soak_conn_state_t state = conn->state;
     bool fresh              = (word_gen(word) != conn->mine->gone) &&
-                              (conn->shared->inc[conn->side] == me.inc);
+                 (conn->shared->inc[conn->side] == me.inc);
 
     soak_conn_unlock(conn->pair);
     if ((conn->state != CONN_NONE) && (word_gen(word) == conn->gen)) {

@@ -73,8 +73,8 @@ uint64_t soak_now(void)
 uint64_t soak_mix(uint64_t a, uint64_t b)
 {
     a += 0x9e3779b97f4a7c15ull * (b + 1);
-    a  = (a ^ (a >> 30)) * 0xbf58476d1ce4e5b9ull;
-    a  = (a ^ (a >> 27)) * 0x94d049bb133111ebull;
+    a = (a ^ (a >> 30)) * 0xbf58476d1ce4e5b9ull;
+    a = (a ^ (a >> 27)) * 0x94d049bb133111ebull;
     return a ^ (a >> 31);
 }
 
@@ -144,8 +144,8 @@ const char *soak_link_string(unsigned a, unsigned b, unsigned link, char *buf,
                            i, l->inc[i], l->side[i].gen, l->side[i].gone,
                            l->side[i].failed, l->side[i].done);
         for (c = 0; (c < NUM_CHANNELS) && ((size_t)length < max); ++c) {
-            length += snprintf(buf + length, max - length,
-                               " %s %lu/%lu/%lu", c ? "tag" : "am",
+            length += snprintf(buf + length, max - length, " %s %lu/%lu/%lu",
+                               c ? "tag" : "am",
                                (unsigned long)l->side[i].stream[c].sent,
                                (unsigned long)l->side[i].stream[c].claimed,
                                (unsigned long)l->side[i].stream[c].received);

@@ -28,7 +28,7 @@ static soak_rx_t *soak_recv_rx(const soak_header_t *header)
 
     if (conn->rx[slot].gen != header->gen) {
         if (header->gen != newest) {
-            return NULL;              /* too old to be told apart             */
+            return NULL; /* too old to be told apart             */
         }
         memset(&conn->rx[slot], 0, sizeof(conn->rx[slot]));
         conn->rx[slot].gen = header->gen;
@@ -46,9 +46,10 @@ static bool soak_recv_valid(const soak_header_t *header, unsigned channel)
         (header->to != me.self) || (header->link >= SOAK_LINKS) ||
         (header->sum != soak_sum(header))) {
         soak_note("process %u: corrupted header: magic %x from %u to %u link "
-                  "%u channel %u gen %u seq %lu", me.self, header->magic,
-                  header->from, header->to, header->link, header->channel,
-                  header->gen, (unsigned long)header->seq);
+                  "%u channel %u gen %u seq %lu",
+                  me.self, header->magic, header->from, header->to,
+                  header->link, header->channel, header->gen,
+                  (unsigned long)header->seq);
         soak_count(CORRUPTED, 1);
         return false;
     }
@@ -89,15 +90,17 @@ static bool soak_recv_announce(const soak_header_t *header)
         }
         soak_count(MISORDERED, 1);
         soak_note("process %u: misordered: %s from %u/%u gen %u, number %lu "
-                  "after %lu", me.self, header->channel ? "tag" : "am",
-                  header->from, header->link, header->gen, (unsigned long)seq,
+                  "after %lu",
+                  me.self, header->channel ? "tag" : "am", header->from,
+                  header->link, header->gen, (unsigned long)seq,
                   (unsigned long)rx->next - 1);
         return true;
     }
 
     soak_note("process %u: %s: %s from %u/%u gen %u, number %lu, awaited %lu, "
-              "complete %lu", me.self, what, header->channel ? "tag" : "am",
-              header->from, header->link, header->gen, (unsigned long)seq,
+              "complete %lu",
+              me.self, what, header->channel ? "tag" : "am", header->from,
+              header->link, header->gen, (unsigned long)seq,
               (unsigned long)rx->next, (unsigned long)rx->low);
     return false;
 }
@@ -113,9 +116,9 @@ static void soak_recv_here(const soak_header_t *header, const uint8_t *data,
         ((at = soak_compare(data, length, soak_key(header), 0)) >= 0)) {
         soak_count(CORRUPTED, 1);
         soak_note("process %u: corrupted: %s from %u/%u gen %u, number %lu, "
-                  "%zu of %u bytes, wrong at %ld", me.self,
-                  header->channel ? "tag" : "am", header->from, header->link,
-                  header->gen, (unsigned long)header->seq, length,
+                  "%zu of %u bytes, wrong at %ld",
+                  me.self, header->channel ? "tag" : "am", header->from,
+                  header->link, header->gen, (unsigned long)header->seq, length,
                   header->length, at);
     }
     if ((rx == NULL) || (header->seq < rx->low)) {
@@ -133,9 +136,9 @@ static void soak_recv_here(const soak_header_t *header, const uint8_t *data,
     }
 }
 
-static ucs_status_t
-soak_recv_am(void *arg, const void *header_data, size_t header_length,
-             void *data, size_t length, const ucp_am_recv_param_t *recv)
+static ucs_status_t soak_recv_am(void *arg, const void *header_data,
+                                 size_t header_length, void *data,
+                                 size_t length, const ucp_am_recv_param_t *recv)
 {
     ucp_request_param_t param;
     soak_header_t header;
@@ -192,11 +195,12 @@ unsigned soak_recv_tags(void)
         header.seq     = info.sender_tag & 0xffffffffffull;
         /* the tag has the lower bits */
         header.gen     = word_gen(me.conn[header.from][header.link].shared ?
-                                  me.conn[header.from][header.link].shared->word
-                                  : 0);
-        header.gen    -= (header.gen - (info.sender_tag >> 40)) & 0xffff;
-        op             = soak_op_new(&me.conn[header.from][header.link],
-                                     KIND_RECV, info.length);
+                                          me.conn[header.from][header.link]
+                                                  .shared->word :
+                                          0);
+        header.gen -= (header.gen - (info.sender_tag >> 40)) & 0xffff;
+        op = soak_op_new(&me.conn[header.from][header.link], KIND_RECV,
+                         info.length);
         if (op == NULL) {
             break;
         }
@@ -269,8 +273,10 @@ uint64_t soak_recv_missing(soak_conn_t *conn, bool cut_excused,
                 continue;
             }
             if (count++ == 0) {
-                snprintf(text, max, "%s number %lu (sent %lu, claimed %lu, "
-                         "next %lu%s%s)", c ? "tag" : "am", (unsigned long)seq,
+                snprintf(text, max,
+                         "%s number %lu (sent %lu, claimed %lu, "
+                         "next %lu%s%s)",
+                         c ? "tag" : "am", (unsigned long)seq,
                          (unsigned long)stream->sent, (unsigned long)claimed,
                          (unsigned long)rx->next,
                          stream->cut[seq % SOAK_WINDOW] ? ", long" : "",
@@ -287,7 +293,7 @@ void soak_recv_init(void)
 
     param.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID |
                        UCP_AM_HANDLER_PARAM_FIELD_CB;
-    param.id         = SOAK_AM_ID;
-    param.cb         = soak_recv_am;
+    param.id = SOAK_AM_ID;
+    param.cb = soak_recv_am;
     ucp_worker_set_am_recv_handler(me.worker, &param);
 }

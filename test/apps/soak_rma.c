@@ -30,8 +30,9 @@ static uint64_t soak_static_key(unsigned proc, uint32_t inc)
 
 static uint64_t soak_area(unsigned writer, unsigned link, uint32_t gen)
 {
-    return SOAK_STATIC + (uint64_t)SOAK_AREA *
-           ((writer * SOAK_LINKS + link) * SOAK_GENS + gen % SOAK_GENS);
+    return SOAK_STATIC +
+           (uint64_t)SOAK_AREA *
+                   ((writer * SOAK_LINKS + link) * SOAK_GENS + gen % SOAK_GENS);
 }
 
 static uint64_t soak_hash(const uint8_t *page)
@@ -88,8 +89,8 @@ void soak_rma_open(soak_conn_t *conn)
 void soak_rma_put(soak_conn_t *conn)
 {
     uint64_t version = conn->mine->area_version;
-    unsigned first   = soak_below(SOAK_PAGES), last = first, mask;
-    size_t offset    = 0, length;
+    unsigned first = soak_below(SOAK_PAGES), last = first, mask;
+    size_t offset = 0, length;
     ucp_request_param_t param;
     soak_op_t *op;
 
@@ -122,15 +123,17 @@ void soak_rma_put(soak_conn_t *conn)
     memcpy(conn->shadow + offset, op->data, length);
     for (; first <= last; ++first) {
         conn->written |= 1u << first;
-        conn->known   |= 1u << first;
+        conn->known |= 1u << first;
     }
     soak_op_param(op, &param);
     soak_count(PUT, 1);
     soak_count(RMA_BYTES, length);
     soak_op_posted(op, ucp_put_nbx(conn->ep, op->data, length,
                                    soak->proc[conn->peer].region +
-                                   soak_area(me.self, conn->link, conn->gen) +
-                                   offset, conn->rkey, &param));
+                                           soak_area(me.self, conn->link,
+                                                     conn->gen) +
+                                           offset,
+                                   conn->rkey, &param));
 }
 
 void soak_rma_get(soak_conn_t *conn)
@@ -158,9 +161,9 @@ void soak_rma_get(soak_conn_t *conn)
         if (!(conn->known & ~conn->written & (1u << page))) {
             return;
         }
-        offset      = soak_below(SOAK_PAGE);
-        length      = 1 + soak_below(SOAK_PAGE - offset);
-        offset     += page * SOAK_PAGE;
+        offset = soak_below(SOAK_PAGE);
+        length = 1 + soak_below(SOAK_PAGE - offset);
+        offset += page * SOAK_PAGE;
         conn->read |= 1u << page;
     } else {
         length = 1 + soak_below((soak_below(20) == 0) ? 300000 : 9000);
@@ -205,9 +208,9 @@ static void soak_rma_get_verify(soak_op_t *op, const char *when)
         if (op->data[i] != op->data[op->length + i]) {
             soak_count(CORRUPTED, 1);
             soak_note("process %u: corrupted: get of %zu bytes at %lu from "
-                      "%u/%u gen %u: wrong from byte %zu on when %s", me.self,
-                      op->length, (unsigned long)op->offset, op->conn->peer,
-                      op->conn->link, op->gen, i, when);
+                      "%u/%u gen %u: wrong from byte %zu on when %s",
+                      me.self, op->length, (unsigned long)op->offset,
+                      op->conn->peer, op->conn->link, op->gen, i, when);
             return;
         }
     }
@@ -291,8 +294,8 @@ void soak_rma_flush_claim(soak_conn_t *conn)
     }
     if (conn->written != 0) {
         for (page = 0; page < SOAK_PAGES; ++page) {
-            conn->mine->area_hash[page] =
-                    soak_hash(conn->shadow + page * SOAK_PAGE);
+            conn->mine->area_hash[page] = soak_hash(conn->shadow +
+                                                    page * SOAK_PAGE);
         }
         conn->mine->area_known   = conn->known;
         conn->mine->area_version = ((uint64_t)conn->gen << 32) |

@@ -93,8 +93,8 @@ static int run_wait(pid_t pid, unsigned seconds)
 static void run_worker(const soak_plan_t *plan, unsigned i)
 {
     char number[16], log[32], device[32];
-    char *argv[] = {(char*)plan->self, "--worker", number, "--dir",
-                    (char*)plan->dir, NULL};
+    char *argv[] = {(char *)plan->self, "--worker", number, "--dir",
+                    (char *)plan->dir,  NULL};
 
     snprintf(number, sizeof(number), "%u", i);
     snprintf(log, sizeof(log), "process-%u.log", i);
@@ -129,8 +129,9 @@ static void run_kill(const soak_plan_t *plan, unsigned i)
 static void run_dump(const soak_plan_t *plan)
 {
     char pid[16], log[32], core[4200], text[1200];
-    char *argv[] = {"gdb", "-p", pid, "-batch", "-ex",
-                    "thread apply all backtrace 40", "-ex", core, NULL};
+    char *argv[] = {"gdb",    "-p",  pid,
+                    "-batch", "-ex", "thread apply all backtrace 40",
+                    "-ex",    core,  NULL};
     unsigned i, j, k;
 
     for (i = 0; i < SOAK_PROCS; ++i) {
@@ -154,8 +155,8 @@ static bool run_reset(const soak_plan_t *plan, unsigned i)
 {
     static const char *const verbs[] = {"fatal", "return"};
     char spec[64];
-    char *argv[] = {(char*)plan->efarun, "--quiet", "--inject", spec, NULL};
-    bool good = true;
+    char *argv[] = {(char *)plan->efarun, "--quiet", "--inject", spec, NULL};
+    bool good    = true;
     unsigned v;
 
     /* Connections that are there live on. New ones would be made with an
@@ -222,8 +223,8 @@ static bool run_look(const soak_plan_t *plan)
         if ((soak->phase == PHASE_QUIT) && (status == 0)) {
             continue;
         }
-        if (WIFSIGNALED(status) && ((WTERMSIG(status) == SIGTERM) ||
-                                    (WTERMSIG(status) == SIGINT))) {
+        if (WIFSIGNALED(status) &&
+            ((WTERMSIG(status) == SIGTERM) || (WTERMSIG(status) == SIGINT))) {
             interrupted = WTERMSIG(status);
             continue;
         }
@@ -302,7 +303,7 @@ int soak_run(soak_plan_t *plan)
         good = run_look(plan);
         now  = soak_now();
         if ((victim != 0) && (child[victim].pid != 0) && (now - last > PAUSE)) {
-            run_kill(plan, victim);          /* there was no flush                  */
+            run_kill(plan, victim); /* there was no flush                  */
         }
         /* a killed one comes back when nobody remembers it */
         if ((victim != 0) && (child[victim].pid == 0) && good &&

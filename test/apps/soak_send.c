@@ -13,7 +13,7 @@ uint64_t soak_key(const soak_header_t *header)
     return soak_mix(soak_mix(soak->seed ^ header->seq,
                              ((uint64_t)header->inc << 32) | header->gen),
                     (header->from << 24) | (header->to << 16) |
-                    (header->link << 8) | header->channel);
+                            (header->link << 8) | header->channel);
 }
 
 uint32_t soak_sum(const soak_header_t *header)
@@ -82,29 +82,29 @@ void soak_send(soak_conn_t *conn, unsigned channel)
     memcpy(op->data, header, sizeof(*header));
     soak_fill(op->data + sizeof(*header), length, soak_key(header), 0);
 
-    stream->cut[op->seq % SOAK_WINDOW] =
-            (sizeof(*header) + length > SOAK_SMALL);
+    stream->cut[op->seq % SOAK_WINDOW] = (sizeof(*header) + length >
+                                          SOAK_SMALL);
     tx->done[op->seq % SOAK_WINDOW]    = false;
     tx->sent                           = op->seq + 1;
     ++conn->num_sends;
-    stream->sent                       = tx->sent;
+    stream->sent = tx->sent;
 
     soak_op_param(op, &param);
     if (channel == CHANNEL_AM) {
         soak_count(AM, 1);
         /* long ones, too: cut up, or by rendezvous */
         param.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
-        param.flags         = ((length < 10000) || (soak_below(2) == 0)) ?
-                                      UCP_AM_SEND_FLAG_EAGER :
-                                      UCP_AM_SEND_FLAG_RNDV;
-        request = ucp_am_send_nbx(conn->ep, SOAK_AM_ID, &op->header,
-                                  sizeof(*header), op->data + sizeof(*header),
-                                  length, &param);
+        param.flags = ((length < 10000) || (soak_below(2) == 0)) ?
+                              UCP_AM_SEND_FLAG_EAGER :
+                              UCP_AM_SEND_FLAG_RNDV;
+        request     = ucp_am_send_nbx(conn->ep, SOAK_AM_ID, &op->header,
+                                      sizeof(*header), op->data + sizeof(*header),
+                                      length, &param);
     } else {
         soak_count(TAG, 1);
-        tag     = ((ucp_tag_t)me.self << 60) | ((ucp_tag_t)conn->link << 56) |
-                  ((ucp_tag_t)(conn->gen & 0xffff) << 40) |
-                  (op->seq & 0xffffffffffull);
+        tag = ((ucp_tag_t)me.self << 60) | ((ucp_tag_t)conn->link << 56) |
+              ((ucp_tag_t)(conn->gen & 0xffff) << 40) |
+              (op->seq & 0xffffffffffull);
         request = ucp_tag_send_nbx(conn->ep, op->data, sizeof(*header) + length,
                                    tag, &param);
     }
@@ -119,7 +119,7 @@ void soak_send_done(soak_op_t *op, ucs_status_t status)
     --op->conn->num_sends;
     if (status != UCS_OK) {
         soak_error(op->conn, "send", status);
-        return;                       /* never completed, so never claimed    */
+        return; /* never completed, so never claimed    */
     }
 
     tx->done[op->seq % SOAK_WINDOW] = true;

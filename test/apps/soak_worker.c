@@ -30,7 +30,7 @@ void soak_fill(uint8_t *data, size_t length, uint64_t key, uint64_t offset)
         size_t size = ((end - at) < (8 - skip)) ? (end - at) : (8 - skip);
 
         word = soak_content(key, at / 8);
-        memcpy(data + (at - offset), (uint8_t*)&word + skip, size);
+        memcpy(data + (at - offset), (uint8_t *)&word + skip, size);
         at += size;
     }
 }
@@ -71,7 +71,7 @@ soak_op_t *soak_op_new(soak_conn_t *conn, soak_kind_t kind, size_t length)
     op->started = soak_now();
     op->order   = ++me.order;
     op->length  = length;
-    op->data    = (uint8_t*)(op + 1);
+    op->data    = (uint8_t *)(op + 1);
     ucs_list_add_tail(&conn->ops, &op->list);
     if (kind != KIND_RECV) {
         ++conn->num_ops;
@@ -106,7 +106,7 @@ void soak_op_param(soak_op_t *op, ucp_request_param_t *param)
     memset(param, 0, sizeof(*param));
     param->op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK |
                           UCP_OP_ATTR_FIELD_USER_DATA;
-    param->user_data    = op;
+    param->user_data = op;
     if (op->kind != KIND_RECV) {
         param->cb.send = soak_on_send;
     } else if (op->channel == CHANNEL_TAG) {
@@ -170,8 +170,8 @@ bool soak_is_excused(soak_conn_t *conn)
         ((conn->mine->done == conn->gen) &&
          ((conn->other->done == conn->gen) ||
           (word_mode(word) == CLOSE_FLUSH))) ||
-        (conn->state != CONN_OPEN) ||
-        (word_gen(word) != conn->gen) || (word_state(word) == LINK_BROKEN) ||
+        (conn->state != CONN_OPEN) || (word_gen(word) != conn->gen) ||
+        (word_state(word) == LINK_BROKEN) ||
         ((word_state(word) == LINK_CLOSING) &&
          (word_mode(word) != CLOSE_GRACE) && (word_who(word) != me.self))) {
         return true;
@@ -219,9 +219,9 @@ static void soak_worker_hung(soak_conn_t *conn, const char *what, uint64_t us)
     }
     conn->hung = true;
     soak_note("process %u: hung: %s for %lu s (to %u/%u, %s, %u operations, "
-              "%u callbacks)", me.self, what, (unsigned long)(us / 1000000),
-              conn->peer, conn->link, states[conn->state], conn->num_ops,
-              conn->callbacks);
+              "%u callbacks)",
+              me.self, what, (unsigned long)(us / 1000000), conn->peer,
+              conn->link, states[conn->state], conn->num_ops, conn->callbacks);
     printf("%s\n", soak_link_string(me.self, conn->peer, conn->link, text,
                                     sizeof(text)));
     fflush(stdout);
@@ -337,8 +337,8 @@ static void soak_worker_open(void)
     soak_rma_init();
     map.field_mask = UCP_MEM_MAP_PARAM_FIELD_ADDRESS |
                      UCP_MEM_MAP_PARAM_FIELD_LENGTH;
-    map.address    = me.region;
-    map.length     = SOAK_REGION;
+    map.address = me.region;
+    map.length  = SOAK_REGION;
     soak_worker_check(ucp_mem_map(me.context, &map, &me.memh), "ucp_mem_map");
     soak_worker_check(ucp_rkey_pack(me.context, me.memh, &rkey, &length),
                       "ucp_rkey_pack");
@@ -411,7 +411,8 @@ static void soak_worker_act(void)
         break;
     default:
         soak_conn_close(conn, soak_below(4) < 2 ? CLOSE_GRACE :
-                              soak_below(2) ? CLOSE_FLUSH : CLOSE_FORCE);
+                              soak_below(2)     ? CLOSE_FLUSH :
+                                                  CLOSE_FORCE);
         break;
     }
 }

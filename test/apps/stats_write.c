@@ -194,8 +194,8 @@ static void set_all(const field_t *fields, uint8_t *out)
 
 static void add_record(unsigned index)
 {
-    efa_stats_record_t *rec = (efa_stats_record_t*)(data + used);
-    efa_stats_ep_t *ep      = (efa_stats_ep_t*)rec;
+    efa_stats_record_t *rec = (efa_stats_record_t *)(data + used);
+    efa_stats_ep_t *ep      = (efa_stats_ep_t *)rec;
 
     if (used + records[index].size > sizeof(data)) {
         die("no room for", records[index].name);
@@ -203,15 +203,15 @@ static void add_record(unsigned index)
     rec->type   = records[index].type;
     rec->length = (uint32_t)records[index].size;
     if (rec->type == EFA_STATS_DEVICE) {
-        ((efa_stats_device_t*)rec)->num_counters = EFA_STATS_DEVICE_NUM;
-        ((efa_stats_device_t*)rec)->counters_off = EFA_STATS_DEVICE_OFF;
+        ((efa_stats_device_t *)rec)->num_counters = EFA_STATS_DEVICE_NUM;
+        ((efa_stats_device_t *)rec)->counters_off = EFA_STATS_DEVICE_OFF;
     } else if (rec->type == EFA_STATS_IFACE) {
-        ((efa_stats_iface_t*)rec)->num_counters = EFA_STATS_IFACE_NUM;
-        ((efa_stats_iface_t*)rec)->counters_off = EFA_STATS_IFACE_OFF;
+        ((efa_stats_iface_t *)rec)->num_counters = EFA_STATS_IFACE_NUM;
+        ((efa_stats_iface_t *)rec)->counters_off = EFA_STATS_IFACE_OFF;
         first_iface = (first_iface != 0) ? first_iface : used;
     } else if (rec->type == EFA_STATS_PEER && num_peers < MAX_PEERS) {
-        ((efa_stats_peer_t*)rec)->num_counters = EFA_STATS_PEER_NUM;
-        ((efa_stats_peer_t*)rec)->counters_off = EFA_STATS_PEER_OFF;
+        ((efa_stats_peer_t *)rec)->num_counters = EFA_STATS_PEER_NUM;
+        ((efa_stats_peer_t *)rec)->counters_off = EFA_STATS_PEER_OFF;
         peers[num_peers++] = (uint32_t)(used / EFA_STATS_ALIGN);
     }
     set_all(records[index].fields, data + used);
@@ -227,13 +227,13 @@ static void add_event(void)
 
     memset(event, 0, sizeof(*event));
     event->seq = ++num_events;
-    set_all(event_fields, (uint8_t*)event);
+    set_all(event_fields, (uint8_t *)event);
 }
 
 static void add_ring(void)
 {
-    efa_stats_events_t *ring = (efa_stats_events_t*)(data + used);
-    size_t size               = ring_num * sizeof(events[0]);
+    efa_stats_events_t *ring = (efa_stats_events_t *)(data + used);
+    size_t size              = ring_num * sizeof(events[0]);
 
     if (num_events == 0) {
         return;
@@ -253,7 +253,7 @@ static void add_ring(void)
 /* The ring and the header's end, as soon as the records are complete */
 static void complete(void)
 {
-    efa_stats_header_t *header = (efa_stats_header_t*)data;
+    efa_stats_header_t *header = (efa_stats_header_t *)data;
 
     add_ring();
     num_events = 0;
@@ -272,7 +272,7 @@ static void poke(void)
     };
 
     complete();
-    set_all(fields, (uint8_t*)&p);
+    set_all(fields, (uint8_t *)&p);
     if (p.size > 8 || p.offset > sizeof(data) - p.size) {
         die("outside of the file:", "poke");
     }
@@ -297,11 +297,11 @@ static void save(const char *path, bool live, bool progress)
     printf("live\n");
     fflush(stdout);
     while (progress && first_iface != 0) {
-        iface = (efa_stats_iface_t*)(data + first_iface);
+        iface = (efa_stats_iface_t *)(data + first_iface);
         ++iface->polls;
         if (pwrite(fd, &iface->polls, 8,
-                   (off_t)(first_iface +
-                           offsetof(efa_stats_iface_t, polls))) != 8) {
+                   (off_t)(first_iface + offsetof(efa_stats_iface_t, polls))) !=
+            8) {
             die("cannot write", path);
         }
         nanosleep(&tick, NULL);
@@ -313,7 +313,7 @@ static void save(const char *path, bool live, bool progress)
 
 int main(int argc, char **argv)
 {
-    efa_stats_header_t *header = (efa_stats_header_t*)data;
+    efa_stats_header_t *header = (efa_stats_header_t *)data;
     bool live = false, progress = false;
     char line[4096], *word;
     struct timespec now;

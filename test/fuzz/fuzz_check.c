@@ -63,16 +63,16 @@ void fuzz_check_posted(const fuzz_send_t *send)
 
     if (who < 0) {
         FUZZ_CHECK(fuzz_user_knows(send->gid, send->qpn) ||
-                   fuzz_honest_had(send->gid, send->qpn),
+                           fuzz_honest_had(send->gid, send->qpn),
                    "operation %u goes to a stranger", data[AT_OP]);
         return;
     }
 
     ++fuzz_who[who].answers;
     FUZZ_CHECK(fuzz_who[who].answers <=
-               fuzz_who[who].sent_to_us + fuzz_who[who].excuses,
-               "%u answers to %u, who sent %u messages",
-               fuzz_who[who].answers, who, fuzz_who[who].sent_to_us);
+                       fuzz_who[who].sent_to_us + fuzz_who[who].excuses,
+               "%u answers to %u, who sent %u messages", fuzz_who[who].answers,
+               who, fuzz_who[who].sent_to_us);
 }
 
 /* ---- accounts ---------------------------------------------------------- */
@@ -83,8 +83,8 @@ static unsigned check_stash(int sends)
     unsigned i;
 
     for (i = 0; i < fuzz_iface->rx.stash_len; ++i) {
-        count += (sends == (int)(fuzz_iface->rx.stash[i].wc.wr_id &
-                                 UCT_SRD_WR_ID_SEND));
+        count += (sends ==
+                  (int)(fuzz_iface->rx.stash[i].wc.wr_id & UCT_SRD_WR_ID_SEND));
     }
     return count;
 }
@@ -101,16 +101,17 @@ static void check_receives(void)
 
     FUZZ_CHECK(found == fuzz_iface->rx.depth,
                "%u receive buffers of %u: %u posted, %u in the CQ, %u in the "
-               "chain, %u missing", found, fuzz_iface->rx.depth,
-               fuzz_queues->num_recvs, fuzz_queues->num_recv_cqes,
-               fuzz_iface->rx.chain_len, fuzz_iface->rx.missing);
+               "chain, %u missing",
+               found, fuzz_iface->rx.depth, fuzz_queues->num_recvs,
+               fuzz_queues->num_recv_cqes, fuzz_iface->rx.chain_len,
+               fuzz_iface->rx.missing);
 }
 
 static unsigned check_peer_queues(const uct_srd_peer_t *peer)
 {
-    return ucs_queue_length(&((uct_srd_peer_t*)peer)->tx.retransmit) +
-           ucs_queue_length(&((uct_srd_peer_t*)peer)->tx.held) +
-           ucs_queue_length(&((uct_srd_peer_t*)peer)->rma.held);
+    return ucs_queue_length(&((uct_srd_peer_t *)peer)->tx.retransmit) +
+           ucs_queue_length(&((uct_srd_peer_t *)peer)->tx.held) +
+           ucs_queue_length(&((uct_srd_peer_t *)peer)->rma.held);
 }
 
 static void check_slots(void)
@@ -160,17 +161,19 @@ void fuzz_check_show(void)
     }
 
     printf("dropped: imm %" PRIu64 " header %" PRIu64 " version %" PRIu64
-           " forged %" PRIu64 " epoch %" PRIu64 " unknown %" PRIu64 " failed %"
-           PRIu64 " memory %" PRIu64 "; early %" PRIu64 " twice %" PRIu64
-           ", starved %" PRIu64 "\n", stats->drop_imm, stats->drop_header,
-           stats->drop_version, stats->drop_forged, stats->drop_epoch,
-           stats->drop_unknown, stats->drop_failed, stats->drop_nomem, stats->out_of_order,
+           " forged %" PRIu64 " epoch %" PRIu64 " unknown %" PRIu64
+           " failed %" PRIu64 " memory %" PRIu64 "; early %" PRIu64
+           " twice %" PRIu64 ", starved %" PRIu64 "\n",
+           stats->drop_imm, stats->drop_header, stats->drop_version,
+           stats->drop_forged, stats->drop_epoch, stats->drop_unknown,
+           stats->drop_failed, stats->drop_nomem, stats->out_of_order,
            stats->dup, stats->rx_starved);
     printf("rx: %u posted, %u completions, chain %u, missing %u, depth %u, "
-           "special %u, stash %u\n", fuzz_queues->num_recvs,
-           fuzz_queues->num_cqes, fuzz_iface->rx.chain_len,
-           fuzz_iface->rx.missing, fuzz_iface->rx.depth,
-           fuzz_iface->rx.special, fuzz_iface->rx.stash_len);
+           "special %u, stash %u\n",
+           fuzz_queues->num_recvs, fuzz_queues->num_cqes,
+           fuzz_iface->rx.chain_len, fuzz_iface->rx.missing,
+           fuzz_iface->rx.depth, fuzz_iface->rx.special,
+           fuzz_iface->rx.stash_len);
     ucs_list_for_each(peer, &fuzz_iface->peers.alive, list) {
         printf("peer of %d: %s, endpoints %u, next %u, held %u, AH %d, key "
                "0x%x, acked %d; to send again %zu, later %zu, operations %zu, "
@@ -218,7 +221,7 @@ static unsigned check_ring_descs(const uct_srd_ring_t *ring)
     unsigned i;
 
     for (i = 0; (ring->entries != NULL) && (i < ring->places); ++i) {
-        held  += (ring->entries[i] != NULL);
+        held += (ring->entries[i] != NULL);
         descs += (ring->entries[i] != NULL) &&
                  !((uintptr_t)ring->entries[i] & 1);
     }
@@ -236,7 +239,7 @@ static void check_descs(void)
     found = fuzz_queues->num_recvs + fuzz_queues->num_recv_cqes +
             check_stash(0) + fuzz_iface->rx.chain_len + fuzz_user_num_kept();
     for (desc = fuzz_iface->rx.free; desc != NULL;
-         desc = (uct_srd_desc_t*)desc->wr.next) {
+         desc = (uct_srd_desc_t *)desc->wr.next) {
         ++found;
     }
     ucs_list_for_each(peer, &fuzz_iface->peers.alive, list) {

@@ -58,12 +58,12 @@ int fuzz_alloc_fails(void)
  * taken from here is noticed. */
 ssize_t getrandom(void *buffer, size_t length, UCS_V_UNUSED unsigned flags)
 {
-    static const uint8_t bytes[] = {0x3c, 0x91, 0x57, 0xe2, 0x0d, 0xb8, 0x46,
-                                    0xfa};
+    static const uint8_t bytes[] = {0x3c, 0x91, 0x57, 0xe2,
+                                    0x0d, 0xb8, 0x46, 0xfa};
     size_t i;
 
     for (i = 0; i < length; ++i) {
-        ((uint8_t*)buffer)[i] = bytes[i % sizeof(bytes)] + i;
+        ((uint8_t *)buffer)[i] = bytes[i % sizeof(bytes)] + i;
     }
     if (length <= sizeof(fuzz_device.random)) {
         memcpy(fuzz_device.random, buffer, length);
@@ -90,12 +90,13 @@ int fuzz_device_gave(uint32_t value, uint32_t mask)
 void fuzz_device_reset(void)
 {
     FUZZ_CHECK((fuzz_device.num_ctx == 0) && (fuzz_device.num_pds == 0) &&
-               (fuzz_device.num_mrs == 0) && (fuzz_device.num_ahs == 0) &&
-               (fuzz_device.num_cqs == 0) && (fuzz_device.num_qps == 0),
+                       (fuzz_device.num_mrs == 0) &&
+                       (fuzz_device.num_ahs == 0) &&
+                       (fuzz_device.num_cqs == 0) && (fuzz_device.num_qps == 0),
                "left on the device: %u contexts, %u PDs, %u MRs, %u AHs, %u "
-               "CQs, %u QPs", fuzz_device.num_ctx, fuzz_device.num_pds,
-               fuzz_device.num_mrs, fuzz_device.num_ahs, fuzz_device.num_cqs,
-               fuzz_device.num_qps);
+               "CQs, %u QPs",
+               fuzz_device.num_ctx, fuzz_device.num_pds, fuzz_device.num_mrs,
+               fuzz_device.num_ahs, fuzz_device.num_cqs, fuzz_device.num_qps);
     memset(&fuzz_device, 0, sizeof(fuzz_device));
     fuzz_device.now = 1000000000;
     fuzz_queues     = &fuzz_qps[0].super;
@@ -155,17 +156,19 @@ int efadv_query_device(struct ibv_context *ctx, struct efadv_device_attr *attr,
     attr->inline_buf_size = 32;
     attr->max_rdma_size   = 1 << 20;
     attr->device_caps     = EFADV_DEVICE_ATTR_CAPS_RNR_RETRY |
-                            (fuzz_device.has_sgid ?
-                             EFADV_DEVICE_ATTR_CAPS_CQ_WITH_SGID : 0) |
-                            (fuzz_device.has_rdma ?
-                             (EFADV_DEVICE_ATTR_CAPS_RDMA_READ | 8) : 0);
+                        (fuzz_device.has_sgid ?
+                                 EFADV_DEVICE_ATTR_CAPS_CQ_WITH_SGID :
+                                 0) |
+                        (fuzz_device.has_rdma ?
+                                 (EFADV_DEVICE_ATTR_CAPS_RDMA_READ | 8) :
+                                 0);
     return 0;
 }
 
 int ibv_query_port(struct ibv_context *ctx, UCS_V_UNUSED uint8_t port_num,
                    struct _compat_ibv_port_attr *compat)
 {
-    struct ibv_port_attr *attr = (struct ibv_port_attr*)compat;
+    struct ibv_port_attr *attr = (struct ibv_port_attr *)compat;
 
     if (fuzz_command(ctx) != 0) {
         return EIO;
@@ -245,8 +248,7 @@ struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *address, size_t length,
     ctx->mrs[i]       = mr;
     ++fuzz_device.num_mrs;
     fuzz_device.reg_bytes += length;
-    fuzz_device.reg_peak   = ucs_max(fuzz_device.reg_peak,
-                                     fuzz_device.reg_bytes);
+    fuzz_device.reg_peak = ucs_max(fuzz_device.reg_peak, fuzz_device.reg_bytes);
     return &mr->super;
 }
 
@@ -295,11 +297,13 @@ static void fuzz_device_check_sge(const fuzz_qp_t *qp,
         return; /* it looks at nothing any more */
     }
 
-    FUZZ_CHECK(mr != NULL, "%u bytes at 0x%" PRIx64 ": nothing is registered "
-               "under key 0x%x", sge->length, sge->addr, sge->lkey);
+    FUZZ_CHECK(mr != NULL,
+               "%u bytes at 0x%" PRIx64 ": nothing is registered "
+               "under key 0x%x",
+               sge->length, sge->addr, sge->lkey);
     FUZZ_CHECK((sge->addr >= (uintptr_t)mr->super.addr) &&
-               (sge->addr + sge->length <=
-                (uintptr_t)mr->super.addr + mr->super.length),
+                       (sge->addr + sge->length <=
+                        (uintptr_t)mr->super.addr + mr->super.length),
                "%u bytes at 0x%" PRIx64 " are beyond the memory of key 0x%x",
                sge->length, sge->addr, sge->lkey);
     FUZZ_CHECK(!write || (mr->access & IBV_ACCESS_LOCAL_WRITE),
@@ -378,8 +382,7 @@ static unsigned fuzz_device_ahn(const fuzz_qp_t *qp, const uint8_t *gid)
 
 int fuzz_device_tells(unsigned who)
 {
-    return fuzz_device_ahn(fuzz_qp_present(), fuzz_who[who].gid) !=
-           FUZZ_NO_AHN;
+    return fuzz_device_ahn(fuzz_qp_present(), fuzz_who[who].gid) != FUZZ_NO_AHN;
 }
 
 /* ---- completions ------------------------------------------------------- */
@@ -436,7 +439,7 @@ static fuzz_qp_t *fuzz_qp_of_cq(struct ibv_cq_ex *cq)
 
 static int fuzz_poll_cq(struct ibv_cq *cq, int max, struct ibv_wc *wc)
 {
-    fuzz_qp_t *qp = fuzz_qp_of_cq((struct ibv_cq_ex*)cq);
+    fuzz_qp_t *qp = fuzz_qp_of_cq((struct ibv_cq_ex *)cq);
     fuzz_cqe_t *cqe;
     int count;
 
@@ -519,17 +522,17 @@ struct ibv_cq_ex *efadv_create_cq(struct ibv_context *ctx,
     qp->super.num_cqes      = 0;
     qp->super.num_recv_cqes = 0;
     memset(&qp->cq, 0, sizeof(qp->cq));
-    qp->cq.context         = ctx;
-    qp->cq.cqe             = attr->cqe;
-    qp->cq.start_poll      = fuzz_start_poll;
-    qp->cq.next_poll       = fuzz_next_poll;
-    qp->cq.end_poll        = fuzz_end_poll;
-    qp->cq.read_vendor_err = fuzz_read_vendor_err;
-    qp->cq.read_byte_len   = fuzz_read_byte_len;
-    qp->cq.read_imm_data   = fuzz_read_imm_data;
-    qp->cq.read_src_qp     = fuzz_read_src_qp;
-    qp->cq.read_wc_flags   = fuzz_read_wc_flags;
-    qp->cq.read_slid       = fuzz_read_slid;
+    qp->cq.context          = ctx;
+    qp->cq.cqe              = attr->cqe;
+    qp->cq.start_poll       = fuzz_start_poll;
+    qp->cq.next_poll        = fuzz_next_poll;
+    qp->cq.end_poll         = fuzz_end_poll;
+    qp->cq.read_vendor_err  = fuzz_read_vendor_err;
+    qp->cq.read_byte_len    = fuzz_read_byte_len;
+    qp->cq.read_imm_data    = fuzz_read_imm_data;
+    qp->cq.read_src_qp      = fuzz_read_src_qp;
+    qp->cq.read_wc_flags    = fuzz_read_wc_flags;
+    qp->cq.read_slid        = fuzz_read_slid;
     qp->cq_efa.wc_read_sgid = (efa_attr != NULL) ? fuzz_read_sgid : NULL;
     ++fuzz_device.num_cqs;
     return &qp->cq;
@@ -548,7 +551,7 @@ struct efadv_cq *efadv_cq_from_ibv_cq_ex(struct ibv_cq_ex *cq)
 
 int ibv_destroy_cq(struct ibv_cq *cq)
 {
-    fuzz_qp_t *qp = fuzz_qp_of_cq((struct ibv_cq_ex*)cq);
+    fuzz_qp_t *qp = fuzz_qp_of_cq((struct ibv_cq_ex *)cq);
     int ret       = fuzz_command(cq->context);
 
     FUZZ_CHECK(qp->has_cq && !qp->has_qp, "a completion queue in use");
@@ -614,7 +617,7 @@ static void fuzz_send_set_sges(const fuzz_qp_t *qp, fuzz_send_t *send,
         if (is_inline) {
             FUZZ_CHECK(send->length + sges[i].length <= 32, "inline of %u",
                        send->length + sges[i].length);
-            memcpy(send->data + send->length, (void*)sges[i].addr,
+            memcpy(send->data + send->length, (void *)sges[i].addr,
                    sges[i].length);
         } else {
             fuzz_device_check_sge(qp, &sges[i],
@@ -635,8 +638,7 @@ static int fuzz_may_refuse(const struct ibv_send_wr *wr)
     }
 
     for (; wr != NULL; wr = wr->next) {
-        if (fuzz_honest_had(fuzz_who[FUZZ_HONEST].gid,
-                            wr->wr.ud.remote_qpn)) {
+        if (fuzz_honest_had(fuzz_who[FUZZ_HONEST].gid, wr->wr.ud.remote_qpn)) {
             return 0;
         }
     }
@@ -657,8 +659,7 @@ static int fuzz_post_send(struct ibv_qp *ibv_qp, struct ibv_send_wr *wr,
             return ENOMEM;
         }
 
-        FUZZ_CHECK(wr->opcode == IBV_WR_SEND_WITH_IMM, "opcode %d",
-                   wr->opcode);
+        FUZZ_CHECK(wr->opcode == IBV_WR_SEND_WITH_IMM, "opcode %d", wr->opcode);
         send         = fuzz_send_add(qp);
         send->wr_id  = wr->wr_id;
         send->opcode = wr->opcode;
@@ -703,14 +704,14 @@ static void fuzz_wr_rdma(struct ibv_qp_ex *qp, uint32_t rkey, uint64_t addr,
     send->remote_addr = addr;
 }
 
-static void
-fuzz_wr_rdma_read(struct ibv_qp_ex *qp, uint32_t rkey, uint64_t addr)
+static void fuzz_wr_rdma_read(struct ibv_qp_ex *qp, uint32_t rkey,
+                              uint64_t addr)
 {
     fuzz_wr_rdma(qp, rkey, addr, IBV_WR_RDMA_READ);
 }
 
-static void
-fuzz_wr_rdma_write(struct ibv_qp_ex *qp, uint32_t rkey, uint64_t addr)
+static void fuzz_wr_rdma_write(struct ibv_qp_ex *qp, uint32_t rkey,
+                               uint64_t addr)
 {
     fuzz_wr_rdma(qp, rkey, addr, IBV_WR_RDMA_WRITE);
 }
@@ -772,7 +773,7 @@ unsigned fuzz_device_gather(const fuzz_send_t *send, uint8_t *out)
 
     for (i = 0; i < send->num_sge; ++i) {
         fuzz_device_check_sge(fuzz_qp_present(), &send->sge[i], 0);
-        memcpy(out + length, (void*)send->sge[i].addr, send->sge[i].length);
+        memcpy(out + length, (void *)send->sge[i].addr, send->sge[i].length);
         length += send->sge[i].length;
     }
     return length;
@@ -787,7 +788,7 @@ void fuzz_device_complete(unsigned i, unsigned status)
         fuzz_device_check_sge(qp, &send->sge[0],
                               send->opcode == IBV_WR_RDMA_READ);
         if (send->opcode == IBV_WR_RDMA_READ) {
-            memset((void*)send->sge[0].addr, 0xdd, send->sge[0].length);
+            memset((void *)send->sge[0].addr, 0xdd, send->sge[0].length);
         }
     }
 
@@ -814,7 +815,8 @@ static int fuzz_post_recv(struct ibv_qp *ibv_qp, struct ibv_recv_wr *wr,
         fuzz_device_check_sge(qp, wr->sg_list, 1);
         for (i = 0; i < qp->super.num_recvs; ++i) {
             FUZZ_CHECK(qp->recvs[(qp->recv_head + i) % FUZZ_MAX_RECVS].wr_id !=
-                       wr->wr_id, "a receive buffer posted twice");
+                               wr->wr_id,
+                       "a receive buffer posted twice");
         }
 
         i = (qp->recv_head + qp->super.num_recvs++) % FUZZ_MAX_RECVS;
@@ -843,7 +845,7 @@ int fuzz_device_deliver(unsigned who, int has_imm, uint32_t imm,
     FUZZ_CHECK(length <= sge->length, "a receive buffer of %u bytes",
                sge->length);
     fuzz_device_check_sge(qp, sge, 1);
-    memcpy((void*)sge->addr, data, length);
+    memcpy((void *)sge->addr, data, length);
 
     cqe              = fuzz_cqe_push(qp, qp->recvs[qp->recv_head].wr_id, 0);
     cqe->wc.byte_len = length;
@@ -853,7 +855,7 @@ int fuzz_device_deliver(unsigned who, int has_imm, uint32_t imm,
     cqe->wc.slid     = fuzz_device_ahn(qp, fuzz_who[who].gid);
     cqe->who         = who;
     memcpy(cqe->gid.raw, fuzz_who[who].gid, sizeof(cqe->gid.raw));
-    qp->recv_head    = (qp->recv_head + 1) % FUZZ_MAX_RECVS;
+    qp->recv_head = (qp->recv_head + 1) % FUZZ_MAX_RECVS;
     --qp->super.num_recvs;
     return 1;
 }
@@ -881,7 +883,7 @@ struct ibv_qp *efadv_create_qp_ex(struct ibv_context *ctx,
                                   UCS_V_UNUSED struct efadv_qp_init_attr *efa,
                                   UCS_V_UNUSED uint32_t inlen)
 {
-    fuzz_qp_t *qp = fuzz_qp_of_cq((struct ibv_cq_ex*)attr->send_cq);
+    fuzz_qp_t *qp = fuzz_qp_of_cq((struct ibv_cq_ex *)attr->send_cq);
 
     if (fuzz_command(ctx) != 0) {
         return NULL;

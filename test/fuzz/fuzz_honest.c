@@ -140,8 +140,7 @@ static int deadline_has_passed(void)
 {
     return (me.deadline != 0) &&
            (((me.died != 0) && (fuzz_device.now - me.died >= me.deadline)) ||
-            (me.rejoining &&
-             (fuzz_device.now - me.reset >= me.deadline / 5)));
+            (me.rejoining && (fuzz_device.now - me.reset >= me.deadline / 5)));
 }
 
 /* May it be given up, by then or for want of memory? */
@@ -173,8 +172,7 @@ void fuzz_honest_settle(void)
 }
 
 /* To the interface; 0: it was not there */
-static int
-message_send(uint32_t imm, const uint8_t *data, unsigned length)
+static int message_send(uint32_t imm, const uint8_t *data, unsigned length)
 {
     if (!me.known && !me.contacted) {
         me.qpn = fuzz_queues->qpn; /* as it was told, or has asked for anew */
@@ -199,8 +197,7 @@ static void message_fill(uint8_t *out, uint64_t number, unsigned length)
     }
 }
 
-static int
-message_is(const uint8_t *data, unsigned length, uint64_t number)
+static int message_is(const uint8_t *data, unsigned length, uint64_t number)
 {
     uint8_t good[FUZZ_MAX_MSG];
 
@@ -317,7 +314,7 @@ void fuzz_honest_transmit(unsigned i, int lost_ack)
     imm    = ((me.epoch & 15) << 24) | (FUZZ_AM_HONEST << 16) | psn_of(i);
     offset = 0;
     if (!me.joined) {
-        imm   |= IMM_EXT;
+        imm |= IMM_EXT;
         offset = HEADER;
         header_fill(message, OP_DATA, psn_of(me.una));
     }
@@ -371,7 +368,8 @@ static void deliver(const uint8_t *data, unsigned length)
 {
     FUZZ_CHECK(message_is(data, length, me.got),
                "the honest peer awaits message %" PRIu64
-               ", got another one of %u bytes", me.got, length);
+               ", got another one of %u bytes",
+               me.got, length);
     ++me.got;
     FUZZ_CHECK(me.got <= me.expected, "a message that nobody sent");
 }
@@ -385,8 +383,10 @@ static void receive_data(uint16_t psn, const uint8_t *data, unsigned length)
         return; /* a duplicate */
     }
 
-    FUZZ_CHECK(distance < WINDOW, "psn %u is beyond the window of %u of the "
-               "honest peer", psn, WINDOW);
+    FUZZ_CHECK(distance < WINDOW,
+               "psn %u is beyond the window of %u of the "
+               "honest peer",
+               psn, WINDOW);
     place = psn % WINDOW;
     if (distance > 0) {
         memcpy(me.early[place], data, length);
@@ -413,9 +413,10 @@ static void receive_rejoin_ack(const uint8_t *data)
         return; /* of an earlier one */
     }
 
-    FUZZ_CHECK((data[AT_FLAGS] & HAS_NEXT) ?
-               ((int16_t)(get16(data + AT_NEXT) - psn_of(me.una)) >= 0) :
-               (me.una == 0), "it follows, awaits psn %u, and has all below %u",
+    FUZZ_CHECK((data[AT_FLAGS] & HAS_NEXT) ? ((int16_t)(get16(data + AT_NEXT) -
+                                                        psn_of(me.una)) >= 0) :
+                                             (me.una == 0),
+               "it follows, awaits psn %u, and has all below %u",
                get16(data + AT_NEXT), psn_of(me.una));
     me.rejoining = 0;
     me.joined    = !!(data[AT_FLAGS] & HAS_NEXT);
@@ -450,8 +451,10 @@ static void receive_control(unsigned op, uint32_t arg, unsigned window)
     case OP_PING:
         break;
     default:
-        fuzz_broken(__FILE__, __LINE__, "the honest peer got operation %u, "
-                    "argument %u", op, arg);
+        fuzz_broken(__FILE__, __LINE__,
+                    "the honest peer got operation %u, "
+                    "argument %u",
+                    op, arg);
     }
     me.window = window;
     answers_send();
@@ -479,11 +482,12 @@ static int receive_rejoin(const uint8_t *data)
                    "REJOIN: %u was confirmed, and we know %u",
                    get32(data + AT_WORD), me.remote_epoch);
         FUZZ_CHECK((data[AT_FLAGS] & HAS_NEXT) ?
-                   ((int16_t)(next - psn_of(me.una)) >= 0) : (me.una == 0),
+                           ((int16_t)(next - psn_of(me.una)) >= 0) :
+                           (me.una == 0),
                    "it awaits psn %u, and has all below %u", next,
                    psn_of(me.una));
-        FUZZ_CHECK(!me.started ||
-                   ((int16_t)(me.remote_first + me.remote_next - una) >= 0),
+        FUZZ_CHECK(!me.started || ((int16_t)(me.remote_first + me.remote_next -
+                                             una) >= 0),
                    "below %u all has arrived, it says, and we await %u", una,
                    (uint16_t)(me.remote_first + me.remote_next));
         FUZZ_SAY("    honest: follows from %u to %u\n", me.qpn,
@@ -505,12 +509,13 @@ static void check_header(const uint8_t *data, unsigned length, uint32_t imm)
     unsigned total  = (op >= OP_REJOIN) ? TAIL : HEADER;
 
     FUZZ_CHECK((length >= total) && (data[AT_VERSION] == 1) &&
-               (data[AT_LEN8] == total / 8) && (data[3] == 0),
+                       (data[AT_LEN8] == total / 8) && (data[3] == 0),
                "a header of %u bytes is not as it should be", length);
     FUZZ_CHECK(((imm & IMM_CTL) != 0) == (op != OP_DATA), "op %u", op);
     FUZZ_CHECK(!(imm & IMM_CTL) || (length == total), "length %u", length);
     FUZZ_CHECK((window >= 16) && (window <= 4096) &&
-               ((window & (window - 1)) == 0), "window %u", window);
+                       ((window & (window - 1)) == 0),
+               "window %u", window);
     FUZZ_CHECK(((imm >> 24) & 15) == (get32(data + AT_EPOCH) & 15),
                "epoch in 0x%x", imm);
     FUZZ_CHECK(get16(data + AT_QPN) == fuzz_queues->qpn,
@@ -590,9 +595,10 @@ void fuzz_honest_receive(uint32_t imm, const uint8_t *data, unsigned length)
 void fuzz_honest_arrived(const void *data, unsigned length)
 {
     FUZZ_CHECK((me.arrived < me.next) && (length == me.length[me.arrived]) &&
-               message_is(data, length, me.arrived),
+                       message_is(data, length, me.arrived),
                "message %" PRIu64 " of the honest peer is due, another one of "
-               "%u bytes was delivered", me.arrived, length);
+               "%u bytes was delivered",
+               me.arrived, length);
     ++me.arrived;
 }
 
@@ -636,7 +642,7 @@ void fuzz_honest_explain(char *buffer, size_t max)
     snprintf(buffer, max,
              "from it: %u sent, %u acknowledged, %" PRIu64 " delivered, %s; to "
              "it: %" PRIu64 " sent, %" PRIu64 " delivered; it knows queue pair "
-             "%u, there is %u", me.next, me.una, me.arrived,
-             me.joined ? "joined" : "not joined", me.expected, me.got, me.qpn,
-             fuzz_queues->qpn);
+             "%u, there is %u",
+             me.next, me.una, me.arrived, me.joined ? "joined" : "not joined",
+             me.expected, me.got, me.qpn, fuzz_queues->qpn);
 }

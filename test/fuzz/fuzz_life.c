@@ -72,8 +72,9 @@ void fuzz_device_die(unsigned how)
         return;
     }
 
-    FUZZ_SAY("  the %s dies%s%s\n", (how & FUZZ_DIE_QP) ? "queue pair" :
-             "device", told ? "" : ", the event comes later",
+    FUZZ_SAY("  the %s dies%s%s\n",
+             (how & FUZZ_DIE_QP) ? "queue pair" : "device",
+             told ? "" : ", the event comes later",
              (how & FUZZ_DIE_FLUSH) ? ", sends are flushed" : "");
     if (how & FUZZ_DIE_QP) {
         if (fuzz_queues->dead || !fuzz_qp_present()->has_qp) {
@@ -132,9 +133,9 @@ int ibv_get_async_event(struct ibv_context *ibv_ctx,
     for (i = 0; i < FUZZ_MAX_QPS; ++i) {
         if (fuzz_qps[i].has_qp && (fuzz_qps[i].ctx == ctx) &&
             fuzz_qps[i].event) {
-            fuzz_qps[i].event  = 0;
-            event->event_type  = IBV_EVENT_QP_FATAL;
-            event->element.qp  = &fuzz_qps[i].qp.qp_base;
+            fuzz_qps[i].event = 0;
+            event->event_type = IBV_EVENT_QP_FATAL;
+            event->element.qp = &fuzz_qps[i].qp.qp_base;
             return 0;
         }
     }

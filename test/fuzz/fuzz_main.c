@@ -61,8 +61,7 @@ static int read_path(const char *path)
         count = scandir(path, &entries, NULL, alphasort);
         for (i = 0; i < count; ++i) {
             if (entries[i]->d_name[0] != '.') {
-                snprintf(name, sizeof(name), "%s/%s", path,
-                         entries[i]->d_name);
+                snprintf(name, sizeof(name), "%s/%s", path, entries[i]->d_name);
                 ret |= read_file(name);
             }
             free(entries[i]);

@@ -154,7 +154,8 @@ static void check_parse(void)
         CHECK(segment.ifaces[i].num_counters <= EFA_STATS_IFACE_NUM);
     }
     for (i = 1; i < segment.num_peers; ++i) {
-        CHECK(segment.peers[i - 1].rec.reserved < segment.peers[i].rec.reserved);
+        CHECK(segment.peers[i - 1].rec.reserved <
+              segment.peers[i].rec.reserved);
     }
     for (i = 0; i < segment.num_events; ++i) {
         CHECK(segment.events[i].seq != 0);
@@ -169,22 +170,22 @@ static void check_parse(void)
 static void run(unsigned command, unsigned options)
 {
     static const srdtool_t defaults;
-    char *argv[MAX_WORDS + 6] = {(char*)"srdtool", (char*)"--file", path};
+    char *argv[MAX_WORDS + 6] = {(char *)"srdtool", (char *)"--file", path};
     int argc                  = 3;
     int status;
     unsigned i;
 
     if (options & OPTION_JSON) {
-        argv[argc++] = (char*)"-j";
+        argv[argc++] = (char *)"-j";
     }
     if (options & OPTION_PRETTY) {
-        argv[argc++] = (char*)"-p";
+        argv[argc++] = (char *)"-p";
     }
     if (options & OPTION_DETAILS) {
-        argv[argc++] = (char*)"-d";
+        argv[argc++] = (char *)"-d";
     }
     for (i = 0; i < MAX_WORDS && commands[command][i] != NULL; ++i) {
-        argv[argc++] = (char*)commands[command][i];
+        argv[argc++] = (char *)commands[command][i];
     }
 
     write_file(first);
@@ -220,7 +221,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     command = data[0] % NUM_COMMANDS;
     options = data[1];
     changes = data[2] % 16;
-    data   += 3;
+    data += 3;
     length -= 3;
     if (length < 3 * changes) {
         return 0;

@@ -162,7 +162,7 @@ static void step_ext(void)
         .features = 7
     };
     uint8_t message[FUZZ_MAX_MSG] = {0};
-    unsigned length = 0;
+    unsigned length               = 0;
     uint32_t imm;
     uint16_t psn;
 
@@ -211,15 +211,15 @@ static void step_ext(void)
     }
 
     imm = (ext.op == UCT_SRD_OP_DATA) ?
-          uct_srd_imm_pack(ext.epoch, 5, UCT_SRD_IMM_EXT, psn) :
-          uct_srd_imm_pack_ctl(ext.epoch);
+                  uct_srd_imm_pack(ext.epoch, 5, UCT_SRD_IMM_EXT, psn) :
+                  uct_srd_imm_pack_ctl(ext.epoch);
     uct_srd_ext_pack(&ext, message);
     length += UCT_SRD_EXT_LEN;
     if (twist & 64) {
         message[byte() % UCT_SRD_EXT_LEN] ^= byte();
     }
     if (twist & 128) {
-        imm   ^= 1u << (byte() % 32);
+        imm ^= 1u << (byte() % 32);
         length = byte() % (length + 1);
     }
 
@@ -285,15 +285,15 @@ static void step_tail(void)
         .features = 7 | (op >> 2 << UCT_SRD_GENERATION_SHIFT)
     };
     uint8_t message[FUZZ_MAX_MSG] = {0};
-    unsigned length = UCT_SRD_EXT_TAIL_LEN;
+    unsigned length               = UCT_SRD_EXT_TAIL_LEN;
     uint32_t imm;
 
     memcpy(ext.gid, fuzz_who[who].gid, sizeof(ext.gid));
     switch (ext.op) {
     case UCT_SRD_OP_REJOIN:
-        ext.word              = hostile[who].epoch;
-        hostile[who].epoch   += (twist & 1) ? (int8_t)byte() : 1;
-        ext.arg               = hostile[who].psn;
+        ext.word = hostile[who].epoch;
+        hostile[who].epoch += (twist & 1) ? (int8_t)byte() : 1;
+        ext.arg = hostile[who].psn;
         break;
     case UCT_SRD_OP_REJOIN_ACK:
         ext.arg = hostile[who].our_epoch;
@@ -338,8 +338,9 @@ static void step_tail(void)
     }
 
     FUZZ_SAY("  op %u, epoch %u, uid %" PRIu64 ", arg %u, word %u, next %u, "
-             "flags %u\n", ext.op, ext.epoch, ext.uid, ext.arg, ext.word,
-             ext.next, ext.flags);
+             "flags %u\n",
+             ext.op, ext.epoch, ext.uid, ext.arg, ext.word, ext.next,
+             ext.flags);
     hostile_deliver(who, 1, imm, message, length);
 }
 
@@ -378,11 +379,11 @@ static int is_to_honest(const fuzz_send_t *send)
  * it is now. */
 static void excuse(const fuzz_send_t *send, int who)
 {
-    const uct_srd_slot_t *slot = (const uct_srd_slot_t*)(send->wr_id &
-                                                         ~UCT_SRD_WR_ID_SEND);
+    const uct_srd_slot_t *slot = (const uct_srd_slot_t *)(send->wr_id &
+                                                          ~UCT_SRD_WR_ID_SEND);
     int now                    = (slot->peer == NULL) ? -1 :
-                                 fuzz_who_find(slot->peer->ident.gid,
-                                               slot->peer->ident.qpn);
+                                                        fuzz_who_find(slot->peer->ident.gid,
+                                                                      slot->peer->ident.qpn);
 
     if (who >= 0) {
         ++fuzz_who[who].excuses;
@@ -428,10 +429,10 @@ static unsigned honest_retries; /* of one input */
 static void step_complete(void)
 {
     static const uint8_t harmless[] = {0, 0, 0, 10, 13, 12, 10, 13};
-    static const uint8_t any[]      = {0, 0, 0, 10, 13, 12, 10, 15, 9, 8, 2, 3,
-                                       4, 5, 6, 7, 11, 14, 14, 18, 0, 99};
-    unsigned choice = byte();
-    unsigned how    = byte();
+    static const uint8_t any[]      = {0, 0, 0, 10, 13, 12, 10, 15, 9,  8, 2,
+                                       3, 4, 5, 6,  7,  11, 14, 14, 18, 0, 99};
+    unsigned choice                 = byte();
+    unsigned how                    = byte();
     unsigned status;
     fuzz_send_t *send;
 
@@ -465,8 +466,12 @@ static void complete_all(unsigned status)
     unsigned count;
 
     for (count = fuzz_queues->num_sends; count > 0; --count) {
-        complete(0, (is_to_honest(&fuzz_queues->sends[0]) &&
-                     !fuzz_honest_is_over()) ? 0 : status, 0);
+        complete(0,
+                 (is_to_honest(&fuzz_queues->sends[0]) &&
+                  !fuzz_honest_is_over()) ?
+                         0 :
+                         status,
+                 0);
     }
 }
 
@@ -483,8 +488,8 @@ static void step_progress(void)
 
 static void step_time(void)
 {
-    static const unsigned usec[] = {1, 60, 500, 1100, 10500, 120000, 1100000,
-                                    11000000};
+    static const unsigned usec[] = {1,     60,     500,     1100,
+                                    10500, 120000, 1100000, 11000000};
 
     fuzz_device.now += 1000ull * usec[byte() % 8];
     fuzz_user_progress();
@@ -529,13 +534,14 @@ static void step_honest_reset(void)
      * heard from is failed by the first send that does not arrive. */
     memcpy(ident.gid, fuzz_who[FUZZ_HONEST].gid, sizeof(ident.gid));
     peer = uct_srd_names_find(fuzz_iface, &ident);
-    if ((peer == NULL) || !peer->rx.started || uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED) ||
+    if ((peer == NULL) || !peer->rx.started ||
+        uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED) ||
         fuzz_iface->recover.is || !fuzz_honest_may_reset()) {
         return;
     }
 
-    for (i = 0; i < fuzz_queues->num_sends; ++i, bits = (bits >> 1) |
-                                                        ((bits & 1) << 7)) {
+    for (i = 0; i < fuzz_queues->num_sends;
+         ++i, bits = (bits >> 1) | ((bits & 1) << 7)) {
         send = &fuzz_queues->sends[i];
         if ((fuzz_who_find(send->gid, send->qpn) == FUZZ_HONEST) &&
             (send->opcode == IBV_WR_SEND_WITH_IMM) && (bits & 1)) {
@@ -568,9 +574,9 @@ static void step_disconnect(void)
 
 static void step_am(void)
 {
-    unsigned ep    = byte();
-    unsigned kind  = byte();
-    unsigned count = 1 + (kind >> 2 & 7);
+    unsigned ep     = byte();
+    unsigned kind   = byte();
+    unsigned count  = 1 + (kind >> 2 & 7);
     unsigned length = word() & 1023;
 
     while (count-- > 0) {
@@ -744,18 +750,18 @@ static void configure(void)
     fuzz_config_t config;
     unsigned i;
 
-    fuzz_device.has_sgid = !(a & 1);
-    fuzz_device.has_rdma = !(a & 2);
-    fuzz_device.ah_limit = ah_limits[a >> 2 & 3];
-    config.queue_len     = (a & 16) ? 8 : 48;
-    config.retry_count   = (a & 32) ? 2 : UCT_SRD_RETRY_MAX;
-    config.window        = (a & 64) ? 16 : 64;
-    config.rx_len        = (b & 1) ? 16 : 64;
-    config.rx_batch      = (b & 2) ? 1 : 8;
-    config.tx_bufs       = (b & 8) ? 40 : 2000;
-    config.rx_max        = config.rx_len + ((b & 4) ? 4 : 300);
-    honest_retries       = 0;
-    fuzz_honest_resets   = 0;
+    fuzz_device.has_sgid      = !(a & 1);
+    fuzz_device.has_rdma      = !(a & 2);
+    fuzz_device.ah_limit      = ah_limits[a >> 2 & 3];
+    config.queue_len          = (a & 16) ? 8 : 48;
+    config.retry_count        = (a & 32) ? 2 : UCT_SRD_RETRY_MAX;
+    config.window             = (a & 64) ? 16 : 64;
+    config.rx_len             = (b & 1) ? 16 : 64;
+    config.rx_batch           = (b & 2) ? 1 : 8;
+    config.tx_bufs            = (b & 8) ? 40 : 2000;
+    config.rx_max             = config.rx_len + ((b & 4) ? 4 : 300);
+    honest_retries            = 0;
+    fuzz_honest_resets        = 0;
     fuzz_who[FUZZ_HONEST].qpn = FUZZ_HONEST_QPN(0);
     for (i = 0; i < FUZZ_WHO_NUM; ++i) {
         fuzz_who[i].sent_to_us = 0;
@@ -769,9 +775,9 @@ static void configure(void)
     FUZZ_SAY("source GIDs %d, RDMA %d, %u AHs, send queue %u, retries %u, "
              "window %u, receive queue %u, batch %u, buffers %u\n",
              fuzz_device.has_sgid, fuzz_device.has_rdma, fuzz_device.ah_limit,
-             config.queue_len, config.retry_count, config.window,
-             config.rx_len, config.rx_batch, config.rx_max);
-    die_at_close         = 0;
+             config.queue_len, config.retry_count, config.window, config.rx_len,
+             config.rx_batch, config.rx_max);
+    die_at_close = 0;
     fuzz_honest_init(word(), config.window,
                      (config.retry_count > 100) ? 0 : 10000000000ull);
     fuzz_user_open(&config);

@@ -75,10 +75,10 @@ static struct {
 
 /* ---- life -------------------------------------------------------------- */
 
-static ucs_log_func_rc_t
-user_log(const char *file, unsigned line, const char *function,
-         ucs_log_level_t level, const ucs_log_component_config_t *config,
-         const char *message, va_list ap)
+static ucs_log_func_rc_t user_log(const char *file, unsigned line,
+                                  const char *function, ucs_log_level_t level,
+                                  const ucs_log_component_config_t *config,
+                                  const char *message, va_list ap)
 {
     if (fuzz_verbose && (strncmp(message, "srd:", 4) == 0)) {
         printf("    log: ");
@@ -97,7 +97,8 @@ void fuzz_user_setup(void)
     setenv("UCX_SRD_ALLOC", "heap", 1);
     setenv("UCX_SRD_FAILURE", "diag", 1);
     ucs_global_opts.log_component.log_level = fuzz_verbose ?
-            UCS_LOG_LEVEL_DEBUG : UCS_LOG_LEVEL_DIAG;
+                                                      UCS_LOG_LEVEL_DEBUG :
+                                                      UCS_LOG_LEVEL_DIAG;
     status = ucs_async_context_create(UCS_ASYNC_MODE_THREAD_SPINLOCK,
                                       &user.async);
     FUZZ_CHECK(status == UCS_OK, "async context");
@@ -133,10 +134,10 @@ static ucs_status_t user_ep_failed(void *arg, uct_ep_h ep, ucs_status_t status)
     return UCS_OK;
 }
 
-static ucs_status_t
-user_am(void *arg, void *data, size_t length, unsigned flags)
+static ucs_status_t user_am(void *arg, void *data, size_t length,
+                            unsigned flags)
 {
-    unsigned id         = (uintptr_t)arg;
+    unsigned id = (uintptr_t)arg;
 
     FUZZ_SAY("    message of %zu bytes, id %u\n", length, id);
     FUZZ_CHECK(length <= FUZZ_MAX_MSG, "a message of %zu bytes", length);
@@ -182,8 +183,8 @@ void fuzz_user_open(const fuzz_config_t *config)
 
     memset(&md_config, 0, sizeof(md_config));
     md_config.stats = UCT_EFA_STATS_NO;
-    status = uct_efa_component.md_open(&uct_efa_component, "fuzz0",
-                                       &md_config.super, &fuzz_md);
+    status          = uct_efa_component.md_open(&uct_efa_component, "fuzz0",
+                                                &md_config.super, &fuzz_md);
     FUZZ_CHECK(status == UCS_OK, "md: %s", ucs_status_string(status));
     status = uct_worker_create(user.async, UCS_THREAD_MODE_SINGLE,
                                &user.worker);
@@ -196,23 +197,22 @@ void fuzz_user_open(const fuzz_config_t *config)
         FUZZ_CHECK(status == UCS_OK, "config: %s", ucs_status_string(status));
     }
 
-    iface_config                 = ucs_derived_of(user.config,
-                                                  uct_srd_iface_config_t);
-    iface_config->tx.queue_len   = config->queue_len;
-    iface_config->tx.window      = 64;
-    iface_config->tx.retry_count = config->retry_count;
-    iface_config->tx.mp.max_bufs = config->tx_bufs;
-    user.few_bufs                = (config->tx_bufs < FUZZ_MAX_SENDS);
-    iface_config->tx.mp.bufs_grow = 1;
+    iface_config = ucs_derived_of(user.config, uct_srd_iface_config_t);
+    iface_config->tx.queue_len     = config->queue_len;
+    iface_config->tx.window        = 64;
+    iface_config->tx.retry_count   = config->retry_count;
+    iface_config->tx.mp.max_bufs   = config->tx_bufs;
+    user.few_bufs                  = (config->tx_bufs < FUZZ_MAX_SENDS);
+    iface_config->tx.mp.bufs_grow  = 1;
     /* Who is lost stays so as long as the honest one may be: years */
     iface_config->recovery_timeout = (config->retry_count > 100) ? 1e6 : 10;
-    iface_config->gone_timeout   = iface_config->recovery_timeout / 5;
-    iface_config->rx.queue_len   = config->rx_len;
-    iface_config->rx.window      = config->window;
-    iface_config->rx.batch       = config->rx_batch;
-    iface_config->rx.mp.max_bufs = config->rx_max;
-    iface_config->rx.mp.bufs_grow = 1;
-    iface_config->events         = UCS_NO;
+    iface_config->gone_timeout     = iface_config->recovery_timeout / 5;
+    iface_config->rx.queue_len     = config->rx_len;
+    iface_config->rx.window        = config->window;
+    iface_config->rx.batch         = config->rx_batch;
+    iface_config->rx.mp.max_bufs   = config->rx_max;
+    iface_config->rx.mp.bufs_grow  = 1;
+    iface_config->events           = UCS_NO;
 
     status = uct_iface_open(fuzz_md, user.worker, &params, user.config,
                             &user.iface);
@@ -220,12 +220,13 @@ void fuzz_user_open(const fuzz_config_t *config)
     fuzz_iface = ucs_derived_of(user.iface, uct_srd_iface_t);
 
     FUZZ_CHECK(!(fuzz_iface->queues.self.qkey & 0x80000000u) &&
-               fuzz_device_gave(fuzz_iface->queues.self.qkey, 0x7fffffffu),
+                       fuzz_device_gave(fuzz_iface->queues.self.qkey,
+                                        0x7fffffffu),
                "QKEY 0x%x does not come from the kernel",
                fuzz_iface->queues.self.qkey);
 
     for (id = 0; id < UCT_AM_ID_MAX; ++id) {
-        uct_iface_set_am_handler(user.iface, id, user_am, (void*)(uintptr_t)id,
+        uct_iface_set_am_handler(user.iface, id, user_am, (void *)(uintptr_t)id,
                                  0);
     }
 }
@@ -535,7 +536,7 @@ static void user_unpack(void *arg, const void *data, size_t length)
     user_op_t *op = arg;
 
     FUZZ_CHECK(!op->done, "unpacked after completion");
-    FUZZ_CHECK((length > 0) && (((uint8_t*)data)[length - 1] == 0xdd),
+    FUZZ_CHECK((length > 0) && (((uint8_t *)data)[length - 1] == 0xdd),
                "a get of %zu bytes brings something else", length);
 }
 
@@ -570,7 +571,7 @@ void fuzz_user_am(unsigned choice, unsigned kind, unsigned length,
 
     switch (kind) {
     case 0:
-        status = uct_ep_am_short(entry->ep, id, *(uint64_t*)pack.data,
+        status = uct_ep_am_short(entry->ep, id, *(uint64_t *)pack.data,
                                  pack.data + sizeof(uint64_t),
                                  pack.length - sizeof(uint64_t));
         break;
@@ -587,14 +588,14 @@ void fuzz_user_am(unsigned choice, unsigned kind, unsigned length,
         iov.buffer = op->memory;
         iov.length = op->length;
         iov.memh   = op->memh;
-        status = uct_ep_am_zcopy(entry->ep, id, pack.data, header, &iov,
-                                 op->length > 0, 0, &op->comp);
+        status     = uct_ep_am_zcopy(entry->ep, id, pack.data, header, &iov,
+                                     op->length > 0, 0, &op->comp);
         user_op_returned(op, status);
         break;
     default:
         iov.buffer = pack.data;
         iov.length = pack.length;
-        status = uct_ep_am_short_iov(entry->ep, id, &iov, 1);
+        status     = uct_ep_am_short_iov(entry->ep, id, &iov, 1);
         break;
     }
 
@@ -605,8 +606,9 @@ void fuzz_user_am(unsigned choice, unsigned kind, unsigned length,
     if (entry->is_honest && (status != UCS_OK) && (status != UCS_INPROGRESS)) {
         fuzz_honest_unexpect();
         FUZZ_CHECK((status == UCS_ERR_NO_RESOURCE) ||
-                   (entry->is_cancelled && (status == UCS_ERR_CANCELED)) ||
-                   fuzz_honest_end(status),
+                           (entry->is_cancelled &&
+                            (status == UCS_ERR_CANCELED)) ||
+                           fuzz_honest_end(status),
                    "to the honest peer: %s", ucs_status_string(status));
     }
 }
@@ -656,11 +658,10 @@ void fuzz_user_rma(unsigned choice, unsigned kind, unsigned length)
         iov.buffer = op->memory;
         iov.length = op->length;
         iov.memh   = op->memh;
-        status     = (kind % 5 == 3) ?
-                     uct_ep_put_zcopy(entry->ep, &iov, 1, 0x4000, user_rkey(),
-                                      &op->comp) :
-                     uct_ep_get_zcopy(entry->ep, &iov, 1, 0x5000, user_rkey(),
-                                      &op->comp);
+        status = (kind % 5 == 3) ? uct_ep_put_zcopy(entry->ep, &iov, 1, 0x4000,
+                                                    user_rkey(), &op->comp) :
+                                   uct_ep_get_zcopy(entry->ep, &iov, 1, 0x5000,
+                                                    user_rkey(), &op->comp);
         user_op_returned(op, status);
         break;
     }
@@ -671,8 +672,7 @@ void fuzz_user_rma(unsigned choice, unsigned kind, unsigned length)
 void fuzz_user_flush(unsigned choice, unsigned kind)
 {
     user_ep_t *entry = user_ep(choice);
-    unsigned flags   = (kind & 1) ? UCT_FLUSH_FLAG_CANCEL :
-                       UCT_FLUSH_FLAG_LOCAL;
+    unsigned flags = (kind & 1) ? UCT_FLUSH_FLAG_CANCEL : UCT_FLUSH_FLAG_LOCAL;
     ucs_status_t status;
     user_op_t *op;
 
@@ -690,7 +690,7 @@ void fuzz_user_flush(unsigned choice, unsigned kind)
     }
 
     entry->is_cancelled |= !!(flags & UCT_FLUSH_FLAG_CANCEL);
-    op                   = user_op_new(0);
+    op = user_op_new(0);
     ++user.depth; /* nobody closes an endpoint while it is being flushed */
     status = uct_ep_flush(entry->ep, flags, &op->comp);
     --user.depth;
@@ -741,8 +741,8 @@ static ucs_status_t user_pending_func(uct_pending_req_t *self)
     user_pending_t *req = ucs_container_of(self, user_pending_t, super);
     user_ep_t *entry    = &user.eps[req->ep];
     uint8_t data[UCT_SRD_INLINE_AREA] = {0};
-    unsigned length     = 16 + (req->length % 100);
-    uint8_t id          = 9;
+    unsigned length                   = 16 + (req->length % 100);
+    uint8_t id                        = 9;
     ucs_status_t status;
 
     FUZZ_CHECK(entry->ep != NULL, "a pending request of a closed endpoint");
@@ -751,14 +751,15 @@ static ucs_status_t user_pending_func(uct_pending_req_t *self)
         id = FUZZ_AM_HONEST;
         fuzz_honest_fill(data, fuzz_honest_expect(), length);
     }
-    status = uct_ep_am_short(entry->ep, id, *(uint64_t*)data, data + 8,
+    status = uct_ep_am_short(entry->ep, id, *(uint64_t *)data, data + 8,
                              length - 8);
     FUZZ_SAY("    pending on %u: %s\n", req->ep, ucs_status_string(status));
     if ((status != UCS_OK) && entry->is_honest) {
         fuzz_honest_unexpect();
         FUZZ_CHECK((status == UCS_ERR_NO_RESOURCE) ||
-                   (entry->is_cancelled && (status == UCS_ERR_CANCELED)) ||
-                   fuzz_honest_end(status),
+                           (entry->is_cancelled &&
+                            (status == UCS_ERR_CANCELED)) ||
+                           fuzz_honest_end(status),
                    "to the honest peer: %s", ucs_status_string(status));
     }
     if (status == UCS_ERR_NO_RESOURCE) {
@@ -809,12 +810,11 @@ void fuzz_user_release(unsigned count)
         i    = (count * 5) % user.num_kept;
         data = user.kept[i].data;
         FUZZ_CHECK(!user.kept[i].is_honest ||
-                   fuzz_honest_is_intact(data, user.kept[i].length),
+                           fuzz_honest_is_intact(data, user.kept[i].length),
                    "a kept message has changed");
         memset(data, 0x99, user.kept[i].length);
         user.kept[i] = user.kept[--user.num_kept];
-        uct_iface_release_desc(UCS_PTR_BYTE_OFFSET(data,
-                                                   -(ptrdiff_t)HEADROOM));
+        uct_iface_release_desc(UCS_PTR_BYTE_OFFSET(data, -(ptrdiff_t)HEADROOM));
     }
 }
 

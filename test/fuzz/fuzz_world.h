@@ -45,14 +45,13 @@ static inline void *fuzz_ucs_malloc(size_t size, const char *name)
     return fuzz_alloc_fails() ? NULL : ucs_malloc(size, name);
 }
 
-static inline void *
-fuzz_ucs_calloc(size_t count, size_t size, const char *name)
+static inline void *fuzz_ucs_calloc(size_t count, size_t size, const char *name)
 {
     return fuzz_alloc_fails() ? NULL : ucs_calloc(count, size, name);
 }
 
-static inline void *
-fuzz_ucs_realloc(void *memory, size_t size, const char *name)
+static inline void *fuzz_ucs_realloc(void *memory, size_t size,
+                                     const char *name)
 {
     return fuzz_alloc_fails() ? NULL : ucs_realloc(memory, size, name);
 }

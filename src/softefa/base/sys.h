@@ -34,8 +34,8 @@ static inline int softefa_sys_fstat(int fd, struct stat *st)
 static inline void *softefa_sys_mmap_at(size_t length, int prot, int flags,
                                         int fd, uint64_t offset)
 {
-    return (void*)syscall(SYS_mmap, NULL, length, (long)prot, (long)flags,
-                          (long)fd, offset);
+    return (void *)syscall(SYS_mmap, NULL, length, (long)prot, (long)flags,
+                           (long)fd, offset);
 }
 
 static inline void *softefa_sys_mmap(size_t length, int prot, int flags, int fd)

@@ -177,17 +177,17 @@ static int parse_chance(const char *text, uint64_t *value)
         if ((*c == '.') && !point) {
             point = 1;
         } else if ((*c >= '0') && (*c <= '9')) {
-            number  = (number * 10) + (*c - '0');
-            unit   *= point ? 10 : 1;
+            number = (number * 10) + (*c - '0');
+            unit *= point ? 10 : 1;
         } else {
             return EINVAL;
         }
     }
 
     number /= unit;
-    *value  = number * SOFTEFA_FAULT_SURE;
-    return ((c - text <= point) || (c - text > 12) || (number > 1)) ?
-           EINVAL : 0;
+    *value = number * SOFTEFA_FAULT_SURE;
+    return ((c - text <= point) || (c - text > 12) || (number > 1)) ? EINVAL :
+                                                                      0;
 }
 
 static int parse_time(const char *text, uint64_t *value)
@@ -247,7 +247,7 @@ static int parse_errno(const char *text, int *value)
 static int key_set(softefa_fault_rule_t *rule, fault_key_t key,
                    const char *text)
 {
-    void *field = (char*)rule + key_table[key].offset;
+    void *field = (char *)rule + key_table[key].offset;
     uint64_t value;
     char *end;
     int op;
@@ -280,7 +280,7 @@ static int key_set(softefa_fault_rule_t *rule, fault_key_t key,
         return EINVAL;
     }
 
-    *(uint64_t*)field = (key == KEY_US) ? (value * 1000) : value;
+    *(uint64_t *)field = (key == KEY_US) ? (value * 1000) : value;
     return 0;
 }
 
@@ -290,7 +290,7 @@ static int parse_word(softefa_fault_rule_t *rule, unsigned number, char *word,
     const char *action = action_table[rule->action].name;
     char *equals       = strchr(word, '=');
     unsigned allowed   = action_table[rule->action].required |
-                         action_table[rule->action].optional;
+                       action_table[rule->action].optional;
     int key;
 
     if (equals == NULL) {
@@ -317,8 +317,8 @@ static int parse_word(softefa_fault_rule_t *rule, unsigned number, char *word,
 
     rule->given |= 1u << key;
     if (key_set(rule, key, equals + 1)) {
-        return FAIL(error, size, "rule %u (%s): %s=" GIVEN " is not %s",
-                    number, action, word, equals + 1, key_table[key].expected);
+        return FAIL(error, size, "rule %u (%s): %s=" GIVEN " is not %s", number,
+                    action, word, equals + 1, key_table[key].expected);
     }
 
     return 0;

@@ -73,7 +73,9 @@ static int parse_number(const char *text, uint64_t min, uint64_t max,
     errno  = 0;
     *value = strtoull(text, &end, 0);
     return ((errno == 0) && (*end == '\0') && (*value >= min) &&
-            (*value <= max)) ? 0 : EINVAL;
+            (*value <= max)) ?
+                   0 :
+                   EINVAL;
 }
 
 static int parse_fabric(softefa_options_t *options, const char *text,
@@ -85,8 +87,10 @@ static int parse_fabric(softefa_options_t *options, const char *text,
 
     if ((length == 0) || (length >= sizeof(options->fabric)) ||
         (strspn(text, valid) != length)) {
-        return FAIL(error, size, "SOFTEFA_FABRIC=" GIVEN " is not a name of 1 to %d "
-                    "letters, digits, _ or -", text, SOFTEFA_FABRIC_CHARS - 1);
+        return FAIL(error, size,
+                    "SOFTEFA_FABRIC=" GIVEN " is not a name of 1 to %d "
+                    "letters, digits, _ or -",
+                    text, SOFTEFA_FABRIC_CHARS - 1);
     }
 
     strcpy(options->fabric, text);
@@ -99,8 +103,10 @@ static int parse_devices(softefa_options_t *options, const char *text,
     uint64_t value;
 
     if (parse_number(text, 1, SOFTEFA_MAX_DEVICES, &value)) {
-        return FAIL(error, size, "SOFTEFA_DEVICES=" GIVEN " is not a number "
-                    "from 1 to %d", text, SOFTEFA_MAX_DEVICES);
+        return FAIL(error, size,
+                    "SOFTEFA_DEVICES=" GIVEN " is not a number "
+                    "from 1 to %d",
+                    text, SOFTEFA_MAX_DEVICES);
     }
 
     options->devices = value;
@@ -125,14 +131,16 @@ static int parse_profile(softefa_options_t *options, const char *text,
                 softefa_profile_get(last)->name);
 }
 
-static int parse_mtu(softefa_options_t *options, const char *text,
-                     char *error, size_t size)
+static int parse_mtu(softefa_options_t *options, const char *text, char *error,
+                     size_t size)
 {
     uint64_t value;
 
     if (parse_number(text, MTU_MIN, MTU_MAX, &value)) {
-        return FAIL(error, size, "SOFTEFA_MTU=" GIVEN " is not a number of "
-                    "bytes from %u to %u", text, MTU_MIN, MTU_MAX);
+        return FAIL(error, size,
+                    "SOFTEFA_MTU=" GIVEN " is not a number of "
+                    "bytes from %u to %u",
+                    text, MTU_MIN, MTU_MAX);
     }
 
     options->profile.max_msg_size = value;
@@ -148,8 +156,9 @@ static int parse_limit(softefa_options_t *options, char *item, char *error,
     size_t i;
 
     if (equals == NULL) {
-        return FAIL(error, size, "SOFTEFA_LIMITS: " GIVEN " has no value, write "
-                    GIVEN "=N", item, item);
+        return FAIL(error, size,
+                    "SOFTEFA_LIMITS: " GIVEN " has no value, write " GIVEN "=N",
+                    item, item);
     }
 
     *equals = '\0';
@@ -160,12 +169,14 @@ static int parse_limit(softefa_options_t *options, char *item, char *error,
 
         if (parse_number(equals + 1, limit_table[i].min, limit_table[i].max,
                          &value)) {
-            return FAIL(error, size, "SOFTEFA_LIMITS: %s=" GIVEN " is not a "
-                        "number from %u to %u", item, equals + 1,
-                        limit_table[i].min, limit_table[i].max);
+            return FAIL(error, size,
+                        "SOFTEFA_LIMITS: %s=" GIVEN " is not a "
+                        "number from %u to %u",
+                        item, equals + 1, limit_table[i].min,
+                        limit_table[i].max);
         }
 
-        field = (uint32_t*)((char*)&options->profile + limit_table[i].offset);
+        field = (uint32_t *)((char *)&options->profile + limit_table[i].offset);
         if (limit_table[i].cap == 0) {
             *field = value;
         } else {
@@ -175,8 +186,10 @@ static int parse_limit(softefa_options_t *options, char *item, char *error,
         return 0;
     }
 
-    return FAIL(error, size, "SOFTEFA_LIMITS: no limit is called " GIVEN
-                " (efarun --help lists them)", item);
+    return FAIL(error, size,
+                "SOFTEFA_LIMITS: no limit is called " GIVEN
+                " (efarun --help lists them)",
+                item);
 }
 
 static int parse_limits(softefa_options_t *options, const char *text,
@@ -186,8 +199,10 @@ static int parse_limits(softefa_options_t *options, const char *text,
     int ret;
 
     if (strlen(text) >= sizeof(copy)) {
-        return FAIL(error, size, "SOFTEFA_LIMITS is longer than %zu "
-                    "characters", sizeof(copy) - 1);
+        return FAIL(error, size,
+                    "SOFTEFA_LIMITS is longer than %zu "
+                    "characters",
+                    sizeof(copy) - 1);
     }
 
     strcpy(copy, text);
@@ -208,20 +223,24 @@ static int parse_reorder(softefa_options_t *options, const char *text,
     uint64_t value;
 
     if (parse_number(text, 0, SOFTEFA_MAX_REORDER, &value)) {
-        return FAIL(error, size, "SOFTEFA_REORDER=" GIVEN " is not a number of "
-                    "messages from 0 to %d", text, SOFTEFA_MAX_REORDER);
+        return FAIL(error, size,
+                    "SOFTEFA_REORDER=" GIVEN " is not a number of "
+                    "messages from 0 to %d",
+                    text, SOFTEFA_MAX_REORDER);
     }
 
     options->reorder = value;
     return 0;
 }
 
-static int parse_seed(softefa_options_t *options, const char *text,
-                      char *error, size_t size)
+static int parse_seed(softefa_options_t *options, const char *text, char *error,
+                      size_t size)
 {
     if (parse_number(text, 0, UINT64_MAX, &options->seed)) {
-        return FAIL(error, size, "SOFTEFA_SEED=" GIVEN " is not a number from "
-                    "0 to %llu", text, (unsigned long long)UINT64_MAX);
+        return FAIL(error, size,
+                    "SOFTEFA_SEED=" GIVEN " is not a number from "
+                    "0 to %llu",
+                    text, (unsigned long long)UINT64_MAX);
     }
 
     return 0;
@@ -253,8 +272,10 @@ static int parse_fault_log(softefa_options_t *options, const char *text,
         }
     }
 
-    return FAIL(error, size, "SOFTEFA_FAULT_LOG=" GIVEN " is not none, counts "
-                "or all", text);
+    return FAIL(error, size,
+                "SOFTEFA_FAULT_LOG=" GIVEN " is not none, counts "
+                "or all",
+                text);
 }
 
 /* In the order of parsing: the profile comes before what adjusts it. */
@@ -329,10 +350,10 @@ int softefa_options_parse(softefa_options_t *options, char *error,
 
     /* A misspelt option would be a device other than the one asked for. */
     for (variable = environ; *variable != NULL; ++variable) {
-        if (!strncmp(*variable, "SOFTEFA_", 8) &&
-            !option_is_known(*variable)) {
+        if (!strncmp(*variable, "SOFTEFA_", 8) && !option_is_known(*variable)) {
             length = strcspn(*variable, "=");
-            return FAIL(error, error_size, "%.*s is not an option (efarun "
+            return FAIL(error, error_size,
+                        "%.*s is not an option (efarun "
                         "--help lists them)",
                         (int)((length > 60) ? 60 : length), *variable);
         }

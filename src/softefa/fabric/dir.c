@@ -53,8 +53,8 @@ void softefa_dir_remove_tree(const char *path)
 /* Whether another process than this one holds a slot. */
 bool softefa_dir_others(int lock_fd)
 {
-    return softefa_dir_lock(lock_fd, F_OFD_GETLK, F_WRLCK,
-                            SOFTEFA_SLOT_BYTE(0), SOFTEFA_MAX_PROCS) != 0;
+    return softefa_dir_lock(lock_fd, F_OFD_GETLK, F_WRLCK, SOFTEFA_SLOT_BYTE(0),
+                            SOFTEFA_MAX_PROCS) != 0;
 }
 
 static bool dir_is_own(int dir_fd)
@@ -62,7 +62,8 @@ static bool dir_is_own(int dir_fd)
     struct statx st;
 
     return (statx(dir_fd, "", AT_EMPTY_PATH, STATX_UID | STATX_MODE, &st) ==
-            0) && (st.stx_uid == geteuid()) && ((st.stx_mode & 0777) == 0700);
+            0) &&
+           (st.stx_uid == geteuid()) && ((st.stx_mode & 0777) == 0700);
 }
 
 /* Directory and lock file, both private to this user. */
@@ -75,25 +76,29 @@ static int dir_open(softefa_fabric_t *fabric)
 
     fabric->dir_fd = softefa_sys_openat(AT_FDCWD, fabric->dir,
                                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-                                        O_CLOEXEC, 0);
+                                                O_CLOEXEC,
+                                        0);
     if (fabric->dir_fd < 0) {
         if (errno == ENOENT) {
-            return EAGAIN;        /* removed by the last process just now */
+            return EAGAIN; /* removed by the last process just now */
         }
         softefa_error("cannot open %s: %s; remove it or name another fabric "
-                      "(SOFTEFA_FABRIC)", fabric->dir, strerror(errno));
+                      "(SOFTEFA_FABRIC)",
+                      fabric->dir, strerror(errno));
         return errno;
     }
 
     if (!dir_is_own(fabric->dir_fd)) {
         softefa_error("%s does not belong to this user alone; remove it or "
-                      "name another fabric (SOFTEFA_FABRIC)", fabric->dir);
+                      "name another fabric (SOFTEFA_FABRIC)",
+                      fabric->dir);
         return EACCES;
     }
 
     fabric->lock_fd = softefa_sys_openat(fabric->dir_fd, "lock",
                                          O_RDWR | O_CREAT | O_NOFOLLOW |
-                                         O_CLOEXEC, 0600);
+                                                 O_CLOEXEC,
+                                         0600);
     if (fabric->lock_fd < 0) {
         if (errno == ENOENT) {
             return EAGAIN;
@@ -127,7 +132,8 @@ int softefa_dir_lock_enter(int lock_fd)
              softefa_thread_stopped(holder))) {
             softefa_error("process %d, which enters or leaves the fabric, is "
                           "stopped or does not go on; let it (kill -CONT %d) "
-                          "or end it (kill -9 %d)", holder, holder, holder);
+                          "or end it (kill -9 %d)",
+                          holder, holder, holder);
             return ETIME;
         }
         nanosleep(&nap, NULL);
@@ -224,7 +230,8 @@ static void sweep_one(const char *name)
 
     other.dir_fd = softefa_sys_openat(AT_FDCWD, other.dir,
                                       O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-                                      O_CLOEXEC, 0);
+                                              O_CLOEXEC,
+                                      0);
     if ((other.dir_fd < 0) || !dir_is_own(other.dir_fd)) {
         softefa_dir_close(&other);
         return;
@@ -234,7 +241,8 @@ static void sweep_one(const char *name)
      * removed the lock, but could not empty the directory. */
     other.lock_fd = softefa_sys_openat(other.dir_fd, "lock",
                                        O_RDWR | O_CREAT | O_NOFOLLOW |
-                                       O_CLOEXEC, 0600);
+                                               O_CLOEXEC,
+                                       0600);
     if ((other.lock_fd >= 0) &&
         (softefa_dir_lock(other.lock_fd, F_OFD_SETLK, F_WRLCK, 0, 1) == 0)) {
         softefa_dir_remove(&other);

@@ -33,7 +33,7 @@ static uint64_t fabric_hash(void)
 
     if (hash == 0) {
         snprintf(text, sizeof(text), "%u/", (unsigned)geteuid());
-        hash = hash_string(hash_string(0xcbf29ce484222325ull, text),
+        hash             = hash_string(hash_string(0xcbf29ce484222325ull, text),
                            (options != NULL) ? options->fabric : "");
         fabric_name_hash = hash;
     }
@@ -50,7 +50,7 @@ void softefa_fabric_gid(unsigned index, uint8_t gid[16])
     memset(gid, 0, 16);
     gid[0]  = 0xfe;
     gid[1]  = 0x80;
-    gid[8]  = 0x00;               /* 0x02 of the MAC, inverted by EUI-64 */
+    gid[8]  = 0x00; /* 0x02 of the MAC, inverted by EUI-64 */
     gid[9]  = hash >> 24;
     gid[10] = hash >> 32;
     gid[11] = 0xff;

@@ -53,12 +53,12 @@ void softefa_fabric_fork_child(void);
 
 static inline void *softefa_fabric_at(uint64_t offset)
 {
-    return (char*)softefa_fabric.shm + offset;
+    return (char *)softefa_fabric.shm + offset;
 }
 
 static inline uint64_t softefa_fabric_offset(const void *ptr)
 {
-    return (const char*)ptr - (const char*)softefa_fabric.shm;
+    return (const char *)ptr - (const char *)softefa_fabric.shm;
 }
 
 #endif

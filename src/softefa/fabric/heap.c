@@ -109,8 +109,7 @@ void softefa_heap_free(softefa_extent_t *extent)
         return;
     }
 
-    unit = (extent->offset - SOFTEFA_HEAP_OFFSET) /
-           SOFTEFA_HEAP_UNIT;
+    unit = (extent->offset - SOFTEFA_HEAP_OFFSET) / SOFTEFA_HEAP_UNIT;
     softefa_memory_unback(extent->offset, extent->size);
     SOFTEFA_POINT("unbacked");
     heap_mark(unit, extent->size / SOFTEFA_HEAP_UNIT, false);
@@ -133,8 +132,7 @@ void softefa_heap_clear(void)
 void softefa_heap_mark(const softefa_extent_t *extent)
 {
     if (extent->offset != 0) {
-        heap_mark((extent->offset - SOFTEFA_HEAP_OFFSET) /
-                  SOFTEFA_HEAP_UNIT,
+        heap_mark((extent->offset - SOFTEFA_HEAP_OFFSET) / SOFTEFA_HEAP_UNIT,
                   extent->size / SOFTEFA_HEAP_UNIT, true);
     }
 }

@@ -169,7 +169,8 @@ int softefa_lock_slow(softefa_lock_t *lock, int ret)
         /* Nothing else can come back: a lock is made consistent at once, so
          * it never becomes unrecoverable, and no thread takes one twice. */
         softefa_error("a lock of fabric %s is damaged (%s); end its processes "
-                      "and start again", softefa_fabric.dir, strerror(ret));
+                      "and start again",
+                      softefa_fabric.dir, strerror(ret));
         return EBUSY;
     }
 }
@@ -177,8 +178,8 @@ int softefa_lock_slow(softefa_lock_t *lock, int ret)
 int softefa_lock_command(softefa_lock_t *lock, const char *what)
 {
     static const struct timespec nap = {.tv_nsec = MS};
-    static _Atomic int logged;               /* of which thread */
-    uint64_t start                   = softefa_clock_now();
+    static _Atomic int logged; /* of which thread */
+    uint64_t start = softefa_clock_now();
     uint64_t now, since;
     int holder, ret;
 
@@ -186,18 +187,17 @@ int softefa_lock_command(softefa_lock_t *lock, const char *what)
         now    = softefa_clock_now();
         holder = lock_holder(lock);
         if (holder == (int)syscall(SYS_gettid)) {
-            return ETIME;        /* exit() in a signal handler */
+            return ETIME; /* exit() in a signal handler */
         }
 
-        since  = stuck_since(holder);
-        if ((holder != 0) &&
-            (((since != 0) && (now > since + PATIENCE_NS)) ||
-             (now > start + COMMAND_NS))) {
+        since = stuck_since(holder);
+        if ((holder != 0) && (((since != 0) && (now > since + PATIENCE_NS)) ||
+                              (now > start + COMMAND_NS))) {
             if (atomic_exchange(&logged, holder) != holder) {
                 softefa_error("process %d, which holds %s, is stopped or does "
                               "not go on; commands fail until it does (kill "
-                              "-CONT %d) or ends (kill -9 %d)", holder, what,
-                              holder, holder);
+                              "-CONT %d) or ends (kill -9 %d)",
+                              holder, what, holder, holder);
             }
             return ETIME;
         }

@@ -73,7 +73,8 @@ static int membership_check_limit(softefa_fabric_t *fabric)
 
     softefa_error("the limit of file sizes (ulimit -f) is %llu KiB, "
                   "%s/mem has %llu MiB, of which hardly any are used: raise "
-                  "it", (unsigned long long)limit.rlim_cur >> 10, fabric->dir,
+                  "it",
+                  (unsigned long long)limit.rlim_cur >> 10, fabric->dir,
                   (unsigned long long)FABRIC_SIZE >> 20);
     return EFBIG;
 }
@@ -87,8 +88,9 @@ static int membership_map(softefa_fabric_t *fabric, uint64_t size)
 
     if (ptr == MAP_FAILED) {
         softefa_error("cannot map %s/mem, %llu MiB: %s; is there a limit on "
-                      "address space (ulimit -v)?", fabric->dir,
-                      (unsigned long long)(size >> 20), strerror(errno));
+                      "address space (ulimit -v)?",
+                      fabric->dir, (unsigned long long)(size >> 20),
+                      strerror(errno));
         return ENOMEM;
     }
 
@@ -106,11 +108,11 @@ static int membership_create(softefa_fabric_t *fabric)
     softefa_dir_sweep(fabric);
     softefa_dir_clean(fabric);
     fabric->mem_fd = softefa_sys_openat(fabric->dir_fd, "mem",
-                                        O_RDWR | O_CREAT | O_EXCL |
-                                        O_NOFOLLOW | O_CLOEXEC, 0600);
+                                        O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
+                                                O_CLOEXEC,
+                                        0600);
     if ((fabric->mem_fd < 0) || (ftruncate(fabric->mem_fd, size) < 0)) {
-        softefa_error("cannot create %s/mem: %s", fabric->dir,
-                      strerror(errno));
+        softefa_error("cannot create %s/mem: %s", fabric->dir, strerror(errno));
         return errno;
     }
 
@@ -123,12 +125,12 @@ static int membership_create(softefa_fabric_t *fabric)
     }
 
     SOFTEFA_POINT("mapped");
-    shm            = fabric->shm;
-    shm->layout    = membership_layout();
-    shm->size      = size;
+    shm         = fabric->shm;
+    shm->layout = membership_layout();
+    shm->size   = size;
     softefa_lock_init(&shm->admin);
     atomic_thread_fence(memory_order_release);
-    shm->magic     = FABRIC_MAGIC;
+    shm->magic = FABRIC_MAGIC;
     return 0;
 }
 
@@ -141,7 +143,8 @@ static int membership_map_existing(softefa_fabric_t *fabric)
                                         O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
     if (fabric->mem_fd < 0) {
         softefa_error("cannot open %s/mem: %s; end the processes that use "
-                      "this fabric", fabric->dir, strerror(errno));
+                      "this fabric",
+                      fabric->dir, strerror(errno));
         return errno;
     }
 
@@ -150,7 +153,8 @@ static int membership_map_existing(softefa_fabric_t *fabric)
         (head[1] != membership_layout())) {
         softefa_error("fabric %s is in use by another build of libsoftefa; "
                       "use the same one or name another fabric "
-                      "(SOFTEFA_FABRIC)", fabric->dir);
+                      "(SOFTEFA_FABRIC)",
+                      fabric->dir);
         return ENODEV;
     }
 
@@ -258,7 +262,8 @@ static int membership_open(softefa_fabric_t *fabric)
     }
 
     ret = softefa_dir_others(fabric->lock_fd) ?
-          membership_map_existing(fabric) : membership_create(fabric);
+                  membership_map_existing(fabric) :
+                  membership_create(fabric);
     if (ret != 0) {
         goto err_remove;
     }
@@ -328,8 +333,8 @@ int softefa_membership_join(void)
 
 bool softefa_membership_alone(void)
 {
-    const softefa_shm_proc_t *own =
-            &softefa_fabric.shm->proc[softefa_fabric.slot];
+    const softefa_shm_proc_t *own = &softefa_fabric.shm
+                                             ->proc[softefa_fabric.slot];
     unsigned index;
 
     for (index = 0; index < SOFTEFA_MAX_DEVICES; ++index) {

@@ -152,4 +152,3 @@ bool softefa_reap(uint32_t slot)
     reap_channels(slot);
     return true;
 }
-

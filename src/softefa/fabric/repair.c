@@ -66,9 +66,9 @@ static bool repair_is_ah(softefa_shm_dev_t *dev, uint32_t pdn, unsigned device)
 
 static void repair_device(softefa_shm_dev_t *dev, unsigned index)
 {
-    softefa_table_t *table = dev->table;
-    uint32_t opens         = 0;
-    softefa_shm_t *shm     = softefa_fabric.shm;
+    softefa_table_t *table               = dev->table;
+    uint32_t opens                       = 0;
+    softefa_shm_t *shm                   = softefa_fabric.shm;
     uint32_t ah_for[SOFTEFA_MAX_DEVICES] = {0};
     softefa_shm_ah_t *ah;
     uint32_t i;

@@ -33,14 +33,14 @@ static const softefa_kind_info_t kind_info[SOFTEFA_NUM_KINDS] = {
 
 static uint64_t *table_map(softefa_shm_dev_t *dev, softefa_kind_t kind)
 {
-    return (uint64_t*)((char*)dev + kind_info[kind].map);
+    return (uint64_t *)((char *)dev + kind_info[kind].map);
 }
 
 static softefa_shm_obj_t *table_at(softefa_shm_dev_t *dev, softefa_kind_t kind,
                                    uint32_t index)
 {
-    return (softefa_shm_obj_t*)((char*)dev + kind_info[kind].base +
-                                (index * kind_info[kind].stride));
+    return (softefa_shm_obj_t *)((char *)dev + kind_info[kind].base +
+                                 (index * kind_info[kind].stride));
 }
 
 softefa_shm_obj_t *softefa_table_entry(softefa_shm_dev_t *dev,
@@ -56,7 +56,9 @@ void *softefa_table_get(softefa_shm_dev_t *dev, softefa_kind_t kind,
     softefa_shm_obj_t *obj = softefa_table_entry(dev, kind, index);
 
     return ((obj != NULL) && (obj->state >= SOFTEFA_STATE_ALIVE) &&
-            (obj->owner == owner)) ? obj : NULL;
+            (obj->owner == owner)) ?
+                   obj :
+                   NULL;
 }
 
 void softefa_table_init(softefa_shm_dev_t *dev,
@@ -137,8 +139,7 @@ int softefa_table_alloc(softefa_shm_dev_t *dev, softefa_kind_t kind,
 {
     softefa_table_t *table = &dev->table[kind];
     uint64_t *map          = table_map(dev, kind);
-    uint32_t end           = (kind == SOFTEFA_KIND_QP) ? dev->qp_mask + 1 :
-                                                         table->limit;
+    uint32_t end = (kind == SOFTEFA_KIND_QP) ? dev->qp_mask + 1 : table->limit;
     softefa_shm_obj_t *obj;
     uint32_t index;
     int ret;

@@ -35,7 +35,8 @@ uint64_t softefa_fault_count(unsigned rule)
 {
     return ((rules->plan != NULL) && (rule > 0) &&
             (rule <= rules->plan->num_rules)) ?
-           rules->state[rule - 1].done : 0;
+                   rules->state[rule - 1].done :
+                   0;
 }
 
 static void fault_init_once(void)
@@ -88,15 +89,14 @@ static __attribute__((destructor)) void fault_exit(void)
 
     for (i = 0; rules->log_sums && (i < rules->plan->num_rules); ++i) {
         softefa_error("fault %u (%s): %llu times of %llu, process %d", i + 1,
-                      softefa_fault_plan_action_name(
-                              rules->plan->rule[i].action),
+                      softefa_fault_plan_action_name(rules->plan->rule[i]
+                                                             .action),
                       (unsigned long long)rules->state[i].done,
                       (unsigned long long)rules->state[i].seen, (int)getpid());
     }
 }
 
-const softefa_fault_rule_t *
-softefa_fault_fetched(const softefa_fault_op_t *op)
+const softefa_fault_rule_t *softefa_fault_fetched(const softefa_fault_op_t *op)
 {
     const softefa_fault_rule_t *rule, *fatal = NULL, *qp_error = NULL;
     unsigned i;
@@ -194,7 +194,7 @@ void softefa_fault_hit(softefa_point_t point)
 unsigned softefa_fault_reorder(unsigned index)
 {
     const softefa_fault_op_t op = {.dev = index, .peer = -1};
-    unsigned depth       = 0;
+    unsigned depth              = 0;
     unsigned i;
 
     fault_init();

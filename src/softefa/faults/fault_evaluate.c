@@ -48,8 +48,8 @@ static void evaluate_rule(unsigned i, const softefa_fault_op_t *op,
     case SOFTEFA_FAULT_UNRESPONSIVE:
         if (softefa_fault_rule_lasts(i, now)) {
             result->status = (rule->action == SOFTEFA_FAULT_UNREACHABLE) ?
-                             SOFTEFA_STATUS_UNREACHABLE :
-                             SOFTEFA_STATUS_UNRESPONSIVE;
+                                     SOFTEFA_STATUS_UNREACHABLE :
+                                     SOFTEFA_STATUS_UNRESPONSIVE;
             result->hit    = true;
         }
         break;
@@ -75,14 +75,13 @@ static void evaluate_rule(unsigned i, const softefa_fault_op_t *op,
         }
         break;
     case SOFTEFA_FAULT_CORRUPT:
-        if ((rule->what == SOFTEFA_CORRUPT_IMM) &&
-            !op->has_imm) {
+        if ((rule->what == SOFTEFA_CORRUPT_IMM) && !op->has_imm) {
             break;
         }
         if (softefa_fault_rule_fires(i)) {
             if (rule->what == SOFTEFA_CORRUPT_IMM) {
-                result->imm = 1u << (softefa_random(&rules->state[i].random) %
-                                     32);
+                result->imm = 1u
+                              << (softefa_random(&rules->state[i].random) % 32);
             } else {
                 result->flags = SOFTEFA_WQE_CORRUPT;
             }
@@ -117,7 +116,7 @@ void softefa_fault_evaluate(const softefa_fault_op_t *op,
         one = (softefa_fault_result_t){.status = SOFTEFA_STATUS_OK};
         evaluate_rule(i, op, now, &one);
         result->flags |= one.flags;
-        result->imm   ^= one.imm;
+        result->imm ^= one.imm;
         if (!one.hit || ((one.status != SOFTEFA_STATUS_OK) &&
                          (result->status != SOFTEFA_STATUS_OK))) {
             continue;

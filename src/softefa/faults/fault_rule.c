@@ -14,8 +14,7 @@ bool softefa_fault_rule_selects(const softefa_fault_rule_t *rule,
 {
     return ((rule->dev == SOFTEFA_FAULT_ANY) || (rule->dev == op->dev)) &&
            ((rule->peer == SOFTEFA_FAULT_ANY) || (rule->peer == op->peer)) &&
-           ((rule->proc == SOFTEFA_FAULT_ANY) ||
-            (rule->proc == rules->proc)) &&
+           ((rule->proc == SOFTEFA_FAULT_ANY) || (rule->proc == rules->proc)) &&
            (rule->ops & (1u << op->op));
 }
 
@@ -44,7 +43,8 @@ bool softefa_fault_rule_lasts(unsigned i, uint64_t now)
 
     if (softefa_fault_rule_fires(i)) {
         state->until = (rule->duration == SOFTEFA_FAULT_UNSET) ?
-                       UINT64_MAX : now + rule->duration;
+                               UINT64_MAX :
+                               now + rule->duration;
     }
 
     return now < state->until;
@@ -53,7 +53,7 @@ bool softefa_fault_rule_lasts(unsigned i, uint64_t now)
 /* -ln(u) for a random u in (0, 1], without libm: to 5 digits. */
 static double random_exp(uint64_t *random)
 {
-    double u = ((softefa_random(random) >> 11) + 1) / 9007199254740992.0;
+    double u  = ((softefa_random(random) >> 11) + 1) / 9007199254740992.0;
     double ln = 0, z;
 
     for (; u < 0.5; u *= 2) {
@@ -61,8 +61,9 @@ static double random_exp(uint64_t *random)
     }
 
     z = (1 - u) / (1 + u);
-    return ln + (2 * z * (1 + (z * z * ((1 / 3.0) + (z * z * ((1 / 5.0) +
-                 (z * z / 7.0)))))));
+    return ln + (2 * z *
+                 (1 + (z * z *
+                       ((1 / 3.0) + (z * z * ((1 / 5.0) + (z * z / 7.0)))))));
 }
 
 uint64_t softefa_fault_rule_delay(unsigned i)
@@ -86,9 +87,10 @@ void softefa_fault_rule_done(unsigned i, const softefa_fault_op_t *op)
 
     if (rules->log_each) {
         softefa_error("fault %u (%s), %llu times: QP %u, request %u, op %u, "
-                      "to AH %u QP %u", i + 1,
-                      softefa_fault_plan_action_name(
-                              rules->plan->rule[i].action),
+                      "to AH %u QP %u",
+                      i + 1,
+                      softefa_fault_plan_action_name(rules->plan->rule[i]
+                                                             .action),
                       (unsigned long long)done, op->qpn, op->req_id, op->op,
                       op->ahn, op->dest_qpn);
     }

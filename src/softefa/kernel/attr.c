@@ -29,7 +29,8 @@ const void *softefa_attr_in(const softefa_cmd_t *cmd, uint16_t id,
 
     *length = attr->len;
     return (attr->len <= sizeof(attr->data)) ?
-           (const void*)&attr->data : (const void*)(uintptr_t)attr->data;
+                   (const void *)&attr->data :
+                   (const void *)(uintptr_t)attr->data;
 }
 
 int softefa_attr_copy_in(const softefa_cmd_t *cmd, uint16_t id, void *dst,
@@ -65,7 +66,7 @@ void softefa_attr_copy_out(const softefa_cmd_t *cmd, uint16_t id,
         return;
     }
 
-    dst = (uint8_t*)(uintptr_t)attr->data;
+    dst = (uint8_t *)(uintptr_t)attr->data;
     if (size > attr->len) {
         size = attr->len;
     }
@@ -96,7 +97,8 @@ softefa_obj_t *softefa_attr_obj(const softefa_cmd_t *cmd, uint16_t id,
     const softefa_abi_attr_t *attr = softefa_attr_find(cmd, id);
 
     return ((attr == NULL) || (attr->data > UINT32_MAX)) ?
-           NULL : softefa_obj_find(cmd->file, type, attr->data);
+                   NULL :
+                   softefa_obj_find(cmd->file, type, attr->data);
 }
 
 int softefa_attr_check_no_uhw(const softefa_cmd_t *cmd)

@@ -78,8 +78,10 @@ static int check_transition(softefa_qp_type_t type, int from, int to,
 
         return ((mask & transition_table[i].required) ==
                 transition_table[i].required) &&
-               !(mask & ~(transition_table[i].required | optional)) ?
-               0 : EINVAL;
+                               !(mask &
+                                 ~(transition_table[i].required | optional)) ?
+                       0 :
+                       EINVAL;
     }
 
     return EINVAL;
@@ -165,7 +167,8 @@ static int check_range(const softefa_profile_t *profile, uint64_t start,
 {
     return ((length == 0) || (start + length < start) ||
             (iova + length < iova) || (length > profile->max_mr_size)) ?
-           EINVAL : 0;
+                   EINVAL :
+                   0;
 }
 
 int softefa_check_reg_mr(const softefa_profile_t *profile,
@@ -192,7 +195,7 @@ int softefa_check_reg_mr(const softefa_profile_t *profile,
      * advice has no effect on memory that is present. */
     first = cmd->start & ~(page - 1);
     last  = (cmd->start + cmd->length + page - 1) & ~(page - 1);
-    if (madvise((void*)(uintptr_t)first, last - first, MADV_WILLNEED) &&
+    if (madvise((void *)(uintptr_t)first, last - first, MADV_WILLNEED) &&
         (errno == ENOMEM)) {
         return EFAULT;
     }
@@ -230,8 +233,7 @@ enum {
 
 int softefa_check_create_cq(const softefa_profile_t *profile, uint32_t cqe,
                             uint32_t comp_vector, uint32_t flags,
-                            int has_channel,
-                            const softefa_abi_create_cq_t *cmd)
+                            int has_channel, const softefa_abi_create_cq_t *cmd)
 {
     uint32_t supported = SOFTEFA_ABI_CQ_WITH_CHANNEL;
     size_t i;
@@ -284,17 +286,18 @@ unsigned softefa_check_sq_entry_size(const softefa_profile_t *profile,
                                      const softefa_abi_create_qp_t *cmd)
 {
     return ((profile->inline_size_ex > 0) &&
-            (cmd->sq_ring_size == (128ull * cap->max_send_wr))) ? 128 : 64;
+            (cmd->sq_ring_size == (128ull * cap->max_send_wr))) ?
+                   128 :
+                   64;
 }
 
-int softefa_check_create_qp(const softefa_profile_t *profile,
-                            uint32_t qp_type, uint32_t create_flags,
+int softefa_check_create_qp(const softefa_profile_t *profile, uint32_t qp_type,
+                            uint32_t create_flags,
                             const softefa_abi_qp_cap_t *cap,
                             const softefa_abi_create_qp_t *cmd)
 {
     bool wide           = softefa_check_sq_entry_size(profile, cap, cmd) == 128;
-    uint32_t max_inline = wide ?
-                          profile->inline_size_ex : profile->inline_size;
+    uint32_t max_inline = wide ? profile->inline_size_ex : profile->inline_size;
     uint16_t supported  = 0;
     size_t i;
 
@@ -341,5 +344,7 @@ int softefa_check_create_ah(const softefa_abi_ah_attr_t *attr)
 {
     /* lid, sl, traffic class and the like are ignored by the driver */
     return ((attr->port_num == 1) && attr->is_global &&
-            (attr->grh.sgid_index == 0)) ? 0 : EINVAL;
+            (attr->grh.sgid_index == 0)) ?
+                   0 :
+                   EINVAL;
 }

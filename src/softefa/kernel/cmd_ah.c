@@ -34,8 +34,8 @@ int softefa_cmd_ah_create(softefa_cmd_t *cmd)
     }
 
     obj->u.ah.pdn = pd->u.pd.pdn;
-    ret           = softefa_ah_create(cmd->file->dev, pd->u.pd.pdn,
-                                      req.attr.grh.dgid, &obj->u.ah.ahn);
+    ret = softefa_ah_create(cmd->file->dev, pd->u.pd.pdn, req.attr.grh.dgid,
+                            &obj->u.ah.ahn);
     if (ret != 0) {
         softefa_obj_free(cmd->file, obj);
         return ret;

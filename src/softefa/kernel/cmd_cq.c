@@ -39,8 +39,8 @@ int softefa_cmd_cq_channel_create(softefa_cmd_t *cmd)
 
 static int cq_channel(softefa_cmd_t *cmd, softefa_obj_t **channel)
 {
-    const softefa_abi_attr_t *attr =
-            softefa_attr_find(cmd, SOFTEFA_ATTR_CREATE_CQ_COMP_CHANNEL);
+    const softefa_abi_attr_t
+            *attr = softefa_attr_find(cmd, SOFTEFA_ATTR_CREATE_CQ_COMP_CHANNEL);
     softefa_file_t *file;
 
     *channel = NULL;
@@ -62,8 +62,7 @@ int softefa_cmd_cq_create(softefa_cmd_t *cmd)
     const softefa_profile_t *profile  = softefa_dev_profile(cmd->file->dev);
     softefa_abi_create_cq_resp_t resp = {};
     softefa_cq_attr_t attr            = {};
-    uint32_t cqe                      =
-            softefa_attr_u64(cmd, SOFTEFA_ATTR_CREATE_CQ_CQE);
+    uint32_t cqe = softefa_attr_u64(cmd, SOFTEFA_ATTR_CREATE_CQ_CQE);
     softefa_abi_create_cq_t req;
     softefa_obj_t *channel, *obj;
     softefa_cq_map_t map;
@@ -138,9 +137,8 @@ int softefa_cmd_cq_create(softefa_cmd_t *cmd)
 int softefa_cmd_cq_destroy(softefa_cmd_t *cmd)
 {
     softefa_abi_destroy_cq_resp_t resp = {};
-    softefa_obj_t *obj =
-            softefa_attr_obj(cmd, SOFTEFA_ATTR_DESTROY_CQ_HANDLE,
-                             SOFTEFA_OBJ_CQ);
+    softefa_obj_t *obj = softefa_attr_obj(cmd, SOFTEFA_ATTR_DESTROY_CQ_HANDLE,
+                                          SOFTEFA_OBJ_CQ);
     uint32_t acked;
     int ret;
 

@@ -44,12 +44,12 @@ int softefa_cmd_device_get_context(softefa_cmd_t *cmd)
 
     resp.cmds_supp_udata_mask = SOFTEFA_ABI_UDATA_QUERY_DEVICE |
                                 SOFTEFA_ABI_UDATA_CREATE_AH;
-    resp.sub_cqs_per_cq       = profile->sub_cqs;
-    resp.inline_buf_size      = profile->inline_size;
-    resp.inline_buf_size_ex   = profile->inline_size_ex;
-    resp.max_llq_size         = profile->max_llq_size;
-    resp.max_tx_batch         = profile->max_tx_batch;
-    resp.min_sq_wr            = profile->min_sq_wr;
+    resp.sub_cqs_per_cq     = profile->sub_cqs;
+    resp.inline_buf_size    = profile->inline_size;
+    resp.inline_buf_size_ex = profile->inline_size_ex;
+    resp.max_llq_size       = profile->max_llq_size;
+    resp.max_tx_batch       = profile->max_tx_batch;
+    resp.min_sq_wr          = profile->min_sq_wr;
 
     softefa_attr_copy_out(cmd, SOFTEFA_ATTR_UHW_OUT, &resp, sizeof(resp));
     softefa_attr_copy_out(cmd, SOFTEFA_ATTR_GET_CONTEXT_NUM_COMP_VECTORS,
@@ -63,8 +63,8 @@ int softefa_cmd_device_get_context(softefa_cmd_t *cmd)
 int softefa_cmd_device_query_port(softefa_cmd_t *cmd)
 {
     softefa_abi_port_ex_t resp = {};
-    int ret                    = check_port(
-            softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_PORT_PORT_NUM));
+    int ret                    = check_port(softefa_attr_u64(cmd,
+                                                             SOFTEFA_ATTR_QUERY_PORT_PORT_NUM));
 
     if (ret != 0) {
         return ret;
@@ -82,7 +82,7 @@ int softefa_cmd_device_query_port_speed(softefa_cmd_t *cmd)
     /* unit: 100 Mb/s */
     uint64_t speed = 10ull * softefa_dev_profile(cmd->file->dev)->link_gbps;
     int ret        = check_port(
-            softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_PORT_SPEED_PORT_NUM));
+                   softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_PORT_SPEED_PORT_NUM));
 
     if (ret != 0) {
         return ret;
@@ -97,7 +97,7 @@ static void fill_gid_entry(const softefa_cmd_t *cmd,
                            softefa_abi_gid_entry_t *entry)
 {
     memset(entry, 0, sizeof(*entry));
-    softefa_dev_gid(cmd->file->dev, (uint8_t*)entry->gid);
+    softefa_dev_gid(cmd->file->dev, (uint8_t *)entry->gid);
     entry->port_num = 1;
     entry->gid_type = SOFTEFA_ABI_GID_TYPE_IB;
 }
@@ -173,9 +173,11 @@ static void fill_device(softefa_dev_t *dev, softefa_abi_device_t *resp)
     resp->hw_ver         = profile->pci_device;
     resp->max_qp         = profile->max_qp;
     resp->max_qp_wr      = (profile->max_sq_wr < profile->max_rq_wr) ?
-                           profile->max_sq_wr : profile->max_rq_wr;
+                                   profile->max_sq_wr :
+                                   profile->max_rq_wr;
     resp->max_sge        = (profile->max_sq_sge < profile->max_rq_sge) ?
-                           profile->max_sq_sge : profile->max_rq_sge;
+                                   profile->max_sq_sge :
+                                   profile->max_rq_sge;
     resp->max_sge_rd     = profile->max_rdma_sge;
     resp->max_cq         = profile->max_cq;
     resp->max_cqe        = profile->max_cqe;

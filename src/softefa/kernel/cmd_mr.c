@@ -58,15 +58,14 @@ int softefa_cmd_mr_query(softefa_cmd_t *cmd)
 {
     uint16_t none = 0;
 
-    if (softefa_attr_obj(cmd, SOFTEFA_ATTR_MR_QUERY_HANDLE,
-                         SOFTEFA_OBJ_MR) == NULL) {
+    if (softefa_attr_obj(cmd, SOFTEFA_ATTR_MR_QUERY_HANDLE, SOFTEFA_OBJ_MR) ==
+        NULL) {
         return ENOENT;
     }
 
     softefa_attr_copy_out(cmd, SOFTEFA_ATTR_MR_QUERY_VALIDITY, &none,
                           sizeof(none));
-    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_MR_QUERY_RECV, &none,
-                          sizeof(none));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_MR_QUERY_RECV, &none, sizeof(none));
     softefa_attr_copy_out(cmd, SOFTEFA_ATTR_MR_QUERY_RDMA_READ, &none,
                           sizeof(none));
     softefa_attr_copy_out(cmd, SOFTEFA_ATTR_MR_QUERY_RDMA_RECV, &none,

@@ -24,8 +24,8 @@ static void qp_respond(const softefa_cmd_t *cmd, const softefa_obj_t *obj,
     resp.recv_sub_cq_idx   = map->recv_sub_cq;
 
     softefa_attr_copy_out(cmd, SOFTEFA_ATTR_UHW_OUT, &resp, sizeof(resp));
-    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CREATE_QP_RESP_CAP,
-                          &obj->u.qp.cap, sizeof(obj->u.qp.cap));
+    softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CREATE_QP_RESP_CAP, &obj->u.qp.cap,
+                          sizeof(obj->u.qp.cap));
     softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CREATE_QP_RESP_QP_NUM, &qpn,
                           sizeof(qpn));
     softefa_attr_set(cmd, SOFTEFA_ATTR_CREATE_QP_HANDLE, obj->handle);
@@ -71,23 +71,22 @@ int softefa_cmd_qp_create(softefa_cmd_t *cmd)
         return ENOMEM;
     }
 
-    obj->user_handle     =
-            softefa_attr_u64(cmd, SOFTEFA_ATTR_CREATE_QP_USER_HANDLE);
+    obj->user_handle     = softefa_attr_u64(cmd,
+                                            SOFTEFA_ATTR_CREATE_QP_USER_HANDLE);
     obj->u.qp.cap        = cap;
     obj->u.qp.sq_sig_all = !!(flags & SOFTEFA_ABI_QP_CREATE_SQ_SIG_ALL);
     obj->u.qp.type       = (type == SOFTEFA_ABI_QPT_UD) ? SOFTEFA_QP_UD :
                                                           SOFTEFA_QP_SRD;
 
-    attr.type                   = obj->u.qp.type;
-    attr.pdn                    = pd->u.pd.pdn;
-    attr.send_cq                = send_cq->u.cq.cq;
-    attr.recv_cq                = recv_cq->u.cq.cq;
-    attr.sq_ring_size           = req.sq_ring_size;
-    attr.rq_ring_size           = req.rq_ring_size;
-    attr.sq_entry_size          = softefa_check_sq_entry_size(profile, &cap,
-                                                              &req);
-    attr.max_inline             = cap.max_inline_data;
-    attr.cookie                 = obj->user_handle;
+    attr.type          = obj->u.qp.type;
+    attr.pdn           = pd->u.pd.pdn;
+    attr.send_cq       = send_cq->u.cq.cq;
+    attr.recv_cq       = recv_cq->u.cq.cq;
+    attr.sq_ring_size  = req.sq_ring_size;
+    attr.rq_ring_size  = req.rq_ring_size;
+    attr.sq_entry_size = softefa_check_sq_entry_size(profile, &cap, &req);
+    attr.max_inline    = cap.max_inline_data;
+    attr.cookie        = obj->user_handle;
     attr.unsolicited_write_recv = !!(req.flags &
                                      SOFTEFA_ABI_QP_UNSOLICITED_WRITE_RECV);
     ret = softefa_qp_create(cmd->file->dev, &attr, &obj->u.qp.qp, &map);
@@ -113,9 +112,8 @@ int softefa_cmd_qp_create(softefa_cmd_t *cmd)
 int softefa_cmd_qp_destroy(softefa_cmd_t *cmd)
 {
     softefa_abi_destroy_qp_resp_t resp = {};
-    softefa_obj_t *obj =
-            softefa_attr_obj(cmd, SOFTEFA_ATTR_DESTROY_QP_HANDLE,
-                             SOFTEFA_OBJ_QP);
+    softefa_obj_t *obj = softefa_attr_obj(cmd, SOFTEFA_ATTR_DESTROY_QP_HANDLE,
+                                          SOFTEFA_OBJ_QP);
     int ret;
 
     if (obj == NULL) {
@@ -173,7 +171,9 @@ int softefa_cmd_qp_query(softefa_cmd_t *cmd)
 
 int softefa_cmd_qp_modify(softefa_cmd_t *cmd)
 {
-    softefa_qp_mod_t mod = {.state = -1, .qkey = -1, .sq_psn = -1,
+    softefa_qp_mod_t mod = {.state     = -1,
+                            .qkey      = -1,
+                            .sq_psn    = -1,
                             .rnr_retry = -1};
     softefa_qp_mod_t now;
     softefa_abi_modify_qp_t req;

@@ -35,9 +35,9 @@ int softefa_dmabuf_map(int fd, uint64_t offset, uint64_t length, int writable,
     }
 
     dmabuf->map_length = length + skip;
-    dmabuf->map        = softefa_sys_mmap_at(
-            dmabuf->map_length, PROT_READ | (writable ? PROT_WRITE : 0),
-            MAP_SHARED, fd, offset - skip);
+    dmabuf->map        = softefa_sys_mmap_at(dmabuf->map_length,
+                                             PROT_READ | (writable ? PROT_WRITE : 0),
+                                             MAP_SHARED, fd, offset - skip);
     if (dmabuf->map == MAP_FAILED) {
         return (errno == ENOMEM) ? ENOMEM : EINVAL;
     }

@@ -62,8 +62,8 @@ static softefa_fault_cmd_t fault_cmd(const softefa_cmd_t *cmd, uint16_t object,
                                                       SOFTEFA_CMD_DESTROY;
     case SOFTEFA_OBJECT_MR:
         return (method == SOFTEFA_METHOD_REG_DMABUF_MR) ? SOFTEFA_CMD_REG_MR :
-               (method == SOFTEFA_METHOD_MR_DESTROY) ? SOFTEFA_CMD_DESTROY :
-                                                       SOFTEFA_CMD_ANY;
+               (method == SOFTEFA_METHOD_MR_DESTROY)    ? SOFTEFA_CMD_DESTROY :
+                                                          SOFTEFA_CMD_ANY;
     case SOFTEFA_OBJECT_AH:
     case SOFTEFA_OBJECT_PD:
         return SOFTEFA_CMD_DESTROY;
@@ -159,9 +159,10 @@ int softefa_uverbs_ioctl(softefa_file_t *file, int fd, void *arg)
     } else {
         /* What comes before the context are libibverbs' probes */
         ret = file->has_context ?
-              softefa_fault_command(file->index,
-                                    fault_cmd(&cmd, hdr->object_id,
-                                              hdr->method_id)) : 0;
+                      softefa_fault_command(file->index,
+                                            fault_cmd(&cmd, hdr->object_id,
+                                                      hdr->method_id)) :
+                      0;
         ret = (ret != 0) ? ret : method->handler(&cmd);
         if (softefa_dev_is_valid(file->dev)) {
             count_command(&cmd, hdr->object_id, hdr->method_id, ret);

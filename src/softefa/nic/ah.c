@@ -17,9 +17,8 @@ static_assert(SOFTEFA_TABLE_AH <= SOFTEFA_AH_UNKNOWN + 1, "AHN is 16 bits");
 static void ah_release(softefa_dev_t *dev, softefa_shm_ah_t *ah)
 {
     softefa_shm_pd_t *pd = &dev->shm->pd[ah->pdn];
-    bool alive           = atomic_exchange(&ah->obj.state,
-                                           SOFTEFA_STATE_RESERVED) ==
-                           SOFTEFA_STATE_ALIVE;
+    bool alive = atomic_exchange(&ah->obj.state, SOFTEFA_STATE_RESERVED) ==
+                 SOFTEFA_STATE_ALIVE;
 
     SOFTEFA_POINT("AH");
     --pd->refs;

@@ -21,10 +21,9 @@
 
 static softefa_event_context_t async_context(const softefa_dev_t *dev)
 {
-    return (softefa_event_context_t){
-        .device = dev->index, .incarnation = dev->incarnation,
-        .owner = dev->owner
-    };
+    return (softefa_event_context_t){.device      = dev->index,
+                                     .incarnation = dev->incarnation,
+                                     .owner       = dev->owner};
 }
 
 int softefa_async_open(softefa_dev_t *dev, int *fd)
@@ -72,9 +71,10 @@ uint32_t softefa_async_qp_events(softefa_qp_t *qp)
     }
 
     if (qp->shm->events > 0) {
-        qp->shm->events -= softefa_event_async_purge(
-                &context, IBV_EVENT_QP_FATAL, qp->shm->cookie);
-        events           = qp->shm->events;
+        qp->shm->events -= softefa_event_async_purge(&context,
+                                                     IBV_EVENT_QP_FATAL,
+                                                     qp->shm->cookie);
+        events = qp->shm->events;
     }
     softefa_admin_unlock();
     return events;

@@ -33,8 +33,8 @@ typedef struct {
 
 /* Appends one message, if its receive request can take it; else false. */
 static bool burst_add(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                      const softefa_dest_t *dest, uint32_t skip,
-                      unsigned index, deliver_burst_t *burst)
+                      const softefa_dest_t *dest, uint32_t skip, unsigned index,
+                      deliver_burst_t *burst)
 {
     uint32_t prefix = (qp->type == SOFTEFA_QP_UD) ? SOFTEFA_GRH_SIZE : 0;
     softefa_sgl_t local;
@@ -51,7 +51,7 @@ static bool burst_add(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     memcpy(&burst->local[burst->num_local], local.iov,
            local.count * sizeof(local.iov[0]));
     burst->num_local += local.count;
-    burst->length    += local.length;
+    burst->length += local.length;
 
     /* The copy is one stream, so each message must end where the next one's
      * buffers begin. */
@@ -73,8 +73,8 @@ static bool burst_add(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 /* Returns how many are delivered now: all or, if the CQ's lock cannot be taken
  * or the CQ is dead, none. */
 static unsigned burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                               const softefa_dest_t *dest,
-                               unsigned count, deliver_burst_t *burst)
+                               const softefa_dest_t *dest, unsigned count,
+                               deliver_burst_t *burst)
 {
     softefa_shm_cq_t *cq = &dest->dev->cq[dest->qp->recv_cq];
     unsigned i;
@@ -84,8 +84,8 @@ static unsigned burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         for (i = 0; i < count; ++i) {
             burst->rx.descriptors = burst->request[i].descriptors;
             burst->rx.req_id      = burst->request[i].req_id;
-            softefa_rx_put(qp, &wqe[i], dest, cq, &burst->rx,
-                           SOFTEFA_STATUS_OK, burst->lengths[i]);
+            softefa_rx_put(qp, &wqe[i], dest, cq, &burst->rx, SOFTEFA_STATUS_OK,
+                           burst->lengths[i]);
         }
         softefa_unlock(&cq->lock);
         softefa_counters_send(qp, dest->qp, count, burst->length);

@@ -67,8 +67,7 @@ int softefa_channel_create(softefa_dev_t *dev, softefa_channel_t **channel_p,
     }
 
     channel->shm = &softefa_fabric.shm->channel[channel->index];
-    ret          = softefa_event_channel_create(channel->index, fd,
-                                                &channel->reader);
+    ret = softefa_event_channel_create(channel->index, fd, &channel->reader);
     if (ret != 0) {
         goto err_put;
     }

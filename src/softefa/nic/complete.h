@@ -14,11 +14,10 @@ static inline void softefa_complete_cqe(const softefa_qp_t *qp,
                                         softefa_io_cqe_t *cqe)
 {
     memset(cqe, 0, sizeof(*cqe));
-    cqe->req_id       = wqe->req_id;
-    cqe->status       = status;
-    cqe->flags        = SOFTEFA_CQE_SEND_QUEUE |
-                        ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) <<
-                         SOFTEFA_CQE_OP_SHIFT);
+    cqe->req_id = wqe->req_id;
+    cqe->status = status;
+    cqe->flags  = SOFTEFA_CQE_SEND_QUEUE |
+                 ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) << SOFTEFA_CQE_OP_SHIFT);
     cqe->qpn          = qp->qpn;
     cqe->req_id_ex[0] = wqe->req_id_ex[0];
     cqe->req_id_ex[1] = wqe->req_id_ex[1];

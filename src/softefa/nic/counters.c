@@ -106,11 +106,11 @@ static const counter_t device_counters[] = {
 static const counter_t *counter_get(softefa_counters_t which, unsigned i)
 {
     if (which == SOFTEFA_COUNTERS_PORT) {
-        return (i < SOFTEFA_ARRAY_SIZE(port_counters)) ?
-               &port_counters[i] : NULL;
+        return (i < SOFTEFA_ARRAY_SIZE(port_counters)) ? &port_counters[i] :
+                                                         NULL;
     }
-    return (i < SOFTEFA_ARRAY_SIZE(device_counters)) ?
-           &device_counters[i] : NULL;
+    return (i < SOFTEFA_ARRAY_SIZE(device_counters)) ? &device_counters[i] :
+                                                       NULL;
 }
 
 const char *softefa_counters_name(softefa_counters_t which, unsigned i)
@@ -122,7 +122,7 @@ const char *softefa_counters_name(softefa_counters_t which, unsigned i)
 
 static void sum_add(softefa_traffic_t *sum, const softefa_traffic_t *traffic)
 {
-    sum->wrs   += __atomic_load_n(&traffic->wrs, __ATOMIC_RELAXED);
+    sum->wrs += __atomic_load_n(&traffic->wrs, __ATOMIC_RELAXED);
     sum->bytes += __atomic_load_n(&traffic->bytes, __ATOMIC_RELAXED);
 }
 
@@ -171,7 +171,8 @@ static softefa_shm_dev_t *dest_device(const softefa_qp_t *qp,
     index = own->ah[wqe->ahn].device;
     return ((index < SOFTEFA_MAX_DEVICES) &&
             softefa_fabric.shm->status[index].backed) ?
-           &softefa_fabric.shm->dev[index] : NULL;
+                   &softefa_fabric.shm->dev[index] :
+                   NULL;
 }
 
 static void count_sent(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
@@ -242,7 +243,7 @@ void softefa_counters_again(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                             uint64_t length)
 {
     if ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) == SOFTEFA_OP_SEND) {
-        qp->shm->sent.wrs   -= 1;
+        qp->shm->sent.wrs -= 1;
         qp->shm->sent.bytes -= length;
     }
     softefa_counters_add(qp->dev->shm, SOFTEFA_COUNT_RETRANS_PKTS, 1);
@@ -252,22 +253,26 @@ void softefa_counters_again(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 void softefa_counters_rdma(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                            softefa_shm_dev_t *dest)
 {
-    bool read                  = (wqe->ctrl1 & SOFTEFA_CTRL1_OP) ==
-                                 SOFTEFA_OP_RDMA_READ;
-    uint32_t length            = wqe->rdma.remote.length;
-    uint32_t size              = qp->dev->profile.max_msg_size;
-    uint32_t pkts              = (length > size) ?
-                                 ((length + size - 1) / size) : 1;
+    bool read       = (wqe->ctrl1 & SOFTEFA_CTRL1_OP) == SOFTEFA_OP_RDMA_READ;
+    uint32_t length = wqe->rdma.remote.length;
+    uint32_t size   = qp->dev->profile.max_msg_size;
+    uint32_t pkts   = (length > size) ? ((length + size - 1) / size) : 1;
     softefa_traffic_t *traffic = read ? &qp->shm->read : &qp->shm->written;
 
-    traffic->wrs   += 1;
+    traffic->wrs += 1;
     traffic->bytes += length;
-    softefa_counters_add(dest, read ? SOFTEFA_COUNT_READ_RESP_BYTES :
-                                   SOFTEFA_COUNT_WRITE_RECV_BYTES, length);
-    softefa_counters_add(dest, read ? SOFTEFA_COUNT_RDMA_TX_PKTS :
-                                   SOFTEFA_COUNT_RDMA_RX_PKTS, pkts);
-    softefa_counters_add(qp->dev->shm, read ? SOFTEFA_COUNT_RDMA_RX_PKTS :
-                                           SOFTEFA_COUNT_RDMA_TX_PKTS, pkts);
+    softefa_counters_add(dest,
+                         read ? SOFTEFA_COUNT_READ_RESP_BYTES :
+                                SOFTEFA_COUNT_WRITE_RECV_BYTES,
+                         length);
+    softefa_counters_add(dest,
+                         read ? SOFTEFA_COUNT_RDMA_TX_PKTS :
+                                SOFTEFA_COUNT_RDMA_RX_PKTS,
+                         pkts);
+    softefa_counters_add(qp->dev->shm,
+                         read ? SOFTEFA_COUNT_RDMA_RX_PKTS :
+                                SOFTEFA_COUNT_RDMA_TX_PKTS,
+                         pkts);
 }
 
 void softefa_counters_command(unsigned index, softefa_count_t failed, int ret)
@@ -279,8 +284,10 @@ void softefa_counters_command(unsigned index, softefa_count_t failed, int ret)
         return;
     }
 
-    softefa_counters_add(dev, (ret == ETIME) ? SOFTEFA_COUNT_NO_COMPLETION :
-                                            SOFTEFA_COUNT_CMDS_ERR, 1);
+    softefa_counters_add(dev,
+                         (ret == ETIME) ? SOFTEFA_COUNT_NO_COMPLETION :
+                                          SOFTEFA_COUNT_CMDS_ERR,
+                         1);
     if (failed != SOFTEFA_NUM_COUNTS) {
         softefa_counters_add(dev, failed, 1);
     }

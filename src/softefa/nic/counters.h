@@ -60,9 +60,9 @@ static inline void softefa_counters_send(softefa_qp_t *qp,
                                          softefa_shm_qp_t *dest, unsigned wrs,
                                          uint64_t bytes)
 {
-    qp->shm->sent.wrs    += wrs;
-    qp->shm->sent.bytes  += bytes;
-    dest->received.wrs   += wrs;
+    qp->shm->sent.wrs += wrs;
+    qp->shm->sent.bytes += bytes;
+    dest->received.wrs += wrs;
     dest->received.bytes += bytes;
 }
 

@@ -75,7 +75,7 @@ static inline softefa_io_cqe_t *cq_entry(const softefa_shm_cq_t *cq,
 
 static inline uint32_t cq_doorbell(const softefa_shm_cq_t *cq)
 {
-    return atomic_load_explicit((_Atomic uint32_t*)softefa_fabric_at(cq->db),
+    return atomic_load_explicit((_Atomic uint32_t *)softefa_fabric_at(cq->db),
                                 memory_order_acquire);
 }
 
@@ -95,10 +95,10 @@ static inline uint32_t cq_pending(const softefa_shm_cq_t *cq, uint32_t doorbell)
 /* The entry at `sub`'s head has not been written. */
 static void cq_lost(const softefa_shm_cq_t *cq, unsigned sub)
 {
-    uint64_t index        = (softefa_fabric_offset(cq) -
-                             offsetof(softefa_shm_t, dev)) /
-                            sizeof(softefa_shm_dev_t);
-    softefa_shm_qp_t *qp  = softefa_fabric_at(cq->writer);
+    uint64_t index = (softefa_fabric_offset(cq) -
+                      offsetof(softefa_shm_t, dev)) /
+                     sizeof(softefa_shm_dev_t);
+    softefa_shm_qp_t *qp = softefa_fabric_at(cq->writer);
 
     if ((cq->writer != 0) && (qp->recv_sub_cq == sub) &&
         (&softefa_fabric.shm->dev[index].cq[qp->recv_cq] == cq) &&
@@ -165,8 +165,8 @@ static void cq_overrun(softefa_shm_cq_t *cq, const softefa_io_cqe_t *cqe)
     cq->overrun = 1;
     softefa_error("CQ OVERRUN: an unpolled completion of QP %u is overwritten, "
                   "the CQ has %u entries; create it with room for all send "
-                  "and receive requests of its QPs", cqe->qpn,
-                  cq->depth * cq->num_sub_cqs);
+                  "and receive requests of its QPs",
+                  cqe->qpn, cq->depth * cq->num_sub_cqs);
 }
 
 void softefa_cq_put(softefa_shm_cq_t *cq, unsigned sub, softefa_io_cqe_t *cqe)
@@ -185,10 +185,10 @@ void softefa_cq_put(softefa_shm_cq_t *cq, unsigned sub, softefa_io_cqe_t *cqe)
 
     cqe->flags |= cq_phase(cq, pos);
     SOFTEFA_POINT("entry");
-    memcpy((char*)slot + sizeof(cqe->first), (char*)cqe + sizeof(cqe->first),
+    memcpy((char *)slot + sizeof(cqe->first), (char *)cqe + sizeof(cqe->first),
            cq->entry_size - sizeof(cqe->first));
     SOFTEFA_POINT("entry written");
-    atomic_store_explicit((_Atomic uint32_t*)&slot->first, cqe->first,
+    atomic_store_explicit((_Atomic uint32_t *)&slot->first, cqe->first,
                           memory_order_release);
     SOFTEFA_POINT("commit");
     cq->head[sub] = pos + 1;
@@ -214,8 +214,7 @@ void softefa_cq_put_recv(softefa_shm_cq_t *cq, unsigned sub,
     SOFTEFA_POINT("taken");
 }
 
-bool softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
-                      softefa_io_cqe_t *cqe)
+bool softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub, softefa_io_cqe_t *cqe)
 {
     int ret = softefa_cq_lock(cq);
 

@@ -27,8 +27,7 @@
 
 /* A receive request that the receiver's own device cannot use. */
 static int deliver_fail(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                        const softefa_dest_t *dest,
-                        const softefa_rx_t *rx)
+                        const softefa_dest_t *dest, const softefa_rx_t *rx)
 {
     int status = softefa_rx_complete(qp, wqe, dest, rx,
                                      SOFTEFA_STATUS_INVALID_LKEY, 0);
@@ -93,8 +92,7 @@ static int deliver_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 }
 
 static int deliver_send(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                        const softefa_dest_t *dest,
-                        const softefa_sgl_t *local)
+                        const softefa_dest_t *dest, const softefa_sgl_t *local)
 {
     bool died = false;
     int status;
@@ -120,8 +118,8 @@ int softefa_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     }
 
     status = ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) == SOFTEFA_OP_SEND) ?
-             deliver_send(qp, wqe, &dest, local) :
-             softefa_rdma_deliver(qp, wqe, &dest, local);
+                     deliver_send(qp, wqe, &dest, local) :
+                     softefa_rdma_deliver(qp, wqe, &dest, local);
     if (softefa_unlikely(status == SOFTEFA_STATUS_REMOTE_QPN)) {
         /* or no device any more */
         status = softefa_dest_status(qp, &dest);

@@ -41,7 +41,8 @@ int softefa_dest_status(const softefa_qp_t *qp, const softefa_dest_t *dest)
     }
 
     return (qp->dev->shm->responded & (1u << dest->index)) ?
-           SOFTEFA_STATUS_UNRESPONSIVE : SOFTEFA_STATUS_UNREACHABLE;
+                   SOFTEFA_STATUS_UNRESPONSIVE :
+                   SOFTEFA_STATUS_UNREACHABLE;
 }
 
 int softefa_dest_find(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
@@ -72,7 +73,8 @@ int softefa_dest_find(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     dest->qp = &dest->dev->qp[index];
     return softefa_likely((index < dest->dev->table[SOFTEFA_KIND_QP].backed) &&
                           softefa_dest_receives(dest->qp, wqe->dest_qpn)) ?
-           SOFTEFA_STATUS_OK : SOFTEFA_STATUS_REMOTE_QPN;
+                   SOFTEFA_STATUS_OK :
+                   SOFTEFA_STATUS_REMOTE_QPN;
 }
 
 int softefa_dest_died(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
@@ -86,8 +88,7 @@ int softefa_dest_died(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     }
 
     status = softefa_dest_find(qp, wqe, &dest);
-    return (status == SOFTEFA_STATUS_OK) ? SOFTEFA_STATUS_REMOTE_QPN :
-                                           status;
+    return (status == SOFTEFA_STATUS_OK) ? SOFTEFA_STATUS_REMOTE_QPN : status;
 }
 
 int softefa_dest_ask(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
@@ -101,15 +102,15 @@ int softefa_dest_ask(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     }
 
     return softefa_member_alive(softefa_member_slot(dest.qp->obj.owner), true) ?
-           SOFTEFA_STATUS_AGAIN : softefa_dest_died(qp, wqe);
+                   SOFTEFA_STATUS_AGAIN :
+                   softefa_dest_died(qp, wqe);
 }
 
 int softefa_dest_rnr(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
 {
     int status = softefa_dest_ask(qp, wqe);
 
-    return (status == SOFTEFA_STATUS_AGAIN) ? SOFTEFA_STATUS_RNR :
-                                              status;
+    return (status == SOFTEFA_STATUS_AGAIN) ? SOFTEFA_STATUS_RNR : status;
 }
 
 bool softefa_dest_ready(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)

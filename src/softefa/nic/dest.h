@@ -23,8 +23,7 @@ int softefa_dest_status(const softefa_qp_t *qp, const softefa_dest_t *dest);
 static inline bool softefa_dest_receives(const softefa_shm_qp_t *qp,
                                          uint16_t qpn)
 {
-    uint32_t state = atomic_load_explicit(&qp->obj.state,
-                                          memory_order_acquire);
+    uint32_t state = atomic_load_explicit(&qp->obj.state, memory_order_acquire);
 
     return (state >= SOFTEFA_STATE_ALIVE + IBV_QPS_RTR) &&
            (state <= SOFTEFA_STATE_ALIVE + IBV_QPS_SQE) && (qp->qpn == qpn);
@@ -37,7 +36,8 @@ static inline int softefa_dest_check(const softefa_qp_t *qp,
 {
     return (softefa_dest_receives(dest, wqe->dest_qpn) &&
             (dest->type == qp->type) && (dest->qkey == wqe->qkey)) ?
-           SOFTEFA_STATUS_OK : SOFTEFA_STATUS_REMOTE_QPN;
+                   SOFTEFA_STATUS_OK :
+                   SOFTEFA_STATUS_REMOTE_QPN;
 }
 
 /* The destination's process is gone: gives its objects back, looks again.

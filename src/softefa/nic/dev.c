@@ -106,8 +106,9 @@ int softefa_dev_open(unsigned index, softefa_dev_t **dev_p)
     ret = softefa_admin_lock();
     if (ret == 0) {
         softefa_member_reap();
-        ret       = softefa_device_alive(index) ?
-                    dev_init_shared(dev, &options->profile) : ENODEV;
+        ret              = softefa_device_alive(index) ?
+                                   dev_init_shared(dev, &options->profile) :
+                                   ENODEV;
         dev->incarnation = softefa_fabric.shm->status[index].incarnation;
         softefa_admin_unlock();
     }

@@ -22,22 +22,22 @@ void softefa_dev_close(softefa_dev_t *dev)
     softefa_dev_close_begin(dev);
     if (softefa_dev_valid(dev)) {
         while (dev->qps.next != &dev->qps) {
-            softefa_qp_destroy(softefa_container_of(dev->qps.next,
-                                                    softefa_qp_t, link));
+            softefa_qp_destroy(softefa_container_of(dev->qps.next, softefa_qp_t,
+                                                    link));
         }
         while (dev->mrs.next != &dev->mrs) {
             softefa_mr_dereg(softefa_container_of(dev->mrs.next, softefa_mr_t,
                                                   link));
         }
         while (dev->cqs.next != &dev->cqs) {
-            softefa_cq_destroy(softefa_container_of(dev->cqs.next,
-                                                    softefa_cq_t, link),
+            softefa_cq_destroy(softefa_container_of(dev->cqs.next, softefa_cq_t,
+                                                    link),
                                &events);
         }
         while (dev->channels.next != &dev->channels) {
-            softefa_channel_destroy(
-                    softefa_container_of(dev->channels.next,
-                                         softefa_channel_t, link));
+            softefa_channel_destroy(softefa_container_of(dev->channels.next,
+                                                         softefa_channel_t,
+                                                         link));
         }
 
         softefa_async_close(dev);

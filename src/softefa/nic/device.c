@@ -6,7 +6,7 @@
 bool softefa_device_alive(unsigned index)
 {
     softefa_shm_status_t *status = &softefa_fabric.shm->status[index];
-    uint32_t incarnation            = status->incarnation;
+    uint32_t incarnation         = status->incarnation;
 
     if (!(incarnation & 1)) {
         return true;
@@ -34,7 +34,7 @@ uint64_t softefa_device_paused(const softefa_qp_t *qp,
                                const softefa_io_wqe_t *wqe)
 {
     const softefa_shm_status_t *status = softefa_fabric.shm->status;
-    unsigned peer                  = qp->dev->shm->ah[wqe->ahn].device;
+    unsigned peer                      = qp->dev->shm->ah[wqe->ahn].device;
     uint64_t until, other;
 
     if (!softefa_device_faulted()) {
@@ -43,7 +43,7 @@ uint64_t softefa_device_paused(const softefa_qp_t *qp,
 
     until = status[qp->dev->index].until[SOFTEFA_PAUSED];
     other = (peer == SOFTEFA_NO_DEVICE) ? 0 :
-            status[peer].until[SOFTEFA_PAUSED];
+                                          status[peer].until[SOFTEFA_PAUSED];
     until = (until > other) ? until : other;
     return ((until != 0) && (softefa_clock_now() < until)) ? until : 0;
 }
@@ -52,11 +52,12 @@ int softefa_device_set(unsigned index, softefa_condition_t condition,
                        uint64_t duration)
 {
     softefa_shm_status_t *status = &softefa_fabric.shm->status[index];
-    int ret                  = softefa_admin_lock();
+    int ret                      = softefa_admin_lock();
 
     if (ret == 0) {
-        status->until[condition]    = (duration == UINT64_MAX) ? UINT64_MAX :
-                                      softefa_clock_now() + duration;
+        status->until[condition]    = (duration == UINT64_MAX) ?
+                                              UINT64_MAX :
+                                              softefa_clock_now() + duration;
         softefa_fabric.shm->faulted = 1;
         softefa_admin_unlock();
     }
@@ -66,7 +67,7 @@ int softefa_device_set(unsigned index, softefa_condition_t condition,
 int softefa_device_return(unsigned index)
 {
     softefa_shm_status_t *status = &softefa_fabric.shm->status[index];
-    int ret                  = softefa_admin_lock();
+    int ret                      = softefa_admin_lock();
     int i;
 
     if (ret != 0) {

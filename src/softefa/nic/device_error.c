@@ -117,9 +117,9 @@ static void kill_mrs(softefa_shm_dev_t *dev, unsigned index, uint64_t until)
 
 int softefa_device_error_fatal(unsigned index, uint64_t return_ns)
 {
-    softefa_shm_t *shm       = softefa_fabric.shm;
+    softefa_shm_t *shm           = softefa_fabric.shm;
     softefa_shm_status_t *status = &shm->status[index];
-    softefa_shm_dev_t *dev   = &shm->dev[index];
+    softefa_shm_dev_t *dev       = &shm->dev[index];
     uint64_t now;
     uint32_t incarnation;
     int ret = softefa_admin_lock();
@@ -132,12 +132,12 @@ int softefa_device_error_fatal(unsigned index, uint64_t return_ns)
         goto out;
     }
 
-    now             = softefa_clock_now();
-    incarnation            = status->incarnation;
-    status->return_at = (return_ns == UINT64_MAX) ? UINT64_MAX :
-                        now + return_ns;
-    shm->faulted    = 1;
-    status->incarnation      = incarnation + 1;
+    now                 = softefa_clock_now();
+    incarnation         = status->incarnation;
+    status->return_at   = (return_ns == UINT64_MAX) ? UINT64_MAX :
+                                                      now + return_ns;
+    shm->faulted        = 1;
+    status->incarnation = incarnation + 1;
     if (status->backed) {
         kill_qps(dev);
         kill_ahs(dev);
@@ -160,16 +160,17 @@ static bool qp_can_fail(const softefa_shm_qp_t *qp, uint32_t qpn, int32_t pid)
         return false;
     }
 
-    return (qpn != 0) ? (qp->qpn == qpn) :
-           ((state == SOFTEFA_STATE_ALIVE + IBV_QPS_RTS) &&
-            ((pid == 0) || (softefa_member(qp->obj.owner).pid == pid)));
+    return (qpn != 0) ?
+                   (qp->qpn == qpn) :
+                   ((state == SOFTEFA_STATE_ALIVE + IBV_QPS_RTS) &&
+                    ((pid == 0) || (softefa_member(qp->obj.owner).pid == pid)));
 }
 
 int softefa_device_error_qp(unsigned index, uint32_t qpn, int32_t pid)
 {
-    softefa_shm_t *shm     = softefa_fabric.shm;
-    softefa_shm_dev_t *dev = &shm->dev[index];
-    softefa_shm_qp_t *qp   = NULL;
+    softefa_shm_t *shm              = softefa_fabric.shm;
+    softefa_shm_dev_t *dev          = &shm->dev[index];
+    softefa_shm_qp_t *qp            = NULL;
     softefa_event_context_t context = {.device = index};
     uint32_t i;
     int ret;

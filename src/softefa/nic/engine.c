@@ -88,7 +88,7 @@ static bool engine_hold(softefa_qp_t *qp, softefa_io_wqe_t *wqe, int *status)
         if (qp->planned) {
             op = engine_fault_op(qp, wqe);
             softefa_fault_evaluate(&op, &result);
-            wqe->imm  ^= result.imm;
+            wqe->imm ^= result.imm;
             wqe->fault = result.flags;
         }
 
@@ -142,7 +142,7 @@ static uint32_t engine_room(softefa_qp_t *qp, uint32_t announced)
 /* How many entries the doorbell announces; 0 for nonsense. */
 static uint32_t engine_announced(softefa_qp_t *qp)
 {
-    uint32_t db    = atomic_load_explicit((_Atomic uint32_t*)qp->sq_db,
+    uint32_t db    = atomic_load_explicit((_Atomic uint32_t *)qp->sq_db,
                                           memory_order_acquire);
     uint32_t count = (uint16_t)(db - qp->sq_head);
 
@@ -150,8 +150,8 @@ static uint32_t engine_announced(softefa_qp_t *qp)
         if (!qp->doorbell_error) {
             qp->doorbell_error = true;
             softefa_error("QP %u: doorbell %u announces %u entries, the send "
-                          "queue has %u; ignored", qp->qpn, db, count,
-                          qp->sq_size);
+                          "queue has %u; ignored",
+                          qp->qpn, db, count, qp->sq_size);
         }
         return 0;
     }
@@ -163,7 +163,7 @@ static const softefa_io_wqe_t *engine_next(softefa_qp_t *qp)
 {
     uint32_t index = qp->sq_head & (qp->sq_size - 1);
 
-    return (const void*)(qp->sq + ((size_t)index << qp->wqe_shift));
+    return (const void *)(qp->sq + ((size_t)index << qp->wqe_shift));
 }
 
 static void engine_advance(softefa_qp_t *qp)
@@ -180,7 +180,7 @@ static uint32_t engine_burst(softefa_qp_t *qp, uint32_t count)
 {
     softefa_shm_cq_t *cq  = qp->send_cq->shm;
     uint32_t ring_left    = qp->sq_size - (qp->sq_head & (qp->sq_size - 1));
-    const uint8_t *source = (const void*)engine_next(qp);
+    const uint8_t *source = (const void *)engine_next(qp);
     softefa_io_wqe_t wqe[SOFTEFA_BURST_MAX];
     softefa_io_cqe_t cqe;
     uint32_t sent, i;
@@ -228,7 +228,7 @@ static uint32_t engine_burst(softefa_qp_t *qp, uint32_t count)
 
 void softefa_engine_fetch(softefa_qp_t *qp)
 {
-    uint32_t single = 0;             /* entries to send one by one */
+    uint32_t single = 0; /* entries to send one by one */
     softefa_io_wqe_t wqe;
     uint32_t count, sent;
 
@@ -244,8 +244,7 @@ void softefa_engine_fetch(softefa_qp_t *qp)
             qp->backlog = true;
             break;
         }
-        if ((count >= 2) && (single == 0) && !qp->slow &&
-            !qp->learn_phase) {
+        if ((count >= 2) && (single == 0) && !qp->slow && !qp->learn_phase) {
             while ((qp->done == NULL) &&
                    ((sent = engine_burst(qp, count)) > 0)) {
                 count -= sent;
@@ -267,8 +266,7 @@ void softefa_engine_fetch(softefa_qp_t *qp)
             qp->learn_phase = false;
             qp->sq_phase    = wqe.ctrl2 & SOFTEFA_CTRL2_PHASE;
         }
-        if (softefa_unlikely(qp->planned) &&
-            engine_fault(qp, &wqe)) {
+        if (softefa_unlikely(qp->planned) && engine_fault(qp, &wqe)) {
             return;
         }
         engine_start(qp, &wqe);

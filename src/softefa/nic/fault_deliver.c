@@ -18,7 +18,7 @@ static void flip_bit(softefa_qp_t *qp, const softefa_sgl_t *sgl)
     for (i = 0; byte >= sgl->iov[i].iov_len; ++i) {
         byte -= sgl->iov[i].iov_len;
     }
-    ((uint8_t*)sgl->iov[i].iov_base)[byte] ^= 1u << (place >> 61);
+    ((uint8_t *)sgl->iov[i].iov_base)[byte] ^= 1u << (place >> 61);
 }
 
 /* The payload in a copy with a bit changed. NULL: no memory. */
@@ -72,12 +72,11 @@ int softefa_fault_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     int status;
 
     status = ((wqe->fault & SOFTEFA_WQE_CORRUPT) && (local->length > 0)) ?
-             deliver_corrupt(qp, wqe, local) :
-             softefa_deliver(qp, wqe, local);
+                     deliver_corrupt(qp, wqe, local) :
+                     softefa_deliver(qp, wqe, local);
 
     /* If the receiver has no second request, the network lost the duplicate. */
-    if ((wqe->fault & SOFTEFA_WQE_DUPLICATE) &&
-        (status == SOFTEFA_STATUS_OK) &&
+    if ((wqe->fault & SOFTEFA_WQE_DUPLICATE) && (status == SOFTEFA_STATUS_OK) &&
         (softefa_deliver(qp, wqe, local) == SOFTEFA_STATUS_OK)) {
         softefa_counters_again(qp, wqe, local->length);
     }

@@ -47,7 +47,8 @@ static softefa_msg_t *msg_get(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     memcpy(&msg->wqe, wqe, 1u << qp->wqe_shift);
     msg->next          = NULL;
     msg->ah_generation = (wqe->ahn < dev->table[SOFTEFA_KIND_AH].backed) ?
-                         dev->ah[wqe->ahn].generation : 0;
+                                 dev->ah[wqe->ahn].generation :
+                                 0;
     softefa_wait_qp(qp, 1);
     return msg;
 }
@@ -139,7 +140,8 @@ static void rnr_hold(softefa_qp_t *qp, softefa_msg_t *msg)
     msg->next     = NULL;
     msg->check    = now + CHECK_PEER_NS;
     msg->deadline = (qp->rnr_retry == 7) ?
-                    UINT64_MAX : now + (qp->rnr_retry * RNR_INTERVAL_NS);
+                            UINT64_MAX :
+                            now + (qp->rnr_retry * RNR_INTERVAL_NS);
     for (first = qp->rnr; first != NULL; first = first->next_dest) {
         if (rnr_same(&first->wqe, &msg->wqe)) {
             first->last->next = msg;
@@ -308,7 +310,7 @@ static void rnr_retry(softefa_qp_t *qp)
             next->last      = msg->last;
             *prev           = next;
         } else {
-            *prev           = msg->next_dest;
+            *prev = msg->next_dest;
         }
         msg_finish(qp, msg, status);
     }
@@ -334,8 +336,9 @@ void softefa_flight_retry(softefa_qp_t *qp)
 static void msg_drop(softefa_qp_t *qp, softefa_msg_t *msg, bool complete)
 {
     if (complete) {
-        msg_complete(qp, msg, (msg->state == SOFTEFA_MSG_DONE) ?
-                              msg->status : SOFTEFA_STATUS_FLUSHED);
+        msg_complete(qp, msg,
+                     (msg->state == SOFTEFA_MSG_DONE) ? msg->status :
+                                                        SOFTEFA_STATUS_FLUSHED);
     } else {
         msg_put(qp, msg);
     }

@@ -22,8 +22,8 @@ int softefa_message_send(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     }
 
     status = softefa_unlikely(qp->planned) ?
-             softefa_fault_deliver(qp, wqe, &local) :
-             softefa_deliver(qp, wqe, &local);
+                     softefa_fault_deliver(qp, wqe, &local) :
+                     softefa_deliver(qp, wqe, &local);
     if (softefa_likely(qp->type == SOFTEFA_QP_SRD)) {
         return status;
     }

@@ -208,26 +208,29 @@ static inline bool mr_covers(const softefa_shm_mr_t *mr, uint16_t pdn,
            (addr - mr->iova <= mr->length - length);
 }
 
-const softefa_shm_mr_t *
-softefa_mr_find(const softefa_shm_dev_t *dev, uint32_t lkey, uint16_t pdn,
-                uint64_t addr, uint64_t length, uint32_t access)
+const softefa_shm_mr_t *softefa_mr_find(const softefa_shm_dev_t *dev,
+                                        uint32_t lkey, uint16_t pdn,
+                                        uint64_t addr, uint64_t length,
+                                        uint32_t access)
 {
     uint32_t index             = lkey & MR_INDEX_MASK;
     const softefa_shm_mr_t *mr = &dev->mr[index];
 
     return ((index < dev->table[SOFTEFA_KIND_MR].backed) &&
-            mr_covers(mr, pdn, addr, length, access) &&
-            (mr->lkey == lkey)) ? mr : NULL;
+            mr_covers(mr, pdn, addr, length, access) && (mr->lkey == lkey)) ?
+                   mr :
+                   NULL;
 }
 
-softefa_shm_mr_t *
-softefa_mr_find_remote(softefa_shm_dev_t *dev, uint32_t rkey, uint16_t pdn,
-                       uint64_t addr, uint64_t length, uint32_t access)
+softefa_shm_mr_t *softefa_mr_find_remote(softefa_shm_dev_t *dev, uint32_t rkey,
+                                         uint16_t pdn, uint64_t addr,
+                                         uint64_t length, uint32_t access)
 {
     uint32_t index       = rkey & MR_INDEX_MASK;
     softefa_shm_mr_t *mr = &dev->mr[index];
 
     return ((index < dev->table[SOFTEFA_KIND_MR].backed) &&
-            mr_covers(mr, pdn, addr, length, access) &&
-            (mr->rkey == rkey)) ? mr : NULL;
+            mr_covers(mr, pdn, addr, length, access) && (mr->rkey == rkey)) ?
+                   mr :
+                   NULL;
 }

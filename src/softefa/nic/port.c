@@ -50,9 +50,11 @@ static const port_step_t *port_step(const softefa_profile_t *profile)
 /* The MTU enumeration ends at 4096, however much a SEND may carry. */
 static uint8_t port_mtu(uint32_t bytes)
 {
-    return (bytes >= 4096) ? IBV_MTU_4096 : (bytes >= 2048) ? IBV_MTU_2048 :
-           (bytes >= 1024) ? IBV_MTU_1024 : (bytes >= 512) ? IBV_MTU_512 :
-           IBV_MTU_256;
+    return (bytes >= 4096) ? IBV_MTU_4096 :
+           (bytes >= 2048) ? IBV_MTU_2048 :
+           (bytes >= 1024) ? IBV_MTU_1024 :
+           (bytes >= 512)  ? IBV_MTU_512 :
+                             IBV_MTU_256;
 }
 
 void softefa_port_query(const softefa_profile_t *profile,

@@ -40,7 +40,7 @@ static softefa_qp_t *progress_next(softefa_dev_t *dev)
     }
     pthread_mutex_unlock(&dev->wait_lock);
     return (link == NULL) ? NULL :
-           softefa_container_of(link, softefa_qp_t, wait_link);
+                            softefa_container_of(link, softefa_qp_t, wait_link);
 }
 
 static void progress_retry(softefa_dev_t *dev)

@@ -39,15 +39,18 @@ static uint16_t qp_number(const softefa_shm_dev_t *dev, uint32_t index,
     uint32_t upper = 65536 / (dev->qp_mask + 1);
 
     /* The upper bits are never zero, so that no QP is number 0 or 1. */
-    return (upper < 2) ? index :
-           (((generation % (upper - 1)) + 1) * (dev->qp_mask + 1) + index);
+    return (upper < 2) ?
+                   index :
+                   (((generation % (upper - 1)) + 1) * (dev->qp_mask + 1) +
+                    index);
 }
 
 static int qp_check_attr(const softefa_dev_t *dev,
                          const softefa_qp_attr_t *attr)
 {
     uint32_t sq_size = attr->sq_entry_size ?
-                       (attr->sq_ring_size / attr->sq_entry_size) : 0;
+                               (attr->sq_ring_size / attr->sq_entry_size) :
+                               0;
     uint32_t rq_size = attr->rq_ring_size / sizeof(softefa_io_rx_t);
 
     if (((attr->sq_entry_size != SOFTEFA_WQE_SIZE) &&
@@ -100,8 +103,7 @@ static void qp_init_shared(softefa_qp_t *qp, const softefa_qp_attr_t *attr,
 
     softefa_rq_set_head(shm, 0);
     shm->journal_head = 0;
-    atomic_store_explicit(&shm->obj.state,
-                          SOFTEFA_STATE_ALIVE + IBV_QPS_RESET,
+    atomic_store_explicit(&shm->obj.state, SOFTEFA_STATE_ALIVE + IBV_QPS_RESET,
                           memory_order_release);
     softefa_unlock(&shm->lock);
 }
@@ -136,10 +138,10 @@ static int qp_init_local(softefa_qp_t *qp, const softefa_qp_attr_t *attr)
     if (options->reorder > qp->reorder) {
         qp->reorder = options->reorder;
     }
-    qp->planned   = softefa_fault_planned();
-    qp->slow      = qp->planned || (qp->reorder > 0);
-    qp->flight    = calloc(qp->sq_size + 1, sizeof(*qp->flight));
-    qp->held      = calloc(qp->sq_size + 1, sizeof(*qp->held));
+    qp->planned = softefa_fault_planned();
+    qp->slow    = qp->planned || (qp->reorder > 0);
+    qp->flight  = calloc(qp->sq_size + 1, sizeof(*qp->flight));
+    qp->held    = calloc(qp->sq_size + 1, sizeof(*qp->held));
     if ((qp->flight == NULL) || (qp->held == NULL)) {
         free(qp->flight);
         free(qp->held);
@@ -170,8 +172,8 @@ static int qp_alloc(softefa_qp_t *qp, const softefa_qp_attr_t *attr,
     qp->shm = &dev->shm->qp[*index];
     ret     = softefa_heap_alloc(&qp->shm->extent,
                                  (2 * softefa_page_size()) +
-                                 softefa_page_align(attr->sq_ring_size) +
-                                 softefa_page_align(attr->rq_ring_size));
+                                         softefa_page_align(attr->sq_ring_size) +
+                                         softefa_page_align(attr->rq_ring_size));
     if (ret != 0) {
         goto err_table;
     }
@@ -240,7 +242,7 @@ int softefa_qp_create(softefa_dev_t *dev, const softefa_qp_attr_t *attr,
     qp->sq          = softefa_fabric_at(map->sq_key);
     qp->sq_db       = softefa_fabric_at(map->sq_db_key);
     qp->random      = (softefa_options()->seed * 0x9e3779b97f4a7c15ull) ^
-                      (((uint64_t)dev->index << 32) | (index + 1));
+                 (((uint64_t)dev->index << 32) | (index + 1));
     if (qp->random == 0) {
         qp->random = 1;
     }
@@ -271,11 +273,11 @@ static int qp_reset(softefa_qp_t *qp)
 
     softefa_rq_set_head(shm, 0);
     shm->journal_head = 0;
-    atomic_store((_Atomic uint32_t*)softefa_fabric_at(shm->rq_db), 0);
+    atomic_store((_Atomic uint32_t *)softefa_fabric_at(shm->rq_db), 0);
     softefa_unlock(&shm->lock);
 
     softefa_engine_flush(qp, false);
-    atomic_store((_Atomic uint32_t*)qp->sq_db, 0);
+    atomic_store((_Atomic uint32_t *)qp->sq_db, 0);
     qp->sq_head     = 0;
     qp->learn_phase = true;
     qp->rnr_retry   = 7;
@@ -292,8 +294,7 @@ static int qp_to_err(softefa_qp_t *qp)
             return EIO;
         }
     } while (!atomic_compare_exchange_weak(&qp->shm->obj.state, &old,
-                                           SOFTEFA_STATE_ALIVE +
-                                           IBV_QPS_ERR));
+                                           SOFTEFA_STATE_ALIVE + IBV_QPS_ERR));
 
     qp->state = IBV_QPS_ERR;
     softefa_rq_flush_own(qp);
@@ -366,9 +367,9 @@ out:
 void softefa_qp_query(const softefa_qp_t *qp, softefa_qp_mod_t *mod)
 {
     /* An error of the device (device.c): the engine sees it later. */
-    mod->state     = (qp->shm->obj.state == SOFTEFA_STATE_ALIVE +
-                                            IBV_QPS_ERR) ?
-                     IBV_QPS_ERR : qp->state;
+    mod->state     = (qp->shm->obj.state == SOFTEFA_STATE_ALIVE + IBV_QPS_ERR) ?
+                             IBV_QPS_ERR :
+                             qp->state;
     mod->qkey      = qp->shm->qkey;
     mod->sq_psn    = qp->sq_psn;
     mod->rnr_retry = qp->rnr_retry;

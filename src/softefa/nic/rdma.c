@@ -14,8 +14,7 @@
 
 /* The copy, with the region marked so that its deregistration waits. */
 static int rdma_copy(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                     const softefa_dest_t *dest,
-                     const softefa_sgl_t *local)
+                     const softefa_dest_t *dest, const softefa_sgl_t *local)
 {
     bool read       = (wqe->ctrl1 & SOFTEFA_CTRL1_OP) == SOFTEFA_OP_RDMA_READ;
     uint32_t access = read ? IBV_ACCESS_REMOTE_READ : IBV_ACCESS_REMOTE_WRITE;
@@ -28,8 +27,8 @@ static int rdma_copy(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 
     /* Found, marked, found again: a deregistration either sees the mark or is
      * seen here; and the process read in between is the region's. */
-    mr = softefa_mr_find_remote(dest->dev, wqe->rdma.remote.key,
-                                dest->qp->pdn, addr, length, access);
+    mr = softefa_mr_find_remote(dest->dev, wqe->rdma.remote.key, dest->qp->pdn,
+                                addr, length, access);
     if (mr == NULL) {
         return SOFTEFA_STATUS_REMOTE_ADDRESS;
     }
@@ -37,8 +36,8 @@ static int rdma_copy(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     peer = softefa_member(mr->obj.owner);
     atomic_store(&qp->shm->rdma_target,
                  (dest->index << 24) | ((mr - dest->dev->mr) + 1));
-    mr = softefa_mr_find_remote(dest->dev, wqe->rdma.remote.key,
-                                dest->qp->pdn, addr, length, access);
+    mr = softefa_mr_find_remote(dest->dev, wqe->rdma.remote.key, dest->qp->pdn,
+                                addr, length, access);
     if (mr == NULL) {
         atomic_store(&qp->shm->rdma_target, 0);
         return SOFTEFA_STATUS_REMOTE_ADDRESS;
@@ -47,8 +46,8 @@ static int rdma_copy(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     remote.count  = 0;
     remote.length = 0;
     softefa_sgl_add(&remote, mr, addr, length);
-    error = read ? softefa_host_read(peer, local->iov, local->count,
-                                     remote.iov, 1, length) :
+    error = read ? softefa_host_read(peer, local->iov, local->count, remote.iov,
+                                     1, length) :
                    softefa_host_write(peer, local->iov, local->count,
                                       remote.iov, 1, length);
     atomic_store(&qp->shm->rdma_target, 0);
@@ -61,7 +60,8 @@ static int rdma_copy(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         return SOFTEFA_STATUS_REMOTE_STATUS;
     default:
         return ((error == ESRCH) || !softefa_member_alive(peer.slot, true)) ?
-               softefa_dest_died(qp, wqe) : SOFTEFA_STATUS_REMOTE_ADDRESS;
+                       softefa_dest_died(qp, wqe) :
+                       SOFTEFA_STATUS_REMOTE_ADDRESS;
     }
 }
 
@@ -73,8 +73,7 @@ static int rdma_notify(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     int status;
 
     status = softefa_dest_check(qp, wqe, dest->qp);
-    if ((status != SOFTEFA_STATUS_OK) ||
-        (peek && dest->qp->unsolicited)) {
+    if ((status != SOFTEFA_STATUS_OK) || (peek && dest->qp->unsolicited)) {
         return status;
     }
 
@@ -110,8 +109,7 @@ static int rdma_notify_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 }
 
 int softefa_rdma_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                         const softefa_dest_t *dest,
-                         const softefa_sgl_t *local)
+                         const softefa_dest_t *dest, const softefa_sgl_t *local)
 {
     int status;
 

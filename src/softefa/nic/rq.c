@@ -32,8 +32,8 @@ int softefa_rq_lock_command(softefa_qp_t *qp)
 {
     int ret = softefa_lock_command(&qp->shm->lock, "a receive queue");
 
-    return ((ret != ETIME) && softefa_rq_locked(qp->shm, qp->dev->shm)) ?
-           0 : ETIME;
+    return ((ret != ETIME) && softefa_rq_locked(qp->shm, qp->dev->shm)) ? 0 :
+                                                                          ETIME;
 }
 
 /* Descriptors up to the next request's, or the last one */

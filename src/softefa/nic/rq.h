@@ -22,8 +22,8 @@ static inline void softefa_rq_set_head(softefa_shm_qp_t *qp, uint32_t head)
 /* Descriptors posted, as the doorbell has it, and not taken; 0 for nonsense. */
 static inline uint32_t softefa_rq_available(const softefa_shm_qp_t *qp)
 {
-    uint32_t db    = atomic_load_explicit((_Atomic uint32_t*)
-                                          softefa_fabric_at(qp->rq_db),
+    uint32_t db    = atomic_load_explicit((_Atomic uint32_t *)
+                                                  softefa_fabric_at(qp->rq_db),
                                           memory_order_acquire);
     uint32_t count = (uint16_t)(db - softefa_rq_head(qp));
 

@@ -22,7 +22,7 @@ int softefa_rx_peek(softefa_shm_dev_t *dev, softefa_shm_qp_t *qp, uint32_t skip,
         return SOFTEFA_STATUS_AGAIN;
     }
 
-    available      -= skip;
+    available -= skip;
     rx->sgl.count   = 0;
     rx->sgl.length  = 0;
     rx->descriptors = 0;
@@ -66,12 +66,12 @@ void softefa_rx_put(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     cqe.qpn     = dest->qp->qpn;
     cqe.length  = length;
     cqe.src_qpn = qp->qpn;
-    cqe.ahn     = atomic_load_explicit(
-                          &dest->dev->pd[dest->qp->pdn].ah_of[qp->dev->index],
-                          memory_order_relaxed);
+    cqe.ahn     = atomic_load_explicit(&dest->dev->pd[dest->qp->pdn]
+                                                .ah_of[qp->dev->index],
+                                       memory_order_relaxed);
     if (wqe->ctrl1 & SOFTEFA_CTRL1_HAS_IMM) {
         cqe.flags |= SOFTEFA_CQE_HAS_IMM;
-        cqe.imm    = wqe->imm;
+        cqe.imm = wqe->imm;
     }
 
     if (op == SOFTEFA_OP_RDMA_WRITE) {
@@ -91,9 +91,8 @@ void softefa_rx_put(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 }
 
 int softefa_rx_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                        const softefa_dest_t *dest,
-                        const softefa_rx_t *rx, int status,
-                        uint32_t length)
+                        const softefa_dest_t *dest, const softefa_rx_t *rx,
+                        int status, uint32_t length)
 {
     softefa_shm_cq_t *cq = &dest->dev->cq[dest->qp->recv_cq];
     int ret              = softefa_cq_lock(cq);

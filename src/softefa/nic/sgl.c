@@ -32,7 +32,7 @@ static void sgl_add_inline(softefa_sgl_t *sgl, const void *data,
                            uint32_t length)
 {
     if (length > 0) {
-        sgl->iov[0].iov_base = (void*)data;
+        sgl->iov[0].iov_base = (void *)data;
         sgl->iov[0].iov_len  = length;
         sgl->length          = length;
         sgl->count           = 1;
@@ -49,17 +49,19 @@ int softefa_sgl_local(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     sgl->count  = 0;
     sgl->length = 0;
     if (wqe->ctrl1 & SOFTEFA_CTRL1_INLINE) {
-        sgl_add_inline(sgl, (op == SOFTEFA_OP_SEND) ? wqe->data :
-                                                      wqe->rdma.data,
+        sgl_add_inline(sgl,
+                       (op == SOFTEFA_OP_SEND) ? wqe->data : wqe->rdma.data,
                        wqe->length);
         return SOFTEFA_STATUS_OK;
     }
 
     if (op != SOFTEFA_OP_SEND) {
-        return (wqe->length == 0) ? SOFTEFA_STATUS_OK :
-               sgl_add_local(sgl, qp, &wqe->rdma.local,
-                             (op == SOFTEFA_OP_RDMA_READ) ?
-                             IBV_ACCESS_LOCAL_WRITE : 0);
+        return (wqe->length == 0) ?
+                       SOFTEFA_STATUS_OK :
+                       sgl_add_local(sgl, qp, &wqe->rdma.local,
+                                     (op == SOFTEFA_OP_RDMA_READ) ?
+                                             IBV_ACCESS_LOCAL_WRITE :
+                                             0);
     }
 
     for (i = 0; i < wqe->length; ++i) {
@@ -78,10 +80,9 @@ void softefa_sgl_skip(softefa_sgl_t *sgl, uint32_t length)
     unsigned i;
 
     for (i = 0; length > 0; ++i) {
-        part                 = (length < sgl->iov[i].iov_len) ?
-                               length : sgl->iov[i].iov_len;
-        sgl->iov[i].iov_base = (char*)sgl->iov[i].iov_base + part;
+        part = (length < sgl->iov[i].iov_len) ? length : sgl->iov[i].iov_len;
+        sgl->iov[i].iov_base = (char *)sgl->iov[i].iov_base + part;
         sgl->iov[i].iov_len -= part;
-        length              -= part;
+        length -= part;
     }
 }

@@ -30,10 +30,10 @@ static inline void softefa_sgl_add(softefa_sgl_t *sgl,
                                    const softefa_shm_mr_t *mr, uint64_t iova,
                                    uint32_t length)
 {
-    sgl->iov[sgl->count].iov_base = (void*)(uintptr_t)(mr->addr +
-                                                       (iova - mr->iova));
+    sgl->iov[sgl->count].iov_base = (void *)(uintptr_t)(mr->addr +
+                                                        (iova - mr->iova));
     sgl->iov[sgl->count].iov_len  = length;
-    sgl->length                  += length;
+    sgl->length += length;
     ++sgl->count;
 }
 

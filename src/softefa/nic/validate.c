@@ -25,7 +25,8 @@ static int validate_send(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     }
 
     return (length <= qp->dev->profile.max_msg_size) ?
-           SOFTEFA_STATUS_OK : SOFTEFA_STATUS_LOCAL_LENGTH;
+                   SOFTEFA_STATUS_OK :
+                   SOFTEFA_STATUS_LOCAL_LENGTH;
 }
 
 static int validate_rdma(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
@@ -34,8 +35,8 @@ static int validate_rdma(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     uint32_t cap = read ? SOFTEFA_CAP_RDMA_READ : SOFTEFA_CAP_RDMA_WRITE;
 
     if ((qp->type != SOFTEFA_QP_SRD) || !(qp->dev->profile.caps & cap) ||
-        (read && (wqe->ctrl1 &
-                  (SOFTEFA_CTRL1_INLINE | SOFTEFA_CTRL1_HAS_IMM)))) {
+        (read &&
+         (wqe->ctrl1 & (SOFTEFA_CTRL1_INLINE | SOFTEFA_CTRL1_HAS_IMM)))) {
         return SOFTEFA_STATUS_UNSUPPORTED_OP;
     }
 
@@ -47,7 +48,8 @@ static int validate_rdma(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
         return ((qp->wqe_shift == 7) && (wqe->length <= qp->max_inline) &&
                 (wqe->length <= sizeof(wqe->rdma.data)) &&
                 (wqe->length == wqe->rdma.remote.length)) ?
-               SOFTEFA_STATUS_OK : SOFTEFA_STATUS_LOCAL_LENGTH;
+                       SOFTEFA_STATUS_OK :
+                       SOFTEFA_STATUS_LOCAL_LENGTH;
     }
 
     if (wqe->length > 1) {
@@ -60,7 +62,8 @@ static int validate_rdma(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     }
 
     return (wqe->rdma.local.length == wqe->rdma.remote.length) ?
-           SOFTEFA_STATUS_OK : SOFTEFA_STATUS_LOCAL_LENGTH;
+                   SOFTEFA_STATUS_OK :
+                   SOFTEFA_STATUS_LOCAL_LENGTH;
 }
 
 int softefa_validate_ah(const softefa_qp_t *qp, uint16_t ahn)
@@ -70,8 +73,10 @@ int softefa_validate_ah(const softefa_qp_t *qp, uint16_t ahn)
 
     return ((ahn < dev->table[SOFTEFA_KIND_AH].backed) &&
             (atomic_load_explicit(&ah->obj.state, memory_order_acquire) ==
-             SOFTEFA_STATE_ALIVE) && (ah->pdn == qp->pdn)) ?
-           SOFTEFA_STATUS_OK : SOFTEFA_STATUS_INVALID_AH;
+             SOFTEFA_STATE_ALIVE) &&
+            (ah->pdn == qp->pdn)) ?
+                   SOFTEFA_STATUS_OK :
+                   SOFTEFA_STATUS_INVALID_AH;
 }
 
 int softefa_validate(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
@@ -80,8 +85,8 @@ int softefa_validate(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
 
     if (((wqe->ctrl1 & (SOFTEFA_CTRL1_META | SOFTEFA_CTRL1_EXTENSION)) !=
          SOFTEFA_CTRL1_META) ||
-        ((wqe->ctrl2 & (SOFTEFA_CTRL2_FIRST | SOFTEFA_CTRL2_LAST |
-                        SOFTEFA_CTRL2_ZERO)) !=
+        ((wqe->ctrl2 &
+          (SOFTEFA_CTRL2_FIRST | SOFTEFA_CTRL2_LAST | SOFTEFA_CTRL2_ZERO)) !=
          (SOFTEFA_CTRL2_FIRST | SOFTEFA_CTRL2_LAST)) ||
         ((wqe->ctrl2 & SOFTEFA_CTRL2_PHASE) != qp->sq_phase)) {
         return SOFTEFA_STATUS_QP_INTERNAL;
@@ -97,5 +102,6 @@ int softefa_validate(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     }
 
     return ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) == SOFTEFA_OP_SEND) ?
-           validate_send(qp, wqe) : validate_rdma(qp, wqe);
+                   validate_send(qp, wqe) :
+                   validate_rdma(qp, wqe);
 }

@@ -51,8 +51,7 @@ static softefa_hook_table_t *table_grow(void)
     table->outgrown = old;
     for (i = 0; (old != NULL) && (i <= old->mask); ++i) {
         if (old->entries[i].key > SOFTEFA_HOOK_REMOVED) {
-            table_insert(table, old->entries[i].key,
-                         old->entries[i].hook);
+            table_insert(table, old->entries[i].key, old->entries[i].hook);
         }
     }
     atomic_store_explicit(&softefa_hook_table, table, memory_order_release);
@@ -131,7 +130,8 @@ void softefa_hook_table_remove(const softefa_dev_t *dev, uintptr_t key)
     pthread_mutex_lock(&table_lock);
     table = softefa_hook_table;
     entry = ((table == NULL) || (key <= SOFTEFA_HOOK_REMOVED)) ?
-                    NULL : softefa_hook_table_find(table, key);
+                    NULL :
+                    softefa_hook_table_find(table, key);
     if ((entry != NULL) && (entry->hook->dev == dev)) {
         free(entry->hook);
         entry->key = SOFTEFA_HOOK_REMOVED;

@@ -54,7 +54,7 @@ static int hook_post_send(struct ibv_qp *qp, struct ibv_send_wr *wr,
                           struct ibv_send_wr **bad_wr)
 {
     softefa_hook_t *hook = hook_find(qp, qp->context);
-    int ret      = hook->hooks->post_send(qp, wr, bad_wr);
+    int ret              = hook->hooks->post_send(qp, wr, bad_wr);
 
     /* also after an error: what precedes the bad request was posted */
     if (hook->dev != NULL) {
@@ -66,7 +66,7 @@ static int hook_post_send(struct ibv_qp *qp, struct ibv_send_wr *wr,
 static int hook_wr_complete(struct ibv_qp_ex *qp_ex)
 {
     softefa_hook_t *hook = hook_find(qp_ex, qp_ex->qp_base.context);
-    int ret      = hook->u.qp.wr_complete(qp_ex);
+    int ret              = hook->u.qp.wr_complete(qp_ex);
 
     if (hook->dev != NULL) {
         softefa_engine_doorbell(hook->u.qp.qp);
@@ -78,9 +78,9 @@ static int hook_wr_complete(struct ibv_qp_ex *qp_ex)
 static inline void hook_set_behind(softefa_hook_t *hook, bool behind)
 {
     if ((atomic_load_explicit(&hook->u.cq.behind, memory_order_relaxed) !=
-         behind) && (hook->dev != NULL)) {
-        atomic_store_explicit(&hook->u.cq.behind, behind,
-                              memory_order_relaxed);
+         behind) &&
+        (hook->dev != NULL)) {
+        atomic_store_explicit(&hook->u.cq.behind, behind, memory_order_relaxed);
         softefa_cq_set_behind(hook->u.cq.cq, behind);
     }
 }
@@ -121,7 +121,7 @@ static int hook_start_poll(struct ibv_cq_ex *cq_ex,
 static int hook_req_notify(struct ibv_cq *cq, int solicited_only)
 {
     softefa_hook_t *hook = hook_find(cq, cq->context);
-    int ret      = hook->hooks->req_notify_cq(cq, solicited_only);
+    int ret              = hook->hooks->req_notify_cq(cq, solicited_only);
 
     if ((ret == 0) && (hook->dev != NULL)) {
         hook_set_behind(hook, false);
@@ -135,7 +135,7 @@ static int hook_req_notify(struct ibv_cq *cq, int solicited_only)
 static int safe_read(const void *from, void *to, size_t size)
 {
     struct iovec local  = {.iov_base = to, .iov_len = size};
-    struct iovec remote = {.iov_base = (void*)from, .iov_len = size};
+    struct iovec remote = {.iov_base = (void *)from, .iov_len = size};
 
     return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) ==
            (ssize_t)size;
@@ -149,10 +149,11 @@ static int handle_is_verbs_object(uint64_t user_handle, int fd)
     int cmd_fd;
 
     static_assert(offsetof(struct ibv_cq, context) ==
-                  offsetof(struct ibv_qp, context), "same for both");
+                          offsetof(struct ibv_qp, context),
+                  "same for both");
 
     return (user_handle > SOFTEFA_HOOK_REMOVED) &&
-           safe_read((char*)user_handle + offsetof(struct ibv_cq, context),
+           safe_read((char *)user_handle + offsetof(struct ibv_cq, context),
                      &context, sizeof(context)) &&
            safe_read(&context->cmd_fd, &cmd_fd, sizeof(cmd_fd)) &&
            (cmd_fd == fd);
@@ -227,7 +228,7 @@ static int hooks_get(softefa_hooks_t **hooks_p, struct ibv_context *context,
 int softefa_hooks_add_cq(softefa_hooks_t **hooks_p, int fd, softefa_dev_t *dev,
                          uint64_t user_handle, softefa_cq_t *cq)
 {
-    struct ibv_cq *ibv_cq = (void*)(uintptr_t)user_handle;
+    struct ibv_cq *ibv_cq = (void *)(uintptr_t)user_handle;
     softefa_hooks_t *hooks;
     softefa_hook_t *hook;
 
@@ -251,7 +252,7 @@ int softefa_hooks_add_cq(softefa_hooks_t **hooks_p, int fd, softefa_dev_t *dev,
 int softefa_hooks_add_qp(softefa_hooks_t **hooks_p, int fd, softefa_dev_t *dev,
                          uint64_t user_handle, softefa_qp_t *qp)
 {
-    struct ibv_qp *ibv_qp = (void*)(uintptr_t)user_handle;
+    struct ibv_qp *ibv_qp = (void *)(uintptr_t)user_handle;
     softefa_hooks_t *hooks;
     softefa_hook_t *hook;
 
@@ -275,8 +276,8 @@ int softefa_hooks_add_qp(softefa_hooks_t **hooks_p, int fd, softefa_dev_t *dev,
 void softefa_hooks_update_cq(uint64_t user_handle)
 {
     /* every CQ of libefa is an extended one inside */
-    struct ibv_cq_ex *cq_ex = (void*)(uintptr_t)user_handle;
-    softefa_hook_t *hook            = softefa_hook_table_get(user_handle);
+    struct ibv_cq_ex *cq_ex = (void *)(uintptr_t)user_handle;
+    softefa_hook_t *hook    = softefa_hook_table_get(user_handle);
 
     if ((hook != NULL) && (cq_ex->start_poll != NULL) &&
         (cq_ex->start_poll != hook_start_poll)) {
@@ -294,7 +295,7 @@ void softefa_hooks_update_qp(uint64_t user_handle)
         return;
     }
 
-    qp_ex = hook->hooks->to_qp_ex((struct ibv_qp*)(uintptr_t)user_handle);
+    qp_ex = hook->hooks->to_qp_ex((struct ibv_qp *)(uintptr_t)user_handle);
     if ((qp_ex != NULL) && (qp_ex->wr_complete != NULL) &&
         (qp_ex->wr_complete != hook_wr_complete)) {
         hook->u.qp.wr_complete = qp_ex->wr_complete;
@@ -304,10 +305,11 @@ void softefa_hooks_update_qp(uint64_t user_handle)
 
 uint32_t softefa_hooks_events_acked(uint64_t user_handle)
 {
-    struct ibv_cq *cq = (void*)(uintptr_t)user_handle;
+    struct ibv_cq *cq = (void *)(uintptr_t)user_handle;
 
     return (softefa_hook_table_get(user_handle) != NULL) ?
-           cq->comp_events_completed : 0;
+                   cq->comp_events_completed :
+                   0;
 }
 
 void softefa_hooks_remove(const softefa_dev_t *dev, uint64_t user_handle)

@@ -41,9 +41,9 @@ static void copy_local(const struct iovec *dst, const struct iovec *src,
         if (part > src->iov_len - src_used) {
             part = src->iov_len - src_used;
         }
-        memcpy((char*)dst->iov_base + dst_used,
-               (const char*)src->iov_base + src_used, part);
-        length   -= part;
+        memcpy((char *)dst->iov_base + dst_used,
+               (const char *)src->iov_base + src_used, part);
+        length -= part;
         dst_used += part;
         src_used += part;
         if (dst_used == dst->iov_len) {

@@ -37,17 +37,16 @@ static int inject_rule(const softefa_fault_rule_t *rule)
         ret = softefa_device_error_qp(index, rule->qp, rule->pid);
         if (ret == ENOENT) {
             softefa_error("inject: device %u has no such queue pair that "
-                          "could fail", index);
+                          "could fail",
+                          index);
         }
         return ret;
     case SOFTEFA_FAULT_PAUSE:
         return softefa_device_set(index, SOFTEFA_PAUSED, rule->duration);
     case SOFTEFA_FAULT_UNRESPONSIVE:
-        return softefa_device_set(index, SOFTEFA_UNRESPONSIVE,
-                                  rule->duration);
+        return softefa_device_set(index, SOFTEFA_UNRESPONSIVE, rule->duration);
     case SOFTEFA_FAULT_UNREACHABLE:
-        return softefa_device_set(index, SOFTEFA_UNREACHABLE,
-                                  rule->duration);
+        return softefa_device_set(index, SOFTEFA_UNREACHABLE, rule->duration);
     default:
         softefa_error("inject: %s belongs into a plan (SOFTEFA_FAULTS)",
                       softefa_fault_plan_action_name(rule->action));
@@ -88,8 +87,7 @@ int softefa_inject(const char *spec)
     }
 
     if (softefa_membership_alone()) {
-        softefa_error("inject: no process is in fabric %s",
-                      softefa_fabric.dir);
+        softefa_error("inject: no process is in fabric %s", softefa_fabric.dir);
         return ESRCH;
     }
 

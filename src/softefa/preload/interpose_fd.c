@@ -37,7 +37,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     int ret;
 
     va_start(args, request);
-    arg = va_arg(args, void*);
+    arg = va_arg(args, void *);
     va_end(args);
 
     file = softefa_fd_maybe(fd) ? softefa_fd_get(fd, &channel) : NULL;

@@ -166,9 +166,9 @@ EXPORT DIR *opendir(const char *given)
 }
 
 EXPORT int scandir(const char *given, struct dirent ***entries,
-                   int (*filter)(const struct dirent*),
-                   int (*compare)(const struct dirent**,
-                                  const struct dirent**))
+                   int (*filter)(const struct dirent *),
+                   int (*compare)(const struct dirent **,
+                                  const struct dirent **))
 {
     REWRITE(path, given, -1);
     return REAL(scandir)(path, entries, filter, compare);

@@ -73,7 +73,8 @@ static void thread_start(void)
 
     if (ret != 0) {
         softefa_error("no progress thread (%s): messages that wait go on only "
-                      "while the application polls", strerror(ret));
+                      "while the application polls",
+                      strerror(ret));
     }
 }
 

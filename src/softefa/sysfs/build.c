@@ -41,8 +41,8 @@ static int build_path(softefa_build_t *builder, const char *format,
     return 0;
 }
 
-__attribute__((format(printf, 2, 3)))
-void softefa_build_dir(softefa_build_t *builder, const char *format, ...)
+__attribute__((format(printf, 2, 3))) void
+softefa_build_dir(softefa_build_t *builder, const char *format, ...)
 {
     char path[PATH_MAX], *end;
     int more;
@@ -67,9 +67,8 @@ void softefa_build_dir(softefa_build_t *builder, const char *format, ...)
 }
 
 /* text: the content without its newline, then the format of the path. */
-__attribute__((format(printf, 3, 4)))
-static void build_file(softefa_build_t *builder, const char *text,
-                       const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void
+build_file(softefa_build_t *builder, const char *text, const char *format, ...)
 {
     char path[PATH_MAX], line[256];
     va_list args;
@@ -79,8 +78,8 @@ static void build_file(softefa_build_t *builder, const char *text,
     if (build_path(builder, format, args, path) == 0) {
         length = snprintf(line, sizeof(line), "%s%s", text,
                           (text[0] == '\0') ? "" : "\n");
-        fd     = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
-                            O_CLOEXEC, 0600);
+        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                  0600);
         if (fd < 0) {
             builder->status = errno;
         } else {
@@ -93,9 +92,9 @@ static void build_file(softefa_build_t *builder, const char *text,
     va_end(args);
 }
 
-__attribute__((format(printf, 3, 4)))
-static void build_link(softefa_build_t *builder, const char *target,
-                       const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void
+build_link(softefa_build_t *builder, const char *target, const char *format,
+           ...)
 {
     char path[PATH_MAX];
     va_list args;
@@ -108,8 +107,8 @@ static void build_link(softefa_build_t *builder, const char *target,
     va_end(args);
 }
 
-__attribute__((format(printf, 1, 2)))
-static const char *build_text(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static const char *
+build_text(const char *format, ...)
 {
     static __thread char buf[160];
     va_list args;
@@ -160,7 +159,8 @@ void softefa_build_device(softefa_build_t *builder,
         {"pkeys/0", "0xffff"},  {"gid_attrs/types/0", "IB/RoCE v1"},
     };
     unsigned modalias = (profile->pci_device < MODALIAS_MAX) ?
-                        profile->pci_device : MODALIAS_MAX;
+                                profile->pci_device :
+                                MODALIAS_MAX;
     char pci[64], ib[96], slot[32];
     uint8_t gid[16];
     size_t f;
@@ -172,8 +172,8 @@ void softefa_build_device(softefa_build_t *builder,
 
     softefa_build_dir(builder, "%s", pci);
     build_file(builder, "0x1d0f", "%s/vendor", pci);
-    build_file(builder, build_text("0x%04x", profile->pci_device),
-               "%s/device", pci);
+    build_file(builder, build_text("0x%04x", profile->pci_device), "%s/device",
+               pci);
     build_file(builder, "0x1d0f", "%s/subsystem_vendor", pci);
     build_file(builder, build_text("0x%04x", profile->pci_device),
                "%s/subsystem_device", pci);
@@ -184,8 +184,8 @@ void softefa_build_device(softefa_build_t *builder,
                           modalias, profile->pci_device),
                "%s/modalias", pci);
     build_file(builder, "0", "%s/numa_node", pci);
-    build_file(builder, (profile->link_gbps > 200) ? "32.0 GT/s PCIe" :
-                                                     "16.0 GT/s PCIe",
+    build_file(builder,
+               (profile->link_gbps > 200) ? "32.0 GT/s PCIe" : "16.0 GT/s PCIe",
                "%s/current_link_speed", pci);
     build_file(builder, "16", "%s/current_link_width", pci);
     build_link(builder, "../../../bus/pci", "%s/subsystem", pci);
@@ -196,8 +196,9 @@ void softefa_build_device(softefa_build_t *builder,
                "%s/infiniband_verbs/uverbs%u/ibdev", pci, i);
     build_file(builder, "1", "%s/infiniband_verbs/uverbs%u/abi_version", pci,
                i);
-    build_file(builder, build_text("%u:%u", SOFTEFA_UVERBS_MAJOR,
-                                   SOFTEFA_UVERBS_MINOR + i),
+    build_file(builder,
+               build_text("%u:%u", SOFTEFA_UVERBS_MAJOR,
+                          SOFTEFA_UVERBS_MINOR + i),
                "%s/infiniband_verbs/uverbs%u/dev", pci, i);
     build_link(builder, build_text("../../../%s", slot),
                "%s/infiniband_verbs/uverbs%u/device", pci, i);
@@ -220,8 +221,8 @@ void softefa_build_device(softefa_build_t *builder,
     build_counters(builder, SOFTEFA_COUNTERS_DEVICE, ib, "");
     build_counters(builder, SOFTEFA_COUNTERS_PORT, ib, "/ports/1");
 
-    build_link(builder, build_text("../../../%s", pci),
-               "bus/pci/devices/%s", slot);
+    build_link(builder, build_text("../../../%s", pci), "bus/pci/devices/%s",
+               slot);
     build_file(builder, "", "cdev/uverbs%u", i);
 }
 
@@ -243,7 +244,8 @@ void softefa_build_list(softefa_build_t *builder,
         if (softefa_device_alive(i)) {
             build_link(builder,
                        build_text("../../devices/pci0000:00/0000:00:%02x.0/"
-                                  "%s/%s%u", SOFTEFA_PCI_FIRST_SLOT - i, name,
+                                  "%s/%s%u",
+                                  SOFTEFA_PCI_FIRST_SLOT - i, name,
                                   verbs ? "uverbs" : "efa_", i),
                        "class/%s/%s%u", dir, verbs ? "uverbs" : "efa_", i);
         }

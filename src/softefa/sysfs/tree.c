@@ -143,7 +143,7 @@ static const char *tree_get(const softefa_options_t *options)
     }
 
     snprintf(tmp, sizeof(tmp), "%s/sys/.%d.%p", dir, (int)getpid(),
-             (void*)&length);
+             (void *)&length);
     snprintf(tree_root, sizeof(tree_root), "%s/sys", dir);
     ret = (mkdir(tree_root, 0700) && (errno != EEXIST)) ? errno : 0;
     snprintf(tree_root, sizeof(tree_root), "%s/sys/%s.%u", dir,

@@ -88,15 +88,15 @@ static void add_segment(devices_t *devices, const stats_segment_t *segment)
         if (device == NULL) {
             continue;
         }
-        sum            = &device->sum;
-        sum->pd       += in->pd;
-        sum->cq       += in->cq;
-        sum->qp       += in->qp;
-        sum->mr       += in->mr;
-        sum->ah       += in->ah;
+        sum = &device->sum;
+        sum->pd += in->pd;
+        sum->cq += in->cq;
+        sum->qp += in->qp;
+        sum->mr += in->mr;
+        sum->ah += in->ah;
         sum->mr_bytes += in->mr_bytes;
-        sum->refused  += in->refused;
-        sum->leaked   += in->leaked;
+        sum->refused += in->refused;
+        sum->leaked += in->leaked;
         MAX_OF(pd_max)
         MAX_OF(cq_max)
         MAX_OF(qp_max)
@@ -180,8 +180,8 @@ static int run_dev(srdtool_t *tool, int num_words, char **words)
     return status;
 }
 
-static struct json_object *
-link_row(const srdtool_snapshot_t *snap, unsigned index)
+static struct json_object *link_row(const srdtool_snapshot_t *snap,
+                                    unsigned index)
 {
     const stats_segment_t *segment = &snap->segment;
     const efa_stats_iface_t *iface = &segment->ifaces[index];

@@ -33,8 +33,8 @@ static void add_peer(struct json_object *row, const stats_segment_t *segment,
     srdtool_row_gid(row, peer->gid);
     srdtool_row_uint(row, "qpn", peer->qpn);
     srdtool_row_bool(row, "others", others);
-    srdtool_row_string(row, "state", others ? NULL :
-                       stats_name_peer_state(peer->state));
+    srdtool_row_string(row, "state",
+                       others ? NULL : stats_name_peer_state(peer->state));
     srdtool_row_age(row, "state_ns", segment, others ? 0 : peer->state_time);
     srdtool_row_uint(row, "unacked", stats_peer_unacked(peer));
     srdtool_row_uint(row, "window", peer->window);
@@ -57,8 +57,8 @@ static void add_why(struct json_object *row, const srdtool_snapshot_t *snap,
     srdtool_row_why(row, &in);
 }
 
-static struct json_object *
-peer_row(const srdtool_snapshot_t *snap, const efa_stats_peer_t *peer)
+static struct json_object *peer_row(const srdtool_snapshot_t *snap,
+                                    const efa_stats_peer_t *peer)
 {
     struct json_object *row = srdtool_row_new(&snap->segment);
 
@@ -99,7 +99,7 @@ struct json_object *srdtool_ep_row(const srdtool_snapshot_t *snap,
     add_why(row, snap, ep->iface, ep, peer);
     srdtool_row_uint(row, "pending", ep->pending);
     srdtool_row_status(row, (ep->status != 0 || peer == NULL) ? ep->status :
-                                                               peer->status);
+                                                                peer->status);
     srdtool_row_uint(row, "zcopy", ep->zcopy);
     srdtool_row_uint(row, "rma", ep->rma);
     srdtool_row_age(row, "age_ns", &snap->segment, ep->create_time);
@@ -120,8 +120,7 @@ int srdtool_ep_show(const srdtool_object_t *object, srdtool_t *tool, bool peers,
     unsigned i, k;
     int status;
 
-    status = srdtool_filter_parse(object, keys, num_words, words,
-                                  &filter);
+    status = srdtool_filter_parse(object, keys, num_words, words, &filter);
     if (status != 0) {
         return status;
     }
@@ -135,7 +134,7 @@ int srdtool_ep_show(const srdtool_object_t *object, srdtool_t *tool, bool peers,
                              peer_row(snap, &snap->segment.peers[k]));
         }
         for (k = 0; !peers && k < snap->segment.num_eps; ++k) {
-            ep = &snap->segment.eps[k];
+            ep   = &snap->segment.eps[k];
             peer = stats_link_peer(&snap->segment, ep);
             srdtool_list_add(&list, &filter, keys,
                              srdtool_ep_row(snap, ep, peer));

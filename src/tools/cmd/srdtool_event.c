@@ -58,7 +58,8 @@ static void describe(const efa_stats_event_entry_t *event, char *out,
     case EFA_STATS_EVENT_CTL_RX:
         snprintf(out, max, "%s%s", stats_name_control(event->a),
                  (event->event == EFA_STATS_EVENT_CTL_TX && event->b != 0) ?
-                         " again" : "");
+                         " again" :
+                         "");
         break;
     case EFA_STATS_EVENT_TX_ERROR:
         snprintf(out, max, "device status %s, %" PRIu64 " retries",
@@ -86,8 +87,8 @@ static void describe(const efa_stats_event_entry_t *event, char *out,
     }
 }
 
-static struct json_object *
-event_row(const stats_segment_t *segment, const efa_stats_event_entry_t *event)
+static struct json_object *event_row(const stats_segment_t *segment,
+                                     const efa_stats_event_entry_t *event)
 {
     static const uint8_t none[16];
     struct json_object *row = srdtool_row_new(segment);
@@ -148,8 +149,9 @@ static int show(srdtool_t *tool, const srdtool_filter_t *filter)
 /* Newest event of a segment, 0: none */
 static uint64_t last_seq(const stats_segment_t *segment)
 {
-    return (segment->num_events == 0) ? 0 :
-           segment->events[segment->num_events - 1].seq;
+    return (segment->num_events == 0) ?
+                   0 :
+                   segment->events[segment->num_events - 1].seq;
 }
 
 /* One event, one line, also of JSON: whoever reads it does not wait for the
@@ -190,9 +192,10 @@ static bool print_new(const srdtool_t *tool, const srdtool_filter_t *filter,
         last    = (same != NULL) ? last_seq(&same->segment) : 0;
         if (segment->num_events > 0 && last > 0 &&
             segment->events[0].seq > last + 1) {
-            fprintf(stderr, "srdtool: process %" PRIu32 ": %" PRIu64
-                    " events were overwritten unseen\n", segment->header.pid,
-                    segment->events[0].seq - last - 1);
+            fprintf(stderr,
+                    "srdtool: process %" PRIu32 ": %" PRIu64
+                    " events were overwritten unseen\n",
+                    segment->header.pid, segment->events[0].seq - last - 1);
         }
         for (k = 0; k < segment->num_events; ++k) {
             if (segment->events[k].seq > last &&
@@ -207,9 +210,9 @@ static bool print_new(const srdtool_t *tool, const srdtool_filter_t *filter,
 
 static int monitor(srdtool_t *tool, const srdtool_filter_t *filter)
 {
-    unsigned ms     = (tool->interval_ms > 0) ? tool->interval_ms : INTERVAL_MS;
-    unsigned shown  = 0;
-    bool enough     = false;
+    unsigned ms    = (tool->interval_ms > 0) ? tool->interval_ms : INTERVAL_MS;
+    unsigned shown = 0;
+    bool enough    = false;
     srdtool_snapshots_t before, snapshots;
 
     srdtool_snapshots_read(tool, &before);
@@ -242,8 +245,8 @@ static int run(srdtool_t *tool, int num_words, char **words)
         --num_words;
         ++words;
     }
-    if (srdtool_filter_parse(&srdtool_event, keys, num_words, words,
-                             &filter) != 0) {
+    if (srdtool_filter_parse(&srdtool_event, keys, num_words, words, &filter) !=
+        0) {
         return SRDTOOL_USAGE;
     }
     return (command == 0) ? show(tool, &filter) : monitor(tool, &filter);

@@ -157,20 +157,22 @@ int srdtool_filter_parse(const srdtool_object_t *object,
         found = srdtool_word_find(words[i], names);
         if (found < 0) {
             return srdtool_word_wrong(object, "'%s' %s: one of%s", words[i],
-                                 (found == -2) ? "may be several" :
-                                                 "is nothing to filter by",
-                                 list);
+                                      (found == -2) ? "may be several" :
+                                                      "is nothing to filter by",
+                                      list);
         }
         if (i + 1 == num_words) {
             return srdtool_word_wrong(object, "%s which?", names[found]);
         }
         if (!is_list(words[i + 1])) {
-            return srdtool_word_wrong(object, "%s '%s': values or ranges, with "
-                                 "commas between", names[found], words[i + 1]);
+            return srdtool_word_wrong(object,
+                                      "%s '%s': values or ranges, with "
+                                      "commas between",
+                                      names[found], words[i + 1]);
         }
         if (filter->num == SRDTOOL_FILTERS_MAX) {
             return srdtool_word_wrong(object, "more than %d filters",
-                                 SRDTOOL_FILTERS_MAX);
+                                      SRDTOOL_FILTERS_MAX);
         }
         filter->key[filter->num]  = names[found];
         filter->list[filter->num] = words[i + 1];

@@ -143,10 +143,9 @@ static void add_counter(srdtool_list_t *list, const srdtool_filter_t *filter,
                         const look_t *now)
 {
     const hw_counter_t *first = hw_counters_find(old, counter->name);
-    uint64_t moved            = (first != NULL) ?
-                                        counter->value - first->value : 0;
-    struct json_object *row   = srdtool_row_new(NULL);
-    const char *flag          = NULL;
+    uint64_t moved = (first != NULL) ? counter->value - first->value : 0;
+    struct json_object *row = srdtool_row_new(NULL);
+    const char *flag        = NULL;
     uint64_t ours, ours_before;
 
     srdtool_row_string(row, "dev", device);
@@ -184,8 +183,7 @@ static void add_counter(srdtool_list_t *list, const srdtool_filter_t *filter,
 static bool add_device(const srdtool_t *tool, const char *device,
                        const srdtool_filter_t *filter, srdtool_list_t *list)
 {
-    unsigned ms           = (tool->interval_ms > 0) ? tool->interval_ms :
-                                                      INTERVAL_MS;
+    unsigned ms = (tool->interval_ms > 0) ? tool->interval_ms : INTERVAL_MS;
     struct timespec pause = {ms / 1000, (long)(ms % 1000) * 1000000};
     bool found            = false;
     look_t before, now;
@@ -220,8 +218,7 @@ int srdtool_nic_show(const srdtool_object_t *object, srdtool_t *tool,
     srdtool_list_t list;
     int i, num;
 
-    if (srdtool_filter_parse(object, keys, num_words, words,
-                             &filter) != 0) {
+    if (srdtool_filter_parse(object, keys, num_words, words, &filter) != 0) {
         return SRDTOOL_USAGE;
     }
 
@@ -240,9 +237,10 @@ int srdtool_nic_show(const srdtool_object_t *object, srdtool_t *tool,
     }
     if (found) {
         fprintf(stderr, "srdtool: no counter like that that is not 0 (all: "
-                "-d)\n");
+                        "-d)\n");
     } else {
-        fprintf(stderr, "srdtool: no device with counters in " SYSFS_DIR
+        fprintf(stderr,
+                "srdtool: no device with counters in " SYSFS_DIR
                 ": look at srdtool doctor (Soft-EFA's are seen below efarun "
                 "--soft)\n");
     }

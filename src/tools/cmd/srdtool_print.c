@@ -25,10 +25,9 @@ void srdtool_print_json(const srdtool_output_t *out, struct json_object *value)
 
 static void print_share(struct json_object *value)
 {
-    uint64_t held = json_object_get_uint64(
-            json_object_object_get(value, "held"));
-    uint64_t max  = json_object_get_uint64(
-            json_object_object_get(value, "max"));
+    uint64_t held = json_object_get_uint64(json_object_object_get(value,
+                                                                  "held"));
+    uint64_t max = json_object_get_uint64(json_object_object_get(value, "max"));
 
     printf("%" PRIu64, held);
     if (max > 0) {

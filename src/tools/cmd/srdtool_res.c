@@ -43,8 +43,8 @@ static const char *const summary_keys[] = {
     "+hidden", NULL
 };
 
-static struct json_object *
-object_row(const stats_segment_t *segment, const efa_stats_object_t *object)
+static struct json_object *object_row(const stats_segment_t *segment,
+                                      const efa_stats_object_t *object)
 {
     struct json_object *row = srdtool_row_new(segment);
     uint32_t kind           = object->kind;
@@ -147,9 +147,9 @@ static void count_users(const stats_segment_t *segment, users_t *users)
     }
 }
 
-static struct json_object *
-summary_row(const stats_segment_t *segment, const efa_stats_device_t *device,
-            const users_t *users)
+static struct json_object *summary_row(const stats_segment_t *segment,
+                                       const efa_stats_device_t *device,
+                                       const users_t *users)
 {
     struct json_object *row = srdtool_row_new(segment);
 
@@ -190,7 +190,8 @@ static int show_summary(srdtool_t *tool)
     for (i = 0; i < snapshots.num; ++i) {
         summarize(&snapshots.list[i].segment, &list);
         if (snapshots.list[i].segment.header.hidden != 0) {
-            fprintf(stderr, "srdtool: process %" PRIu32 ": %" PRIu32 " things "
+            fprintf(stderr,
+                    "srdtool: process %" PRIu32 ": %" PRIu32 " things "
                     "found no room in its segment\n",
                     snapshots.list[i].segment.header.pid,
                     snapshots.list[i].segment.header.hidden);

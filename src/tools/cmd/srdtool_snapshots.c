@@ -28,9 +28,9 @@ typedef struct {
 
 static void load_one(const char *path, void *arg)
 {
-    load_t *load                 = arg;
+    load_t *load                   = arg;
     srdtool_snapshots_t *snapshots = load->snapshots;
-    const srdtool_t *tool        = load->tool;
+    const srdtool_t *tool          = load->tool;
     char error[PATH_MAX + 128];
     srdtool_snapshot_t *list, *snap;
     unsigned room;
@@ -83,7 +83,7 @@ void srdtool_snapshots_read(const srdtool_t *tool,
 
 const srdtool_snapshot_t *
 srdtool_snapshots_same(const srdtool_snapshots_t *snapshots,
-                                             const stats_segment_t *segment)
+                       const stats_segment_t *segment)
 {
     const stats_segment_t *other;
     unsigned i;
@@ -110,7 +110,8 @@ void srdtool_snapshots_compare(const srdtool_snapshots_t *before,
     for (i = 0; before != NULL && i < snapshots->num; ++i) {
         snap = &snapshots->list[i];
         same = snap->segment.alive ?
-               srdtool_snapshots_same(before, &snap->segment) : NULL;
+                       srdtool_snapshots_same(before, &snap->segment) :
+                       NULL;
         if (same == NULL || snap->segment.num_ifaces == 0) {
             continue;
         }
@@ -162,8 +163,7 @@ void srdtool_snapshots_free(srdtool_snapshots_t *snapshots)
 }
 
 int srdtool_snapshots_status(const srdtool_t *tool,
-                             const srdtool_snapshots_t *snapshots,
-                             size_t shown)
+                             const srdtool_snapshots_t *snapshots, size_t shown)
 {
     uint32_t uid;
 
@@ -174,8 +174,10 @@ int srdtool_snapshots_status(const srdtool_t *tool,
         return SRDTOOL_SHOWN;
     }
     if (snapshots->num > 0) {
-        fprintf(stderr, "srdtool: nothing like that in the segments of %u "
-                "processes\n", snapshots->num);
+        fprintf(stderr,
+                "srdtool: nothing like that in the segments of %u "
+                "processes\n",
+                snapshots->num);
         return SRDTOOL_NOTHING;
     }
     if (snapshots->unread > 0) {
@@ -183,24 +185,32 @@ int srdtool_snapshots_status(const srdtool_t *tool,
     }
 
     if (snapshots->left > 0) {
-        fprintf(stderr, tool->dead ?
-                "srdtool: no segment of a process that is gone, but %u of "
-                "running ones: leave --dead out\n" :
-                "srdtool: no segment of a running process, but %u of processes "
-                "that are gone: see them with --dead\n", snapshots->left);
+        fprintf(stderr,
+                tool->dead ? "srdtool: no segment of a process that is gone, "
+                             "but %u of "
+                             "running ones: leave --dead out\n" :
+                             "srdtool: no segment of a running process, but %u "
+                             "of processes "
+                             "that are gone: see them with --dead\n",
+                snapshots->left);
     } else if (tool->pid != 0 && stats_find_foreign(tool->pid, &uid)) {
-        fprintf(stderr, "srdtool: process %" PRIu32 " belongs to uid %" PRIu32
-                ": run srdtool as that user\n", tool->pid, uid);
+        fprintf(stderr,
+                "srdtool: process %" PRIu32 " belongs to uid %" PRIu32
+                ": run srdtool as that user\n",
+                tool->pid, uid);
     } else if (tool->dead) {
-        fprintf(stderr, "srdtool: no segment of a process that is gone: one is "
+        fprintf(stderr,
+                "srdtool: no segment of a process that is gone: one is "
                 "left by a process that was killed, until the next one starts, "
                 "or with UCX_EFA_STATS=keep\n");
     } else if (tool->pid != 0) {
-        fprintf(stderr, "srdtool: no segment found: process %" PRIu32 " does "
+        fprintf(stderr,
+                "srdtool: no segment found: process %" PRIu32 " does "
                 "not run on the srd transport, or UCX_EFA_STATS=n is set\n",
                 tool->pid);
     } else {
-        fprintf(stderr, "srdtool: no segment found: no process of this user "
+        fprintf(stderr,
+                "srdtool: no segment found: no process of this user "
                 "runs on the srd transport now, or UCX_EFA_STATS=n is set\n");
     }
     return SRDTOOL_NOTHING;

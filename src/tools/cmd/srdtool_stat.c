@@ -36,9 +36,9 @@ static const char *const keys[] = {
     "gone", "stopped", NULL
 };
 
-static struct json_object *
-row_of(const stats_segment_t *segment, const kind_t *kind,
-       const stats_entry_t *entry)
+static struct json_object *row_of(const stats_segment_t *segment,
+                                  const kind_t *kind,
+                                  const stats_entry_t *entry)
 {
     struct json_object *row = srdtool_row_new(segment);
 
@@ -118,12 +118,11 @@ static size_t show_kind(const srdtool_t *tool, const stats_segment_t *segment,
 static int run(srdtool_t *tool, int num_words, char **words)
 {
     static const char *const commands[] = {"show", NULL};
-    static const char *const types[]    = {"device", "iface", "peer", "nic",
-                                           NULL};
-    struct json_object *document        = NULL;
-    struct json_object *array           = NULL;
-    size_t shown                        = 0;
-    int type                            = -1;
+    static const char *const types[] = {"device", "iface", "peer", "nic", NULL};
+    struct json_object *document     = NULL;
+    struct json_object *array        = NULL;
+    size_t shown                     = 0;
+    int type                         = -1;
     srdtool_snapshots_t snapshots;
     srdtool_filter_t filter;
     unsigned i, k;
@@ -147,8 +146,8 @@ static int run(srdtool_t *tool, int num_words, char **words)
     if (type == (int)NUM_KINDS) {
         return srdtool_nic_show(&srdtool_stat, tool, num_words, words);
     }
-    if (srdtool_filter_parse(&srdtool_stat, keys, num_words, words,
-                             &filter) != 0) {
+    if (srdtool_filter_parse(&srdtool_stat, keys, num_words, words, &filter) !=
+        0) {
         return SRDTOOL_USAGE;
     }
 

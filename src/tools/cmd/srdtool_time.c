@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-const char *
-srdtool_time_duration(uint64_t ns, char buffer[SRDTOOL_DURATION_MAX])
+const char *srdtool_time_duration(uint64_t ns,
+                                  char buffer[SRDTOOL_DURATION_MAX])
 {
     uint64_t s = ns / 1000000000u;
 

@@ -35,8 +35,8 @@ typedef struct {
 
 static const char *get(struct json_object *row, const char *key)
 {
-    const char *value = json_object_get_string(
-            json_object_object_get(row, key));
+    const char *value = json_object_get_string(json_object_object_get(row,
+                                                                      key));
 
     return (value != NULL) ? value : "-";
 }
@@ -102,8 +102,7 @@ static void get_lines(const srdtool_snapshots_t *snapshots,
     memset(lines, 0, sizeof(*lines));
     for (i = 0; i < snapshots->num; ++i) {
         segment = &snapshots->list[i].segment;
-        room   += (segment->num_eps > 0) ? segment->num_eps :
-                                           segment->num_peers;
+        room += (segment->num_eps > 0) ? segment->num_eps : segment->num_peers;
     }
     lines->list = calloc(room + 1, sizeof(*lines->list));
     if (lines->list == NULL) {
@@ -140,8 +139,9 @@ static void free_lines(lines_t *lines)
 
 static uint64_t rate(uint64_t now, uint64_t before, uint64_t ns)
 {
-    return (ns == 0 || now < before) ? 0 :
-           (uint64_t)((double)(now - before) * 1e9 / (double)ns);
+    return (ns == 0 || now < before) ?
+                   0 :
+                   (uint64_t)((double)(now - before) * 1e9 / (double)ns);
 }
 
 static void print_link(const stats_segment_t *segment,
@@ -161,9 +161,11 @@ static void print_link(const stats_segment_t *segment,
         old = iface;
     }
     printf("%7" PRIu32 " %-9.9s %-11.11s %-10.10s %6s %6s %6s %6s %5" PRIu32
-           "\n", segment->header.pid, segment->header.command, iface->name,
-           segment->proc_state == 'T' ? "stopped" : iface->asleep ? "asleep" :
-           stats_name_iface_state(iface->state),
+           "\n",
+           segment->header.pid, segment->header.command, iface->name,
+           segment->proc_state == 'T' ? "stopped" :
+           iface->asleep              ? "asleep" :
+                                        stats_name_iface_state(iface->state),
            short_number(rate(iface->tx_msgs, old->tx_msgs, ns), numbers[0]),
            short_number(rate(iface->tx_bytes + iface->rdma_write_bytes,
                              old->tx_bytes + old->rdma_write_bytes, ns),
@@ -233,8 +235,9 @@ static void print_text(const srdtool_snapshots_t *before,
 
     /* home, and clear what is below */
     printf("%ssrdtool top %s  %u processes, %u links, %u endpoints, %u do not "
-           "move\n\n", (screen > 0) ? "\033[H\033[J" : "", clock,
-           snapshots->num, links, lines->num, lines->waiting);
+           "move\n\n",
+           (screen > 0) ? "\033[H\033[J" : "", clock, snapshots->num, links,
+           lines->num, lines->waiting);
 
     printf("%7s %-9s %-11s %-10s %6s %6s %6s %6s %5s\n", "PID", "COMM", "LINK",
            "STATE", "TX/s", "TXB/s", "RX/s", "RXB/s", "EPS");

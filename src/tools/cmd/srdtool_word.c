@@ -75,7 +75,7 @@ int srdtool_word_command(const srdtool_object_t *object, const char *word,
         srdtool_word_wrong(object, "'%s' may be%s", word, list);
     } else if (found == -1) {
         srdtool_word_wrong(object, "unknown %s '%s'",
-                      (object == NULL) ? "object" : "command", word);
+                           (object == NULL) ? "object" : "command", word);
     }
     return (found < 0) ? -1 : found;
 }

@@ -71,7 +71,7 @@ int doctor_run(int argc, char **argv, const srdtool_output_t *given)
     int c;
 
     /* "+": the options behind echo are its own */
-    optind = 0;
+    optind        = 0;
     short_options = ((argc > 1) && !strcmp(argv[1], "echo")) ? "+jpdh" : "jpdh";
     while ((c = getopt_long(argc, argv, short_options, options, NULL)) != -1) {
         switch (c) {

@@ -49,13 +49,13 @@ static bool device_on_pci(void)
 static void device_missing(doctor_t *doctor)
 {
     if (doctor->device != NULL) {
-        report_add(&doctor->report, REPORT_FAIL, "device",
-                   (doctor->num_devices > 0) ?
-                   "name one of those in /sys/class/infiniband, or none" :
-                   "ls /sys/class/infiniband",
-                   "%s is no EFA device of this machine (%u %s)",
-                   doctor->device, doctor->num_devices,
-                   (doctor->num_devices == 1) ? "is" : "are");
+        report_add(
+                &doctor->report, REPORT_FAIL, "device",
+                (doctor->num_devices > 0) ?
+                        "name one of those in /sys/class/infiniband, or none" :
+                        "ls /sys/class/infiniband",
+                "%s is no EFA device of this machine (%u %s)", doctor->device,
+                doctor->num_devices, (doctor->num_devices == 1) ? "is" : "are");
     } else if (doctor->soft) {
         report_add(&doctor->report, REPORT_FAIL, "device",
                    "what its line on stderr says; the settings are the "
@@ -131,16 +131,16 @@ static int device_permission(doctor_t *doctor, const char *device)
         report_add(&doctor->report, REPORT_FAIL, "permission",
                    "modprobe ib_uverbs; in a container: give it the device "
                    "(docker run --device /dev/infiniband/..., EFA's device "
-                   "plugin of Kubernetes)", "%s (%s) does not exist", path,
-                   device);
+                   "plugin of Kubernetes)",
+                   "%s (%s) does not exist", path, device);
     } else {
-        report_add(&doctor->report, REPORT_FAIL, "permission",
-                   (error == EACCES) || (error == EPERM) ?
-                   "chmod 0666 on it, as rdma-core's udev rules do; in a "
-                   "container: its cgroup must allow the device" :
-                   "look at the kernel log (dmesg)",
-                   "%s (%s) cannot be opened: %s", path, device,
-                   strerror(error));
+        report_add(
+                &doctor->report, REPORT_FAIL, "permission",
+                (error == EACCES) || (error == EPERM) ?
+                        "chmod 0666 on it, as rdma-core's udev rules do; in a "
+                        "container: its cgroup must allow the device" :
+                        "look at the kernel log (dmesg)",
+                "%s (%s) cannot be opened: %s", path, device, strerror(error));
     }
     return error;
 }
@@ -166,8 +166,8 @@ static void device_permissions(doctor_t *doctor, bool all)
 void doctor_device_find(doctor_t *doctor)
 {
     char list[EFA_SYSFS_MAX * (EFA_SYSFS_NAME + 1)] = "";
-    unsigned id = 0, other;
-    bool found  = false;
+    unsigned id                                     = 0, other;
+    bool found                                      = false;
     bool all;
     unsigned i;
 
@@ -228,14 +228,15 @@ void doctor_device_provider(doctor_t *doctor)
 {
     char error[256], dir[PATH_MAX], version[64], pattern[PATH_MAX + 64];
     const char *file = NULL;
-    glob_t files = {0};
+    glob_t files     = {0};
     void *library;
     size_t i;
 
     if (verbs_dl_open(&doctor->dl, error, sizeof(error)) != 0) {
         report_add(&doctor->report, REPORT_FAIL, "provider",
                    "install rdma-core's libibverbs and EFA provider (Debian: "
-                   "ibverbs-providers)", "%s", error);
+                   "ibverbs-providers)",
+                   "%s", error);
         return;
     }
 
@@ -262,14 +263,15 @@ void doctor_device_provider(doctor_t *doctor)
     if (file == NULL) {
         report_add(&doctor->report, REPORT_FAIL, "provider",
                    "libibverbs and provider are of different rdma-core "
-                   "versions: install one of them", "%s", dlerror());
+                   "versions: install one of them",
+                   "%s", dlerror());
     } else if ((access("/etc/libibverbs.d/efa.driver", R_OK) != 0) &&
                (getenv("IBV_DRIVERS") == NULL)) {
         report_add(&doctor->report, REPORT_WARN, "provider",
                    "if libibverbs does not find the device: echo 'driver efa' "
                    "> /etc/libibverbs.d/efa.driver",
-                   "rdma-core %s, %s; no /etc/libibverbs.d/efa.driver",
-                   version, strrchr(file, '/') + 1);
+                   "rdma-core %s, %s; no /etc/libibverbs.d/efa.driver", version,
+                   strrchr(file, '/') + 1);
     } else {
         report_fact_string(&doctor->report, "rdma_core", version);
         report_add(&doctor->report, REPORT_OK, "provider", NULL,
@@ -294,9 +296,10 @@ void doctor_device_abilities(doctor_t *doctor)
     if (ret != 0) {
         report_add(&doctor->report, REPORT_FAIL, "abilities",
                    (ret == ENODEV) ?
-                   "the device was removed, or is being reset: look at the "
-                   "kernel log (dmesg)" :
-                   "see the checks above; ibv_devinfo -v says more",
+                           "the device was removed, or is being reset: look at "
+                           "the "
+                           "kernel log (dmesg)" :
+                           "see the checks above; ibv_devinfo -v says more",
                    "%s: %s", doctor->device, ep.failed);
         return;
     }
@@ -308,7 +311,7 @@ void doctor_device_abilities(doctor_t *doctor)
     report_add(&doctor->report, ep.has_read ? REPORT_OK : REPORT_WARN,
                "abilities",
                ep.has_read ? NULL :
-               "large messages are copied: slower, nothing else",
+                             "large messages are copied: slower, nothing else",
                "RDMA read %s, RDMA write %s, %u sends and %u receives a queue",
                ep.has_read ? "yes" : "no",
                ep.has_write ? "yes" :
@@ -323,8 +326,7 @@ void doctor_device_counters(doctor_t *doctor)
     int ret;
 
     if (doctor->num_devices == 0) {
-        report_add(&doctor->report, REPORT_SKIP, "counters", NULL,
-                   "no device");
+        report_add(&doctor->report, REPORT_SKIP, "counters", NULL, "no device");
         return;
     }
 

@@ -74,7 +74,8 @@ void doctor_host_memlock(doctor_t *doctor)
         (limit.rlim_cur != RLIM_INFINITY)) {
         report_add(&doctor->report, REPORT_OK, "memlock", NULL,
                    "%" PRIu64 " KiB, which this process may exceed "
-                   "(CAP_IPC_LOCK)", (uint64_t)limit.rlim_cur >> 10);
+                   "(CAP_IPC_LOCK)",
+                   (uint64_t)limit.rlim_cur >> 10);
         return;
     }
 
@@ -86,7 +87,8 @@ void doctor_host_memlock(doctor_t *doctor)
     report_fact_int(&doctor->report, "bytes", limit.rlim_cur);
     report_fact_int(&doctor->report, "needed", HOST_MEMLOCK_NEED);
     verdict = ((limit.rlim_cur >= HOST_MEMLOCK_NEED) || doctor->soft) ?
-              REPORT_WARN : REPORT_FAIL;
+                      REPORT_WARN :
+                      REPORT_FAIL;
     if (limit.rlim_cur >= HOST_MEMLOCK_FAIR) {
         verdict = REPORT_OK;
     }
@@ -114,7 +116,7 @@ void doctor_host_hugepages(doctor_t *doctor)
                         "hugepages-%lu", &kib) != 1)) {
                 continue;
             }
-            pages  = strtoul(line, NULL, 10);
+            pages = strtoul(line, NULL, 10);
             total += pages;
             if (pages > 0) {
                 snprintf(text + strlen(text), sizeof(text) - strlen(text),
@@ -172,20 +174,18 @@ void doctor_host_gpu(doctor_t *doctor)
     dmabuf = (uname(&name) == 0) &&
              (sscanf(name.release, "%u.%u", &major, &minor) == 2) &&
              ((major > 5) || ((major == 5) && (minor >= 16)));
-    peer   = access(gpus[i].path, F_OK) == 0;
+    peer = access(gpus[i].path, F_OK) == 0;
     if (dmabuf || peer) {
-        report_add(&doctor->report, REPORT_OK, "gpu", NULL,
-                   "%s: %s%s%s", gpus[i].name,
-                   dmabuf ? "dma-buf (Linux 5.16 and later)" : "",
-                   (dmabuf && peer) ? ", " : "",
-                   peer ? gpus[i].path : "");
+        report_add(&doctor->report, REPORT_OK, "gpu", NULL, "%s: %s%s%s",
+                   gpus[i].name, dmabuf ? "dma-buf (Linux 5.16 and later)" : "",
+                   (dmabuf && peer) ? ", " : "", peer ? gpus[i].path : "");
     } else {
         report_add(&doctor->report, REPORT_WARN, "gpu",
                    "Linux 5.16 with a driver that exports dma-bufs, or, for "
                    "NVIDIA: modprobe efa_nv_peermem",
                    "%s: Linux %s registers no dma-buf and there is no %s: GPU "
-                   "memory is copied through the host", gpus[i].name,
-                   name.release, gpus[i].path);
+                   "memory is copied through the host",
+                   gpus[i].name, name.release, gpus[i].path);
     }
 }
 
@@ -206,11 +206,12 @@ void doctor_host_fork(doctor_t *doctor)
                    minor, asked ? "; RDMAV_FORK_SAFE is not needed" : "");
     } else {
         report_add(&doctor->report, asked ? REPORT_OK : REPORT_WARN, "fork",
-                   asked ? NULL : "programs that fork: export "
-                   "RDMAV_FORK_SAFE=1 RDMAV_HUGEPAGES_SAFE=1",
+                   asked ? NULL :
+                           "programs that fork: export "
+                           "RDMAV_FORK_SAFE=1 RDMAV_HUGEPAGES_SAFE=1",
                    "Linux %u.%u does not copy pinned pages for a child; "
-                   "RDMAV_FORK_SAFE is %s", major, minor,
-                   asked ? "set" : "not set");
+                   "RDMAV_FORK_SAFE is %s",
+                   major, minor, asked ? "set" : "not set");
     }
 }
 
@@ -219,7 +220,7 @@ static int vm_read_sibling(pid_t pid, const uint64_t *word)
 {
     uint64_t copy       = 0;
     struct iovec local  = {&copy, sizeof(copy)};
-    struct iovec remote = {(void*)word, sizeof(*word)};
+    struct iovec remote = {(void *)word, sizeof(*word)};
 
     if (process_vm_readv(pid, &local, 1, &remote, 1, 0) != sizeof(copy)) {
         return (errno != 0) ? errno : EIO;
@@ -291,13 +292,14 @@ void doctor_host_process_vm(doctor_t *doctor)
     report_add(&doctor->report, (ret == 0) ? REPORT_OK : REPORT_FAIL,
                "process_vm",
                (ret == 0) ? NULL :
-               (atoi(yama) > 1) ? "sysctl kernel.yama.ptrace_scope=1" :
-               "a container with a seccomp profile that allows "
-               "process_vm_readv: docker run --cap-add SYS_PTRACE",
+               (atoi(yama) > 1) ?
+                            "sysctl kernel.yama.ptrace_scope=1" :
+                            "a container with a seccomp profile that allows "
+                            "process_vm_readv: docker run --cap-add SYS_PTRACE",
                "one process %s another's memory%s%s (yama ptrace_scope %s, "
-               "seccomp %s)", (ret == 0) ? "reads" : "cannot read",
-               (ret == 0) ? "" : ": ", (ret == 0) ? "" : strerror(ret), yama,
-               seccomp);
+               "seccomp %s)",
+               (ret == 0) ? "reads" : "cannot read", (ret == 0) ? "" : ": ",
+               (ret == 0) ? "" : strerror(ret), yama, seccomp);
 }
 
 void doctor_host_stats(doctor_t *doctor)
@@ -309,13 +311,13 @@ void doctor_host_stats(doctor_t *doctor)
     uint64_t avail = UINT64_MAX;
     int fd;
 
-    if ((setting != NULL) && (!strcasecmp(setting, "n") ||
-                              !strcasecmp(setting, "no") ||
-                              !strcmp(setting, "0"))) {
-        report_add(&doctor->report, REPORT_WARN, "stats",
-                   "unset UCX_EFA_STATS",
+    if ((setting != NULL) &&
+        (!strcasecmp(setting, "n") || !strcasecmp(setting, "no") ||
+         !strcmp(setting, "0"))) {
+        report_add(&doctor->report, REPORT_WARN, "stats", "unset UCX_EFA_STATS",
                    "UCX_EFA_STATS=%s: srdtool will see nothing of programs "
-                   "started like this", setting);
+                   "started like this",
+                   setting);
         return;
     }
 
@@ -326,7 +328,8 @@ void doctor_host_stats(doctor_t *doctor)
                    "let XDG_RUNTIME_DIR name a directory of this user's, or "
                    "unset it",
                    "no file can be made in %s: %s; programs run, srdtool sees "
-                   "nothing of them", dir, strerror(errno));
+                   "nothing of them",
+                   dir, strerror(errno));
         return;
     }
 
@@ -336,14 +339,17 @@ void doctor_host_stats(doctor_t *doctor)
         avail = (uint64_t)fs.f_bavail * fs.f_frsize;
     }
     report_fact_string(&doctor->report, "directory", dir);
-    report_add(&doctor->report,
-               (avail < HOST_SHM_FAIR) ? REPORT_WARN : REPORT_OK, "stats",
-               (avail < HOST_SHM_FAIR) ?
-               "make it larger (docker run --shm-size 1g), or remove files" :
-               NULL, "%s can be written%s", dir,
-               (avail < HOST_SHM_FAIR) ?
-               "; /dev/shm has less than 64 MiB left, which MPI's shared "
-               "memory and Soft-EFA need" : "");
+    report_add(
+            &doctor->report, (avail < HOST_SHM_FAIR) ? REPORT_WARN : REPORT_OK,
+            "stats",
+            (avail < HOST_SHM_FAIR) ? "make it larger (docker run --shm-size "
+                                      "1g), or remove files" :
+                                      NULL,
+            "%s can be written%s", dir,
+            (avail < HOST_SHM_FAIR) ?
+                    "; /dev/shm has less than 64 MiB left, which MPI's shared "
+                    "memory and Soft-EFA need" :
+                    "");
 }
 
 typedef struct {
@@ -379,6 +385,7 @@ void doctor_host_leftovers(doctor_t *doctor)
         report_add(&doctor->report, REPORT_OK, "leftovers", NULL,
                    "%u segments of processes that are gone in %s: srdtool "
                    "shows them; the next program removes those that were not "
-                   "kept on purpose", left.count, left.dir);
+                   "kept on purpose",
+                   left.count, left.dir);
     }
 }

@@ -64,8 +64,9 @@ void doctor_mpi_selection(doctor_t *doctor)
     unsigned i;
 
     if (!selection_has_srd(tls)) {
-        snprintf(next, sizeof(next), (*tls == '^') ? "unset UCX_TLS" :
-                 "export UCX_TLS=%.128s,srd", tls);
+        snprintf(next, sizeof(next),
+                 (*tls == '^') ? "unset UCX_TLS" : "export UCX_TLS=%.128s,srd",
+                 tls);
         report_add(&doctor->report, REPORT_FAIL, "selection", next,
                    "UCX_TLS=%s leaves srd out", tls);
         return;
@@ -175,7 +176,8 @@ void doctor_mpi_openmpi(doctor_t *doctor)
     if (!list_allows(pml, "ucx", false)) {
         report_add(&doctor->report, REPORT_WARN, "openmpi", next,
                    "pml = %s: messages do not go by UCX unless mpirun says "
-                   "otherwise", pml);
+                   "otherwise",
+                   pml);
     } else if ((tls[0] == '\0') || !list_allows(tls, "any", false)) {
         report_add(&doctor->report, REPORT_WARN, "openmpi", next,
                    "opal_common_ucx_tls = %s: UCX is refused on EFA unless "
@@ -196,8 +198,7 @@ void doctor_mpi_mpich(doctor_t *doctor)
     if ((netmod != NULL) && strcmp(netmod, "ucx")) {
         report_add(&doctor->report, REPORT_FAIL, "mpich",
                    "unset MPIR_CVAR_CH4_NETMOD",
-                   "MPIR_CVAR_CH4_NETMOD=%s: MPICH does not go by UCX",
-                   netmod);
+                   "MPIR_CVAR_CH4_NETMOD=%s: MPICH does not go by UCX", netmod);
     } else if ((intel != NULL) || (getenv("I_MPI_OFI_PROVIDER") != NULL)) {
         report_add(&doctor->report, REPORT_WARN, "mpich",
                    "use MPICH or Open MPI for srd",
@@ -206,7 +207,8 @@ void doctor_mpi_mpich(doctor_t *doctor)
         report_add(&doctor->report, REPORT_OK, "mpich", NULL,
                    "nothing is set against UCX (Debian's is built on it)%s",
                    (getenv("MPIR_CVAR_NOLOCAL") != NULL) ?
-                   "; MPIR_CVAR_NOLOCAL: no shared memory" : "");
+                           "; MPIR_CVAR_NOLOCAL: no shared memory" :
+                           "");
     } else {
         report_add(&doctor->report, REPORT_SKIP, "mpich", NULL,
                    "not installed");

@@ -45,9 +45,9 @@ void doctor_ucx_version(doctor_t *doctor)
     Dl_info info;
     void *ucp;
 
-    ucp = dlopen("libucp.so.0", RTLD_LAZY | RTLD_LOCAL);
-    *(void**)&get_version = (ucp == NULL) ? NULL :
-                            dlsym(ucp, "ucp_get_version");
+    ucp                    = dlopen("libucp.so.0", RTLD_LAZY | RTLD_LOCAL);
+    *(void **)&get_version = (ucp == NULL) ? NULL :
+                                             dlsym(ucp, "ucp_get_version");
     if (get_version == NULL) {
         report_add(&doctor->report, REPORT_FAIL, "ucx",
                    "install UCX (Debian: libucx0)", "%s", dlerror());
@@ -55,7 +55,7 @@ void doctor_ucx_version(doctor_t *doctor)
     }
 
     get_version(&major, &minor, &release);
-    if ((dladdr(*(void**)&get_version, &info) == 0) ||
+    if ((dladdr(*(void **)&get_version, &info) == 0) ||
         (realpath(info.dli_fname, path) == NULL)) {
         strcpy(path, "libucp.so.0");
     }
@@ -76,27 +76,27 @@ void doctor_ucx_version(doctor_t *doctor)
         report_add(&doctor->report, REPORT_FAIL, "ucx",
                    "build ucx-efa with this UCX, or let LD_LIBRARY_PATH name "
                    "the one that it was built with",
-                   "%s is %u.%u.%u; this ucx-efa was built for %s", path,
-                   major, minor, release, versions);
+                   "%s is %u.%u.%u; this ucx-efa was built for %s", path, major,
+                   minor, release, versions);
     }
 }
 
 int doctor_ucx_probe(void)
 {
-    ucs_status_t (*query)(uct_component_h **components, unsigned *count);
+    ucs_status_t (*query)(uct_component_h * *components, unsigned *count);
     ucs_status_t (*attributes)(uct_component_h component,
-                               uct_component_attr_t *attr);
+                               uct_component_attr_t * attr);
     uct_component_h *components;
     uct_component_attr_t attr;
     unsigned count, i;
     Dl_info info;
     void *uct;
 
-    uct                  = dlopen("libuct.so.0", RTLD_LAZY | RTLD_LOCAL);
-    *(void**)&query      = (uct == NULL) ? NULL :
-                           dlsym(uct, "uct_query_components");
-    *(void**)&attributes = (uct == NULL) ? NULL :
-                           dlsym(uct, "uct_component_query");
+    uct                   = dlopen("libuct.so.0", RTLD_LAZY | RTLD_LOCAL);
+    *(void **)&query      = (uct == NULL) ? NULL :
+                                            dlsym(uct, "uct_query_components");
+    *(void **)&attributes = (uct == NULL) ? NULL :
+                                            dlsym(uct, "uct_component_query");
     if ((query == NULL) || (attributes == NULL)) {
         fprintf(stderr, "%s\n", dlerror());
         return EXIT_FAILURE;
@@ -113,7 +113,7 @@ int doctor_ucx_probe(void)
         if ((attributes(components[i], &attr) == UCS_OK) &&
             !strcmp(attr.name, "efasrd")) {
             printf(UCX_PROBE_FOUND " %u\n", attr.md_resource_count);
-            if ((dladdr(*(void**)&query, &info) != 0) &&
+            if ((dladdr(*(void **)&query, &info) != 0) &&
                 ucx_efa_has_own_srd(info.dli_fname)) {
                 printf(UCX_PROBE_OWN "\n");
             }
@@ -213,7 +213,8 @@ void doctor_ucx_module(doctor_t *doctor)
         report_add(&doctor->report, REPORT_FAIL, "module",
                    "run ucx_info -d below efarun and see where it stays",
                    "a program with the loader did not list UCX's components "
-                   "within %d s", UCX_PROBE_TIMEOUT_MS / 1000);
+                   "within %d s",
+                   UCX_PROBE_TIMEOUT_MS / 1000);
         return;
     }
 
@@ -222,30 +223,35 @@ void doctor_ucx_module(doctor_t *doctor)
         (sscanf(found, UCX_PROBE_FOUND " %u", &devices) != 1)) {
         report_add(&doctor->report, REPORT_FAIL, "module",
                    (getenv("UCX_MODULES") != NULL) ?
-                   "unset UCX_MODULES, which names what UCX may load" :
+                           "unset UCX_MODULES, which names what UCX may load" :
                    (getenv("EFARUN_TRANSPORT") != NULL) ?
-                   "unset EFARUN_TRANSPORT, which names whose srd UCX loads" :
-                   "what the reason says; ucx_info -d below efarun shows the "
-                   "same", "this UCX does not load the transport: %s",
+                           "unset EFARUN_TRANSPORT, which names whose srd UCX "
+                           "loads" :
+                           "what the reason says; ucx_info -d below efarun "
+                           "shows the "
+                           "same",
+                   "this UCX does not load the transport: %s",
                    ucx_probe_reason(text));
         return;
     }
 
     report_fact_int(&doctor->report, "devices", devices);
     if (devices == 0) {
-        report_add(&doctor->report, (doctor->num_devices > 0) ? REPORT_FAIL :
-                   REPORT_WARN, "module", "see the checks above",
+        report_add(&doctor->report,
+                   (doctor->num_devices > 0) ? REPORT_FAIL : REPORT_WARN,
+                   "module", "see the checks above",
                    "UCX loads the transport, which finds no device%s%s",
                    (text[0] != UCX_PROBE_FOUND[0]) ? ": " : "",
                    (text[0] != UCX_PROBE_FOUND[0]) ? ucx_probe_reason(text) :
-                                                      "");
+                                                     "");
     } else {
         report_add(&doctor->report, REPORT_OK, "module", NULL,
                    "UCX loads the transport, which finds %u device%s; srd is "
-                   "that of ucx-efa " PACKAGE_VERSION "%s", devices,
-                   (devices == 1) ? "" : "s",
+                   "that of ucx-efa " PACKAGE_VERSION "%s",
+                   devices, (devices == 1) ? "" : "s",
                    (strstr(found, UCX_PROBE_OWN) != NULL) ?
-                   ", UCX's own is not used" : "");
+                           ", UCX's own is not used" :
+                           "");
     }
 
     if ((preload != NULL) && (strstr(preload, "libucx_efa_loader.so"))) {

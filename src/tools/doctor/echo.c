@@ -110,18 +110,23 @@ static int echo_hello(echo_t *echo, echo_message_t *remote)
     memcpy(own.gid, &echo->ep.gid, sizeof(own.gid));
     if (echo->server) {
         return (echo_tcp_get(echo, remote, ECHO_HELLO, when) ||
-                echo_tcp_put(echo, &own, ECHO_HELLO, when)) ? -1 : 0;
+                echo_tcp_put(echo, &own, ECHO_HELLO, when)) ?
+                       -1 :
+                       0;
     }
     return (echo_tcp_put(echo, &own, ECHO_HELLO, when) ||
-            echo_tcp_get(echo, remote, ECHO_HELLO, when)) ? -1 : 0;
+            echo_tcp_get(echo, remote, ECHO_HELLO, when)) ?
+                   -1 :
+                   0;
 }
 
 static void echo_refused(echo_t *echo, const char *who, int error)
 {
     report_add(&echo->report, REPORT_FAIL, "address",
                (error == EINVAL) ?
-               "both devices must be in one subnet (one availability zone)" :
-               "see who uses address handles: rdma res, srdtool doctor",
+                       "both devices must be in one subnet (one availability "
+                       "zone)" :
+                       "see who uses address handles: rdma res, srdtool doctor",
                "the device %s refuses the address of the other one: %s", who,
                strerror(error));
 }
@@ -210,13 +215,13 @@ static int echo_serve(echo_t *echo, int listener, const srdtool_output_t *out)
     socklen_t length = sizeof(peer);
     char name[64]    = "?";
 
-    echo->fd = accept4(listener, (struct sockaddr*)&peer, &length,
+    echo->fd = accept4(listener, (struct sockaddr *)&peer, &length,
                        SOCK_CLOEXEC);
     if (echo->fd < 0) {
         return EXIT_SUCCESS; /* it has gone again, or a signal came */
     }
 
-    (void)getnameinfo((struct sockaddr*)&peer, length, name, sizeof(name),
+    (void)getnameinfo((struct sockaddr *)&peer, length, name, sizeof(name),
                       NULL, 0, NI_NUMERICHOST);
     if (report_init(&echo->report, out) != 0) {
         close(echo->fd);
@@ -232,7 +237,7 @@ static int echo_serve(echo_t *echo, int listener, const srdtool_output_t *out)
 static int echo_server(echo_t *echo, const srdtool_output_t *out)
 {
     struct sigaction action = {.sa_handler = echo_stop};
-    int status = EXIT_SUCCESS;
+    int status              = EXIT_SUCCESS;
     int listener;
 
     listener = echo_tcp_listen(echo);
@@ -324,8 +329,10 @@ static int echo_options(echo_t *echo, srdtool_output_t *out, int argc,
     argv += optind;
     if ((argc > 1) || (!echo->server && (argc != 1))) {
         fprintf(stderr, "srdtool: echo: %s\n%s",
-                echo->server ? "one DEVICE" : (argc > 1) ? "one HOST" :
-                "a HOST is missing, or --server", echo_usage);
+                echo->server ? "one DEVICE" :
+                (argc > 1)   ? "one HOST" :
+                               "a HOST is missing, or --server",
+                echo_usage);
         return EXIT_USAGE;
     }
     if (!echo->server) {
@@ -339,7 +346,8 @@ static int echo_options(echo_t *echo, srdtool_output_t *out, int argc,
 int echo_run(int argc, char **argv, const srdtool_output_t *given)
 {
     srdtool_output_t out = *given;
-    echo_t echo          = {.port = ECHO_PORT, .fd = -1,
+    echo_t echo          = {.port       = ECHO_PORT,
+                            .fd         = -1,
                             .timeout_ms = ECHO_TIMEOUT * 1000};
     char error[256];
     int ret;

@@ -19,7 +19,7 @@ static uint8_t echo_byte(bool from_server, unsigned message, unsigned i)
 
 static bool echo_intact(echo_t *echo, uint32_t place)
 {
-    unsigned message = (place - ECHO_RECV) / ECHO_LENGTH;
+    unsigned message    = (place - ECHO_RECV) / ECHO_LENGTH;
     const uint8_t *data = echo->ep.buffer + place;
     uint32_t number;
     unsigned i;
@@ -112,16 +112,19 @@ void echo_srd_receive(echo_t *echo, unsigned count)
 void echo_srd_verdict(echo_t *echo, bool out, const echo_message_t *sent,
                       const echo_message_t *received, uint64_t ns)
 {
-    const char *name   = out ? "send" : "receive";
-    const char *way    = out ? "from here to the other side" :
-                               "from the other side to here";
-    const char *rules  = out ?
-            "security group: here an outbound rule, there an inbound rule that "
-            "allows all traffic of the group with itself; both hosts in one "
-            "subnet" :
-            "security group: here an inbound rule, there an outbound rule that "
-            "allows all traffic of the group with itself; both hosts in one "
-            "subnet";
+    const char *name  = out ? "send" : "receive";
+    const char *way   = out ? "from here to the other side" :
+                              "from the other side to here";
+    const char *rules = out ? "security group: here an outbound rule, there an "
+                              "inbound rule that "
+                              "allows all traffic of the group with itself; "
+                              "both hosts in one "
+                              "subnet" :
+                              "security group: here an inbound rule, there an "
+                              "outbound rule that "
+                              "allows all traffic of the group with itself; "
+                              "both hosts in one "
+                              "subnet";
     unsigned delivered = ntohl(sent->count);
     unsigned status    = ntohl(sent->status);
     unsigned intact    = ntohl(received->count);
@@ -135,27 +138,27 @@ void echo_srd_verdict(echo_t *echo, bool out, const echo_message_t *sent,
     if ((delivered < ECHO_MESSAGES) && ntohl(sent->late)) {
         report_add(&echo->report, REPORT_FAIL, name, rules,
                    "TCP passes, SRD does not %s: no completion within the "
-                   "deadline (%u of %u delivered)", way, delivered,
-                   ECHO_MESSAGES);
+                   "deadline (%u of %u delivered)",
+                   way, delivered, ECHO_MESSAGES);
     } else if ((status == UCT_EFA_STATUS_UNREACHABLE) ||
                (status == UCT_EFA_STATUS_UNRESPONSIVE)) {
         report_add(&echo->report, REPORT_FAIL, name, rules,
                    "TCP passes, SRD does not %s: status %s, %s (%u of %u "
-                   "delivered)", way, uct_efa_status_name(status, code),
-                   uct_efa_status_desc(status)->text, delivered,
-                   ECHO_MESSAGES);
+                   "delivered)",
+                   way, uct_efa_status_name(status, code),
+                   uct_efa_status_desc(status)->text, delivered, ECHO_MESSAGES);
     } else if (delivered < ECHO_MESSAGES) {
         report_add(&echo->report, REPORT_FAIL, name,
                    uct_efa_status_desc(status)->advice,
                    "%s: status %s, %s (%u of %u delivered)", way,
                    uct_efa_status_name(status, code),
-                   uct_efa_status_desc(status)->text, delivered,
-                   ECHO_MESSAGES);
+                   uct_efa_status_desc(status)->text, delivered, ECHO_MESSAGES);
     } else if ((intact != ECHO_MESSAGES) || (wrong != 0)) {
         report_add(&echo->report, REPORT_FAIL, name,
                    "try other hosts; please report it",
                    "%s: %u were delivered, %u arrived intact, %u with wrong "
-                   "content", way, delivered, intact, wrong);
+                   "content",
+                   way, delivered, intact, wrong);
     } else if (out) {
         report_fact_int(&echo->report, "ns", ns);
         report_add(&echo->report, REPORT_OK, name, NULL,

@@ -66,7 +66,8 @@ int echo_tcp_get(echo_t *echo, echo_message_t *message, echo_type_t type,
         (ntohl(message->type) != (uint32_t)type)) {
         report_add(&echo->report, REPORT_FAIL, "tcp",
                    "name its port with --port; use the same version on both "
-                   "sides", "who answers is no srdtool doctor echo of this "
+                   "sides",
+                   "who answers is no srdtool doctor echo of this "
                    "version");
         return -1;
     }
@@ -80,7 +81,8 @@ static int echo_connect_fail(echo_t *echo, int error)
         report_add(&echo->report, REPORT_FAIL, "connect",
                    "start it there: srdtool doctor echo --server",
                    "%s port %s: connection refused: the host answers, no "
-                   "server runs", echo->host, echo->port);
+                   "server runs",
+                   echo->host, echo->port);
         break;
     case EHOSTUNREACH:
     case ENETUNREACH:
@@ -114,8 +116,8 @@ static int echo_connect_one(const echo_t *echo, const struct addrinfo *address,
         return -1;
     }
 
-    *error = (connect(fd, address->ai_addr, address->ai_addrlen) == 0) ?
-             0 : errno;
+    *error = (connect(fd, address->ai_addr, address->ai_addrlen) == 0) ? 0 :
+                                                                         errno;
     if (*error == EINPROGRESS) {
         pfd = (struct pollfd){.fd = fd, .events = POLLOUT};
         if (poll(&pfd, 1, echo->timeout_ms) != 1) {
@@ -157,8 +159,8 @@ int echo_tcp_connect(echo_t *echo)
         return echo_connect_fail(echo, error);
     }
 
-    report_add(&echo->report, REPORT_OK, "connect", NULL,
-               "%s port %s, TCP", echo->host, echo->port);
+    report_add(&echo->report, REPORT_OK, "connect", NULL, "%s port %s, TCP",
+               echo->host, echo->port);
     return 0;
 }
 
@@ -194,9 +196,10 @@ int echo_tcp_listen(echo_t *echo)
         freeaddrinfo(list);
     }
     if (fd < 0) {
-        fprintf(stderr, "srdtool: cannot listen on port %s: %s; name another "
-                "one with --port\n", echo->port,
-                (ret != 0) ? gai_strerror(ret) : strerror(error));
+        fprintf(stderr,
+                "srdtool: cannot listen on port %s: %s; name another "
+                "one with --port\n",
+                echo->port, (ret != 0) ? gai_strerror(ret) : strerror(error));
     }
     return fd;
 }

@@ -20,19 +20,22 @@ bool efa_module_find(const char *self_dir, const char *build_dir,
     /* PREFIX/lib/... relative to PREFIX/bin */
     const char *relative = strstr(installed_dir, "/lib");
 
-    if ((snprintf(path, PATH_MAX, "%s/%s/.libs/%s", self_dir, build_dir,
-                  file) < PATH_MAX) && (access(path, R_OK) == 0)) {
+    if ((snprintf(path, PATH_MAX, "%s/%s/.libs/%s", self_dir, build_dir, file) <
+         PATH_MAX) &&
+        (access(path, R_OK) == 0)) {
         return true;
     }
 
     if ((relative != NULL) &&
         (snprintf(path, PATH_MAX, "%s/..%s/%s", self_dir, relative, file) <
-         PATH_MAX) && (access(path, R_OK) == 0)) {
+         PATH_MAX) &&
+        (access(path, R_OK) == 0)) {
         return true;
     }
 
     return (snprintf(path, PATH_MAX, "%s/%s", installed_dir, file) <
-            PATH_MAX) && (access(path, R_OK) == 0);
+            PATH_MAX) &&
+           (access(path, R_OK) == 0);
 }
 
 int efa_module_versions(const char *self_dir,

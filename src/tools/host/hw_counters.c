@@ -45,8 +45,7 @@ static int compare(const void *a, const void *b)
     return strcmp(first->name, second->name);
 }
 
-int hw_counters_read(const char *device, unsigned port,
-                     hw_counters_t *counters)
+int hw_counters_read(const char *device, unsigned port, hw_counters_t *counters)
 {
     static const char root[] = "/sys/class/infiniband";
     char path[PATH_MAX];
@@ -104,8 +103,8 @@ int hw_counters_gid(const char *device, uint8_t gid[16])
     FILE *file;
     int found;
 
-    snprintf(path, sizeof(path),
-             "/sys/class/infiniband/%.255s/ports/1/gids/0", device);
+    snprintf(path, sizeof(path), "/sys/class/infiniband/%.255s/ports/1/gids/0",
+             device);
     file = fopen(path, "re");
     if (file == NULL) {
         return errno;

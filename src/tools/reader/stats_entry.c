@@ -5,7 +5,7 @@
 
 static const uint64_t *counters(const void *record, size_t off)
 {
-    return (const uint64_t*)((const char*)record + off);
+    return (const uint64_t *)((const char *)record + off);
 }
 
 static void get_iface(const efa_stats_iface_t *iface, stats_entry_t *entry)
@@ -32,8 +32,7 @@ static void get_peer(const efa_stats_peer_t *peer, stats_entry_t *entry)
     entry->counters     = counters(peer, EFA_STATS_PEER_OFF);
 }
 
-static void get_device(const efa_stats_device_t *device,
-                       stats_entry_t *entry)
+static void get_device(const efa_stats_device_t *device, stats_entry_t *entry)
 {
     entry->name         = device->name;
     entry->index        = device->index;
@@ -42,7 +41,7 @@ static void get_device(const efa_stats_device_t *device,
 }
 
 bool stats_entry_next(const stats_segment_t *segment, efa_stats_type_t type,
-                size_t *pos, stats_entry_t *entry)
+                      size_t *pos, stats_entry_t *entry)
 {
     size_t i = (*pos)++;
 

@@ -120,9 +120,9 @@ static int found_compare(const void *a, const void *b)
 {
     const found_t *x = a, *y = b;
 
-    return (x->pid != y->pid) ? (x->pid < y->pid ? -1 : 1) :
+    return (x->pid != y->pid)       ? (x->pid < y->pid ? -1 : 1) :
            (x->number != y->number) ? (x->number < y->number ? -1 : 1) :
-           strcmp(x->path, y->path);
+                                      strcmp(x->path, y->path);
 }
 
 unsigned stats_find(uint32_t pid, void (*func)(const char *path, void *arg),

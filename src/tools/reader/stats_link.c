@@ -11,14 +11,14 @@
 
 static int peer_compare(const void *key, const void *element)
 {
-    uint32_t place               = *(const uint32_t*)key;
+    uint32_t place               = *(const uint32_t *)key;
     const efa_stats_peer_t *peer = element;
 
     return (place > peer->rec.reserved) - (place < peer->rec.reserved);
 }
 
-const efa_stats_peer_t *
-stats_link_peer(const stats_segment_t *segment, const efa_stats_ep_t *ep)
+const efa_stats_peer_t *stats_link_peer(const stats_segment_t *segment,
+                                        const efa_stats_ep_t *ep)
 {
     if (ep->peer == 0 || segment->num_peers == 0) {
         return NULL;
@@ -38,7 +38,7 @@ static const void *find_index(const void *list, unsigned num, size_t size,
 
     while (low < num) {
         middle = low + (num - low) / 2;
-        record = (const char*)list + middle * size;
+        record = (const char *)list + middle * size;
         memcpy(&found, record + offset, sizeof(found));
         if (found == index) {
             return record;
@@ -51,16 +51,16 @@ static const void *find_index(const void *list, unsigned num, size_t size,
     return NULL;
 }
 
-const efa_stats_iface_t *
-stats_link_iface(const stats_segment_t *segment, uint32_t index)
+const efa_stats_iface_t *stats_link_iface(const stats_segment_t *segment,
+                                          uint32_t index)
 {
     return find_index(segment->ifaces, segment->num_ifaces,
                       sizeof(*segment->ifaces),
                       offsetof(efa_stats_iface_t, index), index);
 }
 
-const efa_stats_device_t *
-stats_link_device(const stats_segment_t *segment, uint32_t index)
+const efa_stats_device_t *stats_link_device(const stats_segment_t *segment,
+                                            uint32_t index)
 {
     return find_index(segment->devices, segment->num_devices,
                       sizeof(*segment->devices),

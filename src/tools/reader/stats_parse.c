@@ -65,8 +65,7 @@ static void clean_string(char *string, size_t size)
 
 /* ------------------------------------------------------------------ checks */
 
-const char *
-stats_parse_header(const efa_stats_header_t *header, size_t size)
+const char *stats_parse_header(const efa_stats_header_t *header, size_t size)
 {
     if (header->magic != EFA_STATS_MAGIC) {
         return "not a stats segment (no magic number)";
@@ -95,16 +94,15 @@ static efa_stats_record_t get_record(const uint8_t *data, size_t pos)
 }
 
 /* Every record inside of [header_len, used), in steps that end there. */
-static const char *
-check_records(const efa_stats_header_t *header, const uint8_t *data)
+static const char *check_records(const efa_stats_header_t *header,
+                                 const uint8_t *data)
 {
     efa_stats_record_t rec;
     size_t pos;
 
     for (pos = header->header_len; pos < header->used; pos += rec.length) {
         rec = get_record(data, pos);
-        if (rec.length < EFA_STATS_ALIGN ||
-            rec.length % EFA_STATS_ALIGN != 0 ||
+        if (rec.length < EFA_STATS_ALIGN || rec.length % EFA_STATS_ALIGN != 0 ||
             rec.length > header->used - pos) {
             return "damaged: bad length of a record";
         }
@@ -170,7 +168,7 @@ static unsigned get_all(unsigned index, const efa_stats_header_t *header,
             get_counters(type, first + pos, rec.length, copy);
         }
         if (type->string > 0) {
-            clean_string((char*)copy + type->string, type->string_size);
+            clean_string((char *)copy + type->string, type->string_size);
         }
         place = (uint32_t)(pos / EFA_STATS_ALIGN);
         memcpy(copy + offsetof(efa_stats_record_t, reserved), &place,
@@ -201,16 +199,16 @@ static bool get_type(unsigned index, const efa_stats_header_t *header,
 
 static int compare_ifaces(const void *a, const void *b)
 {
-    uint32_t x = ((const efa_stats_iface_t*)a)->index;
-    uint32_t y = ((const efa_stats_iface_t*)b)->index;
+    uint32_t x = ((const efa_stats_iface_t *)a)->index;
+    uint32_t y = ((const efa_stats_iface_t *)b)->index;
 
     return (x > y) - (x < y);
 }
 
 static int compare_devices(const void *a, const void *b)
 {
-    uint32_t x = ((const efa_stats_device_t*)a)->index;
-    uint32_t y = ((const efa_stats_device_t*)b)->index;
+    uint32_t x = ((const efa_stats_device_t *)a)->index;
+    uint32_t y = ((const efa_stats_device_t *)b)->index;
 
     return (x > y) - (x < y);
 }

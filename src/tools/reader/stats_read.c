@@ -32,7 +32,7 @@ static bool read_all(int fd, void *buffer, size_t length)
         if (got <= 0) {
             return false;
         }
-        out    += got;
+        out += got;
         offset += got;
         length -= (size_t)got;
     }
@@ -62,7 +62,8 @@ static char read_proc_state(const efa_stats_header_t *header)
     if (end == NULL ||
         sscanf(end + 1,
                " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-               "%*s %*s %*s %*s %llu", &state, &start) != 2 ||
+               "%*s %*s %*s %*s %llu",
+               &state, &start) != 2 ||
         start != header->start_time) {
         return 0;
     }

@@ -98,8 +98,8 @@ void report_add(report_t *report, report_verdict_t verdict, const char *name,
     check = json_object_new_object();
     json_object_object_add(check, "name", json_object_new_string(name));
     json_object_object_add(check, "verdict",
-                           json_object_new_string(
-                                   report_verdicts[verdict].json));
+                           json_object_new_string(report_verdicts[verdict]
+                                                          .json));
     json_object_object_add(check, "text", json_object_new_string(text));
     if (next != NULL) {
         json_object_object_add(check, "next", json_object_new_string(next));
@@ -130,10 +130,11 @@ int report_finish(report_t *report)
         json_object_object_add(root, report_verdicts[i].json,
                                json_object_new_int64(report->count[i]));
     }
-    printf("%s\n", json_object_to_json_string_ext(
-                           root, report->out->pretty ?
+    printf("%s\n",
+           json_object_to_json_string_ext(
+                   root, report->out->pretty ?
                                  JSON_C_TO_STRING_PRETTY |
-                                 JSON_C_TO_STRING_NOSLASHESCAPE :
+                                         JSON_C_TO_STRING_NOSLASHESCAPE :
                                  JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(root);
     report->checks = NULL;

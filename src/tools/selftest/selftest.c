@@ -82,8 +82,8 @@ static void selftest_try(selftest_t *test, const selftest_step_t *step)
     report_fact_int(&test->report, "ns", ns);
     report_fact_int(&test->report, "usual_us", usual);
     report_add(&test->report, REPORT_OK, step->name, NULL,
-               "%s: %.1f us (%s: about %u us)%s", step->text,
-               ns / 1e3, test->soft ? "Soft-EFA" : "a NIC", usual,
+               "%s: %.1f us (%s: about %u us)%s", step->text, ns / 1e3,
+               test->soft ? "Soft-EFA" : "a NIC", usual,
                (ns > usual * 10000ull) ? "; slow, see what else runs" : "");
 }
 
@@ -170,8 +170,10 @@ int selftest_run(int argc, char **argv, const srdtool_output_t *given)
             value = strtoul(optarg, &end, 10);
             if ((*optarg < '0') || (*optarg > '9') || (*end != '\0') ||
                 (value == 0) || (value > 3600)) {
-                fprintf(stderr, "srdtool: --timeout %s: expected seconds, 1 "
-                        "to 3600\n", optarg);
+                fprintf(stderr,
+                        "srdtool: --timeout %s: expected seconds, 1 "
+                        "to 3600\n",
+                        optarg);
                 return EXIT_USAGE;
             }
             test.timeout_ms = value * 1000;
@@ -192,8 +194,8 @@ int selftest_run(int argc, char **argv, const srdtool_output_t *given)
         return EXIT_SUCCESS;
     }
     if (argc - optind > 1) {
-        fprintf(stderr, "srdtool: selftest %s %s: one DEVICE\n%s",
-                argv[optind], argv[optind + 1], selftest_usage);
+        fprintf(stderr, "srdtool: selftest %s %s: one DEVICE\n%s", argv[optind],
+                argv[optind + 1], selftest_usage);
         return EXIT_USAGE;
     }
 

@@ -113,7 +113,7 @@ static int selftest_message(selftest_t *test, char *text, size_t max)
         }
     }
     return (ret != 0) ? ret :
-           selftest_check(test, SELFTEST_TARGET, seed, text, max);
+                        selftest_check(test, SELFTEST_TARGET, seed, text, max);
 }
 
 static int selftest_message_best(selftest_t *test, uint64_t *sq_ns,
@@ -215,9 +215,10 @@ static int selftest_event(selftest_t *test, uint64_t *ns, char *text,
 
     start = verbs_ep_now();
     ret   = verbs_ep_post_recv(ep, SELFTEST_TARGET, SELFTEST_LENGTH);
-    ret   = (ret != 0) ? ret :
-            verbs_ep_post(ep, VERBS_EP_SEND, test->ah, ep->qp->qp_num,
-                          SELFTEST_SOURCE, SELFTEST_LENGTH, 0, 0);
+    ret   = (ret != 0) ?
+                    ret :
+                    verbs_ep_post(ep, VERBS_EP_SEND, test->ah, ep->qp->qp_num,
+                                  SELFTEST_SOURCE, SELFTEST_LENGTH, 0, 0);
     ret   = selftest_posted(ret, text, max);
     if (ret != 0) {
         return ret;
@@ -248,11 +249,11 @@ static int selftest_event(selftest_t *test, uint64_t *ns, char *text,
 static int selftest_rdma(selftest_t *test, verbs_ep_op_t op, uint64_t *ns,
                          char *text, size_t max)
 {
-    verbs_ep_t *ep    = &test->ep;
-    bool read         = (op == VERBS_EP_READ);
-    uint32_t local    = read ? SELFTEST_TARGET : SELFTEST_SOURCE;
-    uint32_t remote   = read ? SELFTEST_SOURCE : SELFTEST_TARGET;
-    int ret           = 0;
+    verbs_ep_t *ep  = &test->ep;
+    bool read       = (op == VERBS_EP_READ);
+    uint32_t local  = read ? SELFTEST_TARGET : SELFTEST_SOURCE;
+    uint32_t remote = read ? SELFTEST_SOURCE : SELFTEST_TARGET;
+    int ret         = 0;
     struct ibv_wc wc;
     uint64_t start, took;
     int i;
@@ -262,22 +263,23 @@ static int selftest_rdma(selftest_t *test, verbs_ep_op_t op, uint64_t *ns,
         selftest_fill(test, SELFTEST_SOURCE, ++test->seed);
         start = verbs_ep_now();
         ret   = verbs_ep_post(ep, op, test->ah, ep->qp->qp_num, local,
-                              SELFTEST_LENGTH,
-                              (uintptr_t)ep->buffer + remote, ep->mr->rkey);
+                              SELFTEST_LENGTH, (uintptr_t)ep->buffer + remote,
+                              ep->mr->rkey);
         ret   = selftest_posted(ret, text, max);
         ret   = (ret != 0) ? ret :
-                selftest_wait(test, &wc, read ? "RDMA read" : "RDMA write",
-                              text, max);
+                             selftest_wait(test, &wc,
+                                         read ? "RDMA read" : "RDMA write",
+                                           text, max);
         took  = verbs_ep_now() - start;
         *ns   = (took < *ns) ? took : *ns;
         ret   = (ret != 0) ? ret :
-                selftest_check(test, SELFTEST_TARGET, test->seed, text, max);
+                             selftest_check(test, SELFTEST_TARGET, test->seed,
+                                            text, max);
     }
     return ret;
 }
 
-static int selftest_read(selftest_t *test, uint64_t *ns, char *text,
-                         size_t max)
+static int selftest_read(selftest_t *test, uint64_t *ns, char *text, size_t max)
 {
     if (!test->ep.has_read) {
         snprintf(text, max, "the device has no RDMA read");
@@ -290,7 +292,8 @@ static int selftest_write(selftest_t *test, uint64_t *ns, char *text,
                           size_t max)
 {
     if (!test->ep.has_write) {
-        snprintf(text, max, "the device or the installed rdma-core (46 and "
+        snprintf(text, max,
+                 "the device or the installed rdma-core (46 and "
                  "later) has no RDMA write");
         return EOPNOTSUPP;
     }

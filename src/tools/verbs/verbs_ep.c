@@ -71,8 +71,9 @@ int verbs_ep_open(verbs_ep_t *ep, const verbs_dl_t *dl, const char *device)
 
     dl->free_device_list(list);
     if (ep->context == NULL) {
-        return (ep->failed[0] != '\0') ? ret :
-               ep_fail(ep, "libibverbs lists no such device", ENODEV);
+        return (ep->failed[0] != '\0') ?
+                       ret :
+                       ep_fail(ep, "libibverbs lists no such device", ENODEV);
     }
 
     ret = dl->efa_query_device(ep->context, &ep->attr, sizeof(ep->attr));
@@ -186,7 +187,7 @@ int verbs_ep_create(verbs_ep_t *ep, const verbs_dl_t *dl)
     ep->dl = dl;
     access |= ep->has_read ? IBV_ACCESS_REMOTE_READ : 0;
     access |= ep->has_write ? IBV_ACCESS_REMOTE_WRITE : 0;
-    if (posix_memalign((void**)&ep->buffer, 65536, VERBS_EP_BUFFER) != 0) {
+    if (posix_memalign((void **)&ep->buffer, 65536, VERBS_EP_BUFFER) != 0) {
         return ep_fail(ep, "memory", ENOMEM);
     }
 
@@ -194,9 +195,9 @@ int verbs_ep_create(verbs_ep_t *ep, const verbs_dl_t *dl)
     if (getrandom(&ep->qkey, sizeof(ep->qkey), 0) != sizeof(ep->qkey)) {
         ep->qkey = verbs_ep_now();
     }
-    ep->qkey       &= INT32_MAX; /* the upper half is for the kernel's */
+    ep->qkey &= INT32_MAX; /* the upper half is for the kernel's */
     ep->remote_qkey = ep->qkey;
-    ep->pd = dl->alloc_pd(ep->context);
+    ep->pd          = dl->alloc_pd(ep->context);
     if (ep->pd == NULL) {
         ret = ep_fail(ep, "ibv_alloc_pd", errno);
         goto err;
@@ -225,11 +226,11 @@ int verbs_ep_destroy(verbs_ep_t *ep)
 {
     int ret = 0;
 
-#define DESTROY(_object, _func)                                               \
-    if (ep->_object != NULL) {                                                \
-        int _ret    = ep->dl->_func(ep->_object);                             \
-        ret         = (ret == 0) ? _ret : ret;                                \
-        ep->_object = NULL;                                                   \
+#define DESTROY(_object, _func) \
+    if (ep->_object != NULL) { \
+        int _ret    = ep->dl->_func(ep->_object); \
+        ret         = (ret == 0) ? _ret : ret; \
+        ep->_object = NULL; \
     }
 
     DESTROY(qp, destroy_qp)

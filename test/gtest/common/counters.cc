@@ -22,7 +22,7 @@ static unsigned counter_index(const std::string &name)
 
 static void found(const char *path, void *arg)
 {
-    static_cast<std::vector<std::string>*>(arg)->push_back(path);
+    static_cast<std::vector<std::string> *>(arg)->push_back(path);
 }
 
 std::map<std::string, uint64_t> counter_by_device(const std::string &name)

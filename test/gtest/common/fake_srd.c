@@ -44,7 +44,7 @@ FAKE_SRD_CTOR void fake_srd_register(void)
     uct_component_t *self = fake_srd_component("self");
     uct_tl_t *tl          = ucs_list_head(&self->tl_list, uct_tl_t, list);
 
-    fake_srd               = *tl;
+    fake_srd = *tl;
     strcpy(fake_srd.name, "srd");
     fake_srd.config.name   = "srd transport";
     fake_srd.config.prefix = "SRD_";

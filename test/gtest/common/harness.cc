@@ -144,8 +144,7 @@ length_plan parse_plan(std::string text)
 
 /* ---- the other process ---- */
 
-void peer_loop(int fd, const obey_func &obey,
-               const std::function<bool()> &idle)
+void peer_loop(int fd, const obey_func &obey, const std::function<bool()> &idle)
 {
     std::string in;
     bool awake = true;
@@ -176,7 +175,8 @@ void peer_loop(int fd, const obey_func &obey,
         std::replace(answer.begin(), answer.end(), '\n', ';');
         answer += "\n";
         if ((write(fd, answer.data(), answer.size()) !=
-             (ssize_t)answer.size()) || (line == "quit")) {
+             (ssize_t)answer.size()) ||
+            (line == "quit")) {
             return;
         }
         awake = idle();
@@ -212,13 +212,13 @@ peer_proc::peer_proc(const std::vector<std::string> &env)
     if (m_pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (const std::string &e : env) {
-            putenv(const_cast<char*>(e.c_str()));
+            putenv(const_cast<char *>(e.c_str()));
         }
         std::string fd = std::to_string(dup(fds[1]));
-        execl(self, self, "--peer", fd.c_str(), (char*)nullptr);
+        execl(self, self, "--peer", fd.c_str(), (char *)nullptr);
         /* In a mount namespace of our own, below chroot, the name is that of
          * before. Not at once: under valgrind the link leads to valgrind. */
-        execl("/proc/self/exe", self, "--peer", fd.c_str(), (char*)nullptr);
+        execl("/proc/self/exe", self, "--peer", fd.c_str(), (char *)nullptr);
         _exit(127);
     }
     close(fds[1]);
@@ -233,10 +233,11 @@ peer_proc::~peer_proc()
     if (m_pid > 0) {
         /* End of file ends the peer. One that hangs is ended by its pid. */
         close(m_fd);
-        if (wait_until([this]() {
-                           return waitpid(m_pid, nullptr, WNOHANG) == m_pid;
-                       },
-                       []() { usleep(1000); })) {
+        if (wait_until(
+                    [this]() {
+            return waitpid(m_pid, nullptr, WNOHANG) == m_pid;
+                    },
+                    []() { usleep(1000); })) {
             return;
         }
         ADD_FAILURE() << "the peer process does not end";
@@ -260,10 +261,12 @@ std::string peer_proc::answer(const std::function<void()> &step)
     size_t end = std::string::npos;
     bool gone  = false;
 
-    bool done = wait_until([&]() {
+    bool done = wait_until(
+            [&]() {
         end = m_in.find('\n');
         return gone || (end != std::string::npos);
-    }, [&]() {
+            },
+            [&]() {
         struct pollfd pfd = {m_fd, POLLIN, 0};
         if (step) {
             for (int i = 0; i < 64; ++i) {

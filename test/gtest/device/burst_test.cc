@@ -57,21 +57,21 @@ class burst : public ::testing::TestWithParam<bool> {
  * message. Receives are plenty and all of one length. */
 TEST_P(burst, good_among_bad)
 {
-    const size_t   slot = 9000, room = 2000;
-    const bool     ud = GetParam();
+    const size_t slot = 9000, room = 2000;
+    const bool ud         = GetParam();
     const uint32_t prefix = ud ? UD_PREFIX : 0;
-    config         cfg;
+    config cfg;
     cfg.ud       = ud;
     cfg.send_sge = 2;
     cfg.buffer   = 64 * slot;
     endpoint a(cfg);
-    cfg.recv_wr  = 128;
-    cfg.buffer   = 128 * room;
+    cfg.recv_wr = 128;
+    cfg.buffer  = 128 * room;
     endpoint near(cfg);
-    cfg.device   = 1;
+    cfg.device = 1;
     endpoint far(cfg);
     std::mt19937 random(ud);
-    uint64_t     base = 0;
+    uint64_t base = 0;
 
     for (unsigned i = 0; i < 128; ++i) {
         near.recv(i, i * room, room - 100);
@@ -79,14 +79,14 @@ TEST_P(burst, good_among_bad)
     }
 
     for (unsigned round = 0; round < harness::scaled(300); ++round) {
-        std::vector<burst_message>    messages(1 + random() % 64);
-        std::map<uint32_t, uint32_t>  expected[2]; /* number -> length */
-        unsigned                      target = 0;
+        std::vector<burst_message> messages(1 + random() % 64);
+        std::map<uint32_t, uint32_t> expected[2]; /* number -> length */
+        unsigned target = 0;
 
         for (size_t i = 0; i < messages.size(); ++i) {
-            burst_message &m      = messages[i];
-            uint64_t       number = base + i;
-            size_t         offset = (number % 64) * slot;
+            burst_message &m = messages[i];
+            uint64_t number  = base + i;
+            size_t offset    = (number % 64) * slot;
             /* Mostly runs to one receiver, as applications do. */
             if (random() % 4 == 0) {
                 target = random() % 2;
@@ -97,7 +97,7 @@ TEST_P(burst, good_among_bad)
             switch (random() % 40) {
             case 0:
                 m.to.qpn ^= 0x60;
-                m.status  = STATUS_REM_BAD_QPN;
+                m.status = STATUS_REM_BAD_QPN;
                 break;
             case 1:
                 m.length = room - prefix - 99;
@@ -139,8 +139,8 @@ TEST_P(burst, good_among_bad)
             ASSERT_LT(c.wr_id - base, messages.size());
             burst_message &m = messages[c.wr_id - base];
             ASSERT_EQ(m.status, c.vendor_err)
-                    << "message " << c.wr_id - base << " of "
-                    << messages.size() << ", " << m.length << " bytes";
+                    << "message " << c.wr_id - base << " of " << messages.size()
+                    << ", " << m.length << " bytes";
             m.status = UINT32_MAX; /* only once */
         }
         for (unsigned t = 0; t < 2; ++t) {
@@ -149,8 +149,8 @@ TEST_P(burst, good_among_bad)
                 auto found = expected[t].find(c.imm);
                 ASSERT_NE(expected[t].end(), found) << c.imm - base;
                 ASSERT_EQ(found->second + prefix, c.byte_len);
-                check(e.buffer.data() + c.wr_id * room + prefix,
-                      found->second, c.imm);
+                check(e.buffer.data() + c.wr_id * room + prefix, found->second,
+                      c.imm);
                 expected[t].erase(found);
                 e.recv(c.wr_id, c.wr_id * room, room - 100);
             }
@@ -173,7 +173,7 @@ TEST(burst_rnr, the_rest_waits)
 
     for (unsigned ready = 0; ready <= 20; ++ready) {
         std::vector<burst_message> messages(20);
-        std::vector<int>           seen(20), sent(20);
+        std::vector<int> seen(20), sent(20);
 
         for (unsigned i = 0; i < 20; ++i) {
             messages[i] = {b.addr(), 100 + i, {a.sge(i * 200, 100 + i)}, 0};
@@ -208,9 +208,9 @@ TEST(burst_rnr, without_retry_the_rest_fails)
 {
     config cfg;
     cfg.rnr_retry = 0;
-    endpoint                   a(cfg), b;
+    endpoint a(cfg), b;
     std::vector<burst_message> messages(20);
-    unsigned                   good = 0, bad = 0;
+    unsigned good = 0, bad = 0;
 
     for (unsigned i = 0; i < 20; ++i) {
         messages[i] = {b.addr(), 8, {a.sge(0, 8)}, 0};
@@ -221,7 +221,7 @@ TEST(burst_rnr, without_retry_the_rest_fails)
     post_burst(a, messages, 0, 64);
     for (const completion &c : a.wait(20)) {
         good += c.vendor_err == 0;
-        bad  += c.vendor_err == STATUS_REM_RNR;
+        bad += c.vendor_err == STATUS_REM_RNR;
     }
     EXPECT_EQ(7u, good);
     EXPECT_EQ(13u, bad);
@@ -236,12 +236,12 @@ TEST(burst_sgl, scattered_receives)
     config cfg;
     cfg.recv_sge = 3;
     cfg.recv_wr  = 40;
-    endpoint                   a, b(cfg);
+    endpoint a, b(cfg);
     std::vector<burst_message> messages(32);
 
     for (unsigned round = 0; round < 50; ++round) {
         for (unsigned i = 0; i < 32; ++i) {
-            uint32_t length = 60 + (i * 7 + round) % 100;
+            uint32_t length          = 60 + (i * 7 + round) % 100;
             std::vector<ibv_sge> sgl = {b.sge(i * 1000, 20 + i)};
 
             if (i % 3) {
@@ -261,18 +261,19 @@ TEST(burst_sgl, scattered_receives)
             ASSERT_EQ(0u, c.vendor_err);
         }
         for (const completion &c : b.wait(32)) {
-            unsigned             r = c.wr_id;
+            unsigned r = c.wr_id;
             std::vector<uint8_t> got;
-            size_t first = (r % 3) ? 20 + r : 200;
+            size_t first  = (r % 3) ? 20 + r : 200;
             size_t second = (r % 3 == 2) ? 30 : (r % 3) ? 200 : 0;
 
             ASSERT_EQ(messages.at(c.imm).length, c.byte_len);
             for (size_t i = 0; i < c.byte_len; ++i) {
                 got.push_back(b.buffer[r * 1000 +
-                              ((i < first) ? i :
-                               (i < first + second) ? 300 + i - first :
-                                                      600 + i - first -
-                                                      second)]);
+                                       ((i < first) ?
+                                                i :
+                                        (i < first + second) ?
+                                                300 + i - first :
+                                                600 + i - first - second)]);
             }
             check(got.data(), got.size(), c.imm + round * 32);
         }

@@ -111,11 +111,15 @@ TEST_F(counters, sends_one_by_one_and_together)
     ASSERT_EQ(0, ibv_wr_complete(ibv_qp_to_qp_ex(a.qp.get())));
     a.wait(count - 8, &b);
 
-    EXPECT_EQ((values{{"send_wrs", count}, {"send_bytes", count * 100},
-                      {"tx_pkts", count}, {"tx_bytes", count * 100}}),
+    EXPECT_EQ((values{{"send_wrs", count},
+                      {"send_bytes", count * 100},
+                      {"tx_pkts", count},
+                      {"tx_bytes", count * 100}}),
               since(0));
-    EXPECT_EQ((values{{"recv_wrs", count}, {"recv_bytes", count * 100},
-                      {"rx_pkts", count}, {"rx_bytes", count * 100}}),
+    EXPECT_EQ((values{{"recv_wrs", count},
+                      {"recv_bytes", count * 100},
+                      {"rx_pkts", count},
+                      {"rx_bytes", count * 100}}),
               since(1));
 }
 
@@ -144,11 +148,16 @@ TEST_F(counters, reads)
            b.mr->rkey + 1);
     EXPECT_NE(0u, a.wait()[0].vendor_err);
 
-    EXPECT_EQ((values{{"rdma_read_wrs", 1}, {"rdma_read_bytes", length},
-                      {"rdma_read_wr_err", 1}, {"rx_bytes", length},
-                      {"rx_pkts", 3}}), since(0));
-    EXPECT_EQ((values{{"rdma_read_resp_bytes", length}, {"tx_bytes", length},
-                      {"tx_pkts", 3}}), since(1));
+    EXPECT_EQ((values{{"rdma_read_wrs", 1},
+                      {"rdma_read_bytes", length},
+                      {"rdma_read_wr_err", 1},
+                      {"rx_bytes", length},
+                      {"rx_pkts", 3}}),
+              since(0));
+    EXPECT_EQ((values{{"rdma_read_resp_bytes", length},
+                      {"tx_bytes", length},
+                      {"tx_pkts", 3}}),
+              since(1));
 }
 
 TEST_F(counters, writes)
@@ -160,7 +169,7 @@ TEST_F(counters, writes)
     config cfg = make_config(0);
     cfg.write  = true;
     endpoint from(cfg);
-    cfg.device  = 1;
+    cfg.device = 1;
     cfg.access |= IBV_ACCESS_REMOTE_WRITE;
     endpoint to(cfg);
 
@@ -170,10 +179,15 @@ TEST_F(counters, writes)
     from.write(to.addr(), 1, from.sge(0, 99), (uintptr_t)to.buffer.data(),
                to.mr->rkey);
     EXPECT_EQ(0u, from.wait()[0].vendor_err);
-    EXPECT_EQ((values{{"rdma_write_wrs", 1}, {"rdma_write_bytes", 99},
-                      {"tx_bytes", 99}, {"tx_pkts", 1}}), since(0));
-    EXPECT_EQ((values{{"rdma_write_recv_bytes", 99}, {"rx_bytes", 99},
-                      {"rx_pkts", 1}}), since(1));
+    EXPECT_EQ((values{{"rdma_write_wrs", 1},
+                      {"rdma_write_bytes", 99},
+                      {"tx_bytes", 99},
+                      {"tx_pkts", 1}}),
+              since(0));
+    EXPECT_EQ((values{{"rdma_write_recv_bytes", 99},
+                      {"rx_bytes", 99},
+                      {"rx_pkts", 1}}),
+              since(1));
 }
 
 TEST_F(counters, refused)
@@ -183,8 +197,11 @@ TEST_F(counters, refused)
     nowhere.qpn ^= 0x40;
     a.send(nowhere, 1, 0, 64);
     EXPECT_EQ((uint32_t)STATUS_REM_BAD_QPN, a.wait()[0].vendor_err);
-    EXPECT_EQ((values{{"send_wrs", 1}, {"send_bytes", 64}, {"tx_pkts", 1},
-                      {"tx_bytes", 64}}), since(0));
+    EXPECT_EQ((values{{"send_wrs", 1},
+                      {"send_bytes", 64},
+                      {"tx_pkts", 1},
+                      {"tx_bytes", 64}}),
+              since(0));
     EXPECT_EQ((values{{"rx_drops", 1}}), since(1));
 
     config cfg = make_config(0);
@@ -195,8 +212,11 @@ TEST_F(counters, refused)
     look();
     ud.send(nowhere, 2, 0, 64);
     EXPECT_EQ(0u, ud.wait()[0].vendor_err);
-    EXPECT_EQ((values{{"send_wrs", 1}, {"send_bytes", 64}, {"tx_pkts", 1},
-                      {"tx_bytes", 64}}), since(0));
+    EXPECT_EQ((values{{"send_wrs", 1},
+                      {"send_bytes", 64},
+                      {"tx_pkts", 1},
+                      {"tx_bytes", 64}}),
+              since(0));
     EXPECT_EQ((values{{"rx_drops", 1}}), since(1));
 }
 
@@ -209,8 +229,11 @@ TEST_F(counters, unreachable)
     look();
     a.send(nowhere, 1, 0, 64);
     EXPECT_EQ((uint32_t)STATUS_UNREACH, a.wait()[0].vendor_err);
-    EXPECT_EQ((values{{"unresponsive_remote_events", 1}, {"send_wrs", 1},
-                      {"send_bytes", 64}, {"tx_pkts", 1}, {"tx_bytes", 64}}),
+    EXPECT_EQ((values{{"unresponsive_remote_events", 1},
+                      {"send_wrs", 1},
+                      {"send_bytes", 64},
+                      {"tx_pkts", 1},
+                      {"tx_bytes", 64}}),
               since(0));
 }
 
@@ -232,14 +255,16 @@ TEST_F(counters, commands)
     {
         handle<ibv_pd> pd = alloc_pd(a.context);
     }
-    EXPECT_EQ((values{{"submitted_cmds", 2}, {"completed_cmds", 2}}),
-              since(0));
+    EXPECT_EQ((values{{"submitted_cmds", 2}, {"completed_cmds", 2}}), since(0));
 
-    EXPECT_EQ(nullptr, ibv_reg_mr(a.pd, a.buffer.data(), 16,
-                                  IBV_ACCESS_REMOTE_ATOMIC |
-                                  IBV_ACCESS_LOCAL_WRITE));
-    EXPECT_EQ((values{{"submitted_cmds", 1}, {"completed_cmds", 1},
-                      {"cmds_err", 1}, {"reg_mr_err", 1}}), since(0));
+    EXPECT_EQ(nullptr,
+              ibv_reg_mr(a.pd, a.buffer.data(), 16,
+                         IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_LOCAL_WRITE));
+    EXPECT_EQ((values{{"submitted_cmds", 1},
+                      {"completed_cmds", 1},
+                      {"cmds_err", 1},
+                      {"reg_mr_err", 1}}),
+              since(0));
 }
 
 /* One send for the sender, two messages for the receiver. */
@@ -256,7 +281,9 @@ DEVICE_ROLE(counters_duplicate)
     return ((after["send_wrs"] - before["send_wrs"] == 1) &&
             (after["recv_wrs"] - before["recv_wrs"] == 2) &&
             (after["retrans_pkts"] - before["retrans_pkts"] == 1) &&
-            (after["retrans_bytes"] - before["retrans_bytes"] == 64)) ? 0 : 1;
+            (after["retrans_bytes"] - before["retrans_bytes"] == 64)) ?
+                   0 :
+                   1;
 }
 
 TEST(counters_faults, duplicate)

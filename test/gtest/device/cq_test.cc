@@ -23,9 +23,9 @@ TEST(cq_source, sgid_of_the_unknown)
     config cfg, far;
     cfg.sgid   = true;
     far.device = 1;
-    endpoint   b(cfg), a(far);
+    endpoint b(cfg), a(far);
     completion c;
-    ibv_gid    gid = a.addr().gid;
+    ibv_gid gid = a.addr().gid;
 
     for (int i = 0; i < 3; ++i) {
         b.recv(i, 0, 64);
@@ -62,7 +62,7 @@ TEST(cq_source, ah_number)
 {
     config far;
     far.device = 1;
-    endpoint      b, a(far), same;
+    endpoint b, a(far), same;
     efadv_ah_attr to_a = {}, to_self = {};
 
     for (unsigned i = 0; i < 20; ++i) {
@@ -86,7 +86,7 @@ TEST(cq_source, ah_of_another_pd)
 {
     config far;
     far.device = 1;
-    endpoint       b, a(far);
+    endpoint b, a(far);
     handle<ibv_pd> other = alloc_pd(b.context);
     handle<ibv_ah> ah    = create_ah(other.get(), a.addr().gid);
 
@@ -121,14 +121,14 @@ TEST_P(cq_ring, wraps)
     config cfg;
     cfg.extended = GetParam();
     cfg.cqe      = 16;
-    cfg.send_wr  = cfg.recv_wr = 16;
+    cfg.send_wr = cfg.recv_wr = 16;
     endpoint a(cfg), b(cfg);
     uint64_t next = 0;
 
     for (unsigned round = 0; round < 500; ++round) {
-        unsigned          burst = 1 + round % 16;
+        unsigned burst = 1 + round % 16;
         std::vector<bool> sent(burst), received(burst);
-        uint64_t          base = next;
+        uint64_t base = next;
 
         for (unsigned i = 0; i < burst; ++i, ++next) {
             b.recv(next, 0, 64);
@@ -156,7 +156,7 @@ INSTANTIATE_TEST_SUITE_P(extended, cq_ring, ::testing::Bool());
  * with ibv_start_poll(), until it is empty: libefa rings no doorbell then. */
 TEST(cq_ring, overrun)
 {
-    config   cfg;
+    config cfg;
     endpoint a;
 
     if (device_attr(a.context).vendor_part_id == 0xefa0) {
@@ -167,7 +167,7 @@ TEST(cq_ring, overrun)
     cfg.cqe      = 64;
     cfg.recv_wr  = 128;
     endpoint b(cfg);
-    address  to = b.addr();
+    address to = b.addr();
 
     auto transfer = [&](unsigned count, bool poll) {
         for (unsigned i = 0; i < count; ++i) {
@@ -200,10 +200,10 @@ TEST(cq_ring, overrun)
 
 TEST(cq_shared, by_qps)
 {
-    endpoint            to;
-    handle<ibv_cq>      cq = create_cq(to.context, 256);
+    endpoint to;
+    handle<ibv_cq> cq = create_cq(to.context, 256);
     std::vector<handle<ibv_qp>> qps;
-    std::vector<int>    seen;
+    std::vector<int> seen;
 
     for (int i = 0; i < 20; ++i) {
         ibv_qp_attr attr = {};
@@ -216,15 +216,15 @@ TEST(cq_shared, by_qps)
         attr.qp_state = IBV_QPS_INIT;
         ASSERT_EQ(0, ibv_modify_qp(qps.back().get(), &attr,
                                    IBV_QP_STATE | IBV_QP_PKEY_INDEX |
-                                   IBV_QP_PORT | IBV_QP_QKEY));
+                                           IBV_QP_PORT | IBV_QP_QKEY));
         attr.qp_state = IBV_QPS_RTR;
         ASSERT_EQ(0, ibv_modify_qp(qps.back().get(), &attr, IBV_QP_STATE));
 
         ibv_recv_wr wr = {}, *bad;
-        ibv_sge     sge = to.sge(i * 64, 64);
-        wr.wr_id   = 1000 + i;
-        wr.sg_list = &sge;
-        wr.num_sge = 1;
+        ibv_sge sge    = to.sge(i * 64, 64);
+        wr.wr_id       = 1000 + i;
+        wr.sg_list     = &sge;
+        wr.num_sge     = 1;
         ASSERT_EQ(0, ibv_post_recv(qps.back().get(), &wr, &bad));
     }
     for (int i = 19; i >= 0; --i) {
@@ -235,7 +235,7 @@ TEST(cq_shared, by_qps)
     }
     to.wait(20);
     ibv_wc wc[32];
-    int    count = 0;
+    int count = 0;
     wait_until([&] { return count >= 20; },
                [&] { count += ibv_poll_cq(cq.get(), 32 - count, wc + count); },
                "20 receives");
@@ -250,12 +250,12 @@ TEST(cq_shared, by_qps)
 /* Separate queues for both directions. */
 TEST(cq_shared, send_and_receive_apart)
 {
-    endpoint            other;
-    handle<ibv_cq>      send_cq = create_cq(other.context),
-                        recv_cq = create_cq(other.context);
-    ibv_qp_init_attr    init = {};
-    ibv_qp_attr         attr = {};
-    ibv_wc              wc;
+    endpoint other;
+    handle<ibv_cq> send_cq = create_cq(other.context),
+                   recv_cq = create_cq(other.context);
+    ibv_qp_init_attr init  = {};
+    ibv_qp_attr attr       = {};
+    ibv_wc wc;
 
     init.send_cq    = send_cq.get();
     init.recv_cq    = recv_cq.get();
@@ -269,19 +269,19 @@ TEST(cq_shared, send_and_receive_apart)
     attr.qkey     = QKEY;
     attr.qp_state = IBV_QPS_INIT;
     ASSERT_EQ(0, ibv_modify_qp(qp.get(), &attr,
-                               IBV_QP_STATE | IBV_QP_PKEY_INDEX |
-                               IBV_QP_PORT | IBV_QP_QKEY));
+                               IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
+                                       IBV_QP_QKEY));
     attr.qp_state = IBV_QPS_RTR;
     ASSERT_EQ(0, ibv_modify_qp(qp.get(), &attr, IBV_QP_STATE));
     attr.qp_state = IBV_QPS_RTS;
     ASSERT_EQ(0, ibv_modify_qp(qp.get(), &attr, IBV_QP_STATE | IBV_QP_SQ_PSN));
 
-    ibv_sge     sge = other.sge(0, 64);
+    ibv_sge sge      = other.sge(0, 64);
     ibv_recv_wr recv = {}, *bad_recv;
     ibv_send_wr send = {}, *bad_send;
-    recv.wr_id   = 1;
-    recv.sg_list = &sge;
-    recv.num_sge = 1;
+    recv.wr_id       = 1;
+    recv.sg_list     = &sge;
+    recv.num_sge     = 1;
     ASSERT_EQ(0, ibv_post_recv(qp.get(), &recv, &bad_recv));
     send.wr_id             = 2;
     send.opcode            = IBV_WR_SEND;
@@ -451,10 +451,10 @@ TEST_F(cq_channel, destroyed_with_unread_event)
 /* Two CQs of one channel: the event says which. */
 TEST_F(cq_channel, of_two_queues)
 {
-    handle<ibv_cq> other(ibv_create_cq(b->context, 16, (void*)0x77,
+    handle<ibv_cq> other(ibv_create_cq(b->context, 16, (void *)0x77,
                                        b->channel.get(), 0));
-    ibv_cq        *cq      = nullptr;
-    void          *context = nullptr;
+    ibv_cq *cq    = nullptr;
+    void *context = nullptr;
 
     ASSERT_TRUE(other);
     handle<ibv_qp> qp(try_create_qp(b->pd, other.get(), false,
@@ -465,14 +465,14 @@ TEST_F(cq_channel, of_two_queues)
     attr.qkey        = QKEY;
     attr.qp_state    = IBV_QPS_INIT;
     ASSERT_EQ(0, ibv_modify_qp(qp.get(), &attr,
-                               IBV_QP_STATE | IBV_QP_PKEY_INDEX |
-                               IBV_QP_PORT | IBV_QP_QKEY));
+                               IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
+                                       IBV_QP_QKEY));
     attr.qp_state = IBV_QPS_RTR;
     ASSERT_EQ(0, ibv_modify_qp(qp.get(), &attr, IBV_QP_STATE));
     ibv_recv_wr wr = {}, *bad;
-    ibv_sge     sge = b->sge(0, 64);
-    wr.sg_list = &sge;
-    wr.num_sge = 1;
+    ibv_sge sge    = b->sge(0, 64);
+    wr.sg_list     = &sge;
+    wr.num_sge     = 1;
     ASSERT_EQ(0, ibv_post_recv(qp.get(), &wr, &bad));
 
     arm();
@@ -482,7 +482,7 @@ TEST_F(cq_channel, of_two_queues)
     ASSERT_TRUE(readable(HANG_SEC * 1000));
     ASSERT_EQ(0, ibv_get_cq_event(b->channel.get(), &cq, &context));
     EXPECT_EQ(other.get(), cq);
-    EXPECT_EQ((void*)0x77, context);
+    EXPECT_EQ((void *)0x77, context);
     ibv_ack_cq_events(cq, 1);
     EXPECT_FALSE(readable());
     message();
@@ -492,7 +492,7 @@ TEST_F(cq_channel, of_two_queues)
 /* The receiver sleeps in the channel; another process wakes it. */
 DEVICE_ROLE(send_on_demand)
 {
-    address  to = parent.get<address>();
+    address to = parent.get<address>();
     endpoint a;
 
     for (int count; (count = parent.get<int>()) != 0;) {
@@ -524,7 +524,7 @@ TEST_F(cq_channel, woken_by_another_process)
 TEST_F(cq_channel, does_not_block_when_told)
 {
     ibv_cq *cq;
-    void   *context;
+    void *context;
 
     ASSERT_EQ(0, fcntl(b->channel->fd, F_SETFL,
                        fcntl(b->channel->fd, F_GETFL) | O_NONBLOCK));

@@ -27,8 +27,8 @@ DEVICE_ROLE(dmabuf_reader)
     cfg.rdma = true;
     endpoint a(cfg);
     parent.put(a.addr());
-    address to  = parent.get<address>();
-    auto    key = parent.get<uint32_t>();
+    address to = parent.get<address>();
+    auto key   = parent.get<uint32_t>();
 
     a.read(to, 1, a.sge(0, 5000), iova + 7, key);
     parent.put(a.wait()[0].vendor_err);

@@ -14,7 +14,7 @@ namespace {
  * after=1 */
 DEVICE_ROLE(fault_fail)
 {
-    endpoint   e;
+    endpoint e;
     ibv_qp_cap cap = {8, 8, 1, 1, 0};
 
     for (unsigned i = 0; i < 6; ++i) {
@@ -33,7 +33,7 @@ DEVICE_ROLE(fault_fail)
     EXPECT_EQ(1u, faults(2));
 
     handle<ibv_ah> ah = create_ah(e.pd, made_up_gid(1));
-    errno = 0;
+    errno             = 0;
     EXPECT_EQ(nullptr, try_create_ah(e.pd, made_up_gid(2)));
     EXPECT_EQ(EAGAIN, errno);
 
@@ -55,7 +55,7 @@ TEST(fault_commands, fail)
 
 DEVICE_ROLE(fault_no_device)
 {
-    int          count;
+    int count;
     ibv_device **list = ibv_get_device_list(&count);
 
     if (list != nullptr) {

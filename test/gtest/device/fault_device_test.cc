@@ -28,7 +28,7 @@ config on(unsigned device)
 
 std::set<std::string> listed()
 {
-    ibv_device          **list = ibv_get_device_list(nullptr);
+    ibv_device **list = ibv_get_device_list(nullptr);
     std::set<std::string> names;
 
     for (ibv_device **d = list; *d != nullptr; ++d) {
@@ -41,7 +41,7 @@ std::set<std::string> listed()
 /* By name: libibverbs lists a device that returned before the others. */
 handle<ibv_context> open_named(const std::string &name)
 {
-    ibv_device        **list = ibv_get_device_list(nullptr);
+    ibv_device **list = ibv_get_device_list(nullptr);
     handle<ibv_context> context;
 
     for (ibv_device **d = list; *d != nullptr; ++d) {
@@ -126,11 +126,11 @@ uint32_t send_status(endpoint &from, const address &to)
 void expect_commands_fail(endpoint &e)
 {
     ibv_qp_init_attr init = {};
-    ibv_qp_cap       cap  = {8, 8, 1, 1, 0};
-    ibv_device_attr  device;
-    ibv_port_attr    port;
-    ibv_qp_attr      attr;
-    ibv_gid          gid;
+    ibv_qp_cap cap        = {8, 8, 1, 1, 0};
+    ibv_device_attr device;
+    ibv_port_attr port;
+    ibv_qp_attr attr;
+    ibv_gid gid;
 
     EXPECT_NE(0, ibv_query_device(e.context, &device));
     EXPECT_NE(0, ibv_query_port(e.context, 1, &port));
@@ -150,13 +150,13 @@ void expect_commands_fail(endpoint &e)
  * another device and a newcomer see it. */
 DEVICE_ROLE(fatal)
 {
-    endpoint    a(on(0));
+    endpoint a(on(0));
     handle<ibv_context> other = open_device(1);
     ibv_device *device        = other->device;
 
     {
-        endpoint  b(on(1)), stranger(on(2)), target(on(0));
-        address   old = b.addr(), now;
+        endpoint b(on(1)), stranger(on(2)), target(on(0));
+        address old = b.addr(), now;
         send_args args;
 
         expect_delivery(a, b, 1);
@@ -201,14 +201,13 @@ DEVICE_ROLE(fatal)
         EXPECT_FALSE(readable(b.context));
 
         inject("return dev=1");
-        EXPECT_EQ((std::set<std::string>{"efa_0", "efa_1", "efa_2"}),
-                  listed());
+        EXPECT_EQ((std::set<std::string>{"efa_0", "efa_1", "efa_2"}), listed());
         expect_commands_fail(b);
         EXPECT_EQ((uint32_t)STATUS_REM_BAD_QPN, send_status(a, old));
 
         /* The same device, other numbers */
         handle<ibv_context> context = open_named("efa_1");
-        endpoint            again(on(1), context.get());
+        endpoint again(on(1), context.get());
         now = again.addr();
         EXPECT_EQ(0, memcmp(&old.gid, &now.gid, sizeof(old.gid)));
         EXPECT_NE(old.qpn, now.qpn);
@@ -251,12 +250,12 @@ DEVICE_ROLE(fatal_rdma)
 {
     config cfg = on(1);
 
-    cfg.rdma   = true;
-    cfg.access = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ;
+    cfg.rdma    = true;
+    cfg.access  = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ;
     config near = on(0);
     near.rdma   = true;
     endpoint a(near), b(cfg);
-    address  old   = b.addr();
+    address old    = b.addr();
     uint64_t start = (uintptr_t)b.buffer.data();
 
     b.ah(a.addr());
@@ -268,7 +267,7 @@ DEVICE_ROLE(fatal_rdma)
     inject("return dev=1");
 
     handle<ibv_context> context = open_named("efa_1");
-    endpoint            again(cfg, context.get());
+    endpoint again(cfg, context.get());
     a.read(again.addr(), 1, a.sge(0, 64), start, b.mr->rkey);
     EXPECT_EQ((uint32_t)STATUS_REM_NO_AH, a.wait()[0].vendor_err);
     again.ah(a.addr());
@@ -288,7 +287,7 @@ DEVICE_ROLE(fatal_rdma)
 DEVICE_ROLE(sleeper)
 {
     endpoint b(on(1));
-    pollfd   fd = {b.context->async_fd, POLLIN, 0};
+    pollfd fd = {b.context->async_fd, POLLIN, 0};
 
     parent.put(b.addr());
     EXPECT_EQ(1, poll(&fd, 1, HANG_SEC * 1000));
@@ -298,7 +297,7 @@ DEVICE_ROLE(sleeper)
     parent.put(1);
     parent.get<int>();
     handle<ibv_context> context = open_named("efa_1");
-    endpoint            again(on(1), context.get());
+    endpoint again(on(1), context.get());
     again.recv(1, 0, 100);
     parent.put(again.addr());
     EXPECT_EQ(0u, again.wait()[0].vendor_err);
@@ -308,8 +307,8 @@ DEVICE_ROLE(sleeper)
 DEVICE_ROLE(fatal_elsewhere)
 {
     endpoint a(on(0));
-    child    other("sleeper");
-    address  to = other.to->get<address>();
+    child other("sleeper");
+    address to = other.to->get<address>();
 
     inject("fatal dev=1");
     other.to->get<int>();
@@ -337,15 +336,15 @@ DEVICE_ROLE(counter)
         done = failed = next = 0;
         wait_until([&] { return (failed > 0) && (done + failed == next); },
                    [&] {
-                       for (; (failed == 0) && (next - done < 16); ++next) {
-                           send_args args;
-                           args.sgl = {a.sge(0, 2000)};
-                           a.send(to, args);
-                       }
-                       for (const completion &c : a.poll()) {
-                           ++*(c.vendor_err ? &failed : &done);
-                       }
-                   },
+            for (; (failed == 0) && (next - done < 16); ++next) {
+                send_args args;
+                args.sgl = {a.sge(0, 2000)};
+                a.send(to, args);
+            }
+            for (const completion &c : a.poll()) {
+                ++*(c.vendor_err ? &failed : &done);
+            }
+        },
                    "the end of the device");
         parent.put(done);
     }
@@ -361,7 +360,7 @@ DEVICE_ROLE(fatal_in_traffic)
         handle<ibv_context> context = open_named("efa_1");
         endpoint b(on(1), context.get());
         uint32_t got = 0, sent;
-        bool     fatal = false;
+        bool fatal   = false;
 
         for (unsigned i = 0; i < b.cfg.recv_wr; ++i) {
             b.recv(i, 0, 2000);
@@ -369,21 +368,21 @@ DEVICE_ROLE(fatal_in_traffic)
         other.to->put(b.addr());
         wait_until([&] { return fatal; },
                    [&] {
-                       for (const completion &c : b.poll()) {
-                           EXPECT_EQ(0u, c.vendor_err);
-                           b.recv(c.wr_id, 0, 2000);
-                           ++got;
-                       }
-                       if (got >= 10 + round * 7) {
-                           inject("fatal dev=1 return=1us");
-                           fatal = readable(b.context);
-                       }
-                   },
+            for (const completion &c : b.poll()) {
+                EXPECT_EQ(0u, c.vendor_err);
+                b.recv(c.wr_id, 0, 2000);
+                ++got;
+            }
+            if (got >= 10 + round * 7) {
+                inject("fatal dev=1 return=1us");
+                fatal = readable(b.context);
+            }
+        },
                    "the event");
         for (unsigned empty = 0; empty < 2;) {
             unsigned more = b.poll().size();
             empty += (more == 0);
-            got   += more;
+            got += more;
         }
         sent = other.to->get<uint32_t>();
         /* One more may be there: received, and its sender has not heard of
@@ -401,14 +400,14 @@ DEVICE_ROLE(fatal_in_traffic)
 /* A queue pair that falls by itself, its neighbour, its device and its peers */
 DEVICE_ROLE(qp_error)
 {
-    endpoint  a(on(0)), b(on(1)), neighbour(on(1), b.context, b.pd);
-    ibv_qp_attr      attr;
+    endpoint a(on(0)), b(on(1)), neighbour(on(1), b.context, b.pd);
+    ibv_qp_attr attr;
     ibv_qp_init_attr init;
 
     expect_delivery(a, b, 1);
     b.recv(1, 0, 100);
     b.recv(2, 0, 100);
-    b.send(a.addr(), 3, 0, 10);             /* waits: a has no request */
+    b.send(a.addr(), 3, 0, 10); /* waits: a has no request */
     b.expect_silence(10);
 
     inject("qp_error dev=1 qp=" + std::to_string(b.qp->qp_num));
@@ -455,7 +454,8 @@ class device_faults : public ::testing::TestWithParam<const char*> {
 TEST_P(device_faults, seen)
 {
     environment env = {{"SOFTEFA_FABRIC", fresh_fabric()},
-                       {"SOFTEFA_DEVICES", "3"}, NO_LEAK_CHECK};
+                       {"SOFTEFA_DEVICES", "3"},
+                       NO_LEAK_CHECK};
 
     if (std::string(GetParam()) == "fatal_often") {
         env.push_back({"SOFTEFA_LIMITS", "max_qp=2,max_cq=2,max_mr=2,"

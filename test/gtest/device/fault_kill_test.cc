@@ -23,7 +23,7 @@ config endless()
 /* Makes and destroys, sends and receives, until the plan kills it. */
 DEVICE_ROLE(victim)
 {
-    address  to = parent.get<address>();
+    address to = parent.get<address>();
     endpoint e(endless());
 
     for (unsigned i = 0; i < 1000; ++i) {
@@ -42,7 +42,7 @@ DEVICE_ROLE(survivors)
     const std::string point = harness::env("TEST_POINT", "");
     endpoint a(endless()), b(endless());
     unsigned sent = 0, got = 0, all = 0;
-    auto take     = [&] {
+    auto take = [&] {
         for (const completion &c : b.poll()) {
             EXPECT_EQ(0u, c.vendor_err);
             EXPECT_EQ(LENGTH, c.byte_len);
@@ -57,10 +57,10 @@ DEVICE_ROLE(survivors)
     }
 
     for (unsigned after : {1, 8, 21, 34, 62}) {
-        child other("victim", {{"SOFTEFA_FAULTS",
-                                "kill at=" + point + " after=" +
-                                        std::to_string(after)}});
-        int   status = -1;
+        child other("victim",
+                    {{"SOFTEFA_FAULTS",
+                      "kill at=" + point + " after=" + std::to_string(after)}});
+        int status = -1;
 
         other.to->put(b.addr());
         wait_until([&] { return (status = other.poll()) >= 0; }, take,
@@ -91,8 +91,8 @@ class killed_at : public ::testing::TestWithParam<const char*> {
 
 TEST_P(killed_at, others_go_on)
 {
-    child c("survivors", {{"SOFTEFA_FABRIC", fresh_fabric()},
-                          {"TEST_POINT", GetParam()}});
+    child c("survivors",
+            {{"SOFTEFA_FABRIC", fresh_fabric()}, {"TEST_POINT", GetParam()}});
 
     EXPECT_EQ(0, c.join());
 }

@@ -122,7 +122,7 @@ struct run {
 DEVICE_ROLE(fault_status)
 {
     endpoint a(depth(0)), b(depth(1));
-    run      r(a, b, 40);
+    run r(a, b, 40);
 
     for (uint32_t i = 0; i < 40; ++i) {
         bool hit = (i >= 10) && ((i - 10) % 3 == 2) && (i < 10 + 15);
@@ -138,7 +138,7 @@ DEVICE_ROLE(fault_status)
 DEVICE_ROLE(fault_random)
 {
     endpoint a(depth(0)), b(depth(1));
-    run      r(a, b, 400);
+    run r(a, b, 400);
 
     EXPECT_EQ(r.with(10), faults(1));
     EXPECT_GT(r.with(10), 50u);
@@ -168,7 +168,7 @@ DEVICE_ROLE(fault_selectors)
 DEVICE_ROLE(fault_rnr)
 {
     endpoint a(depth(0)), b(depth(1)), hasty(depth(0, 1));
-    run      patient(a, b, 100);
+    run patient(a, b, 100);
 
     EXPECT_EQ(100u, patient.with(0));
     EXPECT_EQ(46u, faults(1)); /* of the last burst the first one */
@@ -185,7 +185,7 @@ DEVICE_ROLE(fault_rnr)
 DEVICE_ROLE(fault_delay)
 {
     endpoint a(depth(0)), b(depth(1));
-    run      r(a, b, 200, 32);
+    run r(a, b, 200, 32);
 
     EXPECT_EQ(200u, r.with(0));
     EXPECT_GT(faults(1), 20u);
@@ -213,7 +213,7 @@ DEVICE_ROLE(fault_pause)
     typedef std::chrono::steady_clock clock;
     endpoint a(depth(0)), b(depth(1));
     clock::time_point start = clock::now();
-    run      r(a, b, 30, 8);
+    run r(a, b, 30, 8);
 
     EXPECT_EQ(30u, r.with(0));
     EXPECT_LE(1u, faults(1));
@@ -226,7 +226,7 @@ DEVICE_ROLE(fault_pause)
 DEVICE_ROLE(fault_reorder)
 {
     endpoint a(depth(0)), b(depth(1));
-    run      r(a, b, 200, 32);
+    run r(a, b, 200, 32);
 
     EXPECT_LE(1u, faults(1));
     EXPECT_FALSE(r.in_order());
@@ -238,7 +238,7 @@ DEVICE_ROLE(fault_reorder)
 DEVICE_ROLE(fault_duplicate)
 {
     endpoint a(depth(0)), b(depth(1));
-    run      r(a, b, 40);
+    run r(a, b, 40);
     std::map<uint32_t, unsigned> got;
 
     EXPECT_EQ(40u, r.with(0));
@@ -263,7 +263,7 @@ unsigned bits(uint64_t value)
 DEVICE_ROLE(fault_corrupt)
 {
     endpoint a(depth(0)), b(depth(1));
-    run      r(a, b, 60);
+    run r(a, b, 60);
 
     EXPECT_EQ(60u, r.with(0));
     EXPECT_EQ(30u, faults(1));
@@ -271,7 +271,7 @@ DEVICE_ROLE(fault_corrupt)
     EXPECT_EQ(60u, r.arrivals.size());
     for (uint32_t i = 0; i < r.arrivals.size(); ++i) {
         const arrival &arrival = r.arrivals[i];
-        unsigned       wrong   = 0;
+        unsigned wrong         = 0;
 
         for (unsigned j = 0; j < LENGTH; ++j) {
             wrong += bits(arrival.data[j] ^ pattern(i, j));
@@ -288,7 +288,7 @@ DEVICE_ROLE(fault_corrupt)
 DEVICE_ROLE(fault_unreachable)
 {
     endpoint a(depth(0)), b(depth(1)), c(depth(2));
-    run      r(a, b, 30);
+    run r(a, b, 30);
 
     EXPECT_EQ(20u, r.with(15));
     EXPECT_EQ(20u, faults(1));
@@ -302,17 +302,18 @@ DEVICE_ROLE(fault_unreachable)
 DEVICE_ROLE(fault_unresponsive)
 {
     endpoint a(depth(0)), b(depth(1));
-    run      r(a, b, 11);
+    run r(a, b, 11);
 
     EXPECT_EQ(1u, r.with(13));
     r.expect_only_successes();
-    wait_until([&] {
-                   a.send(b.addr(), 1, 0, 10);
-                   uint32_t status = a.wait()[0].vendor_err;
-                   EXPECT_TRUE((status == 0) || (status == 13)) << status;
-                   return status == 0;
-               },
-               [] {}, "an answer");
+    wait_until(
+            [&] {
+        a.send(b.addr(), 1, 0, 10);
+        uint32_t status = a.wait()[0].vendor_err;
+        EXPECT_TRUE((status == 0) || (status == 13)) << status;
+        return status == 0;
+            },
+            [] {}, "an answer");
     EXPECT_LE(1u, faults(1));
     return 0;
 }
@@ -321,7 +322,7 @@ DEVICE_ROLE(fault_unresponsive)
 DEVICE_ROLE(fault_qp_error)
 {
     endpoint a(depth(0)), b(depth(1));
-    run      r(a, b, 20, 20);
+    run r(a, b, 20, 20);
     ibv_async_event event;
 
     EXPECT_EQ(1u, faults(1));
@@ -339,10 +340,10 @@ DEVICE_ROLE(fault_qp_error)
 DEVICE_ROLE(fault_fatal)
 {
     handle<ibv_context> context = open_device(0);
-    endpoint           *a = new endpoint(depth(0), context.get()); /* leaks */
-    endpoint            b(depth(1));
-    ibv_async_event     event;
-    unsigned            done = 0;
+    endpoint *a = new endpoint(depth(0), context.get()); /* leaks */
+    endpoint b(depth(1));
+    ibv_async_event event;
+    unsigned done = 0;
 
     for (unsigned i = 0; i < DEPTH; ++i) {
         b.recv(i, i * LENGTH, LENGTH);
@@ -360,7 +361,7 @@ DEVICE_ROLE(fault_fatal)
     EXPECT_EQ(1u, faults(1));
     context.reset();
 
-    endpoint again(depth(0));           /* the rule has struck its one time */
+    endpoint again(depth(0)); /* the rule has struck its one time */
     EXPECT_EQ(10u, run(again, b, 10).with(0));
     return 0;
 }
@@ -402,7 +403,8 @@ TEST_P(message_faults, seen)
 {
     EXPECT_EQ(0, play_faults(GetParam().first, GetParam().second,
                              {{"SOFTEFA_DEVICES", "3"},
-                              {"SOFTEFA_REORDER", "0"}, NO_LEAK_CHECK}));
+                              {"SOFTEFA_REORDER", "0"},
+                              NO_LEAK_CHECK}));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -438,11 +440,11 @@ TEST(fault_seed, repeats)
 {
     auto struck = [](const char *seed) {
         std::string text;
-        child       c("fault_random", {{"SOFTEFA_FABRIC", fresh_fabric()},
-                                       {"SOFTEFA_FAULTS", "status code=10 "
-                                                          "p=0.25"},
-                                       {"SOFTEFA_REORDER", "0"},
-                                       {"SOFTEFA_SEED", seed}});
+        child c("fault_random", {{"SOFTEFA_FABRIC", fresh_fabric()},
+                                 {"SOFTEFA_FAULTS", "status code=10 "
+                                                    "p=0.25"},
+                                 {"SOFTEFA_REORDER", "0"},
+                                 {"SOFTEFA_SEED", seed}});
 
         for (unsigned i = 0; i < 400; ++i) {
             text += std::to_string(c.to->get<uint8_t>()) + " ";
@@ -459,7 +461,7 @@ TEST(fault_seed, repeats)
 /* proc=N: the first process is spared, the second is not */
 DEVICE_ROLE(fault_second)
 {
-    address  to = parent.get<address>();
+    address to = parent.get<address>();
     endpoint a(depth(0));
 
     a.send(to, 1, 0, 10);
@@ -471,7 +473,7 @@ DEVICE_ROLE(fault_second)
 DEVICE_ROLE(fault_first)
 {
     endpoint a(depth(0)), b(depth(1));
-    child    other("fault_second");
+    child other("fault_second");
 
     other.to->put(b.addr());
     EXPECT_EQ(5u, run(a, b, 5).with(0));

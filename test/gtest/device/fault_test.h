@@ -12,7 +12,7 @@ namespace device {
 
 inline void inject(const std::string &order)
 {
-    typedef int (*inject_t)(const char*);
+    typedef int (*inject_t)(const char *);
     inject_t func = (inject_t)dlsym(RTLD_DEFAULT, "softefa_inject");
 
     ASSERT_NE(nullptr, func);

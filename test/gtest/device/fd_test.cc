@@ -139,8 +139,8 @@ TEST_F(descriptor, last_closed_by_range)
 TEST_F(descriptor, of_the_parent_fails_in_a_child)
 {
     handle<ibv_pd> pd = alloc_pd(context.get());
-    int            status;
-    pid_t          pid = fork();
+    int status;
+    pid_t pid = fork();
 
     if (pid == 0) {
         bool refused = (ibv_alloc_pd(context.get()) == nullptr) &&
@@ -155,8 +155,8 @@ TEST_F(descriptor, of_the_parent_fails_in_a_child)
 
 TEST_F(descriptor, closed_by_a_child_that_shares_memory)
 {
-    int   status;
-    int   fd  = context->cmd_fd;
+    int status;
+    int fd    = context->cmd_fd;
     pid_t pid = vfork();
 
     if (pid == 0) {
@@ -170,7 +170,7 @@ TEST_F(descriptor, closed_by_a_child_that_shares_memory)
 
 TEST(paths, device_node)
 {
-    struct stat  st;
+    struct stat st;
     struct statx stx;
 
     ASSERT_EQ(0, stat("/dev/infiniband/uverbs0", &st));
@@ -189,17 +189,18 @@ TEST(paths, device_node)
 
 TEST(paths, pci_device)
 {
-    char        path[PATH_MAX];
+    char path[PATH_MAX];
     std::string pci = "/sys/devices/pci0000:00/0000:00:1e.0";
-    FILE       *file;
-    unsigned    vendor = 0;
+    FILE *file;
+    unsigned vendor = 0;
 
     ASSERT_NE(nullptr, realpath("/sys/class/infiniband/efa_0/device", path));
     EXPECT_EQ(pci, path);
     ASSERT_NE(nullptr, realpath("/sys/bus/pci/devices/0000:00:1e.0", path));
     EXPECT_EQ(pci, path);
     EXPECT_GT(readlink("/sys/class/infiniband/efa_0/device", path,
-                       sizeof(path)), 0);
+                       sizeof(path)),
+              0);
 
     file = fopen((pci + "/vendor").c_str(), "r");
     ASSERT_NE(nullptr, file);
@@ -221,7 +222,7 @@ TEST(paths, others_are_left_alone)
 
 TEST(paths, directory)
 {
-    DIR     *dir   = opendir("/sys/class/infiniband");
+    DIR *dir       = opendir("/sys/class/infiniband");
     unsigned found = 0;
 
     ASSERT_NE(nullptr, dir);

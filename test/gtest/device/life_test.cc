@@ -21,16 +21,16 @@ namespace device {
 DEVICE_ROLE(echo)
 {
     const size_t slot = 10000;
-    config       cfg;
+    config cfg;
 
     cfg.ud     = parent.get<int>();
     cfg.device = parent.get<int>();
     cfg.buffer = 64 * slot;
     endpoint b(cfg);
-    address  to     = parent.get<address>();
-    size_t   prefix = cfg.ud ? UD_PREFIX : 0;
-    bool     stop   = false;
-    unsigned sends  = 0;
+    address to     = parent.get<address>();
+    size_t prefix  = cfg.ud ? UD_PREFIX : 0;
+    bool stop      = false;
+    unsigned sends = 0;
 
     for (unsigned i = 0; i < 32; ++i) {
         b.recv(i, i * slot, slot);
@@ -38,30 +38,29 @@ DEVICE_ROLE(echo)
     parent.put(b.addr());
     wait_until([&] { return stop && (sends == 0); },
                [&] {
-                   for (const completion &c : b.poll()) {
-                       if (c.status != IBV_WC_SUCCESS) {
-                           throw std::runtime_error("echo: completion error");
-                       }
-                       if (!(c.opcode & IBV_WC_RECV)) {
-                           /* The buffer is free again. */
-                           b.recv(c.wr_id, c.wr_id * slot, slot);
-                           sends--;
-                           continue;
-                       }
-                       if (c.byte_len == prefix) {
-                           stop = true;
-                           continue;
-                       }
-                       send_args args;
-                       args.wr_id   = c.wr_id;
-                       args.has_imm = c.has_imm;
-                       args.imm     = c.imm + 1;
-                       args.sgl     = {b.sge(c.wr_id * slot + prefix,
-                                             c.byte_len - prefix)};
-                       b.send(to, args);
-                       sends++;
-                   }
-               },
+        for (const completion &c : b.poll()) {
+            if (c.status != IBV_WC_SUCCESS) {
+                throw std::runtime_error("echo: completion error");
+            }
+            if (!(c.opcode & IBV_WC_RECV)) {
+                /* The buffer is free again. */
+                b.recv(c.wr_id, c.wr_id * slot, slot);
+                sends--;
+                continue;
+            }
+            if (c.byte_len == prefix) {
+                stop = true;
+                continue;
+            }
+            send_args args;
+            args.wr_id   = c.wr_id;
+            args.has_imm = c.has_imm;
+            args.imm     = c.imm + 1;
+            args.sgl = {b.sge(c.wr_id * slot + prefix, c.byte_len - prefix)};
+            b.send(to, args);
+            sends++;
+        }
+    },
                "the end of the echo");
     return 0;
 }
@@ -73,13 +72,13 @@ class two_processes : public ::testing::TestWithParam<process_param> {
 
 TEST_P(two_processes, echo)
 {
-    const bool   ud     = std::get<0>(GetParam());
+    const bool ud       = std::get<0>(GetParam());
     const size_t prefix = ud ? UD_PREFIX : 0;
-    config       cfg;
+    config cfg;
     cfg.ud     = ud;
     cfg.buffer = 1 << 18;
     endpoint a(cfg);
-    child    other("echo");
+    child other("echo");
 
     other.to->put((int)ud);
     other.to->put((int)std::get<1>(GetParam()));
@@ -87,7 +86,7 @@ TEST_P(two_processes, echo)
     address to = other.to->get<address>();
 
     for (uint32_t i = 0; i < harness::scaled(2000); ++i) {
-        uint32_t  length = 1 + (i * 37) % 8928;
+        uint32_t length = 1 + (i * 37) % 8928;
         send_args args;
 
         args.has_imm = true;
@@ -124,15 +123,15 @@ struct region {
 
 DEVICE_ROLE(own_memory)
 {
-    config   cfg;
-    address  reader = parent.get<address>();
+    config cfg;
+    address reader = parent.get<address>();
 
     cfg.rdma   = true;
     cfg.access = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ;
     cfg.buffer = 3 << 20;
     cfg.device = 1;
     endpoint b(cfg);
-    region   r = {b.addr(), (uintptr_t)b.buffer.data(), b.mr->rkey, 3 << 20};
+    region r = {b.addr(), (uintptr_t)b.buffer.data(), b.mr->rkey, 3 << 20};
 
     b.ah(reader);
     fill(b.buffer.data(), cfg.buffer, 4711);
@@ -146,7 +145,7 @@ TEST(two_processes_rdma, read)
     cfg.rdma   = true;
     cfg.buffer = 3 << 20;
     endpoint a(cfg);
-    child    other("own_memory");
+    child other("own_memory");
 
     other.to->put(a.addr());
     region r = other.to->get<region>();
@@ -168,8 +167,8 @@ TEST(two_processes_rdma, read)
 /* Sends to the parent and takes what it sends, for ever. */
 DEVICE_ROLE(traffic)
 {
-    address  to = parent.get<address>();
-    config   cfg;
+    address to = parent.get<address>();
+    config cfg;
     unsigned inflight = 0;
 
     cfg.device = parent.get<int>();
@@ -197,10 +196,10 @@ DEVICE_ROLE(traffic)
  * are under way end, well or with the status of a peer that has gone. */
 static void kill_in_traffic(endpoint &a, unsigned device, unsigned messages)
 {
-    child    peer("traffic");
+    child peer("traffic");
     unsigned inflight = 0, got = 0;
     uint32_t error = 0;
-    address  to;
+    address to;
 
     peer.to->put(a.addr());
     peer.to->put((int)device);
@@ -208,23 +207,23 @@ static void kill_in_traffic(endpoint &a, unsigned device, unsigned messages)
 
     wait_until([&] { return (error != 0) && (inflight == 0); },
                [&] {
-                   while ((inflight < 16) && (error == 0)) {
-                       a.send(to, 500, 40000, 600);
-                       inflight++;
-                   }
-                   for (const completion &c : a.poll()) {
-                       if (c.opcode & IBV_WC_RECV) {
-                           ASSERT_EQ(IBV_WC_SUCCESS, c.status);
-                           a.recv(c.wr_id, c.wr_id * 1024, 1024);
-                           if (++got == messages) {
-                               peer.kill9();
-                           }
-                       } else {
-                           inflight--;
-                           error = error ? error : c.vendor_err;
-                       }
-                   }
-               },
+        while ((inflight < 16) && (error == 0)) {
+            a.send(to, 500, 40000, 600);
+            inflight++;
+        }
+        for (const completion &c : a.poll()) {
+            if (c.opcode & IBV_WC_RECV) {
+                ASSERT_EQ(IBV_WC_SUCCESS, c.status);
+                a.recv(c.wr_id, c.wr_id * 1024, 1024);
+                if (++got == messages) {
+                    peer.kill9();
+                }
+            } else {
+                inflight--;
+                error = error ? error : c.vendor_err;
+            }
+        }
+    },
                "an error from the dead peer");
     EXPECT_TRUE((error == STATUS_REM_BAD_QPN) || (error == STATUS_REM_UNRESP) ||
                 (error == STATUS_UNREACH))
@@ -251,10 +250,11 @@ TEST_P(death, in_the_middle_of_traffic)
 
     /* Later starts are unhurt: traffic, and every place of the device. */
     std::vector<handle<ibv_qp>> qps;
-    handle<ibv_context>         context = open_device(GetParam());
-    handle<ibv_pd>              pd      = alloc_pd(context.get());
-    handle<ibv_cq>              cq      = create_cq(context.get());
-    int taken = (GetParam() == 0) ? 1 : 0, max_qp = device_attr(context.get()).max_qp;
+    handle<ibv_context> context = open_device(GetParam());
+    handle<ibv_pd> pd           = alloc_pd(context.get());
+    handle<ibv_cq> cq           = create_cq(context.get());
+    int taken                   = (GetParam() == 0) ? 1 : 0,
+        max_qp                  = device_attr(context.get()).max_qp;
     for (int i = taken; i < max_qp; ++i) {
         qps.emplace_back(try_create_qp(pd.get(), cq.get(), false,
                                        {8, 8, 1, 1, 0}));
@@ -284,8 +284,8 @@ DEVICE_ROLE(never_receive)
 TEST(death_of, a_receiver_not_ready)
 {
     endpoint a;
-    child    peer("never_receive");
-    address  to = peer.to->get<address>();
+    child peer("never_receive");
+    address to = peer.to->get<address>();
 
     a.send(to, 1, 0, 64);
     a.expect_silence();
@@ -297,15 +297,15 @@ TEST(death_of, a_receiver_not_ready)
 DEVICE_ROLE(hold_everything)
 {
     handle<ibv_context> context = open_device();
-    ibv_device_attr     attr    = device_attr(context.get());
-    handle<ibv_pd>      pd      = alloc_pd(context.get());
-    handle<ibv_cq>      cq      = create_cq(context.get());
+    ibv_device_attr attr        = device_attr(context.get());
+    handle<ibv_pd> pd           = alloc_pd(context.get());
+    handle<ibv_cq> cq           = create_cq(context.get());
     std::vector<handle<ibv_qp>> qps;
     std::vector<handle<ibv_ah>> ahs;
     std::vector<handle<ibv_pd>> pds;
     std::vector<handle<ibv_cq>> cqs;
     std::vector<handle<ibv_mr>> mrs;
-    char                        memory[64];
+    char memory[64];
 
     for (int i = 0; i < attr.max_qp; ++i) {
         qps.emplace_back(try_create_qp(pd.get(), cq.get(), i & 1,
@@ -354,10 +354,10 @@ struct belongings {
 
 static belongings count_belongings()
 {
-    belongings    b   = {};
+    belongings b = {};
     std::ifstream maps("/proc/self/maps");
-    std::string   line;
-    struct stat   st;
+    std::string line;
+    struct stat st;
 
     b.fds = harness::count_fds();
     while (std::getline(maps, line)) {
@@ -374,10 +374,10 @@ static belongings count_belongings()
 static void open_use_close(unsigned rounds)
 {
     for (unsigned i = 0; i < rounds; ++i) {
-        endpoint       a, b;
-        config         cfg;
+        endpoint a, b;
+        config cfg;
         cfg.ud = true;
-        endpoint       ud(cfg);
+        endpoint ud(cfg);
 
         b.recv(i, 0, 64);
         a.send(b.addr(), i, 0, 64);
@@ -417,9 +417,9 @@ TEST(growth, beside_an_open_device)
 
 TEST(growth, of_objects)
 {
-    endpoint             e;
+    endpoint e;
     std::vector<uint8_t> memory(4096);
-    belongings           before = {}, after;
+    belongings before = {}, after;
 
     for (unsigned i = 0; i < 100 + harness::scaled(2000); ++i) {
         if (i == 100) {
@@ -527,7 +527,7 @@ class after_fork : public ::testing::TestWithParam<int> {
 TEST_P(after_fork, parent_goes_on)
 {
     std::unique_ptr<endpoint> a(new endpoint), b(new endpoint);
-    child                     other("echo");
+    child other("echo");
 
     other.to->put(0);
     other.to->put(0);

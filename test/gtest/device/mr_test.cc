@@ -77,7 +77,7 @@ TEST_F(mr, remote_write_by_generation)
     errno = 0;
     handle<ibv_mr> region(ibv_reg_mr(a.pd, memory.data(), memory.size(),
                                      IBV_ACCESS_LOCAL_WRITE |
-                                     IBV_ACCESS_REMOTE_WRITE));
+                                             IBV_ACCESS_REMOTE_WRITE));
     EXPECT_EQ(can, (bool)region);
     if (!can) {
         EXPECT_EQ(EOPNOTSUPP, errno);
@@ -86,20 +86,20 @@ TEST_F(mr, remote_write_by_generation)
 
 TEST_F(mr, bad_ranges)
 {
-    EXPECT_EQ(nullptr, ibv_reg_mr(a.pd, (void*)(uintptr_t)-4096, 8192, 0));
+    EXPECT_EQ(nullptr, ibv_reg_mr(a.pd, (void *)(uintptr_t)-4096, 8192, 0));
     EXPECT_EQ(nullptr, ibv_reg_mr(a.pd, memory.data(), 0, 0));
-    EXPECT_EQ(nullptr, ibv_reg_mr(a.pd, memory.data(),
-                                  (96ull << 30) + 4096, 0));
+    EXPECT_EQ(nullptr,
+              ibv_reg_mr(a.pd, memory.data(), (96ull << 30) + 4096, 0));
 }
 
 /* The kernel pins pages: there must be some. */
 TEST_F(mr, unmapped_memory)
 {
     size_t page = sysconf(_SC_PAGESIZE);
-    char  *hole = (char*)mmap(nullptr, 3 * page, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *hole  = (char *)mmap(nullptr, 3 * page, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    ASSERT_NE(MAP_FAILED, (void*)hole);
+    ASSERT_NE(MAP_FAILED, (void *)hole);
     munmap(hole + page, page);
     EXPECT_EQ(nullptr, ibv_reg_mr(a.pd, hole, 3 * page, 0));
     EXPECT_EQ(EFAULT, errno);
@@ -146,11 +146,11 @@ TEST_F(mr, bounds)
 TEST_F(mr, wrong_keys)
 {
     handle<ibv_mr> region = reg_mr(a.pd, memory.data(), 4096, 0);
-    ibv_sge        sge    = at(region, 0, 64);
+    ibv_sge sge           = at(region, 0, 64);
 
     b.recv(1, 0, 8192);
-    for (uint32_t key : {0u, 0xffffffu, region->lkey + 1, region->lkey ^ 0x800000,
-                         region->lkey ^ 0x100}) {
+    for (uint32_t key : {0u, 0xffffffu, region->lkey + 1,
+                         region->lkey ^ 0x800000, region->lkey ^ 0x100}) {
         sge.lkey = key;
         if ((key == a.mr->lkey) || (key == region->lkey)) {
             continue;
@@ -174,7 +174,7 @@ TEST_F(mr, of_another_pd)
 TEST_F(mr, after_dereg)
 {
     handle<ibv_mr> region = reg_mr(a.pd, memory.data(), 4096, 0);
-    ibv_sge        sge    = at(region, 0, 64);
+    ibv_sge sge           = at(region, 0, 64);
 
     b.recv(1, 0, 8192);
     b.recv(2, 0, 8192);
@@ -196,7 +196,7 @@ TEST_F(mr, after_dereg)
 TEST_F(mr, dereg_while_a_send_waits)
 {
     handle<ibv_mr> region = reg_mr(a.pd, memory.data(), 4096, 0);
-    send_args      args;
+    send_args args;
 
     args.sgl = {at(region, 0, 64)};
     fill(memory.data(), 64, 1);

@@ -81,8 +81,8 @@ TEST_F(objects, srd_qps)
 
 TEST_F(objects, srd_and_ud_qps_share_the_limit)
 {
-    handle<ibv_cq> cq    = create_cq(context.get());
-    int            count = 0;
+    handle<ibv_cq> cq = create_cq(context.get());
+    int count         = 0;
 
     up_to<ibv_qp>(attr.max_qp, [&] {
         return try_create_qp(pd.get(), cq.get(), (count++ & 1) != 0, small_qp);
@@ -112,12 +112,12 @@ TEST_F(objects, mrs)
 DEVICE_ROLE(count_objects)
 {
     handle<ibv_context> context = open_device();
-    handle<ibv_pd>      pd      = alloc_pd(context.get());
-    handle<ibv_cq>      cq      = create_cq(context.get());
+    handle<ibv_pd> pd           = alloc_pd(context.get());
+    handle<ibv_cq> cq           = create_cq(context.get());
     std::vector<handle<ibv_qp>> qps;
     std::vector<handle<ibv_ah>> ahs;
     std::vector<handle<ibv_mr>> mrs;
-    char                        memory[64];
+    char memory[64];
 
     while (ibv_qp *qp = try_create_qp(pd.get(), cq.get(), false, small_qp)) {
         qps.emplace_back(qp);
@@ -137,9 +137,9 @@ DEVICE_ROLE(count_objects)
 
 TEST(object_limits, as_asked_for)
 {
-    child c("count_objects", {{"SOFTEFA_FABRIC", fresh_fabric()},
-                              {"SOFTEFA_LIMITS",
-                               "max_qp=100,max_ah=3,max_mr=1000"}});
+    child c("count_objects",
+            {{"SOFTEFA_FABRIC", fresh_fabric()},
+             {"SOFTEFA_LIMITS", "max_qp=100,max_ah=3,max_mr=1000"}});
 
     EXPECT_EQ(100, c.to->get<int>());
     EXPECT_EQ(3, c.to->get<int>());
@@ -154,10 +154,10 @@ TEST(object_limits, as_asked_for)
 /* The limit counts both contexts of this process, and a third in another. */
 DEVICE_ROLE(take_qps)
 {
-    int                 wanted  = parent.get<int>(), made = 0, error;
+    int wanted = parent.get<int>(), made = 0, error;
     handle<ibv_context> context = open_device();
-    handle<ibv_pd>      pd      = alloc_pd(context.get());
-    handle<ibv_cq>      cq      = create_cq(context.get());
+    handle<ibv_pd> pd           = alloc_pd(context.get());
+    handle<ibv_cq> cq           = create_cq(context.get());
     std::vector<handle<ibv_qp>> qps;
 
     for (; made < wanted; ++made) {
@@ -175,18 +175,18 @@ DEVICE_ROLE(take_qps)
 
 TEST_F(objects, limit_spans_processes)
 {
-    handle<ibv_context> second    = open_device();
-    handle<ibv_pd>      second_pd = alloc_pd(second.get());
-    handle<ibv_cq>      cq        = create_cq(context.get());
-    handle<ibv_cq>      second_cq = create_cq(second.get());
+    handle<ibv_context> second = open_device();
+    handle<ibv_pd> second_pd   = alloc_pd(second.get());
+    handle<ibv_cq> cq          = create_cq(context.get());
+    handle<ibv_cq> second_cq   = create_cq(second.get());
     std::vector<handle<ibv_qp>> qps;
-    child               other("take_qps");
+    child other("take_qps");
 
     for (int i = 0; i < 100; ++i) {
-        bool    here = (i & 1) != 0;
-        ibv_qp *qp   = try_create_qp(here ? pd.get() : second_pd.get(),
-                                     here ? cq.get() : second_cq.get(), false,
-                                     small_qp);
+        bool here  = (i & 1) != 0;
+        ibv_qp *qp = try_create_qp(here ? pd.get() : second_pd.get(),
+                                   here ? cq.get() : second_cq.get(), false,
+                                   small_qp);
         ASSERT_NE(nullptr, qp);
         qps.emplace_back(qp);
     }
@@ -206,18 +206,18 @@ TEST_F(objects, limit_spans_processes)
 /* The other device has limits of its own. */
 TEST_F(objects, limits_are_per_device)
 {
-    handle<ibv_context> other    = open_device(1);
-    handle<ibv_pd>      other_pd = alloc_pd(other.get());
-    handle<ibv_cq>      cq = create_cq(context.get()),
-                        other_cq = create_cq(other.get());
+    handle<ibv_context> other = open_device(1);
+    handle<ibv_pd> other_pd   = alloc_pd(other.get());
+    handle<ibv_cq> cq         = create_cq(context.get()),
+                   other_cq   = create_cq(other.get());
     std::vector<handle<ibv_qp>> qps;
 
     for (int i = 0; i < attr.max_qp; ++i) {
         qps.emplace_back(try_create_qp(pd.get(), cq.get(), false, small_qp));
         ASSERT_TRUE(qps.back());
     }
-    handle<ibv_qp> elsewhere(
-            try_create_qp(other_pd.get(), other_cq.get(), false, small_qp));
+    handle<ibv_qp> elsewhere(try_create_qp(other_pd.get(), other_cq.get(),
+                                           false, small_qp));
     EXPECT_TRUE(elsewhere);
 }
 
@@ -225,9 +225,9 @@ TEST_F(objects, limits_are_per_device)
  * indexes its table by that. */
 TEST_F(objects, qp_numbers)
 {
-    handle<ibv_cq>              cq = create_cq(context.get());
+    handle<ibv_cq> cq = create_cq(context.get());
     std::vector<handle<ibv_qp>> qps;
-    std::vector<bool>           seen(256);
+    std::vector<bool> seen(256);
 
     for (int i = 0; i < 200; ++i) {
         qps.emplace_back(try_create_qp(pd.get(), cq.get(), i & 1, small_qp));
@@ -241,7 +241,7 @@ TEST_F(objects, qp_numbers)
 /* Equal addresses of one PD share a device AH, which dies with the last. */
 TEST_F(objects, equal_ahs_share_a_number)
 {
-    efadv_ah_attr  one = {}, two = {}, other = {};
+    efadv_ah_attr one = {}, two = {}, other = {};
     handle<ibv_ah> a = create_ah(pd.get(), made_up_gid(7)),
                    b = create_ah(pd.get(), made_up_gid(7)),
                    c = create_ah(pd.get(), made_up_gid(8));
@@ -282,7 +282,7 @@ TEST_F(objects, ah_without_gid)
 TEST_F(objects, pd_in_use)
 {
     std::vector<uint8_t> memory(4096);
-    handle<ibv_cq>       cq = create_cq(context.get());
+    handle<ibv_cq> cq = create_cq(context.get());
 
     {
         handle<ibv_mr> mr = reg_mr(pd.get(), memory.data(), memory.size(), 0);
@@ -351,13 +351,13 @@ TEST_F(objects, qp_capabilities)
 
 TEST_F(objects, what_the_device_does_not_have)
 {
-    handle<ibv_cq>   cq      = create_cq(context.get());
-    ibv_qp_init_attr rc      = {};
-    ibv_srq_init_attr srq    = {};
+    handle<ibv_cq> cq     = create_cq(context.get());
+    ibv_qp_init_attr rc   = {};
+    ibv_srq_init_attr srq = {};
 
     rc.send_cq = rc.recv_cq = cq.get();
-    rc.cap     = small_qp;
-    rc.qp_type = IBV_QPT_RC;
+    rc.cap                  = small_qp;
+    rc.qp_type              = IBV_QPT_RC;
     EXPECT_EQ(nullptr, ibv_create_qp(pd.get(), &rc));
     EXPECT_EQ(EOPNOTSUPP, errno);
 
@@ -371,13 +371,12 @@ TEST_F(objects, what_the_device_does_not_have)
 DEVICE_ROLE(leave_objects)
 {
     /* Reachable to the end: left to the device, not lost by the program. */
-    static std::vector<void*> &left = *new std::vector<void*>;
-    static char                memory[4096];
-    ibv_context               *context = open_device().release();
-    ibv_device_attr            attr    = device_attr(context);
-    ibv_pd                    *pd      = ibv_alloc_pd(context);
-    ibv_cq                    *cq      = ibv_create_cq(context, 16, nullptr,
-                                                       nullptr, 0);
+    static std::vector<void *> &left = *new std::vector<void *>;
+    static char memory[4096];
+    ibv_context *context = open_device().release();
+    ibv_device_attr attr = device_attr(context);
+    ibv_pd *pd           = ibv_alloc_pd(context);
+    ibv_cq *cq           = ibv_create_cq(context, 16, nullptr, nullptr, 0);
 
     left = {context, pd, cq};
     for (int i = 0; i < attr.max_qp; ++i) {
@@ -407,7 +406,7 @@ class objects_left : public objects, public ::testing::WithParamInterface<int> {
 TEST_P(objects_left, are_reclaimed)
 {
     handle<ibv_cq> cq = create_cq(context.get());
-    child          other("leave_objects");
+    child other("leave_objects");
 
     other.to->get<int>();
     EXPECT_EQ(nullptr, try_create_qp(pd.get(), cq.get(), false, small_qp));

@@ -30,23 +30,23 @@ struct order_report {
 
 DEVICE_ROLE(send_in_order)
 {
-    order_job    job = parent.get<order_job>();
+    order_job job     = parent.get<order_job>();
     const size_t slot = 256, prefix = job.ud ? UD_PREFIX : 0;
-    config       cfg;
+    config cfg;
 
     cfg.ud      = job.ud;
     cfg.rdma    = !job.ud;
     cfg.access  = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ;
     cfg.send_wr = cfg.recv_wr = 512;
-    cfg.buffer  = 2 * 512 * slot;
-    endpoint              a(cfg), b(cfg);
-    address               to = b.addr();
-    std::vector<uint8_t>  received(job.total), sent(job.total);
-    uint32_t              posted = 0, next_recv = 0, completed = 0;
-    uint32_t              arrived = 0, expected = 0, highest = 0;
-    uint32_t              reads = 0, last_completion = 0;
-    order_report          report = {14695981039346656037ull, 0, 0, 0, 0};
-    slots                 free_slots(512, job.total);
+    cfg.buffer                = 2 * 512 * slot;
+    endpoint a(cfg), b(cfg);
+    address to = b.addr();
+    std::vector<uint8_t> received(job.total), sent(job.total);
+    uint32_t posted = 0, next_recv = 0, completed = 0;
+    uint32_t arrived = 0, expected = 0, highest = 0;
+    uint32_t reads = 0, last_completion = 0;
+    order_report report = {14695981039346656037ull, 0, 0, 0, 0};
+    slots free_slots(512, job.total);
 
     b.ah(a.addr());
     fill(b.buffer.data() + 512 * slot, slot, 12345);
@@ -56,69 +56,64 @@ DEVICE_ROLE(send_in_order)
 
     wait_until(
             [&] {
-                return (completed == job.total) && (arrived == expected) &&
-                       (posted == job.total);
+        return (completed == job.total) && (arrived == expected) &&
+               (posted == job.total);
             },
             [&] {
-                while ((posted < job.total) &&
-                       (posted - completed < job.distance) &&
-                       (expected - arrived < 512)) {
-                    size_t offset = free_slots.get(posted) * slot;
-                    if (job.read && (posted % job.read == 0)) {
-                        a.read(to, posted, a.sge(512 * slot + offset, slot),
-                               (uintptr_t)b.buffer.data() + 512 * slot,
-                               b.mr->rkey);
-                        reads++;
-                    } else {
-                        send_args args;
-                        args.wr_id   = posted;
-                        args.has_imm = true;
-                        args.imm     = posted;
-                        args.sgl     = {a.sge(offset, 16 + posted % 100)};
-                        fill(a.buffer.data() + offset, 16 + posted % 100,
-                             posted);
-                        a.send(to, args);
-                        expected++;
-                    }
-                    posted++;
-                }
-                for (const completion &c : a.poll(64)) {
-                    if ((c.status != IBV_WC_SUCCESS) || (c.wr_id >= job.total) ||
-                        sent[c.wr_id]++) {
-                        throw std::runtime_error("bad or second completion");
-                    }
-                    if (job.read && (c.wr_id % job.read == 0)) {
-                        check(a.buffer.data() + 512 * slot +
-                              free_slots.of(c.wr_id) * slot, slot, 12345);
-                    }
-                    free_slots.put(c.wr_id);
-                    report.completions_displaced += c.wr_id < last_completion;
-                    last_completion = std::max<uint32_t>(last_completion,
-                                                         c.wr_id);
-                    completed++;
-                }
-                for (const completion &c : b.poll(64)) {
-                    if ((c.status != IBV_WC_SUCCESS) || (c.imm >= job.total) ||
-                        received[c.imm]++) {
-                        throw std::runtime_error("bad or second message");
-                    }
-                    if (c.byte_len != prefix + 16 + c.imm % 100) {
-                        throw std::runtime_error("wrong length");
-                    }
-                    check(b.buffer.data() + (c.wr_id % 512) * slot + prefix,
-                          16 + c.imm % 100, c.imm);
-                    if (c.imm < highest) {
-                        report.displaced++;
-                        report.farthest = std::max(report.farthest,
-                                                   highest - c.imm);
-                    }
-                    highest         = std::max(highest, c.imm);
-                    report.checksum = (report.checksum ^ c.imm) *
-                                      1099511628211ull;
-                    b.recv(c.wr_id, (c.wr_id % 512) * slot, slot);
-                    arrived++;
-                }
-            },
+        while ((posted < job.total) && (posted - completed < job.distance) &&
+               (expected - arrived < 512)) {
+            size_t offset = free_slots.get(posted) * slot;
+            if (job.read && (posted % job.read == 0)) {
+                a.read(to, posted, a.sge(512 * slot + offset, slot),
+                       (uintptr_t)b.buffer.data() + 512 * slot, b.mr->rkey);
+                reads++;
+            } else {
+                send_args args;
+                args.wr_id   = posted;
+                args.has_imm = true;
+                args.imm     = posted;
+                args.sgl     = {a.sge(offset, 16 + posted % 100)};
+                fill(a.buffer.data() + offset, 16 + posted % 100, posted);
+                a.send(to, args);
+                expected++;
+            }
+            posted++;
+        }
+        for (const completion &c : a.poll(64)) {
+            if ((c.status != IBV_WC_SUCCESS) || (c.wr_id >= job.total) ||
+                sent[c.wr_id]++) {
+                throw std::runtime_error("bad or second completion");
+            }
+            if (job.read && (c.wr_id % job.read == 0)) {
+                check(a.buffer.data() + 512 * slot +
+                              free_slots.of(c.wr_id) * slot,
+                      slot, 12345);
+            }
+            free_slots.put(c.wr_id);
+            report.completions_displaced += c.wr_id < last_completion;
+            last_completion = std::max<uint32_t>(last_completion, c.wr_id);
+            completed++;
+        }
+        for (const completion &c : b.poll(64)) {
+            if ((c.status != IBV_WC_SUCCESS) || (c.imm >= job.total) ||
+                received[c.imm]++) {
+                throw std::runtime_error("bad or second message");
+            }
+            if (c.byte_len != prefix + 16 + c.imm % 100) {
+                throw std::runtime_error("wrong length");
+            }
+            check(b.buffer.data() + (c.wr_id % 512) * slot + prefix,
+                  16 + c.imm % 100, c.imm);
+            if (c.imm < highest) {
+                report.displaced++;
+                report.farthest = std::max(report.farthest, highest - c.imm);
+            }
+            highest         = std::max(highest, c.imm);
+            report.checksum = (report.checksum ^ c.imm) * 1099511628211ull;
+            b.recv(c.wr_id, (c.wr_id % 512) * slot, slot);
+            arrived++;
+        }
+    },
             "all messages");
 
     if (std::count(sent.begin(), sent.end(), 1) != job.total) {
@@ -137,9 +132,9 @@ DEVICE_ROLE(send_in_order)
 static order_report run(order_job job, const char *reorder, const char *seed)
 {
     /* The random choices of a QP depend on its number. */
-    child        c("send_in_order", {{"SOFTEFA_REORDER", reorder},
-                                     {"SOFTEFA_SEED", seed},
-                                     {"SOFTEFA_FABRIC", fresh_fabric()}});
+    child c("send_in_order", {{"SOFTEFA_REORDER", reorder},
+                              {"SOFTEFA_SEED", seed},
+                              {"SOFTEFA_FABRIC", fresh_fabric()}});
     order_report report = {};
 
     job.total = harness::scaled(job.total);
@@ -174,9 +169,9 @@ TEST(order, permuted_and_complete)
  * the seed no two of them would ever be equal. */
 TEST(order, same_seed_same_order)
 {
-    order_job    job   = {100, 32, 0, 0};
+    order_job job      = {100, 32, 0, 0};
     order_report first = run(job, "16", "7"), second, other;
-    unsigned     tries = 0;
+    unsigned tries     = 0;
 
     do {
         second = run(job, "16", "7");

@@ -34,21 +34,21 @@ bool role_register(const char *name, role_t role)
 
 void wire::put_bytes(const void *data, size_t length)
 {
-    const char *from = static_cast<const char*>(data);
+    const char *from = static_cast<const char *>(data);
 
     while (length > 0) {
         ssize_t n = ::send(fd, from, length, MSG_NOSIGNAL);
         if (n <= 0) {
             throw failure("write to the other process");
         }
-        from   += n;
+        from += n;
         length -= n;
     }
 }
 
 void wire::get_bytes(void *data, size_t length)
 {
-    char *to = static_cast<char*>(data);
+    char *to = static_cast<char *>(data);
 
     while (length > 0) {
         ssize_t n = ::recv(fd, to, length, 0);
@@ -57,7 +57,7 @@ void wire::get_bytes(void *data, size_t length)
         } else if (n < 0) {
             throw failure("read from the other process");
         }
-        to     += n;
+        to += n;
         length -= n;
     }
 }
@@ -66,9 +66,9 @@ void wire::get_bytes(void *data, size_t length)
 static void exec_self(const std::vector<std::string> &args,
                       const environment &env)
 {
-    std::vector<char*> argv;
-    char               self[PATH_MAX];
-    ssize_t            length;
+    std::vector<char *> argv;
+    char self[PATH_MAX];
+    ssize_t length;
 
     /* By name: under valgrind the link itself leads to valgrind. */
     length = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -83,7 +83,7 @@ static void exec_self(const std::vector<std::string> &args,
     }
     argv.push_back(self); /* valgrind would replace anything else */
     for (const auto &arg : args) {
-        argv.push_back(const_cast<char*>(arg.c_str()));
+        argv.push_back(const_cast<char *>(arg.c_str()));
     }
     argv.push_back(nullptr);
     execv(self, argv.data());
@@ -97,7 +97,7 @@ static int decode(int status)
 
 child::child(const std::string &role, const environment &env)
 {
-    int     fds[2];
+    int fds[2];
     timeval limit = {HANG_SEC, 0};
 
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0) {
@@ -170,7 +170,7 @@ std::string fresh_fabric()
 static void list_below(std::string directory, const std::string &part,
                        std::vector<std::string> *found)
 {
-    DIR        *dir = opendir(directory.c_str());
+    DIR *dir = opendir(directory.c_str());
     std::string name;
 
     if (dir == nullptr) {
@@ -194,8 +194,10 @@ std::vector<std::string> fabric_files(const std::string &fabric)
 {
     std::vector<std::string> found;
 
-    list_below("/dev/shm", "softefa." + std::to_string(geteuid()) + "." +
-               (fabric.empty() ? getenv("SOFTEFA_FABRIC") : fabric), &found);
+    list_below("/dev/shm",
+               "softefa." + std::to_string(geteuid()) + "." +
+                       (fabric.empty() ? getenv("SOFTEFA_FABRIC") : fabric),
+               &found);
     return found;
 }
 

@@ -200,8 +200,7 @@ TEST_P(qp_state, every_unknown_bit)
 TEST_P(qp_state, wrong_values)
 {
     std::unique_ptr<endpoint> e = in(IBV_QPS_RESET);
-    int         mask = IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
-                       IBV_QP_QKEY;
+    int mask = IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_QKEY;
     ibv_qp_attr attr = values(IBV_QPS_RESET, IBV_QPS_INIT);
 
     attr.pkey_index = 1;
@@ -210,7 +209,7 @@ TEST_P(qp_state, wrong_values)
     attr.port_num   = 2;
     /* The kernel's core sees it before the driver. */
     EXPECT_EQ(EINVAL, e->modify(attr, mask));
-    attr.port_num   = 1;
+    attr.port_num = 1;
     EXPECT_EQ(0, e->modify(attr, mask));
 }
 
@@ -219,7 +218,7 @@ TEST_P(qp_state, query_returns_what_modify_set)
     std::unique_ptr<endpoint> e = in(IBV_QPS_INIT);
     int mask = IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_QKEY |
                IBV_QP_SQ_PSN | IBV_QP_CAP;
-    ibv_qp_attr      attr = values(IBV_QPS_RTR, IBV_QPS_RTS), got;
+    ibv_qp_attr attr = values(IBV_QPS_RTR, IBV_QPS_RTS), got;
     ibv_qp_init_attr init;
 
     e->to_state(IBV_QPS_RTR);
@@ -244,8 +243,8 @@ TEST_P(qp_state, query_returns_what_modify_set)
 TEST_P(qp_state, query_of_unknown_bits)
 {
     std::unique_ptr<endpoint> e = in(IBV_QPS_RTS);
-    ibv_qp_attr               attr;
-    ibv_qp_init_attr          init;
+    ibv_qp_attr attr;
+    ibv_qp_init_attr init;
 
     for (int bit : unknown_bits) {
         EXPECT_EQ(EOPNOTSUPP,
@@ -306,8 +305,8 @@ TEST(qp_reset, rnr_retry_range)
     cfg.state = IBV_QPS_RTR;
 
     for (int retry = 0; retry < 8; ++retry) {
-        endpoint         e(cfg);
-        ibv_qp_attr      attr = {};
+        endpoint e(cfg);
+        ibv_qp_attr attr = {};
         ibv_qp_init_attr init;
 
         e.to_state(IBV_QPS_RTS, retry);
@@ -319,8 +318,8 @@ TEST(qp_reset, rnr_retry_range)
 /* Receives that wait when the QP goes to ERR come back flushed. */
 TEST(qp_error, flushes_receives)
 {
-    endpoint           e;
-    std::vector<bool>  seen(5);
+    endpoint e;
+    std::vector<bool> seen(5);
 
     for (int i = 0; i < 5; ++i) {
         e.recv(i, 0, 64);

@@ -79,9 +79,9 @@ TEST_F(query, device_attributes)
 TEST_F(query, efa_attributes)
 {
     efadv_device_attr attr = efa_attr(context.get());
-    uint32_t          caps = EFADV_DEVICE_ATTR_CAPS_RDMA_READ |
-                             EFADV_DEVICE_ATTR_CAPS_RNR_RETRY |
-                             EFADV_DEVICE_ATTR_CAPS_CQ_WITH_SGID;
+    uint32_t caps          = EFADV_DEVICE_ATTR_CAPS_RDMA_READ |
+                    EFADV_DEVICE_ATTR_CAPS_RNR_RETRY |
+                    EFADV_DEVICE_ATTR_CAPS_CQ_WITH_SGID;
 
     EXPECT_EQ(4096u, attr.max_sq_wr);
     EXPECT_EQ(32768u, attr.max_rq_wr);
@@ -118,9 +118,9 @@ TEST_F(query, port)
 TEST_F(query, gid_and_pkey)
 {
     static const ibv_gid zero = {};
-    ibv_gid_entry        entry;
-    ibv_gid              gid;
-    __be16               pkey = 0;
+    ibv_gid_entry entry;
+    ibv_gid gid;
+    __be16 pkey = 0;
 
     ASSERT_EQ(0, ibv_query_gid(context.get(), 1, 0, &gid));
     EXPECT_NE(0, memcmp(&gid, &zero, sizeof(gid)));
@@ -140,7 +140,7 @@ TEST_F(query, gid_and_pkey)
 TEST_F(query, gid_table)
 {
     ibv_gid_entry entries[4] = {};
-    ibv_gid       gid        = gid_of(context.get());
+    ibv_gid gid              = gid_of(context.get());
 
     ASSERT_EQ(1, ibv_query_gid_table(context.get(), entries, 4, 0));
     EXPECT_EQ(0, memcmp(&gid, &entries[0].gid, sizeof(gid)));
@@ -153,7 +153,7 @@ TEST_F(query, gid_table)
 TEST_F(query, completion_channels_by_generation)
 {
     ibv_comp_channel *channel = ibv_create_comp_channel(context.get());
-    ibv_cq           *cq;
+    ibv_cq *cq;
 
     ASSERT_NE(nullptr, channel);
     cq = ibv_create_cq(context.get(), 16, nullptr, channel, 0);
@@ -169,8 +169,8 @@ TEST_F(query, smallest_send_queue)
 {
     config cfg;
     cfg.send_wr = 1;
-    endpoint     e(cfg);
-    ibv_qp_attr  attr;
+    endpoint e(cfg);
+    ibv_qp_attr attr;
     ibv_qp_init_attr init;
 
     ASSERT_EQ(0, ibv_query_qp(e.qp.get(), &attr, IBV_QP_CAP, &init));
@@ -188,7 +188,7 @@ TEST_F(query, node_type_and_name)
 TEST(devices, are_distinct)
 {
     handle<ibv_context> one = open_device(0), two = open_device(1);
-    ibv_gid             gid_one = gid_of(one.get()), gid_two = gid_of(two.get());
+    ibv_gid gid_one = gid_of(one.get()), gid_two = gid_of(two.get());
 
     EXPECT_NE(0, memcmp(&gid_one, &gid_two, sizeof(gid_one)));
     EXPECT_NE(ibv_get_device_guid(one->device),
@@ -199,8 +199,8 @@ TEST(devices, are_distinct)
 
 DEVICE_ROLE(tell_gids)
 {
-    int          count = 0;
-    ibv_device **list  = ibv_get_device_list(&count);
+    int count         = 0;
+    ibv_device **list = ibv_get_device_list(&count);
 
     ibv_free_device_list(list);
     parent.put(count);
@@ -217,14 +217,13 @@ TEST(devices, as_many_as_asked_for)
     handle<ibv_context> here[] = {open_device(0), open_device(1)};
 
     for (int devices : {1, 2, 5, 16}) {
-        child             c("tell_gids",
-                            {{"SOFTEFA_DEVICES", std::to_string(devices)}});
+        child c("tell_gids", {{"SOFTEFA_DEVICES", std::to_string(devices)}});
         std::set<std::string> gids;
 
         ASSERT_EQ(devices, c.to->get<int>());
         for (int i = 0; i < devices; ++i) {
             ibv_gid gid = c.to->get<ibv_gid>();
-            gids.emplace((const char*)gid.raw, sizeof(gid.raw));
+            gids.emplace((const char *)gid.raw, sizeof(gid.raw));
             if (i < 2) {
                 ibv_gid ours = gid_of(here[i].get());
                 EXPECT_EQ(0, memcmp(&gid, &ours, sizeof(gid)));

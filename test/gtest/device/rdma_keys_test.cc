@@ -95,7 +95,7 @@ TEST_F(rdma_keys, old_keys_stay_closed)
 TEST_F(rdma_keys, each_opens_its_own)
 {
     std::vector<handle<ibv_mr>> regions;
-    std::set<uint32_t>          keys;
+    std::set<uint32_t> keys;
 
     for (unsigned i = 0; i < 64; ++i) {
         regions.push_back(reg_mr(b.pd, memory.data() + 128 * i, 64,
@@ -105,8 +105,7 @@ TEST_F(rdma_keys, each_opens_its_own)
     for (unsigned i = 0; i < 64; ++i) {
         for (unsigned j : {i, (i + 1) % 64, (i + 32) % 64}) {
             EXPECT_EQ((i == j) ? 0u : (uint32_t)STATUS_REM_BAD_ADDRESS,
-                      read(a.sge(0, 64), start() + 128 * i,
-                           regions[j]->rkey));
+                      read(a.sge(0, 64), start() + 128 * i, regions[j]->rkey));
         }
     }
 }
@@ -132,14 +131,14 @@ TEST_F(rdma_keys, old_local_keys)
         local.lkey = mr->lkey;
     }
     /* A key of another PD, and a remote key as a local one */
-    handle<ibv_pd> pd = alloc_pd(a.context);
+    handle<ibv_pd> pd      = alloc_pd(a.context);
     handle<ibv_mr> foreign = reg_mr(pd.get(), memory.data(), memory.size(),
                                     IBV_ACCESS_LOCAL_WRITE);
-    local.lkey = foreign->lkey;
+    local.lkey             = foreign->lkey;
     EXPECT_EQ((uint32_t)STATUS_BAD_LKEY,
               read(local, (uintptr_t)b.buffer.data(), b.mr->rkey));
     /* A descriptor has room for 24 bits, which one of 64 rkeys has as an lkey */
-    local = a.sge(0, 64);
+    local      = a.sge(0, 64);
     local.lkey = a.mr->rkey;
     if ((a.mr->rkey & 0xffffff) != a.mr->lkey) {
         EXPECT_EQ((uint32_t)STATUS_BAD_LKEY,
@@ -159,9 +158,9 @@ TEST_F(rdma_keys, refused_writes_leave_nothing)
     handle<ibv_mr> region = reg_mr(b.pd, memory.data() + 1024, 1024,
                                    remote_access());
     for (uint32_t length : {2u, 64u, 2048u}) {
-        for (uint64_t at : {start() + 1024 - 1, start() + 2048 - 1,
-                            start() + 1024 - length + 1,
-                            start() + 2048 - length + 1}) {
+        for (uint64_t at :
+             {start() + 1024 - 1, start() + 2048 - 1,
+              start() + 1024 - length + 1, start() + 2048 - length + 1}) {
             EXPECT_EQ((uint32_t)STATUS_REM_BAD_ADDRESS,
                       do_write(a.sge(0, length), at, region->rkey));
         }
@@ -175,8 +174,8 @@ TEST_F(rdma_keys, refused_writes_leave_nothing)
 /* libefa has no room for more than one buffer of RDMA. */
 TEST_F(rdma_keys, one_buffer)
 {
-    ibv_qp_ex *qpx    = ibv_qp_to_qp_ex(a.qp.get());
-    ibv_sge    sges[] = {a.sge(0, 8), a.sge(8, 8)};
+    ibv_qp_ex *qpx = ibv_qp_to_qp_ex(a.qp.get());
+    ibv_sge sges[] = {a.sge(0, 8), a.sge(8, 8)};
 
     EXPECT_EQ(1, device_attr(a.context).max_sge_rd);
     ibv_wr_start(qpx);
@@ -201,14 +200,14 @@ struct limit_report {
 
 DEVICE_ROLE(rdma_limits)
 {
-    const uint32_t limit   = 5000;
-    limit_report   report  = {};
+    const uint32_t limit        = 5000;
+    limit_report report         = {};
     handle<ibv_context> context = open_device();
-    handle<ibv_pd>      pd      = alloc_pd(context.get());
-    handle<ibv_cq>      cq      = create_cq(context.get());
-    efadv_device_attr   attr    = efa_attr(context.get());
-    char                memory[64];
-    bool                write   = parent.get<uint32_t>() != 0;
+    handle<ibv_pd> pd           = alloc_pd(context.get());
+    handle<ibv_cq> cq           = create_cq(context.get());
+    efadv_device_attr attr      = efa_attr(context.get());
+    char memory[64];
+    bool write = parent.get<uint32_t>() != 0;
 
     report.max_rdma_size = attr.max_rdma_size;
     report.caps          = attr.device_caps;
@@ -247,11 +246,10 @@ DEVICE_ROLE(rdma_limits)
 
 static limit_report limits(const char *text)
 {
-    child c("rdma_limits", {{"SOFTEFA_FABRIC", fresh_fabric()},
-                            {"SOFTEFA_LIMITS", text}});
+    child c("rdma_limits",
+            {{"SOFTEFA_FABRIC", fresh_fabric()}, {"SOFTEFA_LIMITS", text}});
 
-    c.to->put((uint32_t)(has_rdma_write() &&
-                         !strstr(text, "rdma_write=0")));
+    c.to->put((uint32_t)(has_rdma_write() && !strstr(text, "rdma_write=0")));
     limit_report report = c.to->get<limit_report>();
     EXPECT_EQ(0, c.join());
     return report;
@@ -288,7 +286,7 @@ TEST(rdma_limit, no_read)
 TEST(rdma_order_of_bytes, as_the_generation_has_it)
 {
     endpoint e(key_config(false));
-    bool     has = device_attr(e.context).vendor_part_id == 0xefa1;
+    bool has = device_attr(e.context).vendor_part_id == 0xefa1;
 
     for (ibv_wr_opcode op : {IBV_WR_RDMA_READ, IBV_WR_SEND}) {
         EXPECT_EQ(has ? IBV_QUERY_QP_DATA_IN_ORDER_ALIGNED_128_BYTES : 0,
@@ -304,12 +302,12 @@ TEST(rdma_order_of_bytes, as_the_generation_has_it)
 TEST(rdma_unsolicited, needs_no_receive)
 {
     handle<ibv_context> context = open_device();
-    handle<ibv_pd>      pd      = alloc_pd(context.get());
+    handle<ibv_pd> pd           = alloc_pd(context.get());
     ibv_cq_init_attr_ex cq_attr = {};
-    efadv_cq_init_attr  efa_cq  = {};
+    efadv_cq_init_attr efa_cq   = {};
     ibv_qp_init_attr_ex attr    = {};
-    efadv_qp_init_attr  efa     = {};
-    bool has = efa_attr(context.get()).device_caps &
+    efadv_qp_init_attr efa      = {};
+    bool has                    = efa_attr(context.get()).device_caps &
                EFADV_DEVICE_ATTR_CAPS_UNSOLICITED_WRITE_RECV;
 
     cq_attr.cqe      = 64;
@@ -325,11 +323,10 @@ TEST(rdma_unsolicited, needs_no_receive)
     handle<ibv_cq> cq(ibv_cq_ex_to_cq(cqx));
 
     attr.send_cq = attr.recv_cq = cq.get();
-    attr.cap            = {8, 8, 1, 1, 0};
-    attr.qp_type        = IBV_QPT_DRIVER;
-    attr.sq_sig_all     = 1;
-    attr.comp_mask      = IBV_QP_INIT_ATTR_PD |
-                          IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
+    attr.cap                    = {8, 8, 1, 1, 0};
+    attr.qp_type                = IBV_QPT_DRIVER;
+    attr.sq_sig_all             = 1;
+    attr.comp_mask      = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
     attr.pd             = pd.get();
     attr.send_ops_flags = IBV_QP_EX_WITH_SEND | WRITE_OPS;
     efa.driver_qp_type  = EFADV_QP_DRIVER_TYPE_SRD;
@@ -338,27 +335,27 @@ TEST(rdma_unsolicited, needs_no_receive)
                                          sizeof(efa)));
     ASSERT_TRUE(qp != nullptr);
     ibv_qp_attr mod = {};
-    mod.port_num = 1;
-    mod.qkey     = QKEY;
-    mod.qp_state = IBV_QPS_INIT;
+    mod.port_num    = 1;
+    mod.qkey        = QKEY;
+    mod.qp_state    = IBV_QPS_INIT;
     ASSERT_EQ(0, ibv_modify_qp(qp.get(), &mod,
-                               IBV_QP_STATE | IBV_QP_PKEY_INDEX |
-                               IBV_QP_PORT | IBV_QP_QKEY));
+                               IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
+                                       IBV_QP_QKEY));
     mod.qp_state = IBV_QPS_RTR;
     ASSERT_EQ(0, ibv_modify_qp(qp.get(), &mod, IBV_QP_STATE));
 
     std::vector<uint8_t> memory(4096);
-    handle<ibv_mr>       mr = reg_mr(pd.get(), memory.data(), memory.size(),
-                                     IBV_ACCESS_LOCAL_WRITE |
-                                     IBV_ACCESS_REMOTE_WRITE);
-    endpoint             a(key_config(true));
-    handle<ibv_ah>       ah = create_ah(pd.get(), a.addr().gid);
-    address              to = {gid_of(context.get()), qp->qp_num, QKEY};
+    handle<ibv_mr> mr = reg_mr(pd.get(), memory.data(), memory.size(),
+                               IBV_ACCESS_LOCAL_WRITE |
+                                       IBV_ACCESS_REMOTE_WRITE);
+    endpoint a(key_config(true));
+    handle<ibv_ah> ah = create_ah(pd.get(), a.addr().gid);
+    address to        = {gid_of(context.get()), qp->qp_num, QKEY};
 
     for (uint32_t i = 0; i < 20; ++i) {
-        uint32_t         imm  = 0xabc00000 + i;
+        uint32_t imm          = 0xabc00000 + i;
         ibv_poll_cq_attr poll = {};
-        int              err  = ENOENT;
+        int err               = ENOENT;
 
         fill(a.buffer.data(), 100 + i, i);
         a.write(to, i, a.sge(0, 100 + i), (uintptr_t)memory.data(), mr->rkey,

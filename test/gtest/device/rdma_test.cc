@@ -76,51 +76,52 @@ TEST_P(rdma_read, sizes)
 TEST_P(rdma_read, many_in_flight)
 {
     const unsigned total = harness::scaled(5000);
-    unsigned       posted = 0, done = 0;
-    slots          free_slots(64, total);
+    unsigned posted = 0, done = 0;
+    slots free_slots(64, total);
 
     for (unsigned i = 0; i < 64; ++i) {
         fill(b.buffer.data() + i * 512, 512, i);
     }
     wait_until([&] { return done == total; },
                [&] {
-                   while ((posted < total) && (posted - done < 64)) {
-                       unsigned slot = free_slots.get(posted);
-                       a.read(b.addr(), posted, a.sge(slot * 512, 512),
-                              va(b, slot * 512), b.mr->rkey);
-                       posted++;
-                   }
-                   for (const completion &c : a.poll(64)) {
-                       ASSERT_EQ(IBV_WC_SUCCESS, c.status);
-                       unsigned slot = free_slots.of(c.wr_id);
-                       check(a.buffer.data() + slot * 512, 512, slot);
-                       memset(a.buffer.data() + slot * 512, 0, 512);
-                       free_slots.put(c.wr_id);
-                       done++;
-                   }
-               },
+        while ((posted < total) && (posted - done < 64)) {
+            unsigned slot = free_slots.get(posted);
+            a.read(b.addr(), posted, a.sge(slot * 512, 512), va(b, slot * 512),
+                   b.mr->rkey);
+            posted++;
+        }
+        for (const completion &c : a.poll(64)) {
+            ASSERT_EQ(IBV_WC_SUCCESS, c.status);
+            unsigned slot = free_slots.of(c.wr_id);
+            check(a.buffer.data() + slot * 512, 512, slot);
+            memset(a.buffer.data() + slot * 512, 0, 512);
+            free_slots.put(c.wr_id);
+            done++;
+        }
+    },
                "5000 reads");
 }
 
 TEST_P(rdma_read, remote_bounds_and_keys)
 {
     std::vector<uint8_t> memory(8192);
-    handle<ibv_mr>       region = reg_mr(b.pd, memory.data() + 4096, 2048,
-                                         IBV_ACCESS_REMOTE_READ);
-    uint64_t             start  = (uint64_t)(uintptr_t)region->addr;
-    ibv_sge              local  = a.sge(0, 64);
+    handle<ibv_mr> region = reg_mr(b.pd, memory.data() + 4096, 2048,
+                                   IBV_ACCESS_REMOTE_READ);
+    uint64_t start        = (uint64_t)(uintptr_t)region->addr;
+    ibv_sge local         = a.sge(0, 64);
 
     EXPECT_EQ(0u, read(local, start, region->rkey));
     EXPECT_EQ(0u, read(local, start + 2048 - 64, region->rkey));
     memset(a.buffer.data(), 0xee, 64);
-    for (uint64_t bad : std::vector<uint64_t>{
-                 start - 1, start + 2048 - 63, start + 2048, start - 64,
-                 start + (1ull << 40), 0, UINT64_MAX - 10}) {
+    for (uint64_t bad :
+         std::vector<uint64_t>{start - 1, start + 2048 - 63, start + 2048,
+                               start - 64, start + (1ull << 40), 0,
+                               UINT64_MAX - 10}) {
         EXPECT_EQ((uint32_t)STATUS_REM_BAD_ADDRESS,
                   read(local, bad, region->rkey));
     }
-    for (uint32_t bad : {0u, 0xffffffffu, region->rkey + 1,
-                         region->rkey ^ 0x80000000}) {
+    for (uint32_t bad :
+         {0u, 0xffffffffu, region->rkey + 1, region->rkey ^ 0x80000000}) {
         if (bad != b.mr->rkey) {
             EXPECT_EQ((uint32_t)STATUS_REM_BAD_ADDRESS,
                       read(local, start, bad));
@@ -134,12 +135,12 @@ TEST_P(rdma_read, remote_bounds_and_keys)
 TEST_P(rdma_read, remote_permission)
 {
     std::vector<uint8_t> memory(4096);
-    handle<ibv_pd>       other   = alloc_pd(b.context);
-    handle<ibv_mr>       mute    = reg_mr(b.pd, memory.data(), 4096,
-                                          IBV_ACCESS_LOCAL_WRITE),
-                         foreign = reg_mr(other.get(), memory.data(), 4096,
-                                          IBV_ACCESS_REMOTE_READ);
-    uint64_t             start = (uint64_t)(uintptr_t)memory.data();
+    handle<ibv_pd> other   = alloc_pd(b.context);
+    handle<ibv_mr> mute    = reg_mr(b.pd, memory.data(), 4096,
+                                    IBV_ACCESS_LOCAL_WRITE),
+                   foreign = reg_mr(other.get(), memory.data(), 4096,
+                                    IBV_ACCESS_REMOTE_READ);
+    uint64_t start         = (uint64_t)(uintptr_t)memory.data();
 
     EXPECT_EQ((uint32_t)STATUS_REM_BAD_ADDRESS,
               read(a.sge(0, 64), start, mute->rkey));
@@ -150,10 +151,10 @@ TEST_P(rdma_read, remote_permission)
 TEST_P(rdma_read, after_dereg)
 {
     std::vector<uint8_t> memory(4096);
-    handle<ibv_mr>       region = reg_mr(b.pd, memory.data(), 4096,
-                                         IBV_ACCESS_REMOTE_READ);
-    uint32_t             rkey  = region->rkey;
-    uint64_t             start = (uint64_t)(uintptr_t)memory.data();
+    handle<ibv_mr> region = reg_mr(b.pd, memory.data(), 4096,
+                                   IBV_ACCESS_REMOTE_READ);
+    uint32_t rkey         = region->rkey;
+    uint64_t start        = (uint64_t)(uintptr_t)memory.data();
 
     EXPECT_EQ(0u, read(a.sge(0, 64), start, rkey));
     region.reset();
@@ -165,9 +166,8 @@ TEST_P(rdma_read, after_dereg)
 TEST_P(rdma_read, local_buffer)
 {
     std::vector<uint8_t> memory(4096, 0xee);
-    handle<ibv_mr>       read_only = reg_mr(a.pd, memory.data(), 4096, 0);
-    ibv_sge              sge = {(uint64_t)(uintptr_t)memory.data(), 64,
-                                read_only->lkey};
+    handle<ibv_mr> read_only = reg_mr(a.pd, memory.data(), 4096, 0);
+    ibv_sge sge = {(uint64_t)(uintptr_t)memory.data(), 64, read_only->lkey};
 
     EXPECT_EQ((uint32_t)STATUS_BAD_LKEY, read(sge, va(b, 0), b.mr->rkey));
     sge.lkey ^= 0x800000;

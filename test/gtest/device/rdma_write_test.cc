@@ -28,16 +28,16 @@ static config write_config(unsigned device)
 static int write_error()
 {
     handle<ibv_context> context = open_device();
-    handle<ibv_pd>      pd      = alloc_pd(context.get());
-    handle<ibv_cq>      cq      = create_cq(context.get());
+    handle<ibv_pd> pd           = alloc_pd(context.get());
+    handle<ibv_cq> cq           = create_cq(context.get());
     ibv_qp_init_attr_ex attr    = {};
-    efadv_qp_init_attr  efa     = {};
+    efadv_qp_init_attr efa      = {};
 
     attr.send_cq = attr.recv_cq = cq.get();
     attr.cap                    = {8, 8, 1, 1, 0};
     attr.qp_type                = IBV_QPT_DRIVER;
-    attr.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
-    attr.pd        = pd.get();
+    attr.comp_mask      = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
+    attr.pd             = pd.get();
     attr.send_ops_flags = WRITE_OPS;
     handle<ibv_qp> qp(efadv_create_qp_ex(context.get(), &attr, &efa,
                                          sizeof(efa)));
@@ -110,7 +110,7 @@ TEST_P(rdma_write, sizes)
 TEST_P(rdma_write, immediate_takes_a_receive)
 {
     for (uint32_t length : {8u, 8929u, 70000u}) {
-        uint32_t   imm = 0x80000000 + length;
+        uint32_t imm = 0x80000000 + length;
         completion c;
 
         fill(a->buffer.data(), length, length);
@@ -142,17 +142,17 @@ TEST_P(rdma_write, immediate_waits_for_a_receive)
 TEST_P(rdma_write, what_the_responder_refuses)
 {
     std::vector<uint8_t> memory(4096, 0xee);
-    handle<ibv_pd>       other   = alloc_pd(b->context);
-    handle<ibv_mr>       read    = reg_mr(b->pd, memory.data(), 4096,
-                                          IBV_ACCESS_REMOTE_READ),
-                         foreign = reg_mr(other.get(), memory.data(), 4096,
-                                          IBV_ACCESS_LOCAL_WRITE |
-                                          IBV_ACCESS_REMOTE_WRITE),
-                         good    = reg_mr(b->pd, memory.data() + 64, 1024,
-                                          IBV_ACCESS_LOCAL_WRITE |
-                                          IBV_ACCESS_REMOTE_WRITE);
-    uint64_t             start = (uint64_t)(uintptr_t)memory.data();
-    ibv_sge              sge   = a->sge(0, 64);
+    handle<ibv_pd> other   = alloc_pd(b->context);
+    handle<ibv_mr> read    = reg_mr(b->pd, memory.data(), 4096,
+                                    IBV_ACCESS_REMOTE_READ),
+                   foreign = reg_mr(other.get(), memory.data(), 4096,
+                                    IBV_ACCESS_LOCAL_WRITE |
+                                            IBV_ACCESS_REMOTE_WRITE),
+                   good    = reg_mr(b->pd, memory.data() + 64, 1024,
+                                    IBV_ACCESS_LOCAL_WRITE |
+                                            IBV_ACCESS_REMOTE_WRITE);
+    uint64_t start         = (uint64_t)(uintptr_t)memory.data();
+    ibv_sge sge            = a->sge(0, 64);
 
     EXPECT_EQ((uint32_t)STATUS_REM_BAD_ADDRESS, write(sge, start, read->rkey));
     EXPECT_EQ((uint32_t)STATUS_REM_BAD_ADDRESS,

@@ -11,7 +11,7 @@ namespace device {
 TEST(remote_error, no_such_qp)
 {
     endpoint a, b;
-    address  nowhere = b.addr();
+    address nowhere = b.addr();
 
     nowhere.qpn ^= 0x40;
     a.send(nowhere, 1, 0, 64);
@@ -29,9 +29,9 @@ TEST(remote_error, no_such_qp)
 /* Upper bits of a QPN may vary: another QP on the same place is another QP. */
 TEST(remote_error, destroyed_qp)
 {
-    endpoint                  a;
+    endpoint a;
     std::unique_ptr<endpoint> b(new endpoint);
-    address                   gone = b->addr();
+    address gone = b->addr();
 
     b->recv(1, 0, 64);
     a.send(gone, 1, 0, 64);
@@ -44,7 +44,7 @@ TEST(remote_error, destroyed_qp)
 /* Waiting for a receiver that goes away is over when it has gone. */
 TEST(remote_error, destroyed_while_waiting)
 {
-    endpoint                  a;
+    endpoint a;
     std::unique_ptr<endpoint> b(new endpoint);
 
     a.send(b->addr(), 1, 0, 64);
@@ -58,7 +58,7 @@ TEST(remote_error, ud_is_not_told)
     config cfg;
     cfg.ud = true;
     endpoint a(cfg), b(cfg);
-    address  nowhere = b.addr();
+    address nowhere = b.addr();
 
     nowhere.qpn ^= 0x40;
     a.send(nowhere, 1, 0, 64);
@@ -103,7 +103,7 @@ TEST_P(qkey, mismatch)
     config cfg;
     cfg.ud = GetParam();
     endpoint a(cfg), b(cfg);
-    address  wrong = b.addr();
+    address wrong = b.addr();
     completion c;
 
     b.recv(1, 0, 4096);
@@ -128,9 +128,9 @@ TEST_P(qkey, changed)
 {
     config cfg;
     cfg.ud = GetParam();
-    endpoint    a(cfg), b(cfg);
+    endpoint a(cfg), b(cfg);
     ibv_qp_attr attr = {};
-    address     to   = b.addr();
+    address to       = b.addr();
 
     b.recv(1, 0, 4096);
     b.recv(2, 0, 4096);
@@ -155,7 +155,7 @@ TEST(remote_error, receiver_too_short)
 {
     config cfg;
     cfg.recv_sge = 3;
-    endpoint   a, b(cfg);
+    endpoint a, b(cfg);
     completion c;
 
     fill(a.buffer.data(), 8928, 1);
@@ -209,7 +209,7 @@ TEST(remote_error, ud_too_short)
 TEST(remote_error, nobody_there)
 {
     endpoint a;
-    address  nowhere = {made_up_gid(1), 1, QKEY};
+    address nowhere = {made_up_gid(1), 1, QKEY};
 
     a.send(nowhere, 1, 0, 64);
     EXPECT_EQ((uint32_t)STATUS_UNREACH, a.wait()[0].vendor_err);
@@ -218,10 +218,10 @@ TEST(remote_error, nobody_there)
 /* An AH of another PD is not one that this QP may use. */
 TEST(remote_error, ah_of_another_pd)
 {
-    endpoint       a, b;
+    endpoint a, b;
     handle<ibv_pd> other = alloc_pd(a.context);
     handle<ibv_ah> ah    = create_ah(other.get(), b.addr().gid);
-    ibv_qp_ex     *qpx   = ibv_qp_to_qp_ex(a.qp.get());
+    ibv_qp_ex *qpx       = ibv_qp_to_qp_ex(a.qp.get());
 
     b.recv(1, 0, 64);
     ibv_wr_start(qpx);
@@ -241,7 +241,7 @@ TEST(remote_error, ah_of_another_pd)
 TEST(remote_error, others_go_on)
 {
     endpoint a, b;
-    address  wrong = b.addr();
+    address wrong = b.addr();
 
     wrong.qpn ^= 0x20;
     for (uint64_t i = 0; i < 30; ++i) {

@@ -39,7 +39,7 @@ TEST(rnr, held_until_there_is_a_receive)
 /* Inline data belongs to the WQE, which the ring may reuse. */
 TEST(rnr, keeps_inline_data)
 {
-    endpoint  a, b, other;
+    endpoint a, b, other;
     send_args args;
 
     args.inlined = true;
@@ -94,7 +94,7 @@ TEST(rnr, other_destinations_pass)
 /* As many as the send queue takes, fed one receive at a time. */
 TEST(rnr, whole_queue)
 {
-    endpoint         a, b;
+    endpoint a, b;
     std::vector<int> seen(64);
 
     for (uint64_t i = 0; i < 64; ++i) {
@@ -120,7 +120,7 @@ TEST(rnr, whole_queue)
 
 TEST(rnr, no_retry)
 {
-    endpoint   a(with_retry(0)), b;
+    endpoint a(with_retry(0)), b;
     completion c;
 
     a.send(b.addr(), 1, 0, 64);
@@ -165,7 +165,7 @@ TEST(rnr, seven_is_for_ever)
 /* A sender that sleeps, and never polls, still gets its message through. */
 DEVICE_ROLE(send_and_sleep)
 {
-    address  to = parent.get<address>();
+    address to = parent.get<address>();
     endpoint a;
 
     fill(a.buffer.data(), 500, 3);
@@ -178,7 +178,7 @@ DEVICE_ROLE(send_and_sleep)
 TEST(rnr, sender_asleep)
 {
     endpoint b;
-    child    sender("send_and_sleep");
+    child sender("send_and_sleep");
 
     sender.to->put(b.addr());
     sender.to->get<int>();
@@ -194,9 +194,9 @@ TEST(rnr, sender_asleep)
 TEST(rnr, incast)
 {
     std::vector<std::unique_ptr<endpoint>> senders;
-    endpoint                               b;
-    std::vector<int>                       seen(8 * 16);
-    unsigned                               sent = 0;
+    endpoint b;
+    std::vector<int> seen(8 * 16);
+    unsigned sent = 0;
 
     for (unsigned s = 0; s < 8; ++s) {
         senders.emplace_back(new endpoint);
@@ -213,24 +213,24 @@ TEST(rnr, incast)
         std::vector<completion> got;
         wait_until([&] { return !got.empty(); },
                    [&] {
-                       for (auto &s : senders) {
-                           for (const completion &c : s->poll()) {
-                               EXPECT_EQ(IBV_WC_SUCCESS, c.status);
-                               sent++;
-                           }
-                       }
-                       got = b.poll();
-                   },
+            for (auto &s : senders) {
+                for (const completion &c : s->poll()) {
+                    EXPECT_EQ(IBV_WC_SUCCESS, c.status);
+                    sent++;
+                }
+            }
+            got = b.poll();
+        },
                    "message " + std::to_string(i));
         ASSERT_EQ(1u, got.size());
         EXPECT_EQ(1, ++seen[got[0].imm]);
     }
     wait_until([&] { return sent == 8 * 16; },
                [&] {
-                   for (auto &s : senders) {
-                       sent += s->poll().size();
-                   }
-               },
+        for (auto &s : senders) {
+            sent += s->poll().size();
+        }
+    },
                "the senders' completions");
 }
 

@@ -126,9 +126,9 @@ TEST_P(send_data, inline_list)
 
 TEST_P(send_data, sizes)
 {
-    for (uint32_t length : {0, 1, 2, 3, 7, 8, 31, 32, 33, 63, 64, 65, 255, 256,
-                            1000, 4095, 4096, 4097, 8000, 8191, 8192, 8193,
-                            8927, 8928}) {
+    for (uint32_t length : {0,    1,    2,    3,    7,    8,    31,   32,
+                            33,   63,   64,   65,   255,  256,  1000, 4095,
+                            4096, 4097, 8000, 8191, 8192, 8193, 8927, 8928}) {
         one(length, false, false);
         one(length, false, true);
     }
@@ -186,20 +186,19 @@ TEST_P(send_data, zero_entries)
 /* Every pair of entry counts, cut at different places. */
 TEST_P(send_data, gather_and_scatter)
 {
-    static const uint32_t send_cuts[][2] = {{10, 0}, {0, 10}, {1, 1}, {3, 61},
-                                            {100, 900}, {8000, 928}};
-    static const uint32_t recv_cuts[][3] = {{10000, 0, 0}, {41, 10000, 0},
-                                            {50, 1, 10000}, {47, 60, 10000},
-                                            {4096, 4096, 4096},
-                                            {1, 2, 10000}};
-    uint64_t seed = 100;
+    static const uint32_t send_cuts[][2] = {{10, 0}, {0, 10},    {1, 1},
+                                            {3, 61}, {100, 900}, {8000, 928}};
+    static const uint32_t recv_cuts[][3] = {{10000, 0, 0},      {41, 10000, 0},
+                                            {50, 1, 10000},     {47, 60, 10000},
+                                            {4096, 4096, 4096}, {1, 2, 10000}};
+    uint64_t seed                        = 100;
 
     for (const auto &from : send_cuts) {
         for (const auto &to : recv_cuts) {
-            uint32_t             length = from[0] + from[1], done = 0;
+            uint32_t length = from[0] + from[1], done = 0;
             std::vector<uint8_t> message(prefix + length), got;
             std::vector<ibv_sge> recv_sgl;
-            send_args            args;
+            send_args args;
 
             ++seed;
             fill(message.data() + prefix, length, seed);
@@ -236,8 +235,8 @@ TEST_P(send_data, too_many_entries)
 
     args.sgl = {a->sge(0, 1), a->sge(1, 1), a->sge(2, 1)};
     EXPECT_EQ(EINVAL, a->try_send(b->addr(), args));
-    EXPECT_EQ(EINVAL, b->try_recv(1, {b->sge(0, 1), b->sge(1, 1),
-                                      b->sge(2, 1), b->sge(3, 1)}));
+    EXPECT_EQ(EINVAL, b->try_recv(1, {b->sge(0, 1), b->sge(1, 1), b->sge(2, 1),
+                                      b->sge(3, 1)}));
     one(1, false, false);
 }
 
@@ -245,59 +244,57 @@ TEST_P(send_data, too_many_entries)
  * receiver by a varying distance. Completions may come in any order. */
 TEST_P(send_data, ring_wrap)
 {
-    const uint64_t   total = harness::scaled(6400);
-    const uint32_t   slot  = 512;
+    const uint64_t total = harness::scaled(6400);
+    const uint32_t slot  = 512;
     std::vector<int> sent(total), received(total);
-    uint64_t         posted_send = 0, posted_recv = 0;
-    unsigned         inflight_send = 0, inflight_recv = 0, done = 0;
-    slots            send_slots(64, total), recv_slots(64, total);
+    uint64_t posted_send = 0, posted_recv = 0;
+    unsigned inflight_send = 0, inflight_recv = 0, done = 0;
+    slots send_slots(64, total), recv_slots(64, total);
 
-    wait_until(
-            [&] { return (done == total) && (inflight_send == 0); },
-            [&] {
-                while ((posted_recv < total) && (inflight_recv < 64)) {
-                    b->recv(posted_recv, recv_slots.get(posted_recv) * slot,
-                            slot);
-                    posted_recv++;
-                    inflight_recv++;
-                }
-                /* UD drops what nobody waits for. */
-                while ((posted_send < posted_recv) &&
-                       (inflight_send < 1 + posted_send % 37)) {
-                    size_t    offset = send_slots.get(posted_send) * slot;
-                    uint32_t  length = 8 + posted_send % 400;
-                    send_args args;
+    wait_until([&] { return (done == total) && (inflight_send == 0); },
+               [&] {
+        while ((posted_recv < total) && (inflight_recv < 64)) {
+            b->recv(posted_recv, recv_slots.get(posted_recv) * slot, slot);
+            posted_recv++;
+            inflight_recv++;
+        }
+        /* UD drops what nobody waits for. */
+        while ((posted_send < posted_recv) &&
+               (inflight_send < 1 + posted_send % 37)) {
+            size_t offset   = send_slots.get(posted_send) * slot;
+            uint32_t length = 8 + posted_send % 400;
+            send_args args;
 
-                    args.wr_id   = posted_send;
-                    args.has_imm = true;
-                    args.imm     = posted_send;
-                    args.sgl     = {a->sge(offset, length)};
-                    args.inlined = length <= 32;
-                    fill(a->buffer.data() + offset, length, posted_send);
-                    a->send(b->addr(), args);
-                    posted_send++;
-                    inflight_send++;
-                }
-                for (const completion &c : a->poll()) {
-                    ASSERT_EQ(IBV_WC_SUCCESS, c.status);
-                    ASSERT_LT(c.wr_id, total);
-                    EXPECT_EQ(1, ++sent[c.wr_id]);
-                    send_slots.put(c.wr_id);
-                    inflight_send--;
-                }
-                for (const completion &c : b->poll()) {
-                    ASSERT_EQ(IBV_WC_SUCCESS, c.status);
-                    ASSERT_LT(c.imm, total);
-                    EXPECT_EQ(1, ++received[c.imm]);
-                    ASSERT_EQ(8 + c.imm % 400 + prefix, c.byte_len);
-                    check(b->buffer.data() + recv_slots.of(c.wr_id) * slot +
-                          prefix, 8 + c.imm % 400, c.imm);
-                    recv_slots.put(c.wr_id);
-                    inflight_recv--;
-                    done++;
-                }
-            },
-            "6400 messages");
+            args.wr_id   = posted_send;
+            args.has_imm = true;
+            args.imm     = posted_send;
+            args.sgl     = {a->sge(offset, length)};
+            args.inlined = length <= 32;
+            fill(a->buffer.data() + offset, length, posted_send);
+            a->send(b->addr(), args);
+            posted_send++;
+            inflight_send++;
+        }
+        for (const completion &c : a->poll()) {
+            ASSERT_EQ(IBV_WC_SUCCESS, c.status);
+            ASSERT_LT(c.wr_id, total);
+            EXPECT_EQ(1, ++sent[c.wr_id]);
+            send_slots.put(c.wr_id);
+            inflight_send--;
+        }
+        for (const completion &c : b->poll()) {
+            ASSERT_EQ(IBV_WC_SUCCESS, c.status);
+            ASSERT_LT(c.imm, total);
+            EXPECT_EQ(1, ++received[c.imm]);
+            ASSERT_EQ(8 + c.imm % 400 + prefix, c.byte_len);
+            check(b->buffer.data() + recv_slots.of(c.wr_id) * slot + prefix,
+                  8 + c.imm % 400, c.imm);
+            recv_slots.put(c.wr_id);
+            inflight_recv--;
+            done++;
+        }
+    },
+               "6400 messages");
     a->expect_silence(100);
     b->expect_silence(100);
 }
@@ -305,7 +302,7 @@ TEST_P(send_data, ring_wrap)
 /* The send queue is full when the provider says so, not before. */
 TEST_P(send_data, full_queue)
 {
-    config small = cfg;
+    config small  = cfg;
     small.device  = 0;
     small.send_wr = 64;
     endpoint s(small);
@@ -328,25 +325,25 @@ TEST_P(send_data, full_queue)
 /* A list of work requests in one call, longer than a doorbell may cover. */
 TEST_P(send_data, list_of_requests)
 {
-    const unsigned           count = 60;
+    const unsigned count = 60;
     std::vector<ibv_send_wr> wrs(count);
-    std::vector<ibv_sge>     sges(count);
-    ibv_send_wr             *bad = nullptr;
-    std::vector<bool>        seen(count);
+    std::vector<ibv_sge> sges(count);
+    ibv_send_wr *bad = nullptr;
+    std::vector<bool> seen(count);
 
     for (unsigned i = 0; i < count; ++i) {
         b->recv(i, i * 256, 256);
         fill(a->buffer.data() + i * 128, 128, i);
-        sges[i]             = a->sge(i * 128, 128);
-        wrs[i]              = {};
-        wrs[i].wr_id        = i;
-        wrs[i].next         = (i + 1 < count) ? &wrs[i + 1] : nullptr;
-        wrs[i].sg_list      = &sges[i];
-        wrs[i].num_sge      = 1;
-        wrs[i].opcode       = IBV_WR_SEND_WITH_IMM;
-        wrs[i].imm_data     = htonl(i);
-        wrs[i].send_flags   = IBV_SEND_SIGNALED;
-        wrs[i].wr.ud.ah     = a->ah(b->addr());
+        sges[i]                  = a->sge(i * 128, 128);
+        wrs[i]                   = {};
+        wrs[i].wr_id             = i;
+        wrs[i].next              = (i + 1 < count) ? &wrs[i + 1] : nullptr;
+        wrs[i].sg_list           = &sges[i];
+        wrs[i].num_sge           = 1;
+        wrs[i].opcode            = IBV_WR_SEND_WITH_IMM;
+        wrs[i].imm_data          = htonl(i);
+        wrs[i].send_flags        = IBV_SEND_SIGNALED;
+        wrs[i].wr.ud.ah          = a->ah(b->addr());
         wrs[i].wr.ud.remote_qpn  = b->qp->qp_num;
         wrs[i].wr.ud.remote_qkey = QKEY;
     }
@@ -419,15 +416,15 @@ TEST(send_self, both_completions)
 
 TEST(send_unsignaled, is_refused)
 {
-    endpoint         to;
-    handle<ibv_cq>   cq   = create_cq(to.context);
+    endpoint to;
+    handle<ibv_cq> cq     = create_cq(to.context);
     ibv_qp_init_attr init = {};
-    ibv_qp_attr      attr = {};
-    ibv_send_wr      wr = {}, *bad = nullptr;
+    ibv_qp_attr attr      = {};
+    ibv_send_wr wr = {}, *bad = nullptr;
 
     init.send_cq = init.recv_cq = cq.get();
-    init.cap     = {8, 8, 1, 1, 0};
-    init.qp_type = IBV_QPT_DRIVER;
+    init.cap                    = {8, 8, 1, 1, 0};
+    init.qp_type                = IBV_QPT_DRIVER;
     handle<ibv_qp> qp(efadv_create_driver_qp(to.pd, &init,
                                              EFADV_QP_DRIVER_TYPE_SRD));
     ASSERT_TRUE(qp);
@@ -435,8 +432,8 @@ TEST(send_unsignaled, is_refused)
     attr.qkey     = QKEY;
     attr.qp_state = IBV_QPS_INIT;
     ASSERT_EQ(0, ibv_modify_qp(qp.get(), &attr,
-                               IBV_QP_STATE | IBV_QP_PKEY_INDEX |
-                               IBV_QP_PORT | IBV_QP_QKEY));
+                               IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
+                                       IBV_QP_QKEY));
     attr.qp_state = IBV_QPS_RTR;
     ASSERT_EQ(0, ibv_modify_qp(qp.get(), &attr, IBV_QP_STATE));
     attr.qp_state = IBV_QPS_RTS;
@@ -458,7 +455,7 @@ TEST(send_unsignaled, is_refused)
 TEST(send_inline, beyond_32)
 {
     endpoint b;
-    bool     any = false;
+    bool any = false;
 
     for (uint32_t size = 33; size <= 81; ++size) {
         config cfg;
@@ -489,11 +486,10 @@ TEST(send_inline, beyond_32)
 /* Data comes from memory registered under another address. */
 TEST(send_iova, translates)
 {
-    endpoint             a, b;
+    endpoint a, b;
     std::vector<uint8_t> pages(4 * 4096);
-    uint8_t             *memory = pages.data() +
-                                  (-(uintptr_t)pages.data() & 4095);
-    const uint64_t       iova   = 0x7000000000ull;
+    uint8_t *memory     = pages.data() + (-(uintptr_t)pages.data() & 4095);
+    const uint64_t iova = 0x7000000000ull;
 
     /* Both addresses have the same place in their pages, or it is refused. */
     EXPECT_EQ(nullptr, ibv_reg_mr_iova(a.pd, memory, 12288, iova + 1, 0));

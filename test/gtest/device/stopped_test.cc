@@ -30,7 +30,7 @@ config endless()
 /* Sends without end, one message at a time */
 DEVICE_ROLE(pusher)
 {
-    address  to     = parent.get<address>();
+    address to      = parent.get<address>();
     uint32_t length = parent.get<uint32_t>();
     endpoint e(endless());
 
@@ -100,11 +100,12 @@ TEST_P(stopped, sender_holds_nobody_up)
             step();
         }
         ASSERT_EQ(0, kill(pusher.pid, SIGCONT));
-        wait_until([&] {
-                       return (done[0] == sent) && (got[0] == sent) &&
-                              (done[1] == sent) && (got[1] == sent);
-                   },
-                   step, "a message sent beside a stopped process");
+        wait_until(
+                [&] {
+            return (done[0] == sent) && (got[0] == sent) && (done[1] == sent) &&
+                   (got[1] == sent);
+                },
+                step, "a message sent beside a stopped process");
     }
 
     EXPECT_EQ(rounds, got[0]);

@@ -27,18 +27,17 @@ void wait_until(const std::function<bool()> &done,
 
 handle<ibv_context> open_device(unsigned index)
 {
-    int          count = 0;
-    ibv_device **list  = ibv_get_device_list(&count);
+    int count         = 0;
+    ibv_device **list = ibv_get_device_list(&count);
     ibv_context *context;
 
     if ((list == nullptr) || (index >= (unsigned)count)) {
         if (list != nullptr) {
             ibv_free_device_list(list);
         }
-        throw std::runtime_error(
-                "no RDMA device " + std::to_string(index) + ", there are " +
-                std::to_string(count) +
-                "; is libsoftefa.so in LD_PRELOAD?");
+        throw std::runtime_error("no RDMA device " + std::to_string(index) +
+                                 ", there are " + std::to_string(count) +
+                                 "; is libsoftefa.so in LD_PRELOAD?");
     }
 
     context = ibv_open_device(list[index]);
@@ -176,13 +175,13 @@ endpoint::endpoint(const config &cfg, ibv_context *context, ibv_pd *pd) :
 
 void endpoint::create()
 {
-    ibv_cq_init_attr_ex cq_attr      = {};
-    efadv_cq_init_attr  efa_cq_attr  = {};
-    ibv_qp_init_attr_ex qp_attr      = {};
-    efadv_qp_init_attr  efa_qp_attr  = {};
-    int                 cqe          = cfg.cqe;
-    ibv_cq_ex          *cq_ex;
-    ibv_qp             *new_qp;
+    ibv_cq_init_attr_ex cq_attr    = {};
+    efadv_cq_init_attr efa_cq_attr = {};
+    ibv_qp_init_attr_ex qp_attr    = {};
+    efadv_qp_init_attr efa_qp_attr = {};
+    int cqe                        = cfg.cqe;
+    ibv_cq_ex *cq_ex;
+    ibv_qp *new_qp;
 
     buffer.resize(cfg.buffer);
     mr = reg_mr(pd, buffer.data(), buffer.size(), cfg.access);
@@ -211,23 +210,23 @@ void endpoint::create()
         throw failure("create a CQ");
     }
 
-    qp_attr.send_cq              = cq.get();
-    qp_attr.recv_cq              = cq.get();
-    qp_attr.cap.max_send_wr      = cfg.send_wr;
-    qp_attr.cap.max_recv_wr      = cfg.recv_wr;
-    qp_attr.cap.max_send_sge     = cfg.send_sge;
-    qp_attr.cap.max_recv_sge     = cfg.recv_sge;
-    qp_attr.cap.max_inline_data  = cfg.max_inline;
-    qp_attr.qp_type              = cfg.ud ? IBV_QPT_UD : IBV_QPT_DRIVER;
-    qp_attr.sq_sig_all           = 1;
-    qp_attr.pd                   = pd;
-    qp_attr.comp_mask            = IBV_QP_INIT_ATTR_PD;
+    qp_attr.send_cq             = cq.get();
+    qp_attr.recv_cq             = cq.get();
+    qp_attr.cap.max_send_wr     = cfg.send_wr;
+    qp_attr.cap.max_recv_wr     = cfg.recv_wr;
+    qp_attr.cap.max_send_sge    = cfg.send_sge;
+    qp_attr.cap.max_recv_sge    = cfg.recv_sge;
+    qp_attr.cap.max_inline_data = cfg.max_inline;
+    qp_attr.qp_type             = cfg.ud ? IBV_QPT_UD : IBV_QPT_DRIVER;
+    qp_attr.sq_sig_all          = 1;
+    qp_attr.pd                  = pd;
+    qp_attr.comp_mask           = IBV_QP_INIT_ATTR_PD;
     if (cfg.post == api::WR) {
-        qp_attr.comp_mask       |= IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
-        qp_attr.send_ops_flags   = IBV_QP_EX_WITH_SEND |
-                                   IBV_QP_EX_WITH_SEND_WITH_IMM |
-                                   (cfg.rdma ? IBV_QP_EX_WITH_RDMA_READ : 0) |
-                                   (cfg.write ? WRITE_OPS : 0);
+        qp_attr.comp_mask |= IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
+        qp_attr.send_ops_flags = IBV_QP_EX_WITH_SEND |
+                                 IBV_QP_EX_WITH_SEND_WITH_IMM |
+                                 (cfg.rdma ? IBV_QP_EX_WITH_RDMA_READ : 0) |
+                                 (cfg.write ? WRITE_OPS : 0);
         efa_qp_attr.driver_qp_type = EFADV_QP_DRIVER_TYPE_SRD;
         new_qp = cfg.ud ? ibv_create_qp_ex(context, &qp_attr) :
                           efadv_create_qp_ex(context, &qp_attr, &efa_qp_attr,
@@ -266,7 +265,7 @@ void endpoint::to_state(ibv_qp_state state, int rnr_retry)
         IBV_QP_STATE,
     };
     ibv_qp_attr attr = {};
-    int         next, mask;
+    int next, mask;
 
     attr.port_num  = 1;
     attr.qkey      = cfg.qkey;
@@ -316,25 +315,25 @@ ibv_sge endpoint::sge(size_t offset, uint32_t length) const
 
 int endpoint::try_send(const address &to, const send_args &args)
 {
-    ibv_send_wr               wr = {}, *bad = nullptr;
-    ibv_qp_ex                *qpx;
+    ibv_send_wr wr = {}, *bad = nullptr;
+    ibv_qp_ex *qpx;
     std::vector<ibv_data_buf> bufs;
 
     if (cfg.post == api::POST_SEND) {
         wr.wr_id      = args.wr_id;
-        wr.sg_list    = const_cast<ibv_sge*>(args.sgl.data());
+        wr.sg_list    = const_cast<ibv_sge *>(args.sgl.data());
         wr.num_sge    = args.sgl.size();
         wr.opcode     = args.has_imm ? IBV_WR_SEND_WITH_IMM : IBV_WR_SEND;
         wr.send_flags = IBV_SEND_SIGNALED |
                         (args.inlined ? IBV_SEND_INLINE : 0);
-        wr.imm_data   = htonl(args.imm);
+        wr.imm_data          = htonl(args.imm);
         wr.wr.ud.ah          = ah(to);
         wr.wr.ud.remote_qpn  = to.qpn;
         wr.wr.ud.remote_qkey = to.qkey;
         return ibv_post_send(qp.get(), &wr, &bad);
     }
 
-    qpx = ibv_qp_to_qp_ex(qp.get());
+    qpx           = ibv_qp_to_qp_ex(qp.get());
     ibv_ah *to_ah = ah(to);
     ibv_wr_start(qpx);
     qpx->wr_id    = args.wr_id;
@@ -345,11 +344,11 @@ int endpoint::try_send(const address &to, const send_args &args)
         ibv_wr_send(qpx);
     }
     if (args.inlined && (args.sgl.size() == 1)) {
-        ibv_wr_set_inline_data(qpx, (void*)(uintptr_t)args.sgl[0].addr,
+        ibv_wr_set_inline_data(qpx, (void *)(uintptr_t)args.sgl[0].addr,
                                args.sgl[0].length);
     } else if (args.inlined) {
         for (const ibv_sge &sge : args.sgl) {
-            bufs.push_back({(void*)(uintptr_t)sge.addr, sge.length});
+            bufs.push_back({(void *)(uintptr_t)sge.addr, sge.length});
         }
         ibv_wr_set_inline_data_list(qpx, bufs.size(), bufs.data());
     } else if (args.sgl.size() == 1) {
@@ -362,12 +361,11 @@ int endpoint::try_send(const address &to, const send_args &args)
     return ibv_wr_complete(qpx);
 }
 
-int endpoint::try_read(const address &to, uint64_t wr_id,
-                       const ibv_sge &local, uint64_t remote_addr,
-                       uint32_t rkey)
+int endpoint::try_read(const address &to, uint64_t wr_id, const ibv_sge &local,
+                       uint64_t remote_addr, uint32_t rkey)
 {
-    ibv_qp_ex *qpx   = ibv_qp_to_qp_ex(qp.get());
-    ibv_ah    *to_ah = ah(to);
+    ibv_qp_ex *qpx = ibv_qp_to_qp_ex(qp.get());
+    ibv_ah *to_ah  = ah(to);
 
     ibv_wr_start(qpx);
     qpx->wr_id    = wr_id;
@@ -378,12 +376,12 @@ int endpoint::try_read(const address &to, uint64_t wr_id,
     return ibv_wr_complete(qpx);
 }
 
-int endpoint::try_write(const address &to, uint64_t wr_id,
-                        const ibv_sge &local, uint64_t remote_addr,
-                        uint32_t rkey, const uint32_t *imm)
+int endpoint::try_write(const address &to, uint64_t wr_id, const ibv_sge &local,
+                        uint64_t remote_addr, uint32_t rkey,
+                        const uint32_t *imm)
 {
-    ibv_qp_ex *qpx   = ibv_qp_to_qp_ex(qp.get());
-    ibv_ah    *to_ah = ah(to);
+    ibv_qp_ex *qpx = ibv_qp_to_qp_ex(qp.get());
+    ibv_ah *to_ah  = ah(to);
 
     ibv_wr_start(qpx);
     qpx->wr_id    = wr_id;
@@ -403,7 +401,7 @@ int endpoint::try_recv(uint64_t wr_id, const std::vector<ibv_sge> &sgl)
     ibv_recv_wr wr = {}, *bad = nullptr;
 
     wr.wr_id   = wr_id;
-    wr.sg_list = const_cast<ibv_sge*>(sgl.data());
+    wr.sg_list = const_cast<ibv_sge *>(sgl.data());
     wr.num_sge = sgl.size();
     return ibv_post_recv(qp.get(), &wr, &bad);
 }
@@ -433,9 +431,8 @@ void endpoint::read(const address &to, uint64_t wr_id, const ibv_sge &local,
     }
 }
 
-void endpoint::write(const address &to, uint64_t wr_id,
-                     const ibv_sge &local, uint64_t remote_addr,
-                     uint32_t rkey, const uint32_t *imm)
+void endpoint::write(const address &to, uint64_t wr_id, const ibv_sge &local,
+                     uint64_t remote_addr, uint32_t rkey, const uint32_t *imm)
 {
     if ((errno = try_write(to, wr_id, local, remote_addr, rkey, imm)) != 0) {
         throw failure("post a write");
@@ -469,8 +466,8 @@ std::vector<completion> endpoint::poll(unsigned max)
 std::vector<completion> endpoint::poll_plain(unsigned max)
 {
     std::vector<completion> out;
-    std::vector<ibv_wc>     wcs(max);
-    int                     count;
+    std::vector<ibv_wc> wcs(max);
+    int count;
 
     count = ibv_poll_cq(cq.get(), max, wcs.data());
     if (count < 0) {
@@ -479,7 +476,7 @@ std::vector<completion> endpoint::poll_plain(unsigned max)
 
     for (int i = 0; i < count; ++i) {
         const ibv_wc &wc = wcs[i];
-        completion    c  = {};
+        completion c     = {};
 
         c.wr_id      = wc.wr_id;
         c.status     = wc.status;
@@ -502,9 +499,9 @@ std::vector<completion> endpoint::poll_plain(unsigned max)
 std::vector<completion> endpoint::poll_extended(unsigned max)
 {
     std::vector<completion> out;
-    ibv_poll_cq_attr        attr = {};
-    ibv_cq_ex              *cqx  = reinterpret_cast<ibv_cq_ex*>(cq.get());
-    int                     err  = ibv_start_poll(cqx, &attr);
+    ibv_poll_cq_attr attr = {};
+    ibv_cq_ex *cqx        = reinterpret_cast<ibv_cq_ex *>(cq.get());
+    int err               = ibv_start_poll(cqx, &attr);
 
     if (err == ENOENT) {
         return out;
@@ -529,8 +526,8 @@ std::vector<completion> endpoint::poll_extended(unsigned max)
             c.has_imm  = (ibv_wc_read_wc_flags(cqx) & IBV_WC_WITH_IMM) != 0;
             c.imm      = c.has_imm ? ntohl(ibv_wc_read_imm_data(cqx)) : 0;
             if (cfg.sgid) {
-                c.sgid_error = efadv_wc_read_sgid(
-                        efadv_cq_from_ibv_cq_ex(cqx), &c.sgid);
+                c.sgid_error = efadv_wc_read_sgid(efadv_cq_from_ibv_cq_ex(cqx),
+                                                  &c.sgid);
             }
         }
         out.push_back(c);
@@ -550,14 +547,14 @@ std::vector<completion> endpoint::wait(unsigned count, endpoint *peer)
 
     wait_until([&] { return all.size() >= count; },
                [&] {
-                   for (const completion &c : poll()) {
-                       all.push_back(c);
-                   }
-                   if (peer != nullptr) {
-                       /* Progress without consuming anything. */
-                       ibv_poll_cq(peer->cq.get(), 0, nullptr);
-                   }
-               },
+        for (const completion &c : poll()) {
+            all.push_back(c);
+        }
+        if (peer != nullptr) {
+            /* Progress without consuming anything. */
+            ibv_poll_cq(peer->cq.get(), 0, nullptr);
+        }
+    },
                std::to_string(count) + " completions");
     if (all.size() > count) {
         throw std::runtime_error("more completions than messages");
@@ -570,8 +567,7 @@ void endpoint::expect_silence(unsigned polls)
     for (unsigned i = 0; i < polls; ++i) {
         for (const completion &c : poll()) {
             ADD_FAILURE() << "unexpected completion: wr_id " << c.wr_id
-                          << " status " << c.vendor_err << " qp "
-                          << c.qp_num;
+                          << " status " << c.vendor_err << " qp " << c.qp_num;
         }
     }
 }

@@ -111,11 +111,11 @@ void test_fork(void)
 
     ring_port_open(&port, 0);
     ring_cq_create(&port, &cq, 64, NULL, 0);
-    CHECK(ring_qp_create(&port, &qp, &cq, &cq, (softefa_qp_attr_t){
-                         .type = SOFTEFA_QP_SRD}) == 0);
+    CHECK(ring_qp_create(&port, &qp, &cq, &cq,
+                         (softefa_qp_attr_t){.type = SOFTEFA_QP_SRD}) == 0);
     ring_qp_to_rts(&qp, RING_QKEY, 7);
-    ring_put(&qp, SOFTEFA_OP_SEND, ring_send(&port, qp.map.qpn, 1,
-                                             port.memory, 8));
+    ring_put(&qp, SOFTEFA_OP_SEND,
+             ring_send(&port, qp.map.qpn, 1, port.memory, 8));
     pid = fork();
     if (pid == 0) {
         CHECK(softefa_pd_alloc(port.dev, &pdn) == EIO);
@@ -265,8 +265,8 @@ static void talker_send(talker_t *talker, const member_t *peer)
     }
     data = talker_tx(talker, slot);
     if (rand() % 5 == 0) {
-        wqe                 = ring_rdma(&talker->port, peer->qpn, slot,
-                                        peer->memory, data, length);
+        wqe = ring_rdma(&talker->port, peer->qpn, slot, peer->memory, data,
+                        length);
         wqe.rdma.remote.key = peer->rkey;
     } else {
         wqe       = ring_send(&talker->port, peer->qpn, slot, data, length);
@@ -279,8 +279,10 @@ static void talker_send(talker_t *talker, const member_t *peer)
 
     wqe.ahn  = talker->port.ahn[peer->device];
     wqe.qkey = peer->qkey;
-    ring_put(&talker->qp, (wqe.ctrl1 & SOFTEFA_CTRL1_HAS_IMM) ?
-             SOFTEFA_OP_SEND : SOFTEFA_OP_RDMA_READ, wqe);
+    ring_put(&talker->qp,
+             (wqe.ctrl1 & SOFTEFA_CTRL1_HAS_IMM) ? SOFTEFA_OP_SEND :
+                                                   SOFTEFA_OP_RDMA_READ,
+             wqe);
     talker->sent[slot] = ring_now();
     ++talker->num_sent;
 }
@@ -305,7 +307,8 @@ static void talk(unsigned index)
 
         for (i = 0; i < NUM_SLOTS; ++i) {
             CHECK((talker.sent[i] == 0) ||
-                  (ring_now() < talker.sent[i] + RING_DEADLINE * 1000000000ull));
+                  (ring_now() <
+                   talker.sent[i] + RING_DEADLINE * 1000000000ull));
         }
     }
 }
@@ -363,8 +366,8 @@ static void administrate(unsigned index)
         ring_port_open(&port, index % 2);
         for (i = 0; i < 8; ++i) {
             CHECK(softefa_mr_reg(port.dev, port.pdn, (uintptr_t)port.memory,
-                                 4096, 0, IBV_ACCESS_LOCAL_WRITE, &mr[i],
-                                 &key, &key) == 0);
+                                 4096, 0, IBV_ACCESS_LOCAL_WRITE, &mr[i], &key,
+                                 &key) == 0);
         }
         CHECK(softefa_channel_create(port.dev, &channel, &fd) == 0);
         ring_cq_create(&port, &cq[0], 64, channel, 1);
@@ -372,8 +375,9 @@ static void administrate(unsigned index)
         for (i = 0; i < 3; ++i) {
             CHECK(ring_qp_create(&port, &qp[i], &cq[0], &cq[1],
                                  (softefa_qp_attr_t){
-                                 .type         = (softefa_qp_type_t)(i % 2),
-                                 .sq_ring_size = 64 * (16u << i)}) == 0);
+                                         .type = (softefa_qp_type_t)(i % 2),
+                                         .sq_ring_size = 64 * (16u << i)}) ==
+                  0);
             ring_qp_to_rts(&qp[i], 1, 7);
         }
         CHECK(softefa_pd_free(port.dev, port.pdn) == EBUSY);
@@ -458,7 +462,7 @@ void test_kill_attach(void)
     }
 
     come_and_go(1, false);
-    snprintf(path, sizeof(path), "/dev/shm/softefa.%u.%s",
-             (unsigned)geteuid(), softefa_options()->fabric);
+    snprintf(path, sizeof(path), "/dev/shm/softefa.%u.%s", (unsigned)geteuid(),
+             softefa_options()->fabric);
     CHECK((access(path, F_OK) < 0) && (errno == ENOENT));
 }

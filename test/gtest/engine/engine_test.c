@@ -48,8 +48,9 @@ static void expect_send(pair_t *pair, uint16_t id, int status)
 /* Inline data in a 128-byte entry; the doorbell wraps at 65536; 64-bit ids. */
 void test_rdma_write(void)
 {
-    softefa_qp_attr_t attr = {.sq_entry_size = 128, .max_inline = 80,
-                              .sq_ring_size = 16 * 128};
+    softefa_qp_attr_t attr = {.sq_entry_size = 128,
+                              .max_inline    = 80,
+                              .sq_ring_size  = 16 * 128};
     softefa_io_wqe_t wqe;
     softefa_io_cqe_t cqe;
     uint8_t *target;
@@ -59,8 +60,8 @@ void test_rdma_write(void)
     pair_open(&pair, attr, (softefa_qp_attr_t){});
     target = pair.port.memory + 4096;
     for (i = 0; i < 66000; ++i) {
-        wqe              = ring_rdma(&pair.port, pair.b.map.qpn, i,
-                                     (uintptr_t)target, NULL, 77);
+        wqe = ring_rdma(&pair.port, pair.b.map.qpn, i, (uintptr_t)target, NULL,
+                        77);
         wqe.ctrl1        = SOFTEFA_CTRL1_INLINE;
         wqe.length       = 77;
         wqe.req_id_ex[0] = 1;
@@ -92,8 +93,8 @@ void test_rdma_write_imm(void)
     pair_open(&pair, (softefa_qp_attr_t){}, (softefa_qp_attr_t){});
     memset(pair.port.memory, 9, length);
     wqe       = ring_rdma(&pair.port, pair.b.map.qpn, 1,
-                          (uintptr_t)pair.port.memory + 300000,
-                          pair.port.memory, length);
+                          (uintptr_t)pair.port.memory + 300000, pair.port.memory,
+                          length);
     wqe.ctrl1 = SOFTEFA_CTRL1_HAS_IMM;
     wqe.imm   = 0xabcd;
     send_entry(&pair, SOFTEFA_OP_RDMA_WRITE, wqe);
@@ -120,8 +121,7 @@ void test_rdma_write_unsolicited(void)
 
     pair_open(&pair, (softefa_qp_attr_t){}, attr);
     wqe       = ring_rdma(&pair.port, pair.b.map.qpn, 1,
-                          (uintptr_t)pair.port.memory + 4096,
-                          pair.port.memory, 8);
+                          (uintptr_t)pair.port.memory + 4096, pair.port.memory, 8);
     wqe.ctrl1 = SOFTEFA_CTRL1_HAS_IMM;
     wqe.imm   = 77;
     send_entry(&pair, SOFTEFA_OP_RDMA_WRITE, wqe);
@@ -144,11 +144,11 @@ void test_rdma_errors(void)
     for (op = SOFTEFA_OP_RDMA_READ; op <= SOFTEFA_OP_RDMA_WRITE; ++op) {
         good = ring_rdma(&pair.port, pair.b.map.qpn, 1, (uintptr_t)memory,
                          memory + 512, 8);
-#define EXPECT(_status, ...)                                                  \
-        wqe = good;                                                           \
-        __VA_ARGS__;                                                          \
-        send_entry(&pair, op, wqe);                                           \
-        expect_send(&pair, 1, _status)
+#define EXPECT(_status, ...) \
+    wqe = good; \
+    __VA_ARGS__; \
+    send_entry(&pair, op, wqe); \
+    expect_send(&pair, 1, _status)
 
         EXPECT(0, (void)0);
         EXPECT(SOFTEFA_STATUS_REMOTE_ADDRESS, wqe.rdma.remote.key ^= 1 << 18);
@@ -162,8 +162,8 @@ void test_rdma_errors(void)
         EXPECT(SOFTEFA_STATUS_INVALID_AH, wqe.ahn += RING_DEVICES);
         EXPECT(SOFTEFA_STATUS_LOCAL_LENGTH, ++wqe.rdma.remote.length);
         EXPECT(SOFTEFA_STATUS_LOCAL_LENGTH, wqe.length = 2);
-        EXPECT(SOFTEFA_STATUS_UNSUPPORTED_OP, wqe.ctrl1 = SOFTEFA_OP_RDMA_READ |
-                                                  SOFTEFA_OP_RDMA_WRITE);
+        EXPECT(SOFTEFA_STATUS_UNSUPPORTED_OP,
+               wqe.ctrl1 = SOFTEFA_OP_RDMA_READ | SOFTEFA_OP_RDMA_WRITE);
         EXPECT(0, wqe.rdma.remote = (softefa_io_buf_t){};
                wqe.rdma.local.length = 0);
     }
@@ -307,12 +307,12 @@ void test_events(void)
     }
     CHECK(event_get(fd) == 0);
 
-#define SEND()                                                                \
-    do {                                                                      \
-        ring_recv(&qp[1], port.memory, 64, port.lkey, 1);                     \
-        ring_put(&qp[0], SOFTEFA_OP_SEND,                                     \
-                 ring_send(&port, qp[1].map.qpn, 1, port.memory, 8));         \
-        ring_doorbell(&qp[0]);                                                \
+#define SEND() \
+    do { \
+        ring_recv(&qp[1], port.memory, 64, port.lkey, 1); \
+        ring_put(&qp[0], SOFTEFA_OP_SEND, \
+                 ring_send(&port, qp[1].map.qpn, 1, port.memory, 8)); \
+        ring_doorbell(&qp[0]); \
     } while (0)
 
     SEND();

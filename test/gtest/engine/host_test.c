@@ -81,7 +81,7 @@ static bool completed(void)
 {
     const softefa_io_cqe_t *ring = softefa_fabric_at(cq.map.ring_key);
     unsigned phase               = ring[cq.consumed & (cq.depth - 1)].flags &
-                                   SOFTEFA_CQE_PHASE;
+                     SOFTEFA_CQE_PHASE;
 
     return phase != ((cq.consumed & cq.depth) ? SOFTEFA_CQE_PHASE : 0);
 }

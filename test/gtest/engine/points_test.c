@@ -64,7 +64,7 @@ static void shared_init(void)
     shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED);
-    alarm(6 * RING_DEADLINE);        /* ends what blocks */
+    alarm(6 * RING_DEADLINE); /* ends what blocks */
 }
 
 /* Starts `run` in a process, which carries out the plan between plan_begin() and
@@ -145,8 +145,8 @@ static void send_all(void)
 
     ring_port_open(&port, 1);
     ring_cq_create(&port, &cq, 64, NULL, 0);
-    CHECK(ring_qp_create(&port, &qp, &cq, &cq, (softefa_qp_attr_t){
-                         .type = SOFTEFA_QP_SRD}) == 0);
+    CHECK(ring_qp_create(&port, &qp, &cq, &cq,
+                         (softefa_qp_attr_t){.type = SOFTEFA_QP_SRD}) == 0);
     ring_qp_to_rts(&qp, RING_QKEY, 7);
 
     plan_begin();
@@ -160,8 +160,9 @@ static void send_all(void)
         }
         wqe.ctrl1 = SOFTEFA_CTRL1_HAS_IMM;
         wqe.imm   = i;
-        ring_put(&qp, (i == NUM_SENT - 1) ? SOFTEFA_OP_RDMA_WRITE :
-                                            SOFTEFA_OP_SEND, wqe);
+        ring_put(&qp,
+                 (i == NUM_SENT - 1) ? SOFTEFA_OP_RDMA_WRITE : SOFTEFA_OP_SEND,
+                 wqe);
         if ((i == 1) || (i == 2)) {
             continue;
         }
@@ -306,8 +307,8 @@ static void target_send_out(target_t *target)
 /* Nobody holds this one up. */
 static void other_send(target_t *target)
 {
-    ring_recv(&target->other, target->port.memory + 4096, 64,
-              target->port.lkey, 1);
+    ring_recv(&target->other, target->port.memory + 4096, 64, target->port.lkey,
+              1);
     ring_put(&target->other, SOFTEFA_OP_SEND,
              ring_send(&target->port, target->other.map.qpn, 1,
                        target->port.memory, 8));
@@ -348,7 +349,7 @@ static bool send_round(target_t *target, unsigned point, round_t kind)
     target_post(target);
     softefa_cq_arm(target->cq.cq);
     pid    = start(send_all, point, NULL,
-                   (kind == ROUND_KILL) ? SIGKILL : SIGSTOP);
+                (kind == ROUND_KILL) ? SIGKILL : SIGSTOP);
     status = watch(pid);
     if (WIFSTOPPED(status)) {
         target_send(target);
@@ -436,8 +437,8 @@ static void administrate(void)
     ring_port_open(&port, 0);
     CHECK(softefa_channel_create(port.dev, &channel, &fd) == 0);
     ring_cq_create(&port, &cq, 64, channel, 1);
-    CHECK(ring_qp_create(&port, &qp, &cq, &cq, (softefa_qp_attr_t){
-                         .type = SOFTEFA_QP_SRD}) == 0);
+    CHECK(ring_qp_create(&port, &qp, &cq, &cq,
+                         (softefa_qp_attr_t){.type = SOFTEFA_QP_SRD}) == 0);
     ring_qp_to_rts(&qp, RING_QKEY, 7);
     ring_qp_to(&qp, IBV_QPS_ERR);
     ring_qp_to(&qp, IBV_QPS_RESET);
@@ -586,13 +587,13 @@ static void send_until_gone(void)
 
     ring_port_open(&port, 1);
     ring_cq_create(&port, &cq, 64, NULL, 0);
-    CHECK(ring_qp_create(&port, &qp, &cq, &cq, (softefa_qp_attr_t){
-                         .type = SOFTEFA_QP_SRD}) == 0);
+    CHECK(ring_qp_create(&port, &qp, &cq, &cq,
+                         (softefa_qp_attr_t){.type = SOFTEFA_QP_SRD}) == 0);
     ring_qp_to_rts(&qp, RING_QKEY, 7);
     plan_begin();
     do {
-        ring_put(&qp, SOFTEFA_OP_SEND, ring_send(&port, shared->map.qpn, 1,
-                                                 port.memory, 8));
+        ring_put(&qp, SOFTEFA_OP_SEND,
+                 ring_send(&port, shared->map.qpn, 1, port.memory, 8));
         ring_doorbell(&qp);
         cqe = ring_cq_wait(&cq);
     } while (cqe.status == SOFTEFA_STATUS_OK);
@@ -605,7 +606,7 @@ static void send_until_gone(void)
 static void expect_flushed(target_t *target, pid_t holder)
 {
     unsigned count = 0, flushed = 0;
-    uint64_t end   = ring_deadline();
+    uint64_t end = ring_deadline();
     softefa_io_cqe_t cqe;
 
     ring_qp_to(&target->qp, IBV_QPS_ERR);

@@ -40,12 +40,11 @@ void ring_port_open(ring_port_t *port, unsigned device)
     CHECK(softefa_mr_reg(port->dev, port->pdn, (uintptr_t)port->memory,
                          RING_MEMORY, (uintptr_t)port->memory,
                          IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ |
-                         IBV_ACCESS_REMOTE_WRITE, &port->mr, &port->lkey,
-                         &port->rkey) == 0);
+                                 IBV_ACCESS_REMOTE_WRITE,
+                         &port->mr, &port->lkey, &port->rkey) == 0);
     for (i = 0; i < RING_DEVICES; ++i) {
         softefa_fabric_gid(i, gid);
-        CHECK(softefa_ah_create(port->dev, port->pdn, gid,
-                                &port->ahn[i]) == 0);
+        CHECK(softefa_ah_create(port->dev, port->pdn, gid, &port->ahn[i]) == 0);
     }
 }
 
@@ -76,7 +75,7 @@ bool ring_cq_poll(ring_cq_t *cq, softefa_io_cqe_t *cqe)
     softefa_io_cqe_t first;
 
     softefa_progress(cq->dev);
-    first.first = atomic_load_explicit((_Atomic uint32_t*)&next->first,
+    first.first = atomic_load_explicit((_Atomic uint32_t *)&next->first,
                                        memory_order_acquire);
     if ((first.flags & SOFTEFA_CQE_PHASE) ==
         ((cq->consumed & cq->depth) ? SOFTEFA_CQE_PHASE : 0)) {
@@ -85,7 +84,7 @@ bool ring_cq_poll(ring_cq_t *cq, softefa_io_cqe_t *cqe)
 
     *cqe = *next;
     ++cq->consumed;
-    atomic_store((_Atomic uint32_t*)softefa_fabric_at(cq->map.db_key),
+    atomic_store((_Atomic uint32_t *)softefa_fabric_at(cq->map.db_key),
                  cq->consumed & SOFTEFA_CQ_DB_CONSUMER);
     return true;
 }
@@ -165,14 +164,13 @@ void ring_recv(ring_qp_t *qp, void *buffer, uint16_t length, uint32_t lkey,
     softefa_io_rx_t *ring = softefa_fabric_at(qp->map.rq_key);
 
     ring[qp->rq_tail & (qp->rq_size - 1)] = (softefa_io_rx_t){
-        .addr_lo   = (uintptr_t)buffer,
-        .addr_hi   = (uintptr_t)buffer >> 32,
-        .req_id    = id,
-        .length    = length,
-        .lkey_ctrl = lkey | SOFTEFA_RX_FIRST | SOFTEFA_RX_LAST
-    };
+            .addr_lo   = (uintptr_t)buffer,
+            .addr_hi   = (uintptr_t)buffer >> 32,
+            .req_id    = id,
+            .length    = length,
+            .lkey_ctrl = lkey | SOFTEFA_RX_FIRST | SOFTEFA_RX_LAST};
     ++qp->rq_tail;
-    atomic_store((_Atomic uint32_t*)softefa_fabric_at(qp->map.rq_db_key),
+    atomic_store((_Atomic uint32_t *)softefa_fabric_at(qp->map.rq_db_key),
                  qp->rq_tail);
 }
 
@@ -181,8 +179,8 @@ void ring_put(ring_qp_t *qp, softefa_op_t op, softefa_io_wqe_t wqe)
     uint8_t *ring = softefa_fabric_at(qp->map.sq_key);
 
     wqe.ctrl1 |= SOFTEFA_CTRL1_META | op;
-    wqe.ctrl2  = SOFTEFA_CTRL2_FIRST | SOFTEFA_CTRL2_LAST |
-                 SOFTEFA_CTRL2_COMP_REQ | qp->phase;
+    wqe.ctrl2 = SOFTEFA_CTRL2_FIRST | SOFTEFA_CTRL2_LAST |
+                SOFTEFA_CTRL2_COMP_REQ | qp->phase;
     memcpy(ring + (qp->sq_tail & (qp->sq_size - 1)) * qp->entry_size, &wqe,
            qp->entry_size);
     ++qp->sq_tail;
@@ -193,16 +191,17 @@ void ring_put(ring_qp_t *qp, softefa_op_t op, softefa_io_wqe_t wqe)
 
 void ring_doorbell(ring_qp_t *qp)
 {
-    atomic_store((_Atomic uint32_t*)softefa_fabric_at(qp->map.sq_db_key),
+    atomic_store((_Atomic uint32_t *)softefa_fabric_at(qp->map.sq_db_key),
                  qp->sq_tail);
     softefa_engine_doorbell(qp->qp);
 }
 
 static softefa_io_buf_t ring_buf(uint64_t addr, uint32_t length, uint32_t key)
 {
-    return (softefa_io_buf_t){
-        .length = length, .key = key, .addr_lo = addr, .addr_hi = addr >> 32
-    };
+    return (softefa_io_buf_t){.length  = length,
+                              .key     = key,
+                              .addr_lo = addr,
+                              .addr_hi = addr >> 32};
 }
 
 softefa_io_wqe_t ring_send(const ring_port_t *port, uint16_t qpn, uint16_t id,

@@ -130,10 +130,10 @@ TEST_P(ucp_am, eager_and_rendezvous)
                          UCP_AM_HANDLER_PARAM_FIELD_FLAGS |
                          UCP_AM_HANDLER_PARAM_FIELD_CB |
                          UCP_AM_HANDLER_PARAM_FIELD_ARG;
-    handler.id         = 3;
-    handler.flags      = UCP_AM_FLAG_WHOLE_MSG;
-    handler.cb         = arrived;
-    handler.arg        = this;
+    handler.id    = 3;
+    handler.flags = UCP_AM_FLAG_WHOLE_MSG;
+    handler.cb    = arrived;
+    handler.arg   = this;
     ASSERT_EQ(UCS_OK, ucp_worker_set_am_recv_handler(m_b->worker(), &handler));
 
     for (uint64_t seq = 0; seq < m_count; ++seq) {
@@ -188,9 +188,9 @@ TEST_P(ucp_am, stream)
     while (received < total) {
         std::vector<ucs_status_ptr_t> sends;
         for (unsigned i = 0; (i < 8) && (sent < total); ++i) {
-            uint64_t r = mix64(++round);
-            size_t n   = (r % 20 == 0) ? r % (2 * MB) : r % 20000;
-            n          = std::min(n + 1, total - sent);
+            uint64_t r         = mix64(++round);
+            size_t n           = (r % 20 == 0) ? r % (2 * MB) : r % 20000;
+            n                  = std::min(n + 1, total - sent);
             param.op_attr_mask = 0;
             sends.push_back(ucp_stream_send_nbx(m_ab, &all[sent], n, &param));
             sent += n;
@@ -201,7 +201,8 @@ TEST_P(ucp_am, stream)
             size_t length         = 0;
             param.op_attr_mask    = 0;
             ucs_status_ptr_t recv = ucp_stream_recv_nbx(m_b->worker() ? m_ba :
-                                                        nullptr, part.data(),
+                                                                        nullptr,
+                                                        part.data(),
                                                         part.size(), &length,
                                                         &param);
             if (UCS_PTR_IS_PTR(recv)) {
@@ -242,35 +243,35 @@ TEST_P(ucp_am, emulated_rma)
     memset(&params, 0, sizeof(params));
     params.field_mask = UCP_MEM_MAP_PARAM_FIELD_ADDRESS |
                         UCP_MEM_MAP_PARAM_FIELD_LENGTH;
-    params.address    = target.data();
-    params.length     = length;
+    params.address = target.data();
+    params.length  = length;
     ASSERT_EQ(UCS_OK, ucp_mem_map(m_b->context(), &params, &memh));
-    ASSERT_EQ(UCS_OK, ucp_rkey_pack(m_b->context(), memh, &rkey_buffer,
-                                    &rkey_length));
+    ASSERT_EQ(UCS_OK,
+              ucp_rkey_pack(m_b->context(), memh, &rkey_buffer, &rkey_length));
     ASSERT_EQ(UCS_OK, ucp_ep_rkey_unpack(m_ab, rkey_buffer, &rkey));
     ucp_rkey_buffer_release(rkey_buffer);
 
     param.op_attr_mask = 0;
-    for (size_t n : {(size_t)1, (size_t)8, (size_t)1000, (size_t)9000,
-                     length}) {
+    for (size_t n :
+         {(size_t)1, (size_t)8, (size_t)1000, (size_t)9000, length}) {
         if (!has_put_get(GetParam())) {
             break;
         }
         std::fill(target.begin(), target.end(), 0);
-        EXPECT_EQ(UCS_OK, finish(ucp_put_nbx(m_ab, source.data(), n,
-                                             (uintptr_t)target.data(), rkey,
-                                             &param)));
+        EXPECT_EQ(UCS_OK,
+                  finish(ucp_put_nbx(m_ab, source.data(), n,
+                                     (uintptr_t)target.data(), rkey, &param)));
         EXPECT_EQ(UCS_OK, finish(ucp_ep_flush_nbx(m_ab, &param)));
         EXPECT_EQ(0, memcmp(source.data(), target.data(), n));
         EXPECT_TRUE((n == length) || (target[n] == 0));
         bytes back(n);
-        EXPECT_EQ(UCS_OK, finish(ucp_get_nbx(m_ab, back.data(), n,
-                                             (uintptr_t)target.data(), rkey,
-                                             &param)));
+        EXPECT_EQ(UCS_OK,
+                  finish(ucp_get_nbx(m_ab, back.data(), n,
+                                     (uintptr_t)target.data(), rkey, &param)));
         EXPECT_EQ(0, memcmp(source.data(), back.data(), n));
     }
 
-    uint64_t *counter = (uint64_t*)target.data();
+    uint64_t *counter = (uint64_t *)target.data();
     *counter          = 0;
     for (uint64_t i = 0; i < 1000; ++i) {
         uint64_t one = 1, old = ~0ull;

@@ -77,7 +77,8 @@ HARNESS_ROLE(devices)
 {
     world(arguments).talk();
     return ::testing::UnitTest::GetInstance()->ad_hoc_test_result().Failed() ?
-                   "failed, see above" : "";
+                   "failed, see above" :
+                   "";
 }
 
 class ucp_devices : public ::testing::Test {

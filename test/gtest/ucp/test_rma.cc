@@ -137,16 +137,18 @@ TEST_P(ucp_rma, lengths)
     ucp_rkey_h rkey = target.rkey(m_ab);
     uint64_t seq    = 0;
 
-    for (size_t length : std::vector<size_t>{
-                 0, 1, 7, 8, 9, 31, 32, 33, 63, 64, 191, 192, 193, 255, 256,
-                 1000, 4095, 4096, 4097, 8880, 8927, 8928, 8929, 17857, 65535,
-                 65536, 65537, MB, 8 * MB + 1}) {
+    for (size_t length :
+         std::vector<size_t>{0,     1,     7,     8,    9,         31,
+                             32,    33,    63,    64,   191,       192,
+                             193,   255,   256,   1000, 4095,      4096,
+                             4097,  8880,  8927,  8928, 8929,      17857,
+                             65535, 65536, 65537, MB,   8 * MB + 1}) {
         bytes data = message(1, ++seq, length), back(length + 2, 0x77);
         size_t at  = seq & 1;
 
         memset(target.data(), 0x11, length + 2);
-        EXPECT_EQ(UCS_OK, finish(put(data.data(), length, target.addr() + at,
-                                     rkey)));
+        EXPECT_EQ(UCS_OK,
+                  finish(put(data.data(), length, target.addr() + at, rkey)));
         flush(m_ab);
         EXPECT_EQ(0, memcmp(data.data(), target.data() + at, length))
                 << "put of " << length;
@@ -224,15 +226,15 @@ TEST_P(ucp_rma, fence)
 
     ucp_memory target(*m_b, 20000);
     ucp_rkey_h rkey         = target.rkey(m_ab);
-    volatile uint64_t *flag = (volatile uint64_t*)target.data();
+    volatile uint64_t *flag = (volatile uint64_t *)target.data();
     uint8_t *place          = target.data() + 64;
     unsigned major, minor, release;
 
     /* Some versions of UCP wait within the call: then the target has to be
      * known already, for it makes no progress meanwhile. */
     *flag = 0;
-    EXPECT_EQ(UCS_OK, finish(put((const void*)place, 8, target.addr() + 64,
-                                 rkey)));
+    EXPECT_EQ(UCS_OK,
+              finish(put((const void *)place, 8, target.addr() + 64, rkey)));
     flush(m_ab);
     ucp_get_version(&major, &minor, &release);
     if ((harness::counter("rdma_write_ops") == 0) && (minor >= 17)) {
@@ -253,21 +255,21 @@ TEST_P(ucp_rma, fence)
         requests.push_back(put(&seq, 8, target.addr(), rkey));
         ASSERT_TRUE(wait_until(
                 [&]() {
-                    bool seen = *flag == seq;
-                    if (seen) {
-                        EXPECT_EQ(0, memcmp(place, data.data(), data.size()))
-                                << "seen too early";
-                    }
-                    return seen;
+            bool seen = *flag == seq;
+            if (seen) {
+                EXPECT_EQ(0, memcmp(place, data.data(), data.size()))
+                        << "seen too early";
+            }
+            return seen;
                 },
                 [&]() {
-                    if (*flag != seq) {
-                        m_a->progress();
-                    }
-                    if (*flag != seq) {
-                        m_b->progress();
-                    }
-                }));
+            if (*flag != seq) {
+                m_a->progress();
+            }
+            if (*flag != seq) {
+                m_b->progress();
+            }
+        }));
         for (ucs_status_ptr_t request : requests) {
             EXPECT_EQ(UCS_OK, finish(request));
         }
@@ -382,7 +384,7 @@ TEST_P(ucp_amo, contended)
     std::vector<unsigned> seen;
     ucp_options options;
 
-    options.features = UCP_FEATURE_RMA | UCP_FEATURE_AMO64;
+    options.features               = UCP_FEATURE_RMA | UCP_FEATURE_AMO64;
     options.config["PROTO_ENABLE"] = GetParam();
     for (unsigned i = 0; i < 3; ++i) {
         eps.push_back(add_side(options).connect(m_b->address()));
@@ -410,7 +412,7 @@ TEST_P(ucp_amo, contended)
             EXPECT_EQ(1u, ++seen[got[k]]);
         }
     }
-    EXPECT_EQ(seen.size(), *(uint64_t*)target.data());
+    EXPECT_EQ(seen.size(), *(uint64_t *)target.data());
     for (ucp_rkey_h rkey : rkeys) {
         ucp_rkey_destroy(rkey);
     }

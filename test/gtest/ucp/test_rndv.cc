@@ -21,8 +21,9 @@ static const size_t MB = 1 << 20;
 /* What the device and libefa have together, as far as tests can know. */
 static bool has_read()
 {
-    return is_srd() && (env("SOFTEFA_LIMITS", "").find("rdma_read=0") ==
-                        std::string::npos) &&
+    return is_srd() &&
+           (env("SOFTEFA_LIMITS", "").find("rdma_read=0") ==
+            std::string::npos) &&
            (env("UCX_SRD_RDMA", "try") != "n");
 }
 
@@ -51,11 +52,11 @@ static ucp_options rndv_options(const rndv_param &param)
 {
     ucp_options options;
 
-    options.config["RNDV_THRESH"]  = "1000";
-    options.config["PROTO_ENABLE"] = std::get<0>(param);
-    options.config["RNDV_SCHEME"]  = std::get<1>(param);
-    options.config["TLS"]          = std::get<2>(param);
-    options.err_peer               = std::get<3>(param);
+    options.config["RNDV_THRESH"]        = "1000";
+    options.config["PROTO_ENABLE"]       = std::get<0>(param);
+    options.config["RNDV_SCHEME"]        = std::get<1>(param);
+    options.config["TLS"]                = std::get<2>(param);
+    options.err_peer                     = std::get<3>(param);
     /* What the dead one's device has accepted fails no send. */
     options.config["KEEPALIVE_INTERVAL"] = "100ms";
     return options;
@@ -110,9 +111,9 @@ TEST_P(ucp_rndv, lengths)
     reads  = counter("rdma_read_bytes");
     writes = counter("rdma_write_bytes");
     before = counter("tx_bytes");
-    for (size_t length : std::vector<size_t>{
-                 1, 8, 500, 2000, 4096, 8000, 8928, 8929, 20000, 65536, 65537,
-                 300001, MB, 2 * MB + 7, 8 * MB}) {
+    for (size_t length :
+         std::vector<size_t>{1, 8, 500, 2000, 4096, 8000, 8928, 8929, 20000,
+                             65536, 65537, 300001, MB, 2 * MB + 7, 8 * MB}) {
         ping_pong(*m_a, m_ab, *m_b, m_ba, seq++, length);
         moved += (length > MB / 4) ? 2 * length : 0;
     }
@@ -158,8 +159,7 @@ TEST_P(ucp_rndv, many)
     std::vector<ucs_status_ptr_t> requests;
 
     auto length = [](uint64_t seq) -> size_t {
-        return (mix64(seq) % 3 == 0) ? mix64(seq) % 900 :
-                                       mix64(seq) % (MB / 2);
+        return (mix64(seq) % 3 == 0) ? mix64(seq) % 900 : mix64(seq) % (MB / 2);
     };
     for (uint64_t seq = 0; seq < 2 * count; ++seq) {
         sent.push_back(message(9, seq, length(seq)));
@@ -204,10 +204,12 @@ static std::string two_rails(const std::string &proto,
     auto finish = [&](ucs_status_ptr_t request) {
         ucs_status_t status = UCS_PTR_STATUS(request);
         if (UCS_PTR_IS_PTR(request)) {
-            if (!wait_until([&]() {
-                    status = ucp_request_check_status(request);
-                    return status != UCS_INPROGRESS;
-                }, progress)) {
+            if (!wait_until(
+                        [&]() {
+                status = ucp_request_check_status(request);
+                return status != UCS_INPROGRESS;
+                        },
+                        progress)) {
                 throw std::runtime_error("a request does not complete");
             }
             ucp_request_free(request);
@@ -227,8 +229,8 @@ static std::string two_rails(const std::string &proto,
                         ucp_tag_recv_nbx((back ? a : b).worker(), got.data(),
                                          length, 1, ~0ull, &param);
                 param.op_attr_mask = 0;
-                finish(ucp_tag_send_nbx(back ? ba : ab, data.data(), length,
-                                        1, &param));
+                finish(ucp_tag_send_nbx(back ? ba : ab, data.data(), length, 1,
+                                        &param));
                 finish(recv);
                 if (got != data) {
                     text += "wrong data at length " + std::to_string(length) +
@@ -277,7 +279,7 @@ TEST_F(ucp_rails, both_carry_data)
             }
             peer_proc peer({"SOFTEFA_DEVICES=2",
                             "SOFTEFA_FABRIC=rails-" +
-                            std::to_string(getpid())});
+                                    std::to_string(getpid())});
             EXPECT_EQ("", peer.call(std::string("role two_rails ") + proto +
                                     " " + scheme))
                     << proto << " " << scheme;

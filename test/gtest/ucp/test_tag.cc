@@ -113,7 +113,8 @@ TEST_P(ucp_tag, one_tag_keeps_order)
     auto length = [](uint64_t seq) -> size_t {
         uint64_t r = mix64(seq);
         return (r % 100 == 0) ? r % (2 * MB) :
-               (r % 10 == 0)  ? r % 50000 : r % 3000;
+               (r % 10 == 0)  ? r % 50000 :
+                                r % 3000;
     };
     auto post_until = [&](uint64_t end) {
         for (; posted < std::min(end, count); ++posted) {
@@ -129,7 +130,8 @@ TEST_P(ucp_tag, one_tag_keeps_order)
             progress();
         }
         /* Sometimes receives are ahead, sometimes behind. */
-        post_until(((seq / 100) & 1) ? seq + ahead : seq - std::min(seq, ahead));
+        post_until(((seq / 100) & 1) ? seq + ahead :
+                                       seq - std::min(seq, ahead));
         for (; finished + 2 * ahead < posted; ++finished) {
             EXPECT_EQ(UCS_OK, finish(recvs[finished]));
             EXPECT_EQ(UCS_OK, finish(sends[finished]));
@@ -164,9 +166,9 @@ TEST_P(ucp_tag, iov)
         }
         param.op_attr_mask    = UCP_OP_ATTR_FIELD_DATATYPE;
         param.datatype        = ucp_dt_make_iov();
-        ucs_status_ptr_t send = ucp_tag_send_nbx(m_ab, from.data(), count,
-                                                 part, &param);
-        param.op_attr_mask   |= UCP_OP_ATTR_FLAG_NO_IMM_CMPL;
+        ucs_status_ptr_t send = ucp_tag_send_nbx(m_ab, from.data(), count, part,
+                                                 &param);
+        param.op_attr_mask |= UCP_OP_ATTR_FLAG_NO_IMM_CMPL;
         ucs_status_ptr_t recv = ucp_tag_recv_nbx(m_b->worker(), to.data(),
                                                  count, part, ~0ull, &param);
         EXPECT_EQ(UCS_OK, finish(recv));
@@ -179,7 +181,7 @@ TEST_P(ucp_tag, iov)
 TEST_P(ucp_tag, truncated)
 {
     for (size_t length : {(size_t)100, (size_t)5000, MB}) {
-        bytes data = message(5, 1, length), small(length / 2);
+        bytes data            = message(5, 1, length), small(length / 2);
         ucs_status_ptr_t recv = tag_recv(*m_b, small, 1);
         ucs_status_ptr_t send = tag_send(m_ab, data, 1);
         EXPECT_EQ(UCS_ERR_MESSAGE_TRUNCATED, finish(recv));
@@ -202,12 +204,14 @@ TEST_P(ucp_tag, flush)
             data.push_back(message(1, i, 1000));
             sends.push_back(tag_send(m_ab, data.back(), 1000 + i));
         }
-        EXPECT_EQ(UCS_OK, finish((round & 1) ?
+        EXPECT_EQ(UCS_OK,
+                  finish((round & 1) ?
                                  ucp_ep_flush_nbx(m_ab, &param) :
                                  ucp_worker_flush_nbx(m_a->worker(), &param)));
         for (ucs_status_ptr_t send : sends) {
             EXPECT_NE(UCS_INPROGRESS, UCS_PTR_IS_PTR(send) ?
-                      ucp_request_check_status(send) : UCS_OK);
+                                              ucp_request_check_status(send) :
+                                              UCS_OK);
             finish(send);
         }
         for (uint64_t i = 0; i < 50; ++i) {

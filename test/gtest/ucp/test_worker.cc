@@ -130,8 +130,8 @@ TEST_P(ucp_worker_test, reconnect_thousand_times)
     const unsigned rounds = scaled(1000);
 
     for (bool err_peer : {false, true}) {
-        ucp_side &a = add_side(options(UCP_FEATURE_TAG, err_peer));
-        ucp_side &b = add_side(options(UCP_FEATURE_TAG, err_peer));
+        ucp_side &a  = add_side(options(UCP_FEATURE_TAG, err_peer));
+        ucp_side &b  = add_side(options(UCP_FEATURE_TAG, err_peer));
         unsigned fds = 0, mappings = 0;
         size_t resident = 0;
 
@@ -196,18 +196,18 @@ TEST_P(ucp_worker_test, wakeup)
     const uint64_t features = UCP_FEATURE_TAG | UCP_FEATURE_WAKEUP;
     ucp_side &a             = add_side(options(features));
     peer_proc peer;
-    ucp_ep_h ep = a.connect(from_hex(peer.call(open_line(features, false))));
+    ucp_ep_h ep  = a.connect(from_hex(peer.call(open_line(features, false))));
     uint64_t tag = 10;
 
     peer.call("connect " + to_hex(a.address()));
-    for (size_t length : {(size_t)8, (size_t)5000, (size_t)20000,
-                          (size_t)2000000}) {
+    for (size_t length :
+         {(size_t)8, (size_t)5000, (size_t)20000, (size_t)2000000}) {
         const uint64_t count = scaled((length > 100000) ? 20 : 300);
-        tag                 += 10;
+        tag += 10;
         peer.post("echo_sleep " + std::to_string(tag) + " " +
                   std::to_string(length) + " " + std::to_string(count));
         for (uint64_t seq = 0; seq < count; ++seq) {
-            bytes data = message(tag, seq, length), back(length);
+            bytes data            = message(tag, seq, length), back(length);
             ucs_status_ptr_t recv = tag_recv(a, back, tag + 1);
             EXPECT_EQ(UCS_OK, finish_asleep(a, tag_send(ep, data, tag)));
             EXPECT_EQ(UCS_OK, finish_asleep(a, recv));
@@ -256,7 +256,7 @@ TEST_P(ucp_worker_test, a_worker_per_thread)
     auto talk = [&](ucp_side &side, ucp_ep_h ep, uint64_t out, uint64_t in) {
         for (uint64_t seq = 0; seq < count; ++seq) {
             size_t length = mix64(seq) % ((seq % 50 == 0) ? 500000 : 5000);
-            bytes data = message(out, seq, length), got(length);
+            bytes data    = message(out, seq, length), got(length);
             ucs_status_ptr_t recv = tag_recv(side, got, in);
             ucs_status_ptr_t send = tag_send(ep, data, out);
             errors += (finish_one(side, send) != UCS_OK);
@@ -274,9 +274,11 @@ TEST_P(ucp_worker_test, a_worker_per_thread)
 
     for (ucp_side *side : {&a, &b}) {
         for (ucs_status_ptr_t request : side->close_all()) {
-            wait_until([&]() {
+            wait_until(
+                    [&]() {
                 return ucp_request_check_status(request) != UCS_INPROGRESS;
-            }, [&]() {
+                    },
+                    [&]() {
                 a.progress();
                 b.progress();
             });
@@ -288,11 +290,11 @@ TEST_P(ucp_worker_test, a_worker_per_thread)
 /* Several threads send through one worker of mode MULTI. */
 TEST_P(ucp_worker_test, threads_share_a_worker)
 {
-    ucp_options o  = options();
-    o.thread_mode  = UCS_THREAD_MODE_MULTI;
-    ucp_side &a    = add_side(o);
-    ucp_side &b    = add_side(o);
-    ucp_ep_h ab    = a.connect(b.address());
+    ucp_options o = options();
+    o.thread_mode = UCS_THREAD_MODE_MULTI;
+    ucp_side &a   = add_side(o);
+    ucp_side &b   = add_side(o);
+    ucp_ep_h ab   = a.connect(b.address());
     ucp_worker_attr_t attr;
     std::atomic<unsigned> errors(0);
     std::vector<std::thread> threads;
@@ -360,8 +362,11 @@ TEST_P(ucp_worker_test, killed_peer)
     for (unsigned round = 0; round < scaled(6); ++round) {
         peer_proc peer;
         ep_errors errors;
-        ucp_ep_h ep = a.connect(from_hex(peer.call(
-                open_line(UCP_FEATURE_TAG | UCP_FEATURE_AM, true))), &errors);
+        ucp_ep_h ep =
+                a.connect(from_hex(peer.call(open_line(UCP_FEATURE_TAG |
+                                                               UCP_FEATURE_AM,
+                                                       true))),
+                          &errors);
         std::vector<bytes> data;
         std::vector<ucs_status_ptr_t> sends;
 
@@ -408,13 +413,14 @@ TEST_P(ucp_worker_test, killed_peer)
 /* Nobody sends to the dead peer: UCP's keepalive finds out. */
 TEST_P(ucp_worker_test, keepalive)
 {
-    ucp_options o = options(UCP_FEATURE_TAG, true);
+    ucp_options o                  = options(UCP_FEATURE_TAG, true);
     o.config["KEEPALIVE_INTERVAL"] = "100ms";
-    ucp_side &a   = add_side(o);
+    ucp_side &a                    = add_side(o);
     peer_proc peer;
     ep_errors errors;
     ucp_ep_h ep = a.connect(from_hex(peer.call(open_line(UCP_FEATURE_TAG,
-                                                         true))), &errors);
+                                                         true))),
+                            &errors);
 
     peer.call("connect " + to_hex(a.address()));
     peer.post("recv 5 3000 1");

@@ -201,9 +201,9 @@ int peer_main(int fd)
 {
     return peer_run(fd, [fd]() {
         ucp_peer peer;
-        peer_loop(fd,
-                  [&](const std::string &line) { return peer.obey(line); },
-                  [&]() { return peer.idle(); });
+        peer_loop(
+                fd, [&](const std::string &line) { return peer.obey(line); },
+                [&]() { return peer.idle(); });
     });
 }
 

@@ -39,14 +39,15 @@ ucp_side::ucp_side(const ucp_options &options) : m_options(options)
 
     check(ucp_config_read(nullptr, nullptr, &config), "ucp_config_read");
     check(ucp_config_modify(config, "TLS",
-                            env("TEST_UCP_TLS", "srd,self").c_str()), "TLS");
+                            env("TEST_UCP_TLS", "srd,self").c_str()),
+          "TLS");
     for (const auto &kv : options.config) {
         check(ucp_config_modify(config, kv.first.c_str(), kv.second.c_str()),
               kv.first);
     }
     memset(&params, 0, sizeof(params));
-    params.field_mask        = UCP_PARAM_FIELD_FEATURES |
-                               UCP_PARAM_FIELD_MT_WORKERS_SHARED;
+    params.field_mask = UCP_PARAM_FIELD_FEATURES |
+                        UCP_PARAM_FIELD_MT_WORKERS_SHARED;
     params.features          = options.features;
     params.mt_workers_shared = 1;
     ucs_status_t status      = ucp_init(&params, config, &m_context);
@@ -56,8 +57,7 @@ ucp_side::ucp_side(const ucp_options &options) : m_options(options)
 }
 
 ucp_side::ucp_side(ucp_side &other, ucs_thread_mode_t thread_mode) :
-    m_options(other.m_options), m_context(other.m_context),
-    m_own_context(false)
+    m_options(other.m_options), m_context(other.m_context), m_own_context(false)
 {
     open_worker(thread_mode);
 }
@@ -81,9 +81,11 @@ ucp_side::~ucp_side()
     std::vector<ucs_status_ptr_t> requests = close_all();
 
     for (ucs_status_ptr_t request : requests) {
-        wait_until([&]() {
+        wait_until(
+                [&]() {
             return ucp_request_check_status(request) != UCS_INPROGRESS;
-        }, [this]() { progress(); });
+                },
+                [this]() { progress(); });
         ucp_request_free(request);
     }
     ucp_worker_destroy(m_worker);
@@ -99,14 +101,14 @@ bytes ucp_side::address()
 
     check(ucp_worker_get_address(m_worker, &address, &length),
           "ucp_worker_get_address");
-    bytes copy((uint8_t*)address, (uint8_t*)address + length);
+    bytes copy((uint8_t *)address, (uint8_t *)address + length);
     ucp_worker_release_address(m_worker, address);
     return copy;
 }
 
 static void on_error(void *arg, ucp_ep_h, ucs_status_t status)
 {
-    ep_errors *errors = static_cast<ep_errors*>(arg);
+    ep_errors *errors = static_cast<ep_errors *>(arg);
 
     if (errors != nullptr) {
         ++errors->count;
@@ -121,10 +123,10 @@ ucp_ep_h ucp_side::connect(const bytes &address, ep_errors *errors)
 
     memset(&params, 0, sizeof(params));
     params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS;
-    params.address    = (const ucp_address_t*)address.data();
+    params.address    = (const ucp_address_t *)address.data();
     if (m_options.err_peer) {
-        params.field_mask     |= UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
-                                 UCP_EP_PARAM_FIELD_ERR_HANDLER;
+        params.field_mask |= UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
+                             UCP_EP_PARAM_FIELD_ERR_HANDLER;
         params.err_mode        = UCP_ERR_HANDLING_MODE_PEER;
         params.err_handler.cb  = on_error;
         params.err_handler.arg = errors;
@@ -151,8 +153,7 @@ std::vector<ucs_status_ptr_t> ucp_side::close_all()
     std::vector<ucs_status_ptr_t> requests;
 
     while (!m_eps.empty()) {
-        ucs_status_ptr_t request = close(m_eps.back(),
-                                         UCP_EP_CLOSE_FLAG_FORCE);
+        ucs_status_ptr_t request = close(m_eps.back(), UCP_EP_CLOSE_FLAG_FORCE);
         if (UCS_PTR_IS_PTR(request)) {
             requests.push_back(request);
         }
@@ -190,7 +191,7 @@ ucs_status_t ucp_base::finish(ucs_status_ptr_t request)
     }
 
     ucs_status_t status = UCS_INPROGRESS;
-    bool done = wait([&]() {
+    bool done           = wait([&]() {
         status = ucp_request_check_status(request);
         return status != UCS_INPROGRESS;
     });
@@ -210,8 +211,8 @@ ucs_status_ptr_t ucp_base::tag_send(ucp_ep_h ep, const bytes &data,
                   ucp_tag_send_nbx(ep, data.data(), data.size(), tag, &param);
 }
 
-ucs_status_ptr_t ucp_base::tag_recv(ucp_side &side, bytes &data,
-                                    ucp_tag_t tag, ucp_tag_t mask)
+ucs_status_ptr_t ucp_base::tag_recv(ucp_side &side, bytes &data, ucp_tag_t tag,
+                                    ucp_tag_t mask)
 {
     ucp_request_param_t param;
 

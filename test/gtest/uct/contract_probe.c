@@ -29,14 +29,14 @@ ucs_status_t contract_perf(uct_iface_h iface, unsigned op,
     perf->latency           = attr.latency;
     perf->max_inflight_eps  = attr.max_inflight_eps;
 #if UCT_EFA_UCX(1, 19)
-    perf->path              = attr.path_bandwidth;
+    perf->path = attr.path_bandwidth;
 #else
-    perf->path              = attr.bandwidth;
+    perf->path  = attr.bandwidth;
 #endif
 #if UCT_EFA_UCX(1, 17)
-    perf->flags             = attr.flags;
+    perf->flags = attr.flags;
 #else
-    perf->flags             = 0;
+    perf->flags = 0;
 #endif
     return status;
 }

@@ -82,8 +82,7 @@ static int add_ranges(struct dl_phdr_info *info, size_t size, void *arg)
         if ((phdr->p_type == PT_LOAD) && (phdr->p_flags & PF_X) &&
             (num_ranges < MAX_RANGES)) {
             ranges[num_ranges].start = info->dlpi_addr + phdr->p_vaddr;
-            ranges[num_ranges].end   = ranges[num_ranges].start +
-                                       phdr->p_memsz;
+            ranges[num_ranges].end   = ranges[num_ranges].start + phdr->p_memsz;
             ++num_ranges;
         }
     }
@@ -94,11 +93,11 @@ static int add_ranges(struct dl_phdr_info *info, size_t size, void *arg)
 static void spare(const char *name, range_t *range)
 {
     void *function = dlsym(RTLD_DEFAULT, name);
-    const ElfW(Sym) *symbol;
+    const ElfW(Sym) * symbol;
     Dl_info info;
 
     if ((function != NULL) &&
-        dladdr1(function, &info, (void**)&symbol, RTLD_DL_SYMENT) &&
+        dladdr1(function, &info, (void **)&symbol, RTLD_DL_SYMENT) &&
         (symbol != NULL)) {
         range->start = (uintptr_t)function;
         range->end   = range->start + symbol->st_size;
@@ -117,8 +116,8 @@ EXPORT void fail_alloc_set(const char *library, unsigned long n)
     wanted     = library;
     num_ranges = 0;
     dl_iterate_phdr(add_ranges, NULL);
-    fired      = 0;
-    countdown  = n;
+    fired     = 0;
+    countdown = n;
 }
 
 EXPORT int fail_alloc_count(int on)
@@ -202,14 +201,12 @@ static void *counted(void *memory)
 
 EXPORT void *malloc(size_t size)
 {
-    return is_to_fail() ? NULL :
-           counted(__libc_malloc(size));
+    return is_to_fail() ? NULL : counted(__libc_malloc(size));
 }
 
 EXPORT void *calloc(size_t count, size_t size)
 {
-    return is_to_fail() ? NULL :
-           counted(__libc_calloc(count, size));
+    return is_to_fail() ? NULL : counted(__libc_calloc(count, size));
 }
 
 EXPORT void *realloc(void *memory, size_t size)
@@ -233,8 +230,7 @@ EXPORT int posix_memalign(void **memory_p, size_t alignment, size_t size)
 {
     void *memory;
 
-    memory = is_to_fail() ? NULL :
-             counted(__libc_memalign(alignment, size));
+    memory = is_to_fail() ? NULL : counted(__libc_memalign(alignment, size));
     if (memory == NULL) {
         return ENOMEM;
     }
@@ -244,14 +240,12 @@ EXPORT int posix_memalign(void **memory_p, size_t alignment, size_t size)
 
 EXPORT void *memalign(size_t alignment, size_t size)
 {
-    return is_to_fail() ? NULL :
-           counted(__libc_memalign(alignment, size));
+    return is_to_fail() ? NULL : counted(__libc_memalign(alignment, size));
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-    return is_to_fail() ? NULL :
-           counted(__libc_memalign(alignment, size));
+    return is_to_fail() ? NULL : counted(__libc_memalign(alignment, size));
 }
 
 EXPORT void free(void *memory)

@@ -63,13 +63,13 @@ static const uint8_t RED = 0xa5, CLEAR = 0xee;
 
 region::region(std::shared_ptr<domain> dom, size_t length, size_t offset,
                unsigned flags) :
-    m_dom(dom), m_length(length)
+    m_dom(dom),
+    m_length(length)
 {
     size_t page  = sysconf(_SC_PAGESIZE);
     m_map_length = (offset + length + 3 * page - 1) / page * page;
-    m_map        = (uint8_t*)mmap(nullptr, m_map_length,
-                                  PROT_READ | PROT_WRITE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    m_map = (uint8_t *)mmap(nullptr, m_map_length, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (m_map == MAP_FAILED) {
         throw std::runtime_error("mmap");
     }
@@ -160,7 +160,7 @@ rkey::~rkey()
 
 void rma_op::completed(uct_completion_t *self)
 {
-    rma_op *op = reinterpret_cast<rma_op*>(self);
+    rma_op *op = reinterpret_cast<rma_op *>(self);
 
     if (op->state != BUSY) {
         op->promises += std::string(rma_names[op->kind]) +
@@ -183,7 +183,7 @@ void rma_op::completed(uct_completion_t *self)
 
 size_t rma_op::pack(void *dest, void *arg)
 {
-    rma_op *op = static_cast<rma_op*>(arg);
+    rma_op *op = static_cast<rma_op *>(arg);
 
     ++op->unpacks;
     rma_fill(dest, op->length, op->seed);
@@ -192,7 +192,7 @@ size_t rma_op::pack(void *dest, void *arg)
 
 void rma_op::unpack(void *arg, const void *data, size_t length)
 {
-    rma_op *op = static_cast<rma_op*>(arg);
+    rma_op *op = static_cast<rma_op *>(arg);
 
     if (op->state != BUSY) {
         op->promises += "unpack was called without need\n";

@@ -92,10 +92,10 @@ TEST_F(address_test, reachable)
         expect(v2(other), "invalid remote GID");
     }
 
-    address other   = b;
+    address other = b;
     other.iface[2] += 1;
     expect(v2(other), "version 2");
-    other           = b;
+    other = b;
     other.iface[7] |= 0x80;
     expect(v2(other), "invalid remote QKEY");
 }
@@ -118,8 +118,7 @@ TEST_F(address_test, lengths)
     a.dev_length = b.dev.size();
     for (size_t length : {0, 7, 9}) {
         a.iface_length = length;
-        expect(a, "invalid interface address length " +
-                          std::to_string(length));
+        expect(a, "invalid interface address length " + std::to_string(length));
     }
 }
 
@@ -130,8 +129,8 @@ TEST_F(address_test, same_device)
 
     a.same_device = 1;
     expect(a, "");
-    address other  = b.nobody(true);
-    a              = v2(other);
+    address other = b.nobody(true);
+    a             = v2(other);
     expect(a, "");
     a.same_device = 1;
     expect(a, "same device is expected");
@@ -163,7 +162,7 @@ HARNESS_ROLE(is_connected)
             }
         }
         /* another life of the same queue pair number */
-        address other  = addrs[i];
+        address other = addrs[i];
         other.iface[4] ^= 1;
         if (v2_is_connected(e.ep(), other.dev.data(), other.iface.data())) {
             text += "another QKEY; ";
@@ -193,11 +192,11 @@ TEST_F(address_test, failed_is_connected)
     if (v2_is_connected(e.ep(), nobody.dev.data(), nobody.iface.data()) < 0) {
         GTEST_SKIP() << "UCX before 1.16";
     }
-    ASSERT_EQ(UCS_OK, e.send(BCOPY, AM_ID, stream(1, length_plan::fixed(8)),
-                             0));
+    ASSERT_EQ(UCS_OK,
+              e.send(BCOPY, AM_ID, stream(1, length_plan::fixed(8)), 0));
     EXPECT_TRUE(wait([&]() { return !m_a->failures.empty(); }));
-    EXPECT_EQ(1, v2_is_connected(e.ep(), nobody.dev.data(),
-                                 nobody.iface.data()));
+    EXPECT_EQ(1,
+              v2_is_connected(e.ep(), nobody.dev.data(), nobody.iface.data()));
     EXPECT_EQ(0, v2_is_connected(e.ep(), m_b->addr().dev.data(),
                                  m_b->addr().iface.data()));
 }
@@ -207,10 +206,10 @@ TEST_F(address_test, not_offered)
 {
     end &e = connect(*m_a, *m_b);
 
-    for (ucs_status_t status : {v2_ep_query(e.ep()), v2_outstanding_purge(e.ep()),
-                                v2_connect_to_ep(e.ep()),
-                                v2_get_device_ep(e.ep()),
-                                v2_query_tokens(m_a->iface())}) {
+    for (ucs_status_t status :
+         {v2_ep_query(e.ep()), v2_outstanding_purge(e.ep()),
+          v2_connect_to_ep(e.ep()), v2_get_device_ep(e.ep()),
+          v2_query_tokens(m_a->iface())}) {
         EXPECT_TRUE((status == UCS_ERR_UNSUPPORTED) ||
                     (status == UCS_ERR_NOT_IMPLEMENTED))
                 << ucs_status_string(status);
@@ -224,7 +223,7 @@ TEST_F(address_test, invalidate)
     stream s(1, length_plan::fixed(8));
     end &e = connect(*m_a, *m_b);
 
-    m_b->on_am(AM_ID, [](void*, size_t, unsigned) { return UCS_OK; });
+    m_b->on_am(AM_ID, [](void *, size_t, unsigned) { return UCS_OK; });
     send(e, BCOPY, AM_ID, s, 0);
     flush(e);
     EXPECT_EQ(UCS_OK, v2_invalidate(e.ep()));

@@ -232,15 +232,30 @@ TEST_F(align_test, headroom_alone)
 
 TEST_F(align_test, small_alignments)
 {
-    run_table({0, 1, 3, 80}, {{1, 0}, {1, 8}, {2, 1}, {4, 3}, {8, 0}, {8, 1},
-                              {8, 7}, {16, 0}, {16, 5}, {16, 8}});
+    run_table({0, 1, 3, 80}, {{1, 0},
+                              {1, 8},
+                              {2, 1},
+                              {4, 3},
+                              {8, 0},
+                              {8, 1},
+                              {8, 7},
+                              {16, 0},
+                              {16, 5},
+                              {16, 8}});
 }
 
 /* The extended header is no multiple of these. */
 TEST_F(align_test, large_alignments)
 {
-    run_table({0, 1, 13, 80}, {{32, 0}, {32, 31}, {64, 0}, {64, 1}, {128, 8},
-                               {512, 511}, {4096, 0}, {4096, 8}, {4096, 4095}});
+    run_table({0, 1, 13, 80}, {{32, 0},
+                               {32, 31},
+                               {64, 0},
+                               {64, 1},
+                               {128, 8},
+                               {512, 511},
+                               {4096, 0},
+                               {4096, 8},
+                               {4096, 4095}});
 }
 
 TEST_F(align_test, beyond_pages)
@@ -255,10 +270,10 @@ TEST_F(align_test, header_of_a_later_version)
         GTEST_SKIP() << "about the protocol of srd";
     }
 
-    for (const row_t &row : {row_t{0, 0, 0}, row_t{5, 0, 0}, row_t{80, 8, 1},
-                             row_t{80, 64, 3}}) {
-        node &b = add_node(config_map(), room_t(row.headroom, row.alignment,
-                                                row.offset));
+    for (const row_t &row :
+         {row_t{0, 0, 0}, row_t{5, 0, 0}, row_t{80, 8, 1}, row_t{80, 64, 3}}) {
+        node &b = add_node(config_map(),
+                           room_t(row.headroom, row.alignment, row.offset));
         stranger x(b.dom()->device(), b.addr());
         stream s(1, length_plan::random(1, 3000));
         checker chk(s);
@@ -271,8 +286,8 @@ TEST_F(align_test, header_of_a_later_version)
             s.fill(data.data(), seq, data.size());
             x.me.len8 = (UCT_SRD_EXT_LEN / 8) + (seq % 4);
             x.send_ext(uct_srd_imm_pack(x.me.epoch, AM_LONG, UCT_SRD_IMM_EXT,
-                                        seq), data.data(), data.size(),
-                       [this]() { progress(); });
+                                        seq),
+                       data.data(), data.size(), [this]() { progress(); });
             wait([&]() { return chk.count() > seq; });
         }
         expect_clean(chk, 20);

@@ -71,7 +71,8 @@ TEST_P(am_test, every_length)
 TEST_P(am_test, random_lengths)
 {
     run(length_plan::random(m_end->min_length(m_kind),
-                            m_end->max_length(m_kind)), scaled(20000));
+                            m_end->max_length(m_kind)),
+        scaled(20000));
 }
 
 TEST_P(am_test, longest)
@@ -166,7 +167,7 @@ TEST_F(am_misc, handler_replaced_and_removed)
     unsigned other = 0;
 
     m_b->check_am(AM_ID, &with);
-    m_b->on_am(AM_ID + 1, [&](void*, size_t, unsigned) {
+    m_b->on_am(AM_ID + 1, [&](void *, size_t, unsigned) {
         ++other;
         return UCS_OK;
     });
@@ -256,12 +257,12 @@ TEST_F(am_misc, headroom)
     end &e               = connect(*m_a, c);
     stream s(1, length_plan::random(64, m_a->attr().cap.am.max_bcopy));
     checker chk(s);
-    std::vector<void*> kept;
+    std::vector<void *> kept;
 
     c.on_am(AM_ID, [&](void *data, size_t length, unsigned flags) {
         chk.take(data, length);
         if (flags & UCT_CB_PARAM_FLAG_DESC) {
-            void *desc = (char*)data - 192;
+            void *desc = (char *)data - 192;
             memset(desc, 0xab, 192);
             kept.push_back(desc);
             return UCS_INPROGRESS;

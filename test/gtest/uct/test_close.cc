@@ -33,7 +33,7 @@ const stream brief(1, length_plan::random(8, 100));
 /* Too long beside the extended header: waits for HELLO_ACK */
 const stream longer(2, length_plan::fixed(8900));
 
-ucs_status_t ignore(void*, size_t, unsigned)
+ucs_status_t ignore(void *, size_t, unsigned)
 {
     return UCS_OK;
 }
@@ -60,7 +60,7 @@ protected:
 HARNESS_ROLE(close_hundred)
 {
     const unsigned num = 100;
-    auto dom = std::make_shared<domain>();
+    auto dom           = std::make_shared<domain>();
     nodes a, b;
     ends ab, ba;
     std::vector<std::unique_ptr<checker>> got;
@@ -71,7 +71,7 @@ HARNESS_ROLE(close_hundred)
         a.emplace_back(new node(dom, patient));
         b.emplace_back(new node(dom, patient));
         got.emplace_back(new checker(brief));
-        a[i]->on_am(AM_ID, [&](void*, size_t, unsigned) {
+        a[i]->on_am(AM_ID, [&](void *, size_t, unsigned) {
             ++replies;
             return UCS_OK;
         });
@@ -88,13 +88,15 @@ HARNESS_ROLE(close_hundred)
         }
     }
     /* Those of 2 (mod 3) never hear HELLO_ACK */
-    bool all = wait_until([&]() {
+    bool all = wait_until(
+            [&]() {
         bool flushed = true;
         for (auto &e : ab) {
             flushed = (uct_ep_flush(e->ep(), 0, nullptr) == UCS_OK) && flushed;
         }
         return flushed && (replies >= num / 3 * 2);
-    }, [&]() {
+            },
+            [&]() {
         for (unsigned i = 0; i < num; ++i) {
             a[i]->progress();
             if (i % 3 < 2) {
@@ -156,7 +158,7 @@ static uint64_t sent_to_device()
 HARNESS_ROLE(close_stuck)
 {
     const unsigned num = 10;
-    auto dom = std::make_shared<domain>();
+    auto dom           = std::make_shared<domain>();
     node b(dom, {{"RX_QUEUE_LEN", "16"}});
     std::vector<uint64_t> asked;
     nodes a;
@@ -165,15 +167,17 @@ HARNESS_ROLE(close_stuck)
     (void)arguments;
     b.on_am(AM_ID, ignore);
     for (unsigned i = 0; i < num; ++i) {
-        a.emplace_back(new node(dom, {{"CLOSE_TIMEOUT", "1s"},
-                                      {"RNR_RETRY", "0"}}));
+        a.emplace_back(new node(dom,
+                                {{"CLOSE_TIMEOUT", "1s"}, {"RNR_RETRY", "0"}}));
         ab.emplace_back(new end(*a[i], b.addr()));
         check(ab[i]->send(BCOPY, AM_ID, brief, 0), "send");
-        if (!wait_until([&]() {
-                return uct_ep_flush(ab[i]->ep(), 0, nullptr) == UCS_OK;
-            }, [&]() {
-                a[i]->progress();
-                b.progress();
+        if (!wait_until(
+                    [&]() {
+            return uct_ep_flush(ab[i]->ep(), 0, nullptr) == UCS_OK;
+                    },
+                    [&]() {
+            a[i]->progress();
+            b.progress();
             })) {
             return "no connection";
         }
@@ -219,20 +223,22 @@ TEST_F(close_test, goodbye_to_all)
     ends ab;
 
     for (unsigned i = 0; i < num; ++i) {
-        add_node().on_am(AM_ID, [&](void*, size_t, unsigned) {
+        add_node().on_am(AM_ID, [&](void *, size_t, unsigned) {
             ++got;
             return UCS_OK;
         });
         ab.emplace_back(new end(*a, m_nodes[i]->addr()));
         ASSERT_EQ(UCS_OK, ab[i]->send(BCOPY, AM_ID, brief, 0));
     }
-    ASSERT_TRUE(wait_until([&]() {
+    ASSERT_TRUE(wait_until(
+            [&]() {
         bool all = (got == num);
         for (auto &e : ab) {
             all = all && (uct_ep_flush(e->ep(), 0, nullptr) == UCS_OK);
         }
         return all;
-    }, [&]() {
+            },
+            [&]() {
         a->progress();
         progress();
     }));
@@ -253,7 +259,7 @@ TEST_F(close_test, dropped_is_told)
         std::unique_ptr<end> ab(new end(*a, b.addr())), ba;
         uint64_t got = 0;
 
-        b.on_am(AM_ID, [&](void*, size_t, unsigned) {
+        b.on_am(AM_ID, [&](void *, size_t, unsigned) {
             ++got;
             return UCS_OK;
         });
@@ -291,10 +297,12 @@ TEST_F(close_test, both)
         e[i].reset(new end(*n[i], n[!i]->addr()));
         ASSERT_EQ(UCS_OK, e[i]->send(BCOPY, AM_ID, brief, 0));
     }
-    ASSERT_TRUE(wait_until([&]() {
+    ASSERT_TRUE(wait_until(
+            [&]() {
         return (uct_ep_flush(e[0]->ep(), 0, nullptr) == UCS_OK) &&
                (uct_ep_flush(e[1]->ep(), 0, nullptr) == UCS_OK);
-    }, [&]() {
+            },
+            [&]() {
         n[0]->progress();
         n[1]->progress();
     }));
@@ -321,9 +329,11 @@ TEST_F(close_test, stopped_process)
 
         if (known) {
             ASSERT_EQ(UCS_OK, e->send(BCOPY, 6, s, 0));
-            ASSERT_TRUE(wait_until([&]() {
+            ASSERT_TRUE(wait_until(
+                    [&]() {
                 return uct_ep_flush(e->ep(), 0, nullptr) == UCS_OK;
-            }, [&]() { a->progress(); }));
+                    },
+                    [&]() { a->progress(); }));
         }
         peer.call("freeze");
         ASSERT_EQ(0, kill(peer.pid(), SIGSTOP));
@@ -342,8 +352,9 @@ TEST_F(close_test, stopped_process)
 HARNESS_ROLE(close_dead)
 {
     auto dom = std::make_shared<domain>();
-    auto order = reinterpret_cast<int (*)(const char*)>(
-            dlsym(RTLD_DEFAULT, "softefa_inject"));
+    auto order =
+            reinterpret_cast<int (*)(const char *)>(dlsym(RTLD_DEFAULT,
+                                                          "softefa_inject"));
     std::unique_ptr<node> a(new node(dom, patient)), b(new node(dom, patient));
     std::unique_ptr<end> e(new end(*a, b->addr()));
 
@@ -353,12 +364,12 @@ HARNESS_ROLE(close_dead)
     }
     b->on_am(AM_ID, ignore);
     check(e->send(BCOPY, AM_ID, brief, 0), "send");
-    if (!wait_until([&]() {
-            return uct_ep_flush(e->ep(), 0, nullptr) == UCS_OK;
-        }, [&]() {
-            a->progress();
-            b->progress();
-        })) {
+    if (!wait_until(
+                [&]() { return uct_ep_flush(e->ep(), 0, nullptr) == UCS_OK; },
+                [&]() {
+        a->progress();
+        b->progress();
+                })) {
         return "no connection";
     }
     order("fatal dev=0");

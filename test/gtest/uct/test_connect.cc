@@ -23,11 +23,11 @@ TEST_F(connect_test, attributes)
     }
 
     EXPECT_EQ("efasrd", m_dom->component_name());
-    for (uint64_t flag : {UCT_IFACE_FLAG_AM_SHORT, UCT_IFACE_FLAG_AM_BCOPY,
-                          UCT_IFACE_FLAG_AM_ZCOPY, UCT_IFACE_FLAG_PENDING,
-                          UCT_IFACE_FLAG_CB_SYNC,
-                          UCT_IFACE_FLAG_CONNECT_TO_IFACE,
-                          UCT_IFACE_FLAG_ERRHANDLE_PEER_FAILURE}) {
+    for (uint64_t flag :
+         {UCT_IFACE_FLAG_AM_SHORT, UCT_IFACE_FLAG_AM_BCOPY,
+          UCT_IFACE_FLAG_AM_ZCOPY, UCT_IFACE_FLAG_PENDING,
+          UCT_IFACE_FLAG_CB_SYNC, UCT_IFACE_FLAG_CONNECT_TO_IFACE,
+          UCT_IFACE_FLAG_ERRHANDLE_PEER_FAILURE}) {
         EXPECT_EQ(flag, at.cap.flags & flag) << std::hex << flag;
     }
     EXPECT_FALSE(at.cap.flags & UCT_IFACE_FLAG_AM_DUP);
@@ -44,8 +44,8 @@ TEST_F(connect_test, attributes)
     EXPECT_EQ(8u, at.iface_addr_len);
 
     double bw = at.bandwidth.dedicated + at.bandwidth.shared;
-    EXPECT_GT(bw, 1e9);   /* bytes/s: 8 Gb/s ... */
-    EXPECT_LT(bw, 2e11);  /* ... to 1.6 Tb/s */
+    EXPECT_GT(bw, 1e9);  /* bytes/s: 8 Gb/s ... */
+    EXPECT_LT(bw, 2e11); /* ... to 1.6 Tb/s */
     EXPECT_GT(at.latency.c, 1e-7);
     EXPECT_LT(at.latency.c, 1e-3);
     EXPECT_GT(at.overhead, 1e-9);
@@ -62,8 +62,8 @@ TEST_F(connect_test, addresses)
     EXPECT_NE(a.addr().text(), b.addr().text());
     address addr = b.addr();
     EXPECT_TRUE(uct_iface_is_reachable(a.iface(),
-                                       (uct_device_addr_t*)addr.dev.data(),
-                                       (uct_iface_addr_t*)addr.iface.data()));
+                                       (uct_device_addr_t *)addr.dev.data(),
+                                       (uct_iface_addr_t *)addr.iface.data()));
 }
 
 /* An address of another version of the protocol: not reachable, refused. */
@@ -77,15 +77,16 @@ TEST_F(connect_test, foreign_version)
     }
     addr.iface[2] += 1;
     EXPECT_FALSE(uct_iface_is_reachable(a.iface(),
-                                        (uct_device_addr_t*)addr.dev.data(),
-                                        (uct_iface_addr_t*)addr.iface.data()));
+                                        (uct_device_addr_t *)addr.dev.data(),
+                                        (uct_iface_addr_t *)addr.iface.data()));
     try {
         end e(a, addr);
         ADD_FAILURE() << "connected to another version";
     } catch (const std::runtime_error &e) {
         EXPECT_NE(std::string::npos,
-                  std::string(e.what()).find(ucs_status_string(
-                          UCS_ERR_UNREACHABLE))) << e.what();
+                  std::string(e.what())
+                          .find(ucs_status_string(UCS_ERR_UNREACHABLE)))
+                << e.what();
     }
 }
 
@@ -94,9 +95,8 @@ TEST_F(connect_test, sixty_four)
 {
     const unsigned num  = 64;
     const uint64_t each = 8;
-    std::vector<std::vector<uint64_t>> next(num,
-                                            std::vector<uint64_t>(num, 0));
-    std::vector<end*> ends;
+    std::vector<std::vector<uint64_t>> next(num, std::vector<uint64_t>(num, 0));
+    std::vector<end *> ends;
     uint64_t received = 0, errors = 0;
 
     for (unsigned i = 0; i < num; ++i) {
@@ -107,8 +107,7 @@ TEST_F(connect_test, sixty_four)
             unsigned from = (word >> stream::SEQ_BITS) % num;
             unsigned to   = (word >> stream::SEQ_BITS) / num;
             stream s(word >> stream::SEQ_BITS, length_plan::random(8, 300));
-            if ((to != i) ||
-                !s.verify(data, length, next[from][i]).empty()) {
+            if ((to != i) || !s.verify(data, length, next[from][i]).empty()) {
                 ++errors;
             }
             ++next[from][i];
@@ -142,9 +141,9 @@ TEST_F(connect_test, sixty_four)
 TEST_F(connect_test, many_endpoints_one_peer)
 {
     const unsigned num = 500;
-    node &a            = add_node(), &b = add_node();
+    node &a = add_node(), &b = add_node();
     std::vector<std::unique_ptr<checker>> checkers;
-    std::vector<end*> ends;
+    std::vector<end *> ends;
     uint64_t received = 0;
 
     for (unsigned i = 0; i < num; ++i) {
@@ -161,8 +160,8 @@ TEST_F(connect_test, many_endpoints_one_peer)
     });
     for (uint64_t seq = 0; seq < 20; ++seq) {
         for (unsigned i = 0; i < num; ++i) {
-            send(*ends[i], BCOPY, AM_ID,
-                 stream(i, length_plan::random(8, 99)), seq);
+            send(*ends[i], BCOPY, AM_ID, stream(i, length_plan::random(8, 99)),
+                 seq);
         }
         /* Some leave on the way; the others do not care. */
         if (seq == 10) {
@@ -190,7 +189,7 @@ TEST_F(connect_test, endpoints_come_and_go)
     node &a = add_node(), &b = add_node();
     end &steady = connect(a, b);
     stream s(1, length_plan::random(8, 400)),
-           t(2, length_plan::random(8, 2000));
+            t(2, length_plan::random(8, 2000));
     checker chk(s);
     uint64_t seq = 0, flushed = 0, got = 0, bad = 0;
     int64_t last = -1;
@@ -239,7 +238,7 @@ TEST_F(connect_test, open_close_cycles)
 {
     node &a      = add_node();
     unsigned fds = 0, mappings = 0;
-    size_t resident = 0;
+    size_t resident       = 0;
     const unsigned rounds = scaled(200);
 
     for (unsigned round = 0; round < rounds; ++round) {
@@ -258,15 +257,19 @@ TEST_F(connect_test, open_close_cycles)
                 };
                 for (end *e : {&to, &from}) {
                     ucs_status_t status;
-                    wait_until([&]() {
+                    wait_until(
+                            [&]() {
                         status = e->send(BCOPY, AM_ID, s, seq);
                         return status != UCS_ERR_NO_RESOURCE;
-                    }, step);
+                            },
+                            step);
                     ASSERT_EQ(UCS_OK, status);
                 }
-                EXPECT_TRUE(wait_until([&]() {
+                EXPECT_TRUE(wait_until(
+                        [&]() {
                     return (chk.count() > seq) && (back.count() > seq);
-                }, step));
+                        },
+                        step));
             }
             expect_clean(chk, 20);
             expect_clean(back, 20);
@@ -290,19 +293,19 @@ TEST_F(connect_test, open_close_cycles)
 TEST_F(connect_test, closed_in_the_middle)
 {
     const config_map hasty = {{"CLOSE_TIMEOUT", "20ms"}};
-    node &a = add_node();
-    node &c = add_node();
-    end &steady = connect(a, c);
+    node &a                = add_node();
+    node &c                = add_node();
+    end &steady            = connect(a, c);
     stream s(1, length_plan::random(8, 1000));
     checker chk(s);
     uint64_t seq = 0;
 
     c.check_am(AM_ID, &chk);
-    a.on_am(AM_ID, [](void*, size_t, unsigned) { return UCS_OK; });
+    a.on_am(AM_ID, [](void *, size_t, unsigned) { return UCS_OK; });
     for (unsigned round = 0; round < scaled(100); ++round) {
         std::unique_ptr<node> b(new node(m_dom, hasty));
         std::unique_ptr<end> from(new end(*b, a.addr()));
-        b->on_am(AM_ID, [](void*, size_t, unsigned) { return UCS_OK; });
+        b->on_am(AM_ID, [](void *, size_t, unsigned) { return UCS_OK; });
         for (unsigned i = 0; i < 50; ++i) {
             from->send((i & 1) ? BCOPY : ZCOPY, AM_ID, s, i);
             if (i == round % 50) {

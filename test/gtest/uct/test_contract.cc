@@ -132,13 +132,13 @@ TEST_F(contract_test, capabilities)
     const uint64_t rd = UCT_IFACE_FLAG_GET_BCOPY | UCT_IFACE_FLAG_GET_ZCOPY;
     const uint64_t wr = UCT_IFACE_FLAG_PUT_SHORT | UCT_IFACE_FLAG_PUT_BCOPY |
                         UCT_IFACE_FLAG_PUT_ZCOPY;
-    uint64_t always   = UCT_IFACE_FLAG_AM_SHORT | UCT_IFACE_FLAG_AM_BCOPY |
-                        UCT_IFACE_FLAG_AM_ZCOPY | UCT_IFACE_FLAG_PENDING |
-                        UCT_IFACE_FLAG_CONNECT_TO_IFACE |
-                        UCT_IFACE_FLAG_CB_SYNC | UCT_IFACE_FLAG_EP_CHECK |
-                        UCT_IFACE_FLAG_ERRHANDLE_PEER_FAILURE;
-    uint64_t events   = UCT_IFACE_FLAG_EVENT_SEND_COMP |
-                        UCT_IFACE_FLAG_EVENT_RECV | UCT_IFACE_FLAG_EVENT_FD;
+    uint64_t always = UCT_IFACE_FLAG_AM_SHORT | UCT_IFACE_FLAG_AM_BCOPY |
+                      UCT_IFACE_FLAG_AM_ZCOPY | UCT_IFACE_FLAG_PENDING |
+                      UCT_IFACE_FLAG_CONNECT_TO_IFACE | UCT_IFACE_FLAG_CB_SYNC |
+                      UCT_IFACE_FLAG_EP_CHECK |
+                      UCT_IFACE_FLAG_ERRHANDLE_PEER_FAILURE;
+    uint64_t events = UCT_IFACE_FLAG_EVENT_SEND_COMP |
+                      UCT_IFACE_FLAG_EVENT_RECV | UCT_IFACE_FLAG_EVENT_FD;
 
 #ifdef UCT_IFACE_FLAG_INTER_NODE
     always |= UCT_IFACE_FLAG_INTER_NODE;
@@ -151,11 +151,11 @@ TEST_F(contract_test, capabilities)
     EXPECT_EQ(0u, cap.atomic32.op_flags | cap.atomic32.fop_flags);
     EXPECT_EQ(0u, cap.atomic64.op_flags | cap.atomic64.fop_flags);
     EXPECT_EQ(0u, cap.tag.recv.min_recv | cap.tag.recv.max_zcopy |
-                  cap.tag.recv.max_iov | cap.tag.recv.max_outstanding |
-                  cap.tag.eager.max_short | cap.tag.eager.max_bcopy |
-                  cap.tag.eager.max_zcopy | cap.tag.eager.max_iov |
-                  cap.tag.rndv.max_zcopy | cap.tag.rndv.max_hdr |
-                  cap.tag.rndv.max_iov);
+                          cap.tag.recv.max_iov | cap.tag.recv.max_outstanding |
+                          cap.tag.eager.max_short | cap.tag.eager.max_bcopy |
+                          cap.tag.eager.max_zcopy | cap.tag.eager.max_iov |
+                          cap.tag.rndv.max_zcopy | cap.tag.rndv.max_hdr |
+                          cap.tag.rndv.max_iov);
 
     EXPECT_EQ(0u, cap.am.min_zcopy);
     EXPECT_EQ(1u, cap.am.max_iov);
@@ -182,7 +182,7 @@ TEST_F(contract_test, capabilities)
         EXPECT_TRUE(cap.put.opt_zcopy_align > 1);
     } else {
         EXPECT_EQ(0u, cap.put.max_short | cap.put.max_bcopy |
-                      cap.put.max_zcopy | cap.put.max_iov);
+                              cap.put.max_zcopy | cap.put.max_iov);
     }
 }
 
@@ -235,7 +235,7 @@ TEST_F(contract_test, performance)
 
 TEST_F(contract_test, open_parameters)
 {
-    typedef std::function<void(uct_iface_params_t&)> change_t;
+    typedef std::function<void(uct_iface_params_t &)> change_t;
     const std::string device = m_dom->device();
     const std::string port   = device.substr(device.find(':'));
     const std::string bare   = device.substr(0, device.find(':'));
@@ -412,33 +412,34 @@ TEST_F(contract_test, progress_follows_its_switch)
 
 TEST_F(contract_test, operations_not_offered)
 {
-    node &a                    = add_node();
-    uct_ep_h ep                = connect(a, a).ep();
-    uct_iface_h iface          = a.iface();
-    uct_completion_t comp      = {};
-    uct_tag_context_t tag      = {};
-    uint64_t word              = 0, result = 0;
+    node &a               = add_node();
+    uct_ep_h ep           = connect(a, a).ep();
+    uct_iface_h iface     = a.iface();
+    uct_completion_t comp = {};
+    uct_tag_context_t tag = {};
+    uint64_t word = 0, result = 0;
     uct_iov_t iov              = {};
     char bytes[64]             = {};
     uct_ep_connect_params_t to = {};
     const ucs_status_t none    = UCS_ERR_UNSUPPORTED;
-    auto pack                  = [](void*, void*) -> size_t {
+    auto pack                  = [](void *, void *) -> size_t {
         ADD_FAILURE() << "packed for nobody";
         return 0;
     };
 
     EXPECT_EQ(none, uct_ep_get_short(ep, bytes, 8, 0, 0));
-    EXPECT_EQ(none, uct_ep_atomic_cswap32(ep, 0, 0, 0, 0, (uint32_t*)bytes,
-                                          &comp));
+    EXPECT_EQ(none,
+              uct_ep_atomic_cswap32(ep, 0, 0, 0, 0, (uint32_t *)bytes, &comp));
     EXPECT_EQ(none, uct_ep_atomic_cswap64(ep, 0, 0, 0, 0, &result, &comp));
     EXPECT_EQ(none, uct_ep_atomic32_post(ep, UCT_ATOMIC_OP_ADD, 1, 0, 0));
     EXPECT_EQ(none, uct_ep_atomic64_post(ep, UCT_ATOMIC_OP_ADD, 1, 0, 0));
     EXPECT_EQ(none, uct_ep_atomic32_fetch(ep, UCT_ATOMIC_OP_ADD, 1,
-                                          (uint32_t*)bytes, 0, 0, &comp));
+                                          (uint32_t *)bytes, 0, 0, &comp));
     EXPECT_EQ(none, uct_ep_atomic64_fetch(ep, UCT_ATOMIC_OP_ADD, 1, &result, 0,
                                           0, &comp));
     EXPECT_EQ(none, uct_ep_tag_eager_short(ep, 1, &word, sizeof(word)));
-    EXPECT_EQ((ssize_t)none, uct_ep_tag_eager_bcopy(ep, 1, 0, pack, nullptr, 0));
+    EXPECT_EQ((ssize_t)none,
+              uct_ep_tag_eager_bcopy(ep, 1, 0, pack, nullptr, 0));
     EXPECT_EQ(none, uct_ep_tag_eager_zcopy(ep, 1, 0, &iov, 1, 0, &comp));
     EXPECT_EQ(none, UCS_PTR_STATUS(uct_ep_tag_rndv_zcopy(ep, 1, bytes, 8, &iov,
                                                          1, 0, &comp)));
@@ -446,9 +447,9 @@ TEST_F(contract_test, operations_not_offered)
     EXPECT_EQ(none, uct_ep_tag_rndv_request(ep, 1, bytes, 8, 0));
     EXPECT_EQ(none, uct_iface_tag_recv_zcopy(iface, 1, 1, &iov, 1, &tag));
     EXPECT_EQ(none, uct_iface_tag_recv_cancel(iface, &tag, 0));
-    EXPECT_EQ(none, uct_ep_get_address(ep, (uct_ep_addr_t*)bytes));
-    EXPECT_EQ(none, uct_ep_connect_to_ep(ep, (uct_device_addr_t*)bytes,
-                                         (uct_ep_addr_t*)bytes));
+    EXPECT_EQ(none, uct_ep_get_address(ep, (uct_ep_addr_t *)bytes));
+    EXPECT_EQ(none, uct_ep_connect_to_ep(ep, (uct_device_addr_t *)bytes,
+                                         (uct_ep_addr_t *)bytes));
     EXPECT_EQ(none, uct_ep_connect(ep, &to));
     EXPECT_EQ(none, uct_ep_disconnect(ep, 0));
     EXPECT_EQ(none, uct_cm_client_ep_conn_notify(ep));
@@ -464,19 +465,21 @@ TEST_F(contract_test, operations_without_rdma)
     uct_completion_t comp = {};
     uct_iov_t iov         = {};
     char bytes[8];
-    size_t length         = 8;
+    size_t length = 8;
     said said;
 
-    EXPECT_FALSE(a.flags() & (UCT_IFACE_FLAG_GET_ZCOPY |
-                              UCT_IFACE_FLAG_PUT_ZCOPY));
+    EXPECT_FALSE(a.flags() &
+                 (UCT_IFACE_FLAG_GET_ZCOPY | UCT_IFACE_FLAG_PUT_ZCOPY));
     iov.buffer = bytes;
     iov.length = sizeof(bytes);
     iov.count  = 1;
     EXPECT_EQ(UCS_ERR_UNSUPPORTED, uct_ep_put_short(e.ep(), bytes, 8, 0, 0));
-    EXPECT_EQ((ssize_t)UCS_ERR_UNSUPPORTED,
-              uct_ep_put_bcopy(e.ep(), [](void*, void *arg) {
-                  return *static_cast<size_t*>(arg);
-              }, &length, 0, 0));
+    EXPECT_EQ((ssize_t)UCS_ERR_UNSUPPORTED, uct_ep_put_bcopy(
+                                                    e.ep(),
+                                                    [](void *, void *arg) {
+        return *static_cast<size_t *>(arg);
+                                                    },
+                                                    &length, 0, 0));
     EXPECT_EQ(UCS_ERR_UNSUPPORTED,
               uct_ep_put_zcopy(e.ep(), &iov, 1, 0, 0, &comp));
     EXPECT_EQ(UCS_ERR_UNSUPPORTED,

@@ -117,7 +117,8 @@ TEST_F(deadline_test, bye)
 TEST_F(deadline_test, gone)
 {
     node &a = add_node({{"GONE_TIMEOUT", "3600s"}});
-    node &c = add_node({{"GONE_TIMEOUT", "20ms"}, {"RECOVERY_TIMEOUT", "3600s"}});
+    node &c = add_node({{"GONE_TIMEOUT", "20ms"},
+                        {"RECOVERY_TIMEOUT", "3600s"}});
     said lines;
     std::unique_ptr<node> b(new node(m_dom));
     address addr = b->addr();
@@ -129,12 +130,12 @@ TEST_F(deadline_test, gone)
         progress();
         b->progress();
     };
-    b->on_am(AM_ID, [](void*, size_t, unsigned) { return UCS_OK; });
+    b->on_am(AM_ID, [](void *, size_t, unsigned) { return UCS_OK; });
     for (end *e : {of_a, of_c}) {
         ASSERT_EQ(UCS_OK, e->send(BCOPY, AM_ID, m_stream, 0));
-        ASSERT_TRUE(wait_until([&]() {
-            return uct_ep_flush(e->ep(), 0, nullptr) == UCS_OK;
-        }, step));
+        ASSERT_TRUE(wait_until(
+                [&]() { return uct_ep_flush(e->ep(), 0, nullptr) == UCS_OK; },
+                step));
     }
     b.reset();
     for (end *e : {of_a, of_c}) {
@@ -184,10 +185,12 @@ TEST_F(deadline_test, close)
 
     b.check_am(AM_ID, &chk);
     ASSERT_EQ(UCS_OK, e->send(BCOPY, AM_ID, m_stream, seq++));
-    ASSERT_TRUE(wait_until([&]() {
+    ASSERT_TRUE(wait_until(
+            [&]() {
         return (chk.count() == 1) &&
                (uct_ep_flush(e->ep(), 0, nullptr) == UCS_OK);
-    }, [&]() {
+            },
+            [&]() {
         a->progress();
         b.progress();
     }));
@@ -221,7 +224,7 @@ HARNESS_ROLE(ext_ack)
     for (unsigned i = 0; i < 3; ++i) {
         setenv("TEST_DEV", ("efa_" + std::to_string(i) + ":1").c_str(), 1);
         nodes.emplace_back(new node(std::make_shared<domain>()));
-        nodes.back()->on_am(AM_ID, [&](void*, size_t, unsigned) {
+        nodes.back()->on_am(AM_ID, [&](void *, size_t, unsigned) {
             ++got;
             return UCS_OK;
         });
@@ -238,18 +241,21 @@ HARNESS_ROLE(ext_ack)
     };
     end from(frozen, hub.addr()), to(other, hub.addr());
     from.send(BCOPY, AM_ID, s, 0);
-    if (!wait_until([&]() {
-            return (got == 1) &&
-                   (uct_ep_flush(from.ep(), 0, nullptr) == UCS_OK);
-        }, all)) {
+    if (!wait_until(
+                [&]() {
+        return (got == 1) && (uct_ep_flush(from.ep(), 0, nullptr) == UCS_OK);
+                },
+                all)) {
         return "the first does not arrive";
     }
     /* The hub has one handle, for the frozen one */
     to.send(BCOPY, AM_ID, s, 0);
     uint64_t before = counter("tx_ctl");
-    if (!wait_until([&]() {
-            return (got == 2) && (counter("tx_ctl") >= before + 5);
-        }, few)) {
+    if (!wait_until(
+                [&]() {
+        return (got == 2) && (counter("tx_ctl") >= before + 5);
+                },
+                few)) {
         text += "not asked again; ";
     }
     if (uct_ep_flush(from.ep(), 0, nullptr) != UCS_OK) {
@@ -281,9 +287,9 @@ HARNESS_ROLE(ext_ack)
 
 TEST_F(deadline_test, ext_ack)
 {
-    EXPECT_EQ("", run_role("ext_ack",
-                           {"SOFTEFA_DEVICES=3",
-                            "SOFTEFA_LIMITS=max_ah=1,source_gid=0"}));
+    EXPECT_EQ("",
+              run_role("ext_ack", {"SOFTEFA_DEVICES=3",
+                                   "SOFTEFA_LIMITS=max_ah=1,source_gid=0"}));
 }
 
 /* Each message has its retries, whatever was sent from its slot before. */
@@ -299,23 +305,25 @@ HARNESS_ROLE(retries)
 
     (void)arguments;
     b.check_am(AM_ID, &chk);
-    bool done = wait_until([&]() {
-        return (chk.count() >= count) || !a.failures.empty();
-    }, [&]() {
+    bool done = wait_until(
+            [&]() { return (chk.count() >= count) || !a.failures.empty(); },
+            [&]() {
         seq += (seq < count) && (e.send(SHORT, AM_ID, s, seq) == UCS_OK);
         a.progress();
         b.progress();
-    });
+            });
     if (!a.failures.empty()) {
-        return "failed after " + std::to_string(chk.count()) + " messages and " +
-               std::to_string(counter("retransmit")) + " retries";
+        return "failed after " + std::to_string(chk.count()) +
+               " messages and " + std::to_string(counter("retransmit")) +
+               " retries";
     }
     return (counter("retransmit") < 100) ? "too few retries" :
-           done ? chk.text() : "not all arrive";
+           done                          ? chk.text() :
+                                           "not all arrive";
 }
 
 TEST_F(deadline_test, retries_of_one_message)
 {
-    EXPECT_EQ("", run_role("retries",
-                           {"SOFTEFA_FAULTS=status code=12 every=20"}));
+    EXPECT_EQ("",
+              run_role("retries", {"SOFTEFA_FAULTS=status code=12 every=20"}));
 }

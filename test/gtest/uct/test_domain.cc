@@ -56,7 +56,7 @@ struct held {
 
 int inject(const std::string &order)
 {
-    typedef int (*inject_t)(const char*);
+    typedef int (*inject_t)(const char *);
     inject_t func = (inject_t)dlsym(RTLD_DEFAULT, "softefa_inject");
 
     return (func == nullptr) ? -1 : func(order.c_str());
@@ -205,8 +205,8 @@ HARNESS_ROLE(domain_reset)
         text += way(c, far, AM_ID + 3).talk() ? "" : "not one opened later; ";
         held now;
         text += now.pds == 2 ? "" : std::to_string(now.pds) + " domains; ";
-        text += now.devices == 2 ? "" : std::to_string(now.devices) +
-                                        " devices; ";
+        text += now.devices == 2 ? "" :
+                                   std::to_string(now.devices) + " devices; ";
         text += now.generations == round ? "" : "generation; ";
     }
     return text.empty() ? "ok" : text;
@@ -214,10 +214,9 @@ HARNESS_ROLE(domain_reset)
 
 TEST_F(domain_test, device_is_reset)
 {
-    EXPECT_EQ("ok", run_role("domain_reset",
-                             {"SOFTEFA_DEVICES=2",
-                              "UCX_SRD_RECOVERY_TIMEOUT=20s",
-                              "UCX_LOG_LEVEL=diag"}));
+    EXPECT_EQ("ok", run_role("domain_reset", {"SOFTEFA_DEVICES=2",
+                                              "UCX_SRD_RECOVERY_TIMEOUT=20s",
+                                              "UCX_LOG_LEVEL=diag"}));
 }
 
 /* Whoever looks first takes the event away: the others must be woken, too. */
@@ -231,7 +230,7 @@ HARNESS_ROLE(domain_asleep)
 
     check(uct_iface_event_fd_get(b.iface(), &fd), "event_fd_get");
     struct pollfd pfd = {fd, POLLIN, 0};
-    auto quiet = [&]() {
+    auto quiet        = [&]() {
         return (uct_iface_event_arm(b.iface(), UCT_EVENT_RECV) == UCS_OK) &&
                (poll(&pfd, 1, 0) == 0);
     };
@@ -247,10 +246,11 @@ HARNESS_ROLE(domain_asleep)
     if (!wait_until([&]() { return poll(&pfd, 1, 0) > 0; }, []() {})) {
         return "not woken";
     }
-    if (!wait_until([&]() { return counter("recovered") == 2; }, [&]() {
+    if (!wait_until([&]() { return counter("recovered") == 2; },
+                    [&]() {
         a.progress();
         b.progress();
-    })) {
+        })) {
         return "not recovered";
     }
     if (!wait_until(quiet, [&]() { b.progress(); })) {
@@ -266,9 +266,9 @@ TEST_F(domain_test, sleeper_hears_of_a_reset)
     }
 
     for (auto domains : {"same", "shared"}) {
-        EXPECT_EQ("woken",
-                  run_role(std::string("domain_asleep ") + domains,
-                           {"SOFTEFA_DEVICES=1", "UCX_LOG_LEVEL=error",
-                            "UCX_SRD_RECOVERY_TIMEOUT=20s"})) << domains;
+        EXPECT_EQ("woken", run_role(std::string("domain_asleep ") + domains,
+                                    {"SOFTEFA_DEVICES=1", "UCX_LOG_LEVEL=error",
+                                     "UCX_SRD_RECOVERY_TIMEOUT=20s"}))
+                << domains;
     }
 }

@@ -211,7 +211,7 @@ TEST_F(event_test, pending_wakes)
         r.s        = &s;
         r.sent     = false;
         r.req.func = [](uct_pending_req_t *self) {
-            request *r     = reinterpret_cast<request*>(self);
+            request *r     = reinterpret_cast<request *>(self);
             ucs_status_t s = r->e->send(BCOPY, AM_ID, *r->s, r->seq);
             r->sent        = (s == UCS_OK);
             return s;

@@ -150,22 +150,28 @@ std::string interfaces(ucs_status_t expected,
     scene s;
 
     for (unsigned round = 0; round < 2; ++round) {
-        std::string thrown = s.until_refused([&]() {
-            more.emplace_back(new node(s.dom()));
-        }, 100);
+        std::string thrown =
+                s.until_refused([&]() { more.emplace_back(new node(s.dom())); },
+                                100);
 
         s.status(thrown, expected);
         s.said(words);
         s.steady("without more interfaces");
         s.expect(!more.empty(), "not a single one");
-        more.pop_back();          /* the next round gets this one, no more */
+        more.pop_back(); /* the next round gets this one, no more */
         more.emplace_back(new node(s.dom()));
         s.silent("one given back");
         end to(*more.back(), s.b().addr());
         s.expect(to.send(BCOPY, AM_ID + 1, stream(), 0) == UCS_OK, "no send");
-        s.expect(wait_until([&]() {
+        s.expect(wait_until(
+                         [&]() {
             return uct_ep_flush(to.ep(), 0, nullptr) == UCS_OK;
-        }, [&]() { more.back()->progress(); s.progress(); }), "no flush");
+                         },
+                         [&]() {
+            more.back()->progress();
+            s.progress();
+        }),
+                "no flush");
     }
     more.clear();
     s.steady("after");
@@ -180,9 +186,8 @@ std::string registrations()
     scene s;
 
     for (unsigned round = 0; round < 2; ++round) {
-        std::string thrown = s.until_refused([&]() {
-            more.emplace_back(new region(s.dom(), 4096));
-        }, 1000);
+        std::string thrown = s.until_refused(
+                [&]() { more.emplace_back(new region(s.dom(), 4096)); }, 1000);
 
         s.status(thrown, UCS_ERR_NO_MEMORY);
         s.said({"cannot register", "max_mr", "UCX_EFA_RCACHE_MAX_REGIONS"});
@@ -193,8 +198,7 @@ std::string registrations()
     }
 
     /* Neither is there one for an interface's buffers */
-    s.status(s.until_refused([&]() { node n(s.dom()); }, 1),
-             UCS_ERR_NO_MEMORY);
+    s.status(s.until_refused([&]() { node n(s.dom()); }, 1), UCS_ERR_NO_MEMORY);
     s.expect(!s.lines().lines().empty(), "not a word about the interface");
     s.lines().forget();
     s.steady("without another interface");
@@ -223,9 +227,8 @@ std::string idle_registrations()
     }
     s.silent("idle ones");
     /* Somebody else takes what is left of the device */
-    s.until_refused([&]() {
-        more.emplace_back(new region(s.dom(), length));
-    }, 1000);
+    s.until_refused([&]() { more.emplace_back(new region(s.dom(), length)); },
+                    1000);
     s.lines().forget();
     /* As many as are kept (max_mr / 16) for nobody */
     for (unsigned i = 0; i < 4; ++i) {
@@ -251,14 +254,17 @@ std::string send_buffers()
 {
     auto dom = std::make_shared<domain>();
     node a(dom), b(dom);
-    end  to_b(a, b.addr());
-    stream  messages(32, length_plan::random(200, 8000));
+    end to_b(a, b.addr());
+    stream messages(32, length_plan::random(200, 8000));
     checker chk(messages);
-    region  target(dom, 8000);
-    rkey    key(dom, target.key());
+    region target(dom, 8000);
+    rkey key(dom, target.key());
     std::vector<std::unique_ptr<region>> more;
     std::vector<uint8_t> local(target.length());
-    auto progress    = [&]() { a.progress(); b.progress(); };
+    auto progress = [&]() {
+        a.progress();
+        b.progress();
+    };
     std::string text = "the device is never full; ";
     said lines;
 
@@ -266,7 +272,7 @@ std::string send_buffers()
     for (unsigned i = 0; i < 1000; ++i) {
         try {
             more.emplace_back(new region(dom, 4096));
-        } catch (const std::runtime_error&) {
+        } catch (const std::runtime_error &) {
             text = "";
             break;
         }
@@ -275,10 +281,13 @@ std::string send_buffers()
 
     for (unsigned i = 0; (i < 50) && text.empty(); ++i) {
         ucs_status_t status = UCS_OK;
-        if (!wait_until([&]() {
-                status = to_b.send(BCOPY, AM_ID, messages, i);
-                return status != UCS_ERR_NO_RESOURCE;
-            }, progress) || (status != UCS_OK)) {
+        if (!wait_until(
+                    [&]() {
+            status = to_b.send(BCOPY, AM_ID, messages, i);
+            return status != UCS_ERR_NO_RESOURCE;
+                    },
+                    progress) ||
+            (status != UCS_OK)) {
             text += std::string("send: ") + ucs_status_string(status) + "; ";
         }
     }
@@ -297,14 +306,20 @@ std::string send_buffers()
         }
         op.local = local.data();
         target.fill(5);
-        if (!wait_until([&]() {
-                status = op.issue(to_b.ep(), kind, local.size(), 5, where);
-                return status != UCS_ERR_NO_RESOURCE;
-            }, progress) || (status != UCS_OK) ||
-            !wait_until([&]() {
-                return (op.state == rma_op::DONE) &&
-                       (uct_ep_flush(to_b.ep(), 0, nullptr) == UCS_OK);
-            }, progress) || (op.status != UCS_OK)) {
+        if (!wait_until(
+                    [&]() {
+            status = op.issue(to_b.ep(), kind, local.size(), 5, where);
+            return status != UCS_ERR_NO_RESOURCE;
+                    },
+                    progress) ||
+            (status != UCS_OK) ||
+            !wait_until(
+                    [&]() {
+            return (op.state == rma_op::DONE) &&
+                   (uct_ep_flush(to_b.ep(), 0, nullptr) == UCS_OK);
+                    },
+                    progress) ||
+                (op.status != UCS_OK)) {
             text += std::string(rma_names[kind]) + " fails; ";
         }
         text += op.verify() + rma_verify(target.data(), target.length(), 5);
@@ -341,8 +356,7 @@ std::string descriptors()
             setrlimit(RLIMIT_NOFILE, &before);
             s.silent("enough descriptors");
             s.expect(spare > 0, "needs none at all");
-            s.expect(n.attr().cap.event_flags ==
-                     s.a().attr().cap.event_flags,
+            s.expect(n.attr().cap.event_flags == s.a().attr().cap.event_flags,
                      "has silently no events, spare " + std::to_string(spare));
             s.steady("with enough");
             return s.text();
@@ -377,7 +391,7 @@ std::string device_descriptors()
             s.steady("with enough");
             s.expect(refused > 0, "needs none at all");
             return s.text();
-        } catch (const std::runtime_error&) {
+        } catch (const std::runtime_error &) {
             ++refused;
         }
         setrlimit(RLIMIT_NOFILE, &before);
@@ -398,9 +412,9 @@ std::string shared_memory()
     s.expect((fd >= 0) && (statvfs("/dev/shm", &fs) == 0), "no /dev/shm");
     s.expect(posix_fallocate(fd, 0, fs.f_bavail * fs.f_bsize) == 0, "ballast");
     for (unsigned round = 0; round < 2; ++round) {
-        std::string thrown = s.until_refused([&]() {
-            more.emplace_back(new node(s.dom()));
-        }, 64);
+        std::string thrown =
+                s.until_refused([&]() { more.emplace_back(new node(s.dom())); },
+                                64);
         s.status(thrown, UCS_ERR_NO_MEMORY);
         s.said({"memory is short"});
         s.steady("without memory");
@@ -645,10 +659,10 @@ TEST_F(exhaust_test, address_handles)
 
 TEST_F(exhaust_test, address_handles_of_failed_endpoints)
 {
-    EXPECT_EQ("", run_role("exhaust failed_handles",
-                           {"SOFTEFA_DEVICES=4", "SOFTEFA_LIMITS=max_ah=2",
-                            "UCX_SRD_GONE_TIMEOUT=100ms",
-                            "UCX_LOG_LEVEL=error"}));
+    EXPECT_EQ("",
+              run_role("exhaust failed_handles",
+                       {"SOFTEFA_DEVICES=4", "SOFTEFA_LIMITS=max_ah=2",
+                        "UCX_SRD_GONE_TIMEOUT=100ms", "UCX_LOG_LEVEL=error"}));
 }
 
 /* Fewer handles than hosts, and a device that does not tell who a message
@@ -658,6 +672,6 @@ TEST_F(exhaust_test, address_handles_without_source_gids)
     for (const char *kind : {"get_bcopy", "get_zcopy"}) {
         EXPECT_EQ("", run_role(std::string("evict ") + kind + " asked",
                                {"SOFTEFA_DEVICES=8", "SOFTEFA_LIMITS="
-                                "max_ah=3,source_gid=0"}));
+                                                     "max_ah=3,source_gid=0"}));
     }
 }

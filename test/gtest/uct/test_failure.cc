@@ -120,7 +120,7 @@ TEST_F(failure_test, killed_before_first_message)
     address addr = addr_of(peer);
 
     peer.kill9();
-    end &e = connect_to(addr);
+    end &e       = connect_to(addr);
     uint64_t seq = 0;
     EXPECT_TRUE(wait([&]() {
         seq += (e.send(BCOPY, AM_ID, s, seq) == UCS_OK);
@@ -135,7 +135,7 @@ TEST_F(failure_test, every_endpoint_is_told)
 {
     peer_proc peer;
     stream s(4, length_plan::random(8, 1000));
-    std::vector<end*> ends;
+    std::vector<end *> ends;
 
     peer.call("check 17 4 random:8:1000");
     address addr = addr_of(peer);
@@ -186,7 +186,7 @@ TEST_F(failure_test, pending_to_the_dead)
         r.e        = &e;
         r.s        = &s;
         r.req.func = [](uct_pending_req_t *self) {
-            request *r          = reinterpret_cast<request*>(self);
+            request *r          = reinterpret_cast<request *>(self);
             ucs_status_t status = r->e->send(BCOPY, AM_ID, *r->s, 0);
             if (status == UCS_ERR_NO_RESOURCE) {
                 return status;
@@ -201,9 +201,12 @@ TEST_F(failure_test, pending_to_the_dead)
         e.send(BCOPY, AM_ID, s, 0);
         return m_a->failure_count(e.ep()) > 0;
     }));
-    uct_ep_pending_purge(e.ep(), [](uct_pending_req_t *self, void *) {
-        ++reinterpret_cast<request*>(self)->purged;
-    }, nullptr);
+    uct_ep_pending_purge(
+            e.ep(),
+            [](uct_pending_req_t *self, void *) {
+        ++reinterpret_cast<request *>(self)->purged;
+            },
+            nullptr);
     for (request &r : requests) {
         EXPECT_EQ(1u, r.sent + r.failed + r.purged);
     }
@@ -285,14 +288,15 @@ TEST_F(failure_test, unreachable_address)
         std::unique_ptr<end> e;
         try {
             e.reset(new end(*m_a, addr));
-        } catch (const std::runtime_error&) {
+        } catch (const std::runtime_error &) {
             continue; /* known at once, fine as well */
         }
         uint64_t seq = 0;
         EXPECT_TRUE(wait([&]() {
             seq += (e->send(BCOPY, AM_ID, s, seq) == UCS_OK);
             return m_a->failure_count(e->ep()) > 0;
-        })) << "kind " << kind;
+        })) << "kind "
+            << kind;
         expect_failed(*e);
         m_ends.push_back(std::move(e));
     }
@@ -303,7 +307,7 @@ TEST_F(failure_test, unreachable_address)
 TEST_F(failure_test, wrong_qkey)
 {
     stream s(4, length_plan::random(8, 1000));
-    address addr   = m_b->addr();
+    address addr    = m_b->addr();
     uint64_t before = m_chk.count();
 
     addr.iface[4] ^= 0x55;
@@ -333,8 +337,7 @@ TEST_F(failure_test, new_peer_after_each_death)
             send(e, BCOPY, AM_ID, s, seq);
         }
         flush(e);
-        EXPECT_EQ("500 0 ", peer.call("wait 17 500",
-                                      [this]() { progress(); }));
+        EXPECT_EQ("500 0 ", peer.call("wait 17 500", [this]() { progress(); }));
         if (round & 1) {
             peer.kill9();
             wait([&]() {
@@ -362,20 +365,22 @@ HARNESS_ROLE(failure_level)
     end e(a, c->addr());
     said lines;
 
-    c->on_am(3, [](void*, size_t, unsigned) { return UCS_OK; });
+    c->on_am(3, [](void *, size_t, unsigned) { return UCS_OK; });
     check(e.send(BCOPY, 3, s, 0), "send");
-    if (!wait_until([&]() {
-            return uct_ep_flush(e.ep(), 0, nullptr) == UCS_OK;
-        }, [&]() {
-            a.progress();
-            c->progress();
-        })) {
+    if (!wait_until(
+                [&]() { return uct_ep_flush(e.ep(), 0, nullptr) == UCS_OK; },
+                [&]() {
+        a.progress();
+        c->progress();
+                })) {
         return "no connection";
     }
     c.reset();
-    if (!wait_until([&]() {
-            return e.send(BCOPY, 3, s, 1) == UCS_ERR_ENDPOINT_TIMEOUT;
-        }, [&]() { a.progress(); })) {
+    if (!wait_until(
+                [&]() {
+        return e.send(BCOPY, 3, s, 1) == UCS_ERR_ENDPOINT_TIMEOUT;
+                },
+                [&]() { a.progress(); })) {
         return "no failure";
     }
     a.progress();
@@ -398,14 +403,12 @@ TEST_F(failure_test, cancelled)
     flush_comp comp;
     said lines;
 
-    m_b->on_am(AM_ID + 1, [](void*, size_t, unsigned) { return UCS_OK; });
+    m_b->on_am(AM_ID + 1, [](void *, size_t, unsigned) { return UCS_OK; });
     steady();
     send(e, BCOPY, AM_ID + 1, m_stream, 0);
     ucs_status_t status = uct_ep_flush(e.ep(), UCT_FLUSH_FLAG_CANCEL,
                                        &comp.comp);
-    EXPECT_TRUE(wait([&]() {
-        return (status == UCS_OK) || (comp.calls > 0);
-    }));
+    EXPECT_TRUE(wait([&]() { return (status == UCS_OK) || (comp.calls > 0); }));
     for (unsigned kind = 0; kind < KIND_LAST; ++kind) {
         status = e.send((send_kind)kind, AM_ID + 1,
                         stream(5, length_plan::fixed(100)), 1);

@@ -228,10 +228,9 @@ TEST_F(inside_test, objects)
         auto mrs = now.objects(EFA_STATS_MR);
         auto mr  = std::find_if(mrs.begin(), mrs.end(),
                                 [&](const efa_stats_object_t &o) {
-                                    return (o.size2 <= memory.addr()) &&
-                                           (o.size2 + o.size >=
-                                            memory.addr() + memory.length());
-                                });
+            return (o.size2 <= memory.addr()) &&
+                   (o.size2 + o.size >= memory.addr() + memory.length());
+        });
         ASSERT_NE(mrs.end(), mr);
         EXPECT_EQ(0u, std::string(mr->site).find("test_uct")) << mr->site;
         EXPECT_GE(now.device().mr_bytes, was.mr_bytes + 12345);
@@ -272,10 +271,12 @@ TEST_F(inside_test, handshake)
                                  EFA_STATS_PEER_NEW));
     }
     /* Nobody answers: it is asked again */
-    ASSERT_TRUE(wait_until([&]() {
+    ASSERT_TRUE(wait_until(
+            [&]() {
         inside now;
         return now.events(EFA_STATS_EVENT_CTL_TX, m_first) > 0;
-    }, [&]() { m_a->progress(); }));
+            },
+            [&]() { m_a->progress(); }));
 
     ASSERT_TRUE(wait([&]() {
         return (chk.count() == 1) &&
@@ -295,7 +296,10 @@ TEST_F(inside_test, pending)
     stream s(1, length_plan::fixed(64));
     uint64_t got = 0;
 
-    b.on_am(AM_ID, [&](void*, size_t, unsigned) { ++got; return UCS_OK; });
+    b.on_am(AM_ID, [&](void *, size_t, unsigned) {
+        ++got;
+        return UCS_OK;
+    });
     uint64_t sent = fill(e, s);
     EXPECT_EQ(0u, inside().peer(*m_a, b.addr()).pending);
 
@@ -338,16 +342,19 @@ TEST_F(inside_test, backoff)
     stream s(1, length_plan::fixed(64));
     uint64_t got = 0;
 
-    b.on_am(AM_ID, [&](void*, size_t, unsigned) { ++got; return UCS_OK; });
+    b.on_am(AM_ID, [&](void *, size_t, unsigned) {
+        ++got;
+        return UCS_OK;
+    });
     send(e, BCOPY, AM_ID, s, 0);
     flush(e);
     uint64_t sent = 1;
-    bool seen = wait_until([&]() {
-        return inside().peer(*m_a, b.addr()).backoff != 0;
-    }, [&]() {
+    bool seen     = wait_until(
+            [&]() { return inside().peer(*m_a, b.addr()).backoff != 0; },
+            [&]() {
         sent += (e.send(BCOPY, AM_ID, s, sent) == UCS_OK);
         m_a->progress();
-    });
+            });
     ASSERT_TRUE(seen);
     {
         inside now;
@@ -379,16 +386,17 @@ TEST_F(inside_test, gap)
     unsigned gaps = 0, timeless = 0;
     uint64_t got = 0;
 
-    b.on_am(AM_ID, [&](void*, size_t, unsigned) {
+    b.on_am(AM_ID, [&](void *, size_t, unsigned) {
         inside now;
         const efa_stats_peer_t &peer = now.peer(b, m_a->addr());
-        gaps     += peer.depth > 0;
+        gaps += peer.depth > 0;
         timeless += (peer.depth > 0) && (peer.gap_time == 0);
         ++got;
         return UCS_OK;
     });
     uint64_t sent = 0;
-    bool seen     = wait_until([&]() { return gaps > 0; }, [&]() {
+    bool seen     = wait_until([&]() { return gaps > 0; },
+                           [&]() {
         while ((sent < got + 64) && (e.send(BCOPY, AM_ID, s, sent) == UCS_OK)) {
             ++sent;
         }
@@ -576,7 +584,7 @@ TEST_F(inside_test, flood)
         throw std::runtime_error("no such counter");
     };
     uint32_t unknown = counter("drop_unknown"), header = counter("drop_header");
-    auto dropped     = [&](uint32_t drop) {
+    auto dropped = [&](uint32_t drop) {
         inside now;
         return (&now.iface(*m_a).tx_msgs)[drop];
     };
@@ -605,8 +613,8 @@ TEST_F(inside_test, flood)
         x.poll();
         inside now;
         return (dropped(header) >= count) &&
-               (now.events(EFA_STATS_EVENT_CTL_RX, m_first,
-                           UCT_SRD_OP_HELLO) >= count);
+               (now.events(EFA_STATS_EVENT_CTL_RX, m_first, UCT_SRD_OP_HELLO) >=
+                count);
     }));
 
     inside now;
@@ -622,7 +630,7 @@ TEST_F(inside_test, flood)
 /* A queue pair falls: its receives come back. In a process of its own */
 HARNESS_ROLE(inside_rx_error)
 {
-    typedef int (*inject_t)(const char*);
+    typedef int (*inject_t)(const char *);
     inject_t inject = (inject_t)dlsym(RTLD_DEFAULT, "softefa_inject");
     std::shared_ptr<domain> dom(new domain());
     node n(dom);
@@ -634,9 +642,11 @@ HARNESS_ROLE(inside_rx_error)
     if (inject(("qp_error dev=0 qp=" + std::to_string(qpn)).c_str()) != 0) {
         return "no fault";
     }
-    bool back = wait_until([&]() {
+    bool back = wait_until(
+            [&]() {
         return inside().events(EFA_STATS_EVENT_RECOVERED, first) > 0;
-    }, [&]() { n.progress(); });
+            },
+            [&]() { n.progress(); });
 
     inside now;
     auto found = now.find(EFA_STATS_EVENT_RX_ERROR, first);
@@ -646,8 +656,9 @@ HARNESS_ROLE(inside_rx_error)
         return std::to_string(now.events(EFA_STATS_EVENT_RX_ERROR, first)) +
                " events"; /* of some thousand receives the first alone */
     }
-    return (found[0].a == 1) && (found[0].iface == index) ? "shown" :
-           "status " + std::to_string(found[0].a);
+    return (found[0].a == 1) && (found[0].iface == index) ?
+                   "shown" :
+                   "status " + std::to_string(found[0].a);
 }
 
 TEST_F(inside_test, receive_error)
@@ -667,7 +678,7 @@ HARNESS_ROLE(inside_evict)
     for (unsigned i = 0; i < 4; ++i) {
         setenv("TEST_DEV", ("efa_" + std::to_string(i) + ":1").c_str(), 1);
         nodes.emplace_back(new node(std::make_shared<domain>()));
-        nodes.back()->on_am(AM_ID, [&](void*, size_t, unsigned) {
+        nodes.back()->on_am(AM_ID, [&](void *, size_t, unsigned) {
             ++got;
             return UCS_OK;
         });
@@ -675,16 +686,17 @@ HARNESS_ROLE(inside_evict)
     for (unsigned i = 1; i < nodes.size(); ++i) {
         address to = nodes[i]->addr();
         end e(*nodes[0], to);
-        bool sent  = false;
+        bool sent = false;
         gids.insert(std::vector<uint8_t>(to.dev.begin(), to.dev.begin() + 16));
-        if (!wait_until([&]() {
-                sent = sent || (e.send(BCOPY, AM_ID, s, 0) == UCS_OK);
-                return (got == i) &&
-                       (uct_ep_flush(e.ep(), 0, nullptr) == UCS_OK);
-            }, [&]() {
-                for (auto &n : nodes) {
-                    n->progress();
-                }
+        if (!wait_until(
+                    [&]() {
+            sent = sent || (e.send(BCOPY, AM_ID, s, 0) == UCS_OK);
+            return (got == i) && (uct_ep_flush(e.ep(), 0, nullptr) == UCS_OK);
+                    },
+                    [&]() {
+            for (auto &n : nodes) {
+                n->progress();
+            }
             })) {
             return "nothing goes to number " + std::to_string(i);
         }
@@ -702,15 +714,14 @@ HARNESS_ROLE(inside_evict)
 
 TEST_F(inside_test, handles_given_up)
 {
-    EXPECT_EQ("shown", run_role("inside_evict",
-                                {"SOFTEFA_DEVICES=4",
-                                 "SOFTEFA_LIMITS=max_ah=2"}));
+    EXPECT_EQ("shown", run_role("inside_evict", {"SOFTEFA_DEVICES=4",
+                                                 "SOFTEFA_LIMITS=max_ah=2"}));
 }
 
 /* Two devices, one of which is reset; in a process of its own */
 HARNESS_ROLE(inside_reset)
 {
-    typedef int (*inject_t)(const char*);
+    typedef int (*inject_t)(const char *);
     inject_t inject = (inject_t)dlsym(RTLD_DEFAULT, "softefa_inject");
     std::shared_ptr<domain> dom[2];
     std::unique_ptr<node> n[2];
@@ -724,18 +735,23 @@ HARNESS_ROLE(inside_reset)
         n[i].reset(new node(dom[i]));
     }
     auto step = [&]() { /* often: not every call looks at the device */
-        for (unsigned i = 0; i < 500; ++i) {
-            n[0]->progress();
-            n[1]->progress();
-        }
+                        for (unsigned i = 0; i < 500; ++i) {
+                            n[0]->progress();
+                            n[1]->progress();
+                        }
     };
     end e(*n[0], n[1]->addr());
-    n[1]->on_am(AM_ID, [&](void*, size_t, unsigned) { ++got; return UCS_OK; });
+    n[1]->on_am(AM_ID, [&](void *, size_t, unsigned) {
+        ++got;
+        return UCS_OK;
+    });
     check(e.send(BCOPY, AM_ID, s, 0), "send");
-    if (!wait_until([&]() {
-            return (got == 1) && (inside().peer(*n[0], n[1]->addr()).state ==
-                                  EFA_STATS_PEER_JOINED);
-        }, step)) {
+    if (!wait_until(
+                [&]() {
+        return (got == 1) && (inside().peer(*n[0], n[1]->addr()).state ==
+                              EFA_STATS_PEER_JOINED);
+                },
+                step)) {
         return "no message";
     }
 
@@ -748,7 +764,8 @@ HARNESS_ROLE(inside_reset)
         return "no fault";
     }
     /* The device returns when all has been seen that is to be, not after a time */
-    wait_until([&]() {
+    wait_until(
+            [&]() {
         inside now;
         recovering |= now.iface(*n[0]).state == EFA_STATS_IFACE_RECOVERING;
         for (unsigned i = 0; i < now->num_peers; ++i) {
@@ -756,39 +773,46 @@ HARNESS_ROLE(inside_reset)
                        (now->peers[i].wait_time != 0);
         }
         return recovering && blocked;
-    }, step);
+            },
+            step);
     if (inject("return dev=0") != 0) {
         return "no return";
     }
-    bool back = wait_until([&]() {
+    bool back = wait_until(
+            [&]() {
         inside now;
         return (now.events(EFA_STATS_EVENT_REJOINED, first) > 0) &&
                (now.events(EFA_STATS_EVENT_FOLLOWED, first) > 0);
-    }, step);
+            },
+            step);
 
     inside now;
-    const efa_stats_device_t &device = *stats_link_device(now.operator->(), index);
+    const efa_stats_device_t &device = *stats_link_device(now.operator->(),
+                                                          index);
     std::string text;
     text += back ? "" : "not rejoined; ";
     text += recovering ? "" : "never recovering; ";
     text += blocked ? "" : "never blocked; ";
     text += now.events(EFA_STATS_EVENT_RESET, first) == 1 ? "" : "no reset; ";
-    text += now.events(EFA_STATS_EVENT_RECOVERED, first) == 1 ? "" :
-            "no recovered; ";
+    text += now.events(EFA_STATS_EVENT_RECOVERED, first) == 1 ?
+                    "" :
+                    "no recovered; ";
     text += now.events(EFA_STATS_EVENT_ASYNC, first) > 0 ? "" : "no async; ";
     text += now.iface(*n[0]).state == EFA_STATS_IFACE_READY ? "" :
-            "not ready; ";
+                                                              "not ready; ";
     text += device.generation == 1 ? "" : "generation; ";
     text += (device.qp == 1) && (device.cq == 1) && (device.pd == 1) ? "" :
-            "held; ";
+                                                                       "held; ";
     for (auto &qp : now.objects(EFA_STATS_QP)) {
         text += (qp.device != index) || (qp.number != qpn) ? "" :
-                "old queue pair; ";
+                                                             "old queue pair; ";
     }
     for (auto &mr : now.objects(EFA_STATS_MR)) {
         for (auto &was : mrs) {
             text += (mr.device != index) || (was.device != index) ||
-                    (mr.number != was.number) ? "" : "old memory; ";
+                                    (mr.number != was.number) ?
+                            "" :
+                            "old memory; ";
         }
     }
     return text.empty() ? "all shown" : text;
@@ -797,15 +821,15 @@ HARNESS_ROLE(inside_reset)
 TEST_F(inside_test, reset)
 {
     EXPECT_EQ("all shown",
-              run_role("inside_reset", {"SOFTEFA_DEVICES=2",
-                                        "UCX_SRD_RECOVERY_TIMEOUT=3600s",
-                                        "UCX_LOG_LEVEL=error"}));
+              run_role("inside_reset",
+                       {"SOFTEFA_DEVICES=2", "UCX_SRD_RECOVERY_TIMEOUT=3600s",
+                        "UCX_LOG_LEVEL=error"}));
 }
 
 /* A device that does not come back */
 HARNESS_ROLE(inside_down)
 {
-    typedef int (*inject_t)(const char*);
+    typedef int (*inject_t)(const char *);
     inject_t inject = (inject_t)dlsym(RTLD_DEFAULT, "softefa_inject");
     std::shared_ptr<domain> dom(new domain());
     node n(dom);
@@ -815,16 +839,17 @@ HARNESS_ROLE(inside_down)
     if (inject("fatal dev=0") != 0) {
         return "no fault";
     }
-    bool down = wait_until([&]() {
-        return inside().iface(n).state == EFA_STATS_IFACE_DOWN;
-    }, [&]() {
+    bool down = wait_until(
+            [&]() { return inside().iface(n).state == EFA_STATS_IFACE_DOWN; },
+            [&]() {
         for (unsigned i = 0; i < 500; ++i) {
             n.progress();
         }
-    });
+            });
     return !down ? "never down" :
            (inside().events(EFA_STATS_EVENT_GIVEN_UP, first) != 1) ?
-                   "not given up" : "down";
+                   "not given up" :
+                   "down";
 }
 
 TEST_F(inside_test, given_up)
@@ -840,12 +865,11 @@ TEST_F(inside_test, endpoint_left_open)
     uct_ep_params_t params;
     uct_ep_h eps[12];
 
-    params.field_mask = UCT_EP_PARAM_FIELD_IFACE |
-                        UCT_EP_PARAM_FIELD_DEV_ADDR |
+    params.field_mask = UCT_EP_PARAM_FIELD_IFACE | UCT_EP_PARAM_FIELD_DEV_ADDR |
                         UCT_EP_PARAM_FIELD_IFACE_ADDR;
     params.iface      = b->iface();
-    params.dev_addr   = (const uct_device_addr_t*)to.dev.data();
-    params.iface_addr = (const uct_iface_addr_t*)to.iface.data();
+    params.dev_addr   = (const uct_device_addr_t *)to.dev.data();
+    params.iface_addr = (const uct_iface_addr_t *)to.iface.data();
     for (auto &ep : eps) {
         ASSERT_EQ(UCS_OK, uct_ep_create(&params, &ep));
     }
@@ -879,10 +903,9 @@ TEST_F(inside_test, memory_left_registered)
                                      UCT_MD_MEM_ACCESS_LOCAL_READ, &memh));
     harness::said log;
     other.reset();
-    EXPECT_EQ("", log.only({"not given back", "10000 bytes",
-                            "made by test_uct"}));
-    EXPECT_EQ(1u, inside().events(EFA_STATS_EVENT_LEAK, m_first,
-                                  EFA_STATS_MR));
+    EXPECT_EQ("",
+              log.only({"not given back", "10000 bytes", "made by test_uct"}));
+    EXPECT_EQ(1u, inside().events(EFA_STATS_EVENT_LEAK, m_first, EFA_STATS_MR));
 }
 
 /* What ucx_vfs would show */
@@ -896,24 +919,25 @@ TEST_F(inside_test, vfs)
     b.check_am(AM_ID, &chk);
     send(e, BCOPY, AM_ID, s, 0);
     ASSERT_TRUE(wait([&]() {
-        return (chk.count() == 1) && (inside().peer(*m_a, b.addr()).state ==
-                                      EFA_STATS_PEER_JOINED);
+        return (chk.count() == 1) &&
+               (inside().peer(*m_a, b.addr()).state == EFA_STATS_PEER_JOINED);
     }));
 
     auto read = [](const std::string &path) {
         ucs_string_buffer_t strb;
         ucs_string_buffer_init(&strb);
         ucs_status_t status = ucs_vfs_path_read_file(path.c_str(), &strb);
-        std::string text    = (status == UCS_OK) ?
-                              ucs_string_buffer_cstr(&strb) : "no file";
+        std::string text = (status == UCS_OK) ? ucs_string_buffer_cstr(&strb) :
+                                                "no file";
         ucs_string_buffer_cleanup(&strb);
         return text;
     };
 
     char dir[128];
-    snprintf(dir, sizeof(dir), "/uct/worker/%p/iface/%p", (void*)m_a->worker(),
-             (void*)m_a->iface());
-    ucs_vfs_path_list_dir(dir, [](const char*, void*) {}, nullptr);
+    snprintf(dir, sizeof(dir), "/uct/worker/%p/iface/%p", (void *)m_a->worker(),
+             (void *)m_a->iface());
+    ucs_vfs_path_list_dir(
+            dir, [](const char *, void *) {}, nullptr);
     std::string peers = read(dir + std::string("/peers"));
     std::string sent  = read(dir + std::string("/counters/tx_msgs"));
     EXPECT_NE(std::string::npos, peers.find(" joined ")) << peers;

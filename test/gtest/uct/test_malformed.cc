@@ -152,19 +152,19 @@ TEST_F(malformed_test, header)
     }
     m_x->me.window = 100;
     ext(data_imm(0), "window");
-    m_x->me        = good;
-    m_x->me.len8   = 5;
+    m_x->me      = good;
+    m_x->me.len8 = 5;
     raw(std::string(100, 5), data_imm(0));
-    m_x->me        = good;
-    m_x->me.qkey  |= 0x80000000u;
+    m_x->me = good;
+    m_x->me.qkey |= 0x80000000u;
     ext(data_imm(0), "privileged");
-    m_x->me        = good;
-    m_x->me.op     = UCT_SRD_OP_PING;
+    m_x->me    = good;
+    m_x->me.op = UCT_SRD_OP_PING;
     ext(data_imm(0), "not data");
-    m_x->me        = good;
-    m_x->me.qpn   ^= 1;
+    m_x->me = good;
+    m_x->me.qpn ^= 1;
     ext(data_imm(0), "forged number");
-    m_x->me        = good;
+    m_x->me = good;
     EXPECT_TRUE(m_got.empty());
     EXPECT_TRUE(m_x->answers.empty());
     ext(data_imm(0), "good");
@@ -229,7 +229,7 @@ TEST_F(malformed_test, farewell)
     expect_heard(0, "good");
     m_x->answers.clear();
 
-    m_x->me.op = UCT_SRD_OP_BYE;
+    m_x->me.op  = UCT_SRD_OP_BYE;
     m_x->me.arg = 5; /* 1..4 have not been seen */
     ext(uct_srd_imm_pack_ctl(m_x->me.epoch));
     EXPECT_TRUE(m_x->answers.empty());
@@ -258,7 +258,7 @@ TEST_F(malformed_test, another_on_the_same_number)
 {
     join();
     expect_heard(0, "first life");
-    m_x->me.uid  += 1;
+    m_x->me.uid += 1;
     m_x->me.epoch = 77;
     m_x->me.arg   = 0;
     ext(data_imm(0), "second life");
@@ -276,7 +276,7 @@ TEST_F(malformed_test, one_answer_each)
     expect_heard(0, "first life");
 
     m_x->answers.clear();
-    m_x->me.uid  += 1;
+    m_x->me.uid += 1;
     m_x->me.epoch = 77;
     join();
     ASSERT_EQ(1u, m_x->answers.size()) << "another interface";
@@ -300,7 +300,7 @@ TEST_F(malformed_test, one_answer_each)
 TEST_F(malformed_test, invented_addresses)
 {
     const unsigned limit = 4, count = 60;
-    node &b              = add_node({{"MAX_CLAIMED", std::to_string(limit)}});
+    node &b = add_node({{"MAX_CLAIMED", std::to_string(limit)}});
     stranger x(b.dom()->device(), b.addr());
     std::mt19937 rng(1);
     uct_srd_ext_t honest = x.me;
@@ -327,8 +327,9 @@ TEST_F(malformed_test, invented_addresses)
     }
     ASSERT_TRUE(wait([&]() {
         return (counter("drop_nomem") - nomem) +
-               (counter("drop_forged") - forged) +
-               (counter("peers") - peers) >= count + 1;
+                       (counter("drop_forged") - forged) +
+                       (counter("peers") - peers) >=
+               count + 1;
     }));
     EXPECT_GE(counter("drop_nomem"), nomem + 1);
     EXPECT_LE(counter("peers") - counter("peers_gone"), living + limit);
@@ -385,10 +386,10 @@ TEST_F(malformed_test, rubbish)
             text = head + text;
             m_x->send(text.data(), text.size(),
                       (me.op == UCT_SRD_OP_DATA) ?
-                      uct_srd_imm_pack(me.epoch, AM_ID, UCT_SRD_IMM_EXT,
-                                       rng() % 8) :
-                      uct_srd_imm_pack_ctl(me.epoch), true,
-                      [this]() { progress(); });
+                              uct_srd_imm_pack(me.epoch, AM_ID, UCT_SRD_IMM_EXT,
+                                               rng() % 8) :
+                              uct_srd_imm_pack_ctl(me.epoch),
+                      true, [this]() { progress(); });
         } else {
             uint32_t imm = rng();
             if (((imm >> 16) & 31) != AM_ID) {

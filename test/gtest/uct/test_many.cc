@@ -52,16 +52,19 @@ std::vector<segment_peer> segment_peers()
     char error[256];
     stats_segment_t segment;
 
-    stats_find(getpid(), [](const char *found, void *arg) {
-        *static_cast<std::string*>(arg) = found;
-    }, &path);
+    stats_find(
+            getpid(),
+            [](const char *found, void *arg) {
+        *static_cast<std::string *>(arg) = found;
+            },
+            &path);
     if (stats_read(path.c_str(), &segment, error, sizeof(error)) != 0) {
         throw std::runtime_error(error);
     }
     stats_entry_t entry;
     size_t pos = 0;
     while (stats_entry_next(&segment, EFA_STATS_PEER, &pos, &entry)) {
-        segment_peer p = {entry.state, entry.qpn, 0, 0, 0};
+        segment_peer p           = {entry.state, entry.qpn, 0, 0, 0};
         uint64_t *const values[] = {&p.tx_msgs, &p.tx_done, &p.rnr};
         for (unsigned i = 0; i < entry.num_counters; ++i) {
             for (unsigned k = 0; k < 3; ++k) {
@@ -128,12 +131,12 @@ protected:
  * stays, in four ways; what it holds afterwards is what it held before. */
 TEST_F(many_test, short_lived)
 {
-    uint64_t count = env_u64("TEST_PEERS", scaled(1000));
+    uint64_t count  = env_u64("TEST_PEERS", scaled(1000));
     size_t resident = 0, records = 0;
     unsigned fds = 0, mappings = 0;
     uint64_t got = 0, sent = 0, told = 0, living = 0;
 
-    m_a->on_am(AM_ID + 1, [&](void*, size_t, unsigned) {
+    m_a->on_am(AM_ID + 1, [&](void *, size_t, unsigned) {
         ++got;
         return UCS_OK;
     });
@@ -152,10 +155,12 @@ TEST_F(many_test, short_lived)
         };
         auto talk = [&](end &e, uint8_t id, uint64_t seq) {
             ucs_status_t status = UCS_OK;
-            ASSERT_TRUE(wait_until([&]() {
+            ASSERT_TRUE(wait_until(
+                    [&]() {
                 status = e.send((seq & 1) ? SHORT : BCOPY, id, s, seq);
                 return status != UCS_ERR_NO_RESOURCE;
-            }, step));
+                    },
+                    step));
             ASSERT_EQ(UCS_OK, status);
         };
 
@@ -171,11 +176,14 @@ TEST_F(many_test, short_lived)
             talk(*out, AM_ID + 1, 0);
             talk(*out, AM_ID + 1, 1);
         }
-        ASSERT_TRUE(wait_until([&]() {
+        ASSERT_TRUE(wait_until(
+                [&]() {
             return (got == sent) && (chk.count() == 2 * from_us) &&
                    (!in || (uct_ep_flush(in->ep(), 0, nullptr) == UCS_OK)) &&
                    (!out || (uct_ep_flush(out->ep(), 0, nullptr) == UCS_OK));
-        }, step)) << i;
+                },
+                step))
+                << i;
         EXPECT_EQ(0u, chk.errors()) << chk.text();
         in.reset();
         if (abrupt) {
@@ -183,10 +191,12 @@ TEST_F(many_test, short_lived)
             said lines;
             uct_ep_h ep = out->ep();
             n.reset();
-            ASSERT_TRUE(wait_until([&]() {
+            ASSERT_TRUE(wait_until(
+                    [&]() {
                 out->send(BCOPY, AM_ID + 1, s, 2);
                 return m_a->failure_count(ep) > 0;
-            }, step));
+                    },
+                    step));
             EXPECT_EQ(1u, m_a->failures.size());
             EXPECT_EQ(UCS_ERR_ENDPOINT_TIMEOUT, m_a->failures.back().status);
             m_a->failures.clear();
@@ -212,10 +222,10 @@ TEST_F(many_test, short_lived)
     malloc_trim(0);
     printf("%lu peers: resident %zu -> %zu KiB, peer records of the segment "
            "%zu -> %zu, peers %lu -> %lu, made %lu, failed %lu, address "
-           "handles made %lu\n", (unsigned long)count, resident / 1024,
-           resident_bytes() / 1024, records, segment_peers().size(),
-           (unsigned long)living, (unsigned long)living_peers(),
-           (unsigned long)counter("peers"),
+           "handles made %lu\n",
+           (unsigned long)count, resident / 1024, resident_bytes() / 1024,
+           records, segment_peers().size(), (unsigned long)living,
+           (unsigned long)living_peers(), (unsigned long)counter("peers"),
            (unsigned long)counter("peers_failed"),
            (unsigned long)counter("ah_create"));
     EXPECT_GE(counter("peers"), count);
@@ -331,8 +341,8 @@ static std::string unplugged()
     }
     if ((a.failures.size() != 1) ||
         (a.failures[0].status != UCS_ERR_ENDPOINT_TIMEOUT)) {
-        text += "told " + std::to_string(a.failures.size()) + " times: " +
-                ucs_status_string(a.failures[0].status) + "; ";
+        text += "told " + std::to_string(a.failures.size()) +
+                " times: " + ucs_status_string(a.failures[0].status) + "; ";
     }
     if ((status == UCS_INPROGRESS) && (comp.calls != 1)) {
         text += "the flush ends " + std::to_string(comp.calls) + " times; ";
@@ -370,10 +380,10 @@ static void spend_numbers()
         attr.send_cq = attr.recv_cq = cq;
         attr.cap.max_send_wr = attr.cap.max_recv_wr = 1;
         attr.cap.max_send_sge = attr.cap.max_recv_sge = 1;
-        attr.qp_type       = IBV_QPT_DRIVER;
+        attr.qp_type                                  = IBV_QPT_DRIVER;
         struct ibv_qp *qp = efadv_create_driver_qp(pd, &attr,
                                                    EFADV_QP_DRIVER_TYPE_SRD);
-        last               = qp->qp_num;
+        last              = qp->qp_num;
         ibv_destroy_qp(qp);
     }
     ibv_destroy_cq(cq);
@@ -680,14 +690,18 @@ TEST_F(stuck_test, without_progress)
             n.progress();
         };
         for (unsigned i = 0; i < count; ++i, ++seq) {
-            ASSERT_TRUE(wait_until([&]() {
+            ASSERT_TRUE(wait_until(
+                    [&]() {
                 return e.send(BCOPY, AM_ID, m_stream, seq) == UCS_OK;
-            }, step));
+                    },
+                    step));
         }
-        EXPECT_TRUE(wait_until([&]() {
+        EXPECT_TRUE(wait_until(
+                [&]() {
             return (chk.count() == seq) && is_joined(qpn_of(n.addr())) &&
                    (uct_ep_flush(e.ep(), 0, nullptr) == UCS_OK);
-        }, step));
+                },
+                step));
     };
     some(1);
     expect_harmless(e, seq, qpn_of(n.addr()));
@@ -697,8 +711,8 @@ TEST_F(stuck_test, without_progress)
         double idle = rate(2000);
         fill(e, seq);
         uint64_t resent = counter("retransmit");
-        double stuck = rate(2000);
-        resent = counter("retransmit") - resent;
+        double stuck    = rate(2000);
+        resent          = counter("retransmit") - resent;
         printf("messages/s to the %zu others: %.0f, with one stuck %.0f, "
                "ratio %.3f, %lu of its messages sent again\n",
                m_others.size(), idle, stuck, stuck / idle,

@@ -573,8 +573,8 @@ HARNESS_ROLE(matrix)
 
 TEST(matrix_test, every_fault_meets_every_operation)
 {
-    bool full      = (env("TEST_MATRIX", "") == "full");
-    uint64_t count = full ? 3000 : scaled(300);
+    bool full        = (env("TEST_MATRIX", "") == "full");
+    uint64_t count   = full ? 3000 : scaled(300);
     std::string only = env("TEST_CELL", "");
     account sum;
 
@@ -603,8 +603,9 @@ TEST(matrix_test, every_fault_meets_every_operation)
             account a;
             try {
                 a = account(run_role("matrix " + std::to_string(f) + " " +
-                                     std::to_string(op) + " " +
-                                     std::to_string(count), variables));
+                                             std::to_string(op) + " " +
+                                             std::to_string(count),
+                                     variables));
             } catch (const std::runtime_error &e) {
                 ADD_FAILURE() << faults[f].name << ": " << e.what();
                 ++a.hung;

@@ -127,7 +127,7 @@ const uint8_t dmabuf_test::untouched;
 TEST_F(dmabuf_test, am_zcopy)
 {
     node &a = add_node(), &b = add_node();
-    end  &e = connect(a, b);
+    end &e = connect(a, b);
     std::vector<uint8_t> got;
     unsigned count = 0;
 
@@ -136,7 +136,7 @@ TEST_F(dmabuf_test, am_zcopy)
     }
 
     b.on_am(3, [&](void *data, size_t len, unsigned) {
-        got.assign((uint8_t*)data, (uint8_t*)data + len);
+        got.assign((uint8_t *)data, (uint8_t *)data + len);
         ++count;
         return UCS_OK;
     });
@@ -145,9 +145,10 @@ TEST_F(dmabuf_test, am_zcopy)
         unsigned before = count;
         put(100, message(len, len));
         EXPECT_EQ(UCS_OK, complete([&](uct_completion_t *comp) {
-            uct_iov_t v = iov(100, len);
-            return uct_ep_am_zcopy(e.ep(), 3, nullptr, 0, &v, 1, 0, comp);
-        }));
+                      uct_iov_t v = iov(100, len);
+                      return uct_ep_am_zcopy(e.ep(), 3, nullptr, 0, &v, 1, 0,
+                                             comp);
+                  }));
         ASSERT_TRUE(wait([&]() { return count > before; }));
         EXPECT_TRUE(got == message(len, len)) << len;
     }
@@ -156,7 +157,7 @@ TEST_F(dmabuf_test, am_zcopy)
 TEST_F(dmabuf_test, get_zcopy)
 {
     node &a = add_node(), &b = add_node();
-    end  &e = connect(a, b);
+    end &e = connect(a, b);
     buffer host(m_dom, 100000);
 
     if (!(a.flags() & UCT_IFACE_FLAG_GET_ZCOPY)) {
@@ -168,10 +169,10 @@ TEST_F(dmabuf_test, get_zcopy)
     memcpy(host.data(), sent.data(), sent.size());
     uct_rkey_bundle_t key = unpack(host.memh());
     EXPECT_EQ(UCS_OK, complete([&](uct_completion_t *comp) {
-        uct_iov_t v = iov(64, sent.size());
-        return uct_ep_get_zcopy(e.ep(), &v, 1, (uintptr_t)host.data(), key.rkey,
-                                comp);
-    }));
+                  uct_iov_t v = iov(64, sent.size());
+                  return uct_ep_get_zcopy(e.ep(), &v, 1, (uintptr_t)host.data(),
+                                          key.rkey, comp);
+              }));
     uct_rkey_release(m_dom->component(), &key);
     EXPECT_TRUE(get(start + 64, sent.size()) == sent);
     EXPECT_TRUE(get(0, start + 64) ==
@@ -184,10 +185,11 @@ TEST_F(dmabuf_test, get_zcopy)
     put(1000, sent);
     key = unpack(m_memh);
     EXPECT_EQ(UCS_OK, complete([&](uct_completion_t *comp) {
-        uct_iov_t v = {host.data(), host.length(), host.memh(), 0, 1};
-        return uct_ep_get_zcopy(e.ep(), &v, 1, (uintptr_t)m_base + 1000,
-                                key.rkey, comp);
-    }));
+                  uct_iov_t v = {host.data(), host.length(), host.memh(), 0, 1};
+                  return uct_ep_get_zcopy(e.ep(), &v, 1,
+                                          (uintptr_t)m_base + 1000, key.rkey,
+                                          comp);
+              }));
     uct_rkey_release(m_dom->component(), &key);
     EXPECT_EQ(0, memcmp(host.data(), sent.data(), sent.size()));
 }
@@ -195,7 +197,7 @@ TEST_F(dmabuf_test, get_zcopy)
 TEST_F(dmabuf_test, put_zcopy)
 {
     node &a = add_node(), &b = add_node();
-    end  &e = connect(a, b);
+    end &e = connect(a, b);
     buffer host(m_dom, 100000);
 
     if (!(a.flags() & UCT_IFACE_FLAG_PUT_ZCOPY)) {
@@ -206,10 +208,10 @@ TEST_F(dmabuf_test, put_zcopy)
     put(64, sent);
     uct_rkey_bundle_t key = unpack(host.memh());
     EXPECT_EQ(UCS_OK, complete([&](uct_completion_t *comp) {
-        uct_iov_t v = iov(64, sent.size());
-        return uct_ep_put_zcopy(e.ep(), &v, 1, (uintptr_t)host.data(), key.rkey,
-                                comp);
-    }));
+                  uct_iov_t v = iov(64, sent.size());
+                  return uct_ep_put_zcopy(e.ep(), &v, 1, (uintptr_t)host.data(),
+                                          key.rkey, comp);
+              }));
     flush(e);
     uct_rkey_release(m_dom->component(), &key);
     EXPECT_EQ(0, memcmp(host.data(), sent.data(), sent.size()));
@@ -226,7 +228,7 @@ TEST_F(fork_test, child_touches_registered_memory)
 {
     const unsigned count = scaled(300);
     node &a = add_node(), &b = add_node();
-    end  &e = connect(a, b);
+    end &e = connect(a, b);
     stream s(15, length_plan::ramp(64, 4000));
     checker chk(s);
 

@@ -34,8 +34,8 @@ protected:
 TEST_F(order_test, short_one_way)
 {
     const uint64_t count = share(50);
-    node &a              = add_node(), &b = add_node();
-    end &e               = connect(a, b);
+    node &a = add_node(), &b = add_node();
+    end &e = connect(a, b);
     stream s(1, length_plan::fixed(8));
     checker chk(s);
 
@@ -56,16 +56,16 @@ TEST_F(order_test, short_one_way)
 TEST_F(order_test, mixed_one_way)
 {
     const uint64_t count = share(25);
-    node &a              = add_node(), &b = add_node();
-    end &e               = connect(a, b);
-    size_t max_short     = a.attr().cap.am.max_short;
+    node &a = add_node(), &b = add_node();
+    end &e           = connect(a, b);
+    size_t max_short = a.attr().cap.am.max_short;
     stream s(2, length_plan::random(8, 200));
     checker chk(s);
 
     b.check_am(AM_ID, &chk);
     for (uint64_t seq = 0; seq < count; ++seq) {
-        stream_out(e, ((s.length(seq) <= max_short) && (seq & 1)) ? SHORT :
-                                                                    BCOPY,
+        stream_out(e,
+                   ((s.length(seq) <= max_short) && (seq & 1)) ? SHORT : BCOPY,
                    s, seq);
         switch (mix64(seq) & 31) {
         case 0:
@@ -93,7 +93,7 @@ TEST_F(order_test, all_to_all)
     const uint64_t each = share(20) / (num * num);
     std::vector<stream> streams;
     std::vector<std::unique_ptr<checker>> checkers;
-    std::vector<std::vector<end*>> ends(num * num);
+    std::vector<std::vector<end *>> ends(num * num);
     uint64_t strays = 0;
 
     for (unsigned i = 0; i < num; ++i) {
@@ -103,13 +103,11 @@ TEST_F(order_test, all_to_all)
         streams.emplace_back(i, length_plan::random(8, 100));
         checkers.emplace_back(new checker(streams[i]));
         for (unsigned t = 0; t < turns; ++t) {
-            ends[i].push_back(&connect(*m_nodes[i / num],
-                                       *m_nodes[i % num]));
+            ends[i].push_back(&connect(*m_nodes[i / num], *m_nodes[i % num]));
         }
     }
     for (unsigned to = 0; to < num; ++to) {
-        m_nodes[to]->on_am(AM_ID, [&, to](void *data, size_t length,
-                                          unsigned) {
+        m_nodes[to]->on_am(AM_ID, [&, to](void *data, size_t length, unsigned) {
             uint64_t word = 0;
             if (length >= 8) {
                 memcpy(&word, data, 8);
@@ -162,7 +160,7 @@ TEST_F(order_test, two_processes)
     node &a              = add_node();
     peer_proc peer;
     stream out(5, length_plan::random(8, 64)),
-           in(6, length_plan::random(8, 64));
+            in(6, length_plan::random(8, 64));
     checker chk(in);
     std::string n = std::to_string(count), id = std::to_string(AM_ID);
 
@@ -180,8 +178,8 @@ TEST_F(order_test, two_processes)
         }
     }
     peer.answer([this]() { progress(); });
-    EXPECT_EQ(n + " 0 ", peer.call("wait " + id + " " + n,
-                                   [this]() { progress(); }));
+    EXPECT_EQ(n + " 0 ",
+              peer.call("wait " + id + " " + n, [this]() { progress(); }));
     EXPECT_TRUE(wait([&]() { return chk.count() >= count; }));
     flush(e);
     expect_clean(chk, count);
@@ -192,8 +190,8 @@ TEST_F(order_test, two_processes)
 TEST_F(order_test, large)
 {
     const uint64_t count = scaled(100000);
-    node &a              = add_node(), &b = add_node();
-    end &e               = connect(a, b);
+    node &a = add_node(), &b = add_node();
+    end &e = connect(a, b);
     stream s(9, length_plan::random(4000, a.attr().cap.am.max_zcopy));
     checker chk(s);
 

@@ -14,10 +14,10 @@ const uint8_t AM_ID = 7;
 
 size_t pack_length(void *, void *arg)
 {
-    return *static_cast<size_t*>(arg);
+    return *static_cast<size_t *>(arg);
 }
 
-void no_unpack(void*, const void*, size_t)
+void no_unpack(void *, const void *, size_t)
 {
     ADD_FAILURE() << "unpack of an operation that was refused";
 }
@@ -249,13 +249,13 @@ TEST_F(params_test, over_the_limits)
 TEST_F(params_test, empty_and_strided)
 {
     uct_ep_h ep   = m_end->ep();
-    void *nowhere = (void*)8;
+    void *nowhere = (void *)8;
     region target(m_dom, 64);
     remote to = remote_of(target);
 
     m_mem.reset(new buffer(m_dom, 10000));
     memcpy(m_mem->data(), "0123456789abcdef", 16);
-    m_comp.func = [](uct_completion_t*) {};
+    m_comp.func  = [](uct_completion_t *) {};
     m_comp.count = 100;
 
     for (unsigned round = 0; round < 2; ++round) {
@@ -265,27 +265,21 @@ TEST_F(params_test, empty_and_strided)
                                 iov(m_mem->data() + 3, 1, 2, 0)};
         uct_iov_t dense      = iov(m_mem->data(), 4, 3, 4);
 
-        arrives("am_short", std::string(8, 0), [&]() {
-            return uct_ep_am_short(ep, AM_ID, 0, nullptr, 0);
-        });
-        arrives("am_short_iov, none", "", [&]() {
-            return uct_ep_am_short_iov(ep, AM_ID, nullptr, 0);
-        });
-        arrives("am_short_iov, empty", "", [&]() {
-            return uct_ep_am_short_iov(ep, AM_ID, none, 3);
-        });
-        arrives("am_short_iov, strided", "0156ab33", [&]() {
-            return uct_ep_am_short_iov(ep, AM_ID, strided, 3);
-        });
+        arrives("am_short", std::string(8, 0),
+                [&]() { return uct_ep_am_short(ep, AM_ID, 0, nullptr, 0); });
+        arrives("am_short_iov, none", "",
+                [&]() { return uct_ep_am_short_iov(ep, AM_ID, nullptr, 0); });
+        arrives("am_short_iov, empty", "",
+                [&]() { return uct_ep_am_short_iov(ep, AM_ID, none, 3); });
+        arrives("am_short_iov, strided", "0156ab33",
+                [&]() { return uct_ep_am_short_iov(ep, AM_ID, strided, 3); });
         arrives("am_bcopy", "", [&]() { return bcopy(0); });
         arrives("am_zcopy, none", "", [&]() { return zcopy(nullptr, 0); });
         arrives("am_zcopy, empty", "", [&]() { return zcopy(&none[1], 1); });
-        arrives("am_zcopy, header", "0123", [&]() {
-            return zcopy(&none[0], 1, 4);
-        });
-        arrives("am_zcopy, blocks", "0123456789ab", [&]() {
-            return zcopy(&dense, 1);
-        });
+        arrives("am_zcopy, header", "0123",
+                [&]() { return zcopy(&none[0], 1, 4); });
+        arrives("am_zcopy, blocks", "0123456789ab",
+                [&]() { return zcopy(&dense, 1); });
 
         for (rma_kind kind : kinds()) {
             taken(rma_names[kind], [&]() -> ucs_status_t {
@@ -294,8 +288,9 @@ TEST_F(params_test, empty_and_strided)
                 case PUT_SHORT:
                     return uct_ep_put_short(ep, nullptr, 0, to.addr, to.key);
                 case PUT_BCOPY:
-                    return (ucs_status_t)uct_ep_put_bcopy(
-                            ep, pack_length, &zero, to.addr, to.key);
+                    return (ucs_status_t)uct_ep_put_bcopy(ep, pack_length,
+                                                          &zero, to.addr,
+                                                          to.key);
                 case PUT_ZCOPY:
                     return uct_ep_put_zcopy(ep, none, 1, to.addr, to.key,
                                             &m_comp);
@@ -390,9 +385,9 @@ TEST_F(params_test, names_of_options)
     check(uct_md_iface_config_read(m_dom->md(), tl_name().c_str(), nullptr,
                                    nullptr, &config),
           "uct_md_iface_config_read");
-    for (const std::string name : {"SRD_SEG_SIZE", "IB_SEG_SIZE",
-                                    "SRD_TX_WINDOW", "SRD_RX_MAX_BUFS",
-                                    "SRD_FAILURE"}) {
+    for (const std::string name :
+         {"SRD_SEG_SIZE", "IB_SEG_SIZE", "SRD_TX_WINDOW", "SRD_RX_MAX_BUFS",
+          "SRD_FAILURE"}) {
         EXPECT_EQ(UCS_OK,
                   uct_config_modify(config, name.c_str(),
                                     (name == "SRD_FAILURE") ? "info" : "512"))

@@ -113,7 +113,7 @@ TEST_F(pending_test, refused_sends_are_counted)
     checker chk(s);
 
     m_b->check_am(AM_ID, &chk);
-    uint64_t sent = fill(*m_end, s, 0);
+    uint64_t sent        = fill(*m_end, s, 0);
     uint64_t no_resource = harness::counter("no_resource");
     for (unsigned i = 0; i < 3; ++i) {
         EXPECT_EQ(UCS_ERR_NO_RESOURCE, m_end->send(BCOPY, AM_ID, s, sent));
@@ -208,7 +208,7 @@ TEST_F(pending_test, purge_gives_back_everything_in_order)
 TEST_F(pending_test, every_endpoint_gets_its_turn)
 {
     node &c = add_node();
-    std::vector<end*> ends;
+    std::vector<end *> ends;
     std::vector<stream> streams;
     std::vector<std::unique_ptr<checker>> checkers;
     std::vector<uint64_t> sent;
@@ -259,10 +259,10 @@ TEST_F(pending_test, flush_of_idle_is_ok)
     if (!is_srd()) {
         GTEST_SKIP() << "others may still be connecting";
     }
-    EXPECT_EQ(UCS_OK, uct_ep_flush(m_end->ep(), UCT_FLUSH_FLAG_LOCAL,
-                                   &comp.comp));
-    EXPECT_EQ(UCS_OK, uct_iface_flush(m_a->iface(), UCT_FLUSH_FLAG_LOCAL,
-                                      nullptr));
+    EXPECT_EQ(UCS_OK,
+              uct_ep_flush(m_end->ep(), UCT_FLUSH_FLAG_LOCAL, &comp.comp));
+    EXPECT_EQ(UCS_OK,
+              uct_iface_flush(m_a->iface(), UCT_FLUSH_FLAG_LOCAL, nullptr));
     EXPECT_EQ(0u, comp.calls);
 }
 
@@ -341,9 +341,9 @@ TEST_F(pending_test, iface_flush_and_fence)
 TEST_F(pending_test, cancel)
 {
     stream s(1, length_plan::random(8, 1000)), t(2, length_plan::random(8, 99));
-    node &c      = add_node();
-    end  &other  = connect(*m_a, c);
-    end  &second = connect(*m_a, *m_b);
+    node &c     = add_node();
+    end &other  = connect(*m_a, c);
+    end &second = connect(*m_a, *m_b);
     checker chk_b(t), chk_c(t);
     uint64_t got_cancelled = 0;
 
@@ -353,7 +353,7 @@ TEST_F(pending_test, cancel)
 
     m_b->check_am(AM_ID + 1, &chk_b);
     c.check_am(AM_ID + 1, &chk_c);
-    m_b->on_am(AM_ID, [&](void*, size_t, unsigned) {
+    m_b->on_am(AM_ID, [&](void *, size_t, unsigned) {
         ++got_cancelled;
         return UCS_OK;
     });

@@ -77,15 +77,16 @@ TEST_F(receive_test, rounds_within_handlers)
 
     EXPECT_TRUE(wait([&]() {
         for (unsigned i = 0; i < 2; ++i) {
-            for (unsigned k = 0; (k < 16) && (sent[i] < count) &&
-                                 (ends[i]->send(BCOPY, AM_ID + i, s[i],
-                                                sent[i]) == UCS_OK); ++k) {
+            for (unsigned k = 0;
+                 (k < 16) && (sent[i] < count) &&
+                 (ends[i]->send(BCOPY, AM_ID + i, s[i], sent[i]) == UCS_OK);
+                 ++k) {
                 ++sent[i];
             }
         }
         return (chk[0].count() >= count) && (chk[1].count() >= count);
-    })) << chk[0].count() << " and " << chk[1].count() << " of " << sent[0]
-        << " and " << sent[1];
+    })) << chk[0].count()
+        << " and " << chk[1].count() << " of " << sent[0] << " and " << sent[1];
     expect_clean(chk[0], count);
     expect_clean(chk[1], count);
 }
@@ -94,8 +95,8 @@ TEST_F(receive_test, rounds_within_handlers)
 TEST_F(receive_test, kept_and_released)
 {
     const uint64_t count = scaled(60000);
-    node &a              = add_node(), &b = add_node();
-    end &e               = connect(a, b);
+    node &a = add_node(), &b = add_node();
+    end &e = connect(a, b);
     stream s(1, length_plan::random(64, a.attr().cap.am.max_bcopy));
     checker chk(s);
     uint64_t seen_held = 0;
@@ -128,8 +129,8 @@ TEST_F(receive_test, kept_and_released)
 TEST_F(receive_test, thousands_kept)
 {
     const uint64_t count = scaled(20000);
-    node &a              = add_node(), &b = add_node();
-    end &e               = connect(a, b);
+    node &a = add_node(), &b = add_node();
+    end &e = connect(a, b);
     stream s(1, length_plan::random(64, 512));
     checker chk(s);
 
@@ -164,10 +165,9 @@ TEST_F(receive_test, starved_pool)
 
     const uint64_t count = scaled(20000);
     node &a              = add_node();
-    node &b              = add_node({{"RX_MAX_BUFS", "1024"},
-                                     {"RX_QUEUE_LEN", "256"}});
-    node &c              = add_node();
-    end &e               = connect(a, b);
+    node &b = add_node({{"RX_MAX_BUFS", "1024"}, {"RX_QUEUE_LEN", "256"}});
+    node &c = add_node();
+    end &e  = connect(a, b);
     stream s(1, length_plan::random(64, 512)), t(2, length_plan::fixed(64));
     checker chk(s), chk_c(t);
 
@@ -177,13 +177,13 @@ TEST_F(receive_test, starved_pool)
 
     /* Until nothing moves any more: no send accepted, nothing received. */
     for (unsigned idle = 0; idle < 20000;) {
-        uint64_t before = chk.count();
+        uint64_t before     = chk.count();
         ucs_status_t status = e.send(BCOPY, AM_ID, s, seq);
         ASSERT_TRUE((status == UCS_OK) || (status == UCS_ERR_NO_RESOURCE))
                 << ucs_status_string(status);
-        seq  += (status == UCS_OK);
+        seq += (status == UCS_OK);
         progress();
-        idle  = ((status == UCS_OK) || (chk.count() != before)) ? 0 : idle + 1;
+        idle = ((status == UCS_OK) || (chk.count() != before)) ? 0 : idle + 1;
         ASSERT_LT(seq, 200000u) << "the pool grows beyond its limit";
     }
     EXPECT_GE(chk.count(), 512u);
@@ -207,14 +207,16 @@ TEST_F(receive_test, starved_pool)
     };
     for (; seq < count; ++seq) {
         ucs_status_t status = UCS_ERR_NO_RESOURCE;
-        ASSERT_TRUE(wait_until([&]() {
+        ASSERT_TRUE(wait_until(
+                [&]() {
             status = e.send(BCOPY, AM_ID, s, seq);
             return status != UCS_ERR_NO_RESOURCE;
-        }, release_some)) << "senders are not woken at message " << seq;
+                },
+                release_some))
+                << "senders are not woken at message " << seq;
         ASSERT_EQ(UCS_OK, status);
     }
-    EXPECT_TRUE(wait_until([&]() { return chk.count() >= seq; },
-                           release_some));
+    EXPECT_TRUE(wait_until([&]() { return chk.count() >= seq; }, release_some));
     m_keep = 0;
     while (!m_held.empty()) {
         release(s, 0);
@@ -230,7 +232,7 @@ TEST_F(receive_test, receiver_asleep)
 {
     node &b            = add_node();
     const unsigned num = 6;
-    std::vector<end*> ends;
+    std::vector<end *> ends;
     std::vector<stream> streams;
     std::vector<std::unique_ptr<checker>> checkers;
     std::vector<uint64_t> sent(num, 0);

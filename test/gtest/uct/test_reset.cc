@@ -25,7 +25,7 @@ const uint8_t AM_ID = 9;
 /* Of Soft-EFA, which is loaded into this process: efarun --inject */
 void inject(const std::string &order)
 {
-    typedef int (*inject_t)(const char*);
+    typedef int (*inject_t)(const char *);
     inject_t func = (inject_t)dlsym(RTLD_DEFAULT, "softefa_inject");
 
     if ((func == nullptr) || (func(order.c_str()) != 0)) {
@@ -189,7 +189,8 @@ HARNESS_ROLE(reset_talk)
         p.burst(150);
         inject(order + " dev=" + std::to_string(which) +
                ((order.find("qp_error") == std::string::npos) ?
-                "" : qp_of(*p.n[which])));
+                        "" :
+                        qp_of(*p.n[which])));
         /* What is under way then is unknown; more follows */
         for (unsigned i = 0; i < 500; ++i) {
             p.talk();
@@ -234,23 +235,26 @@ HARNESS_ROLE(reset_rma)
         p.wait([&]() { return counter("resets") > 0; }, "reset");
     }
 
-    region   target(p.dom[1], length);
+    region target(p.dom[1], length);
     rma_pool pool(p.dom[0], 16, length);
-    rkey     key(p.dom[0], target.key());
+    rkey key(p.dom[0], target.key());
 
     target.fill(5);
     if (!away.empty()) {
         inject("return dev=1");
     }
     for (unsigned i = 0; i < 2000; ++i) {
-        rma_kind kind = ((i % 3) && (p.n[0]->flags() &
-                                     UCT_IFACE_FLAG_PUT_ZCOPY)) ?
-                        PUT_ZCOPY : (i % 2) ? GET_ZCOPY : GET_BCOPY;
+        rma_kind kind = ((i % 3) &&
+                         (p.n[0]->flags() & UCT_IFACE_FLAG_PUT_ZCOPY)) ?
+                                PUT_ZCOPY :
+                        (i % 2) ? GET_ZCOPY :
+                                  GET_BCOPY;
         size_t size   = std::min(length, rma_max(p.n[0]->attr(), kind));
         rma_op *op    = nullptr;
         ucs_status_t status;
 
-        p.wait([&]() {
+        p.wait(
+                [&]() {
             for (rma_op &o : pool.ops()) {
                 if (o.state == rma_op::DONE) {
                     bad += (o.status != UCS_OK) ||
@@ -260,12 +264,15 @@ HARNESS_ROLE(reset_rma)
             }
             op = pool.get();
             return op != nullptr;
-        }, "operation");
-        p.wait([&]() {
+                },
+                "operation");
+        p.wait(
+                [&]() {
             status = op->issue(p.e[0]->ep(), kind, size, 5,
                                {target.addr(), key.get()});
             return status != UCS_ERR_NO_RESOURCE;
-        }, "issue");
+                },
+                "issue");
         check(status, "issue");
         if ((i == 1000) && away.empty()) {
             inject("fatal return=30ms dev=" + std::to_string(which));
@@ -274,14 +281,16 @@ HARNESS_ROLE(reset_rma)
             p.talk();
         }
     }
-    p.wait([&]() {
+    p.wait(
+            [&]() {
         for (rma_op &o : pool.ops()) {
             if (o.state == rma_op::BUSY) {
                 return false;
             }
         }
         return true;
-    }, "operations");
+            },
+            "operations");
     p.flush();
     if (bad > 0) {
         return std::to_string(bad) + " operations failed";
@@ -310,10 +319,11 @@ HARNESS_ROLE(reset_unmapped)
     p.talk();
     p.flush();
     for (unsigned i = 0; i < 2; ++i) {
-        map[i] = (uint8_t*)mmap(nullptr, pages * page, PROT_READ | PROT_WRITE,
-                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        map[i] = (uint8_t *)mmap(nullptr, pages * page, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         check(uct_md_mem_reg(p.dom[i]->md(), map[i] + 8, pages * page - 16,
-                             UCT_MD_MEM_ACCESS_ALL, &memh[i]), "reg");
+                             UCT_MD_MEM_ACCESS_ALL, &memh[i]),
+              "reg");
     }
     std::vector<uint8_t> packed(64);
     check(uct_md_mkey_pack(p.dom[1]->md(), memh[1], packed.data()), "pack");
@@ -330,7 +340,7 @@ HARNESS_ROLE(reset_unmapped)
 
     for (size_t at : {3 * page, 300 * page, (pages - 21) * page}) {
         flush_comp done;
-        uct_iov_t iov    = {};
+        uct_iov_t iov = {};
         ucs_status_t status;
 
         memset(map[1] + at, (int)(at / page), page);
@@ -338,12 +348,14 @@ HARNESS_ROLE(reset_unmapped)
         iov.length = page;
         iov.memh   = memh[0];
         iov.count  = 1;
-        p.wait([&]() {
+        p.wait(
+                [&]() {
             status = uct_ep_get_zcopy(p.e[0]->ep(), &iov, 1,
                                       (uintptr_t)map[1] + at, key.get(),
                                       &done.comp);
             return status != UCS_ERR_NO_RESOURCE;
-        }, "get");
+                },
+                "get");
         p.wait([&]() { return done.calls > 0; }, "its end");
         if ((done.status != UCS_OK) || memcmp(map[0] + at, map[1] + at, page)) {
             return "page " + std::to_string(at / page) + ": " +
@@ -369,9 +381,9 @@ HARNESS_ROLE(reset_key_ack)
         return "ok";
     }
 
-    region   target(p.dom[1], length);
+    region target(p.dom[1], length);
     rma_pool pool(p.dom[0], 1, length);
-    rkey     key(p.dom[0], target.key());
+    rkey key(p.dom[0], target.key());
 
     target.fill(5);
     p.talk();
@@ -384,7 +396,8 @@ HARNESS_ROLE(reset_key_ack)
     rma_op *op      = pool.get();
     uint64_t before = counter("tx_ctl");
     check(op->issue(p.e[0]->ep(), GET_ZCOPY, length, 5,
-                    {target.addr(), key.get()}), "issue");
+                    {target.addr(), key.get()}),
+          "issue");
     if (!wait_until([&]() { return counter("tx_ctl") >= before + 4; },
                     [&]() { p.n[0]->progress(); })) {
         return "not asked again";
@@ -413,12 +426,14 @@ HARNESS_ROLE(reset_for_good)
     while (std::getline(in, order, ';')) {
         inject(order);
     }
-    p.wait([&]() {
+    p.wait(
+            [&]() {
         for (unsigned i = 0; i < 2; ++i) {
             p.e[i]->send(BCOPY, AM_ID, p.s[i], p.sent[i]);
         }
         return !p.n[0]->failures.empty() && !p.n[1]->failures.empty();
-    }, "failures");
+            },
+            "failures");
     for (unsigned i = 0; i < 1000; ++i) {
         p.progress();
     }
@@ -499,9 +514,11 @@ HARNESS_ROLE(reset_address)
 
         for (const address &to : {p.n[1]->addr(), first}) {
             end other(*p.n[0], to);
-            p.wait([&]() {
+            p.wait(
+                    [&]() {
                 return other.send(BCOPY, AM_ID, p.s[0], p.sent[0]) == UCS_OK;
-            }, "a message to an address");
+                    },
+                    "a message to an address");
             ++p.sent[0];
             p.talk();
             p.flush();
@@ -523,9 +540,11 @@ HARNESS_ROLE(reset_one_way)
     (void)arguments;
     pair p;
 
-    p.wait([&]() {
+    p.wait(
+            [&]() {
         return p.e[0]->send(BCOPY, AM_ID, p.s[0], p.sent[0]) == UCS_OK;
-    }, "send");
+            },
+            "send");
     ++p.sent[0];
     p.flush();
     p.e[0]->destroy();
@@ -541,9 +560,11 @@ HARNESS_ROLE(reset_one_way)
     }
     inject("return dev=1");
     p.wait([&]() { return counter("rejoined") > 0; }, "answer to REJOIN");
-    p.wait([&]() {
+    p.wait(
+            [&]() {
         return p.e[1]->send(BCOPY, AM_ID, p.s[1], p.sent[1]) == UCS_OK;
-    }, "send");
+            },
+            "send");
     ++p.sent[1];
     p.e[0].reset(new end(*p.n[0], p.n[1]->addr()));
     p.flush();
@@ -683,7 +704,7 @@ TEST_F(reset_test, closed_while_away)
 TEST_F(reset_test, device_stays_away)
 {
     EXPECT_EQ(std::string("1 ") + ucs_status_string(UCS_ERR_ENDPOINT_TIMEOUT) +
-              ", 1 " + ucs_status_string(UCS_ERR_IO_ERROR),
+                      ", 1 " + ucs_status_string(UCS_ERR_IO_ERROR),
               run_short("reset_for_good", "fatal dev=1"));
 }
 

@@ -17,10 +17,12 @@ static std::vector<size_t> lengths(size_t max)
 {
     std::vector<size_t> all;
 
-    for (size_t length : std::vector<size_t>{
-                 0, 1, 7, 8, 31, 32, 33, 63, 64, 65, 191, 192, 193, 255, 256,
-                 257, 4095, 4096, 4097, 8880, 8927, 8928, 8929, 65535, 65536,
-                 65537, MB - 1, MB, 3 * MB + 1}) {
+    for (size_t length :
+         std::vector<size_t>{0,     1,     7,      8,    31,        32,
+                             33,    63,    64,     65,   191,       192,
+                             193,   255,   256,    257,  4095,      4096,
+                             4097,  8880,  8927,   8928, 8929,      65535,
+                             65536, 65537, MB - 1, MB,   3 * MB + 1}) {
         if (length <= max) {
             all.push_back(length);
         }
@@ -62,9 +64,9 @@ TEST_P(rma_kinds, lengths)
 
     for (size_t length : lengths(m_max)) {
         for (size_t at : {(size_t)0, (size_t)1, (size_t)67}) {
-            region  target(m_dom, length + 100, at);
+            region target(m_dom, length + 100, at);
             rma_pool pool(m_dom, 1, length);
-            rma_op  &op = *pool.get();
+            rma_op &op  = *pool.get();
             uint8_t *to = target.data() + 3 + at / 2;
 
             ++seed;
@@ -91,13 +93,13 @@ TEST_P(rma_kinds, lengths)
 /* Nothing is to be done, so all is well, whatever the key. */
 TEST_P(rma_kinds, of_no_bytes)
 {
-    region   target(m_dom, 64);
+    region target(m_dom, 64);
     rma_pool pool(m_dom, 1, 64);
-    rma_op  &op = *pool.get();
+    rma_op &op = *pool.get();
 
     for (bool with_comp : {true, false}) {
-        EXPECT_EQ(UCS_OK, op.issue(m_end->ep(), m_kind, 0, 1,
-                                   remote_of(target), with_comp));
+        EXPECT_EQ(UCS_OK, op.issue(m_end->ep(), m_kind, 0, 1, remote_of(target),
+                                   with_comp));
         EXPECT_EQ(rma_op::DONE, op.state);
     }
     flush(*m_end);
@@ -111,14 +113,14 @@ TEST_P(rma_kinds, many)
 {
     const unsigned slices = 1024;
     const uint64_t count  = scaled(20000);
-    const size_t   slice  = 512;
-    size_t         max    = std::min(m_max, slice - 8);
-    region         target(m_dom, slices * slice);
-    rma_pool       pool(m_dom, slices, max);
-    remote         to = remote_of(target);
-    std::map<rma_op*, unsigned> places;
+    const size_t slice    = 512;
+    size_t max            = std::min(m_max, slice - 8);
+    region target(m_dom, slices * slice);
+    rma_pool pool(m_dom, slices, max);
+    remote to = remote_of(target);
+    std::map<rma_op *, unsigned> places;
     std::vector<unsigned> free_slices;
-    uint64_t       issued = 0, done = 0, refused = 0;
+    uint64_t issued = 0, done = 0, refused = 0;
 
     auto length_of = [&](uint64_t seed) { return 1 + mix64(seed) % max; };
     for (unsigned i = 0; i < slices; ++i) {
@@ -133,7 +135,7 @@ TEST_P(rma_kinds, many)
             }
             unsigned place      = free_slices.back();
             uint64_t seed       = is_get(m_kind) ? place : slices + issued;
-            size_t   length     = length_of(issued);
+            size_t length       = length_of(issued);
             ucs_status_t status = op->issue(m_end->ep(), m_kind, length, seed,
                                             to.at(place * slice));
             if (status == UCS_ERR_NO_RESOURCE) {
@@ -182,15 +184,15 @@ TEST_P(rma_kinds, many)
 TEST_P(rma_kinds, between_processes)
 {
     peer_proc peer;
-    address addr = address::parse(peer.call("addr"));
+    address addr  = address::parse(peer.call("addr"));
     size_t length = std::min<size_t>(m_max, 30000);
     region here(m_dom, length, 9);
     rma_pool pool(m_dom, 64, length);
     const uint64_t count = scaled(500);
-    auto step = [this]() { progress(); };
+    auto step            = [this]() { progress(); };
 
     m_ends.emplace_back(new end(*m_a, addr));
-    end &e = *m_ends.back();
+    end &e    = *m_ends.back();
     remote to = region_of(peer, length, 7);
 
     peer.call("connect " + m_a->addr().text());
@@ -227,7 +229,8 @@ TEST_P(rma_kinds, between_processes)
     EXPECT_EQ("", here.red());
     EXPECT_EQ("", pool.complaints());
     peer.call("verify 0 0 " + std::to_string(length) +
-              (is_get(m_kind) ? " 7" : " 8"), step);
+                      (is_get(m_kind) ? " 7" : " 8"),
+              step);
     expect_promises();
 }
 
@@ -240,7 +243,7 @@ TEST_P(rma_kinds, target_is_frozen)
     rma_op &op = *pool.get();
 
     m_ends.emplace_back(new end(*m_a, address::parse(peer.call("addr"))));
-    end &e = *m_ends.back();
+    end &e    = *m_ends.back();
     remote to = region_of(peer, length, 7);
     ASSERT_EQ(UCS_OK, run(e, op, m_kind, length, 7, to)); /* acquainted */
 
@@ -261,11 +264,11 @@ TEST_P(rma_kinds, target_is_frozen)
 /* One's own interface is a peer like any other. */
 TEST_P(rma_kinds, oneself)
 {
-    end     &self = connect(*m_a, *m_a);
-    region   target(m_dom, std::min<size_t>(m_max, 20000), 1);
+    end &self = connect(*m_a, *m_a);
+    region target(m_dom, std::min<size_t>(m_max, 20000), 1);
     rma_pool pool(m_dom, 1, target.length());
-    rma_op  &op = *pool.get();
-    remote   to = remote_of(target);
+    rma_op &op = *pool.get();
+    remote to  = remote_of(target);
 
     for (uint64_t seed = 1; seed < 100; ++seed) {
         if (is_get(m_kind)) {
@@ -395,8 +398,8 @@ TEST_F(rma_mixed, with_messages)
     const uint64_t count = scaled(20000);
     stream s(1, length_plan::random(8, 2000)), t(2, length_plan::random(8, 99));
     checker chk(s), back(t);
-    end &reverse   = connect(*m_b, *m_a);
-    uint64_t seq   = 0, sent = 0, replied = 0;
+    end &reverse = connect(*m_b, *m_a);
+    uint64_t seq = 0, sent = 0, replied = 0;
 
     prepare(2000, 300);
     m_b->check_am(AM_ID, &chk);
@@ -463,8 +466,7 @@ TEST_F(rma_mixed, pending)
             ++issued;
         }
         EXPECT_EQ(UCS_ERR_NO_RESOURCE, one(*m_end, seq));
-        EXPECT_EQ(UCS_ERR_NO_RESOURCE,
-                  m_end->send(BCOPY, AM_ID, stream(1), 0));
+        EXPECT_EQ(UCS_ERR_NO_RESOURCE, m_end->send(BCOPY, AM_ID, stream(1), 0));
         EXPECT_TRUE(wait([&]() { return m_log.size() == expected.size(); }));
         expect_done(issued);
     }
@@ -477,7 +479,7 @@ TEST_F(rma_mixed, refused_means_queued)
 {
     for (const char *queue_len : {"1", "2", "16", "40"}) {
         node &c = add_node({{"TX_QUEUE_LEN", queue_len}, {"TX_WINDOW", "16"}});
-        end  &e = connect(c, *m_b);
+        end &e  = connect(c, *m_b);
         uint64_t issued = 0;
         std::deque<request> requests;
 
@@ -510,10 +512,10 @@ TEST_F(rma_mixed, refused_means_queued)
                     break;
                 }
                 requests.emplace_back();
-                request &r = requests.back();
-                r.req.func = dispatch;
-                r.test     = this;
-                r.seq      = seq;
+                request &r         = requests.back();
+                r.req.func         = dispatch;
+                r.test             = this;
+                r.seq              = seq;
                 ucs_status_t added = uct_ep_pending_add(e.ep(), &r.req, 0);
                 if (added == UCS_OK) {
                     status = UCS_OK;
@@ -533,7 +535,8 @@ TEST_F(rma_mixed, refused_means_queued)
             reap(uct_iface_flush(c.iface(), UCT_FLUSH_FLAG_LOCAL, nullptr) ==
                  UCS_OK);
             return m_done == issued;
-        })) << queue_len << ": " << m_done << " of " << issued;
+        })) << queue_len
+            << ": " << m_done << " of " << issued;
         EXPECT_EQ("", m_target->red());
         EXPECT_EQ("", m_pool->complaints());
         expect_promises();
@@ -545,8 +548,8 @@ TEST_F(rma_mixed, refused_means_queued)
  * as another one's. */
 TEST_F(rma_mixed, several_peers)
 {
-    std::vector<end*> ends;
-    uint64_t seq = 0;
+    std::vector<end *> ends;
+    uint64_t seq         = 0;
     const uint64_t count = scaled(10000);
 
     prepare(700, 500);
@@ -593,7 +596,7 @@ TEST_P(rma_flush, endpoint)
 
     prepare(3000, 200);
     for (unsigned round = 0; round < scaled(200); ++round) {
-        std::vector<rma_op*> before;
+        std::vector<rma_op *> before;
         for (unsigned i = 0; i < 1 + round % 30; ++i) {
             ucs_status_t status = UCS_ERR_NO_RESOURCE;
             wait([&]() {
@@ -609,7 +612,7 @@ TEST_P(rma_flush, endpoint)
             }
         }
         comps.emplace_back();
-        flush_comp  &f      = comps.back();
+        flush_comp &f       = comps.back();
         ucs_status_t status = UCS_ERR_NO_RESOURCE;
         wait([&]() {
             status = uct_ep_flush(m_end->ep(), GetParam(), &f.comp);
@@ -672,8 +675,8 @@ TEST_P(rma_flush, several_under_way)
 
 TEST_P(rma_flush, iface)
 {
-    node &c  = add_node();
-    end  &ec = connect(*m_a, c);
+    node &c      = add_node();
+    end &ec      = connect(*m_a, c);
     uint64_t seq = 0;
 
     prepare(3000, 200);
@@ -729,7 +732,7 @@ TEST_F(rma_mixed, cancel)
         if (cold) {
             EXPECT_EQ(0u, m_pool->busy());
         }
-        std::set<rma_op*> mine;
+        std::set<rma_op *> mine;
         for (rma_op &op : m_pool->ops()) {
             if (op.state == rma_op::DONE) {
                 EXPECT_TRUE((op.status == UCS_OK) ||
@@ -746,15 +749,15 @@ TEST_F(rma_mixed, cancel)
         }
         for (rma_op *op : mine) {
             EXPECT_EQ(std::string(op->length, 0x3c),
-                      std::string((char*)op->local, op->length))
+                      std::string((char *)op->local, op->length))
                     << rma_names[op->kind] << " was given back and written to";
         }
         EXPECT_EQ("", m_target->red());
         EXPECT_EQ("", m_pool->complaints());
 
         rma_pool pool(m_dom, 1, 100);
-        ASSERT_EQ(UCS_OK, run(another, *pool.get(), kinds().back(), 100, 1,
-                              m_to));
+        ASSERT_EQ(UCS_OK,
+                  run(another, *pool.get(), kinds().back(), 100, 1, m_to));
         expect_promises();
     }
 }
@@ -793,8 +796,8 @@ TEST_F(rma_mixed, endpoint_destroyed)
         EXPECT_EQ("", m_pool->complaints());
         expect_promises();
     }
-    ASSERT_EQ(UCS_OK, run(*m_end, *m_pool->get(), kinds().back(), 100, 1,
-                          m_to));
+    ASSERT_EQ(UCS_OK,
+              run(*m_end, *m_pool->get(), kinds().back(), 100, 1, m_to));
 }
 
 /* ---- devices of other sizes ---- */
@@ -806,35 +809,35 @@ static std::string self_run(const std::string &arguments)
     size_t length;
     std::shared_ptr<domain> dom = std::make_shared<domain>();
     node a(dom), b(dom);
-    end  e(a, b.addr());
+    end e(a, b.addr());
 
     in >> kind_name >> length;
     rma_kind kind = rma_kind_of(kind_name);
     if (!rma_has(a.attr(), kind)) {
         return "without";
     }
-    region   target(dom, length + 64);
+    region target(dom, length + 64);
     rma_pool pool(dom, 1, length);
-    rkey     key(dom, target.key());
-    rma_op  &op = *pool.get();
+    rkey key(dom, target.key());
+    rma_op &op = *pool.get();
 
     target.fill(3);
     rma_fill(target.data(), length, 3);
     ucs_status_t status = UCS_ERR_NO_RESOURCE;
-    auto step = [&]() {
+    auto step           = [&]() {
         a.progress();
         b.progress();
     };
-    wait_until([&]() {
-        status = op.issue(e.ep(), kind, length, 3,
-                          {target.addr(), key.get()});
+    wait_until(
+            [&]() {
+        status = op.issue(e.ep(), kind, length, 3, {target.addr(), key.get()});
         return status != UCS_ERR_NO_RESOURCE;
-    }, step);
+            },
+            step);
     if (status == UCS_OK) {
         wait_until([&]() { return op.state == rma_op::DONE; }, step);
-        wait_until([&]() {
-            return uct_ep_flush(e.ep(), 0, nullptr) == UCS_OK;
-        }, step);
+        wait_until([&]() { return uct_ep_flush(e.ep(), 0, nullptr) == UCS_OK; },
+                   step);
         status = op.status;
         text   = rma_verify(target.data(), length, 3) + op.verify();
     }
@@ -856,7 +859,7 @@ class rma_device : public rma_base {
 TEST_F(rma_device, largest)
 {
     for (rma_kind kind : kinds()) {
-        std::string name = rma_names[kind];
+        std::string name    = rma_names[kind];
         std::string invalid = ucs_status_string(UCS_ERR_INVALID_PARAM);
         std::vector<std::string> env{"SOFTEFA_LIMITS=max_rdma_size=100001"};
 
@@ -886,8 +889,8 @@ TEST_F(rma_device, without)
                   run_role(line, {"SOFTEFA_LIMITS=rdma_read=0,rdma_write=0"}));
         EXPECT_EQ("without", run_role(line, {"UCX_SRD_RDMA=n"}));
         if (is_get((rma_kind)kind)) {
-            EXPECT_EQ("without", run_role(line,
-                                          {"SOFTEFA_LIMITS=rdma_read=0"}));
+            EXPECT_EQ("without",
+                      run_role(line, {"SOFTEFA_LIMITS=rdma_read=0"}));
         } else {
             EXPECT_EQ("without", run_role(line, {"SOFTEFA_PROFILE=efa0"}));
         }

@@ -190,7 +190,7 @@ TEST_F(rma_errors, wrong_key)
     region other(m_dom, 4096);
     std::unique_ptr<region> old(new region(m_dom, 4096));
     std::vector<uint8_t> old_key = old->key(), packed = m_good->key();
-    remote to_old                = remote_of(*old);
+    remote to_old = remote_of(*old);
 
     for (rma_kind kind : kinds()) {
         for (unsigned bit : {0u, 17u, 18u, 31u}) {
@@ -215,8 +215,8 @@ TEST_F(rma_errors, out_of_bounds)
 
     for (rma_kind kind : kinds()) {
         for (uint64_t addr : {m_to.addr - 1, m_to.addr + 4096 - 63,
-                              m_to.addr + 4096, m_to.addr + far, m_to.addr - far, (uint64_t)1,
-                              UINT64_MAX - 100}) {
+                              m_to.addr + 4096, m_to.addr + far,
+                              m_to.addr - far, (uint64_t)1, UINT64_MAX - 100}) {
             expect_refused(kind, 64, {addr, m_to.key}, UCS_ERR_IO_ERROR);
         }
     }
@@ -280,18 +280,21 @@ TEST_F(rma_errors, local_memory)
  * whoever asks for any access gets all; only locked memory is for messages. */
 TEST_F(rma_errors, no_right)
 {
-    region for_messages(m_dom, 4096, 0, UCT_MD_MEM_ACCESS_LOCAL_READ |
-                                        UCT_MD_MEM_ACCESS_LOCAL_WRITE |
-                                        UCT_MD_MEM_FLAG_LOCK);
-    region read_only(m_dom, 4096, 0, UCT_MD_MEM_ACCESS_REMOTE_GET |
-                                     UCT_MD_MEM_ACCESS_LOCAL_WRITE);
-    region write_only(m_dom, 4096, 0, UCT_MD_MEM_ACCESS_REMOTE_PUT |
-                                      UCT_MD_MEM_ACCESS_LOCAL_WRITE);
+    region for_messages(m_dom, 4096, 0,
+                        UCT_MD_MEM_ACCESS_LOCAL_READ |
+                                UCT_MD_MEM_ACCESS_LOCAL_WRITE |
+                                UCT_MD_MEM_FLAG_LOCK);
+    region read_only(m_dom, 4096, 0,
+                     UCT_MD_MEM_ACCESS_REMOTE_GET |
+                             UCT_MD_MEM_ACCESS_LOCAL_WRITE);
+    region write_only(m_dom, 4096, 0,
+                      UCT_MD_MEM_ACCESS_REMOTE_PUT |
+                              UCT_MD_MEM_ACCESS_LOCAL_WRITE);
 
     for (rma_kind kind : kinds()) {
-        rma_op &op                  = *m_pool->get();
-        region &right               = is_get(kind) ? read_only : write_only;
-        std::vector<region*> wrongs = {&for_messages};
+        rma_op &op                   = *m_pool->get();
+        region &right                = is_get(kind) ? read_only : write_only;
+        std::vector<region *> wrongs = {&for_messages};
 
 #if UCT_API >= UCT_VERSION(1, 17)
         wrongs.push_back(is_get(kind) ? &write_only : &read_only);
@@ -328,10 +331,10 @@ TEST_F(rma_errors, among_good_ones)
         rma_op *op;
         while ((issued < count) && ((op = m_pool->get()) != nullptr)) {
             /* The seed says what is to come. */
-            remote to           = m_to;
-            rma_kind kind       = all[mix64(issued) % all.size()];
-            uint64_t seed       = (mix64(issued + 3) % 4 == 0) ? 2 : 1;
-            to.key             ^= (seed == 2) ? (1u << 20) : 0;
+            remote to     = m_to;
+            rma_kind kind = all[mix64(issued) % all.size()];
+            uint64_t seed = (mix64(issued + 3) % 4 == 0) ? 2 : 1;
+            to.key ^= (seed == 2) ? (1u << 20) : 0;
             ucs_status_t status = op->issue(m_end->ep(), kind, 64, seed, to);
             if (status == UCS_ERR_NO_RESOURCE) {
                 m_pool->put(op);
@@ -364,7 +367,7 @@ TEST_F(rma_errors, deregistered_in_flight)
     for (unsigned round = 0; round < scaled(50); ++round) {
         region target(m_dom, 64 * 4096);
         remote to = remote_of(target);
-        std::vector<rma_op*> ops;
+        std::vector<rma_op *> ops;
         rma_op *op;
 
         while ((op = m_pool->get()) != nullptr) {
@@ -528,13 +531,13 @@ TEST_P(rma_peers, initiator_killed)
         target.fill(7);
         peer.call("connect " + m_a->addr().text());
         peer.call("rma 0 " + std::string(rma_names[m_kind]) + " " +
-                  std::to_string(target.addr()) + " " +
-                  to_hex(target.key()) + " " + std::to_string(length) +
-                  " 7 10", [this]() { progress(); });
+                          std::to_string(target.addr()) + " " +
+                          to_hex(target.key()) + " " + std::to_string(length) +
+                          " 7 10",
+                  [this]() { progress(); });
         peer.post("rma 0 " + std::string(rma_names[m_kind]) + " " +
-                  std::to_string(target.addr()) + " " +
-                  to_hex(target.key()) + " " + std::to_string(length) +
-                  " 7 1000000000");
+                  std::to_string(target.addr()) + " " + to_hex(target.key()) +
+                  " " + std::to_string(length) + " 7 1000000000");
         for (unsigned i = 0; i < 2000; ++i) {
             progress();
         }
@@ -553,7 +556,7 @@ TEST_P(rma_peers, unreachable)
         std::unique_ptr<end> e;
         try {
             e.reset(new end(*m_a, addr));
-        } catch (const std::runtime_error&) {
+        } catch (const std::runtime_error &) {
             continue; /* known at once, fine as well */
         }
         m_ends.push_back(std::move(e));
@@ -567,10 +570,10 @@ TEST_P(rma_peers, iface_closed)
 {
     for (unsigned steps : {0u, 3u, 30u}) {
         std::unique_ptr<node> c(new node(m_dom));
-        std::unique_ptr<end>  e(new end(*c, m_b->addr()));
-        region   target(m_dom, 4096);
+        std::unique_ptr<end> e(new end(*c, m_b->addr()));
+        region target(m_dom, 4096);
         rma_pool pool(m_dom, 100, 64);
-        remote   to = remote_of(target);
+        remote to = remote_of(target);
 
         for (unsigned i = 0; i < 100; ++i) {
             rma_op *op = pool.get();
@@ -599,7 +602,7 @@ TEST_P(rma_peers, iface_closed)
 static std::string evict(const std::string &arguments)
 {
     const unsigned leaves = 7;
-    const size_t   length = 4000;
+    const size_t length   = 4000;
     std::istringstream in(arguments);
     std::string kind_name, how;
 
@@ -609,7 +612,7 @@ static std::string evict(const std::string &arguments)
     setenv("TEST_DEV", "", 1);
     std::shared_ptr<domain> hub_dom = std::make_shared<domain>();
     std::vector<std::string> errors;
-    node   hub(hub_dom);
+    node hub(hub_dom);
     region target(hub_dom, leaves * length);
     struct leaf {
         std::shared_ptr<domain>   dom;
@@ -662,7 +665,8 @@ static std::string evict(const std::string &arguments)
         }
         return status == UCS_OK;
     };
-    bool ended = wait_until([&]() {
+    bool ended = wait_until(
+            [&]() {
         if (!errors.empty()) {
             return true;
         }
@@ -677,7 +681,8 @@ static std::string evict(const std::string &arguments)
             return false;
         }
         return true;
-    }, [&]() {
+            },
+            [&]() {
         /* Few at a time, by chance, so that one that nobody has talked to for
          * long is given up, and then comes back. */
         for (unsigned i = 0; i < leaves; ++i) {
@@ -693,16 +698,16 @@ static std::string evict(const std::string &arguments)
             if ((l.issued < rounds) && ((op = l.pool->get()) != nullptr)) {
                 size_t len = std::min(length, rma_max(l.n->attr(), kind));
                 if (taken(op->issue(l.out->ep(), kind, len, 50 + i,
-                                    {target.addr() + i * length,
-                                     l.key->get()}), kind_name.c_str())) {
+                                    {target.addr() + i * length, l.key->get()}),
+                          kind_name.c_str())) {
                     ++l.issued;
                 } else {
                     l.pool->put(op);
                 }
             }
             if ((l.answered < rounds) && (l.answered < l.chk.count())) {
-                l.answered += taken(l.back->send(BCOPY, AM_ID, l.r,
-                                                 l.answered), "answer");
+                l.answered += taken(l.back->send(BCOPY, AM_ID, l.r, l.answered),
+                                    "answer");
             }
             for (rma_op &o : l.pool->ops()) {
                 if (o.state == rma_op::DONE) {
@@ -723,8 +728,8 @@ static std::string evict(const std::string &arguments)
     });
     if (!ended) {
         text += "does not end, operations that met a handle given up: " +
-                std::to_string(counter("rdma_handshake")) + ", given up: " +
-                std::to_string(counter("ah_evict")) + "; ";
+                std::to_string(counter("rdma_handshake")) +
+                ", given up: " + std::to_string(counter("ah_evict")) + "; ";
         for (const leaf &l : all) {
             text += std::to_string(l.done) + " operations, " +
                     std::to_string(l.chk.count()) + " messages, " +
@@ -733,9 +738,11 @@ static std::string evict(const std::string &arguments)
     }
     for (unsigned i = 0; i < leaves; ++i) {
         leaf &l = all[i];
-        wait_until([&]() {
+        wait_until(
+                [&]() {
             return uct_ep_flush(l.out->ep(), 0, nullptr) == UCS_OK;
-        }, step);
+                },
+                step);
         text += l.chk.text() + l.replies.text() + l.pool->complaints();
         text += rma_verify(target.data() + i * length,
                            std::min(length, rma_max(l.n->attr(), kind)),
@@ -766,8 +773,8 @@ HARNESS_ROLE(evict)
 TEST_F(rma_errors, responder_gives_up_handles)
 {
     for (rma_kind kind : kinds()) {
-        EXPECT_EQ("", run_role(std::string("evict ") + rma_names[kind],
-                               {"SOFTEFA_DEVICES=8",
-                                "SOFTEFA_LIMITS=max_ah=3"}));
+        EXPECT_EQ("",
+                  run_role(std::string("evict ") + rma_names[kind],
+                           {"SOFTEFA_DEVICES=8", "SOFTEFA_LIMITS=max_ah=3"}));
     }
 }

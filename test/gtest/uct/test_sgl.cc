@@ -169,7 +169,7 @@ TEST_P(sgl_test, refused)
     said lines;
 
     make(m_max);
-    m_sgl.count = m_max + 1;
+    m_sgl.count          = m_max + 1;
     m_sgl.lengths[m_max] = m_sgl.lengths[0];
     m_sgl.rkeys[m_max]   = m_sgl.rkeys[0];
     m_sgl.has_strides    = 1;
@@ -181,8 +181,8 @@ TEST_P(sgl_test, refused)
     EXPECT_EQ("", lines.only({"blocks"}));
 
     make(m_max);
-    region closed(m_dom, 100, 0, UCT_MD_MEM_ACCESS_LOCAL_READ |
-                                 UCT_MD_MEM_ACCESS_LOCAL_WRITE);
+    region closed(m_dom, 100, 0,
+                  UCT_MD_MEM_ACCESS_LOCAL_READ | UCT_MD_MEM_ACCESS_LOCAL_WRITE);
     m_sgl.count              = m_max;
     m_sgl.lengths[m_max - 1] = 100;
     m_sgl.rkeys[m_max - 1]   = remote_of(closed).key;
@@ -227,9 +227,9 @@ TEST_P(sgl_test, one_piece_fails)
  * as pending requests, and it comes. */
 TEST_P(sgl_test, few_slots)
 {
-    node &a    = add_node({{"TX_QUEUE_LEN", "16"}});
-    node &c    = add_node();
-    end &e     = connect(a, *m_b), &other = connect(a, c);
+    node &a = add_node({{"TX_QUEUE_LEN", "16"}});
+    node &c = add_node();
+    end &e = connect(a, *m_b), &other = connect(a, c);
     int has    = 0;
     size_t max = v2_sgl_max(a.iface(), GetParam(), &has);
     ASSERT_GE(max, 2u);
@@ -246,14 +246,14 @@ TEST_P(sgl_test, few_slots)
     std::vector<request> all(num);
     unsigned queued = 0;
 
-    c.on_am(3, [](void*, size_t, unsigned) { return UCS_OK; });
+    c.on_am(3, [](void *, size_t, unsigned) { return UCS_OK; });
     make(max);
     flush_comp first;
     ASSERT_EQ(UCS_INPROGRESS, v2_sgl(e.ep(), GetParam(), &m_sgl, &first.comp));
     flush(e); /* and now they are acquainted */
     for (unsigned i = 0; i < 8; ++i) {
-        ASSERT_EQ(UCS_OK, other.send(BCOPY, 3,
-                                     stream(1, length_plan::fixed(8)), i));
+        ASSERT_EQ(UCS_OK,
+                  other.send(BCOPY, 3, stream(1, length_plan::fixed(8)), i));
     }
     for (request &r : all) {
         r.sgl      = &m_sgl;
@@ -261,7 +261,7 @@ TEST_P(sgl_test, few_slots)
         r.is_get   = GetParam();
         r.tries    = 0;
         r.req.func = [](uct_pending_req_t *self) {
-            request *one        = reinterpret_cast<request*>(self);
+            request *one        = reinterpret_cast<request *>(self);
             ucs_status_t status = v2_sgl(one->ep, one->is_get, one->sgl,
                                          &one->done.comp);
             ++one->tries;

@@ -267,7 +267,7 @@ std::string starve(const std::string &arguments)
     for (stage = 0; (stage < STAGE_LAST) && (name != stage_names[stage]);
          ++stage) {
     }
-    *(void**)&balance = dlsym(RTLD_DEFAULT, "fail_alloc_balance");
+    *(void **)&balance = dlsym(RTLD_DEFAULT, "fail_alloc_balance");
     for (n = 0; fired && (n < 2000); ++n) {
         long leaked = 0;
         /* What is made once and kept is made by the first; twice is a leak */
@@ -277,7 +277,7 @@ std::string starve(const std::string &arguments)
                 starved s((stage_t)stage, n);
                 s.run();
                 lines.forget();
-                fired    = s.fired() || (n == 0);
+                fired = s.fired() || (n == 0);
                 refused += (i == 0) && s.refused() && s.fired();
                 if (!s.text().empty()) {
                     return "allocation " + std::to_string(n) + ": " + s.text();
@@ -294,7 +294,8 @@ std::string starve(const std::string &arguments)
         }
     }
     return text.empty() ? ("ok " + std::to_string(n - 2) + " " +
-                           std::to_string(refused)) : text;
+                           std::to_string(refused)) :
+                          text;
 }
 
 } // namespace
@@ -326,7 +327,7 @@ TEST_P(starve_test, every_allocation)
                                         stage_names[GetParam()],
                                 {"SOFTEFA_DEVICES=2",
                                  "LD_PRELOAD=" + std::string(preload) + ":" +
-                                 library});
+                                         library});
     EXPECT_EQ("ok ", text.substr(0, 3)) << text;
     printf("%s: allocations that failed, and calls that did: %s\n",
            stage_names[GetParam()], text.c_str() + (text[0] == 'o' ? 3 : 0));

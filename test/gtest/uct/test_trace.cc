@@ -99,15 +99,15 @@ struct traced {
 void tracer(void *arg, uct_am_trace_type_t type, uint8_t id, const void *data,
             size_t length, char *buffer, size_t max)
 {
-    traced *t    = static_cast<traced*>(arg);
+    traced *t    = static_cast<traced *>(arg);
     uint64_t seq = 0;
 
     memcpy(&seq, data, std::min(length, sizeof(seq)));
-    seq        &= (1ull << stream::SEQ_BITS) - 1;
-    t->text    += t->s.verify(data, length, seq);
-    t->text    += (id == AM_ID) ? "" : "another id\n";
-    t->send    += (type == UCT_AM_TRACE_TYPE_SEND);
-    t->recv    += (type == UCT_AM_TRACE_TYPE_RECV);
+    seq &= (1ull << stream::SEQ_BITS) - 1;
+    t->text += t->s.verify(data, length, seq);
+    t->text += (id == AM_ID) ? "" : "another id\n";
+    t->send += (type == UCT_AM_TRACE_TYPE_SEND);
+    t->recv += (type == UCT_AM_TRACE_TYPE_RECV);
     t->dropped += (type == UCT_AM_TRACE_TYPE_RECV_DROP);
     snprintf(buffer, max, "message %lu.", (unsigned long)seq);
 }
@@ -245,13 +245,13 @@ HARNESS_ROLE(trace_control)
     run.messages(BCOPY);
     run.expect_some("HELLO_ACK sent",
                     run.m_lines.count({"SEND " + b + " -> " + a +
-                                       " HELLO_ACK epoch ", " arg ",
-                                       " window 512 ", " features 0x",
+                                               " HELLO_ACK epoch ",
+                                       " arg ", " window 512 ", " features 0x",
                                        " uid 0x"}));
     run.wait([&]() {
         return run.m_lines.count({"RECV " + a + " <- " + b +
-                                  " HELLO_ACK epoch ", " arg ",
-                                  " window 512 "}) > 0;
+                                          " HELLO_ACK epoch ",
+                                  " arg ", " window 512 "}) > 0;
     });
 
     stranger x(run.m_dom->device(), run.m_b.addr());
@@ -290,8 +290,7 @@ HARNESS_ROLE(trace_rma)
         }
         run.wait([&]() {
             return op.issue(run.m_end->ep(), (rma_kind)kind, 48, 1,
-                            {target.addr(), key.get()}) !=
-                   UCS_ERR_NO_RESOURCE;
+                            {target.addr(), key.get()}) != UCS_ERR_NO_RESOURCE;
         });
         run.wait([&]() {
             return uct_ep_flush(run.m_end->ep(), UCT_FLUSH_FLAG_LOCAL,
@@ -300,8 +299,9 @@ HARNESS_ROLE(trace_rma)
         place << std::hex << "[rva 0x" << target.addr() << " rkey 0x";
         run.expect_some(rma_names[kind],
                         run.m_lines.count({"SEND " + run.m_there +
-                                           (is_get((rma_kind)kind) ?
-                                            " READ op " : " WRITE op "),
+                                                   (is_get((rma_kind)kind) ?
+                                                            " READ op " :
+                                                            " WRITE op "),
                                            " len 48 [va 0x", " lkey 0x",
                                            place.str()}));
     }
@@ -359,7 +359,8 @@ TEST_F(trace_test, messages)
 {
     for (int kind = 0; kind < KIND_LAST; ++kind) {
         EXPECT_EQ("", run_role("trace_kind " + std::to_string(kind),
-                               {"UCX_LOG_LEVEL=data", QUIET})) << kind_names[kind];
+                               {"UCX_LOG_LEVEL=data", QUIET}))
+                << kind_names[kind];
     }
 }
 

@@ -58,7 +58,7 @@ bool domain::try_component(uct_component_h component,
 
     /* UCT looks again, and writes as many as there are then */
     std::vector<uct_md_resource_desc_t> mds(cattr.md_resource_count + 16);
-    cattr.field_mask  |= UCT_COMPONENT_ATTR_FIELD_MD_RESOURCES;
+    cattr.field_mask |= UCT_COMPONENT_ATTR_FIELD_MD_RESOURCES;
     cattr.md_resources = mds.data();
     check(uct_component_query(component, &cattr), "uct_component_query");
     mds.resize(cattr.md_resource_count);
@@ -114,15 +114,15 @@ domain::domain(const config_map &config, const std::string &device)
     unsigned count;
 
     check(uct_query_components(&components, &count), "uct_query_components");
-    std::unique_ptr<uct_component_h, void(*)(uct_component_h*)>
+    std::unique_ptr<uct_component_h, void (*)(uct_component_h *)>
             list(components, uct_release_component_list);
     for (unsigned i = 0;
          (i < count) && !try_component(components[i], config, device); ++i) {
     }
 
     if (m_md == nullptr) {
-        throw std::runtime_error("no device offers the transport " +
-                                 tl_name() + " (TEST_TL, TEST_DEV)");
+        throw std::runtime_error("no device offers the transport " + tl_name() +
+                                 " (TEST_TL, TEST_DEV)");
     }
     check(uct_md_query(m_md, &m_attr), "uct_md_query");
 }
@@ -182,7 +182,8 @@ node::node(std::shared_ptr<domain> dom, const config_map &config,
           "uct_worker_create");
 
     check(uct_md_iface_config_read(dom->md(), name.c_str(), nullptr, nullptr,
-                                   &iface_config), "uct_md_iface_config_read");
+                                   &iface_config),
+          "uct_md_iface_config_read");
     ucs_status_t status = UCS_OK;
     std::string what    = "uct_iface_open";
     for (auto kv = config.begin(); (kv != config.end()) && (status == UCS_OK);
@@ -194,15 +195,14 @@ node::node(std::shared_ptr<domain> dom, const config_map &config,
     }
 
     memset(&params, 0, sizeof(params));
-    params.field_mask           = UCT_IFACE_PARAM_FIELD_CPU_MASK |
-                                  UCT_IFACE_PARAM_FIELD_OPEN_MODE |
-                                  UCT_IFACE_PARAM_FIELD_DEVICE |
-                                  UCT_IFACE_PARAM_FIELD_RX_HEADROOM |
-                                  UCT_IFACE_PARAM_FIELD_ERR_HANDLER |
-                                  UCT_IFACE_PARAM_FIELD_ERR_HANDLER_ARG |
-                                  UCT_IFACE_PARAM_FIELD_ERR_HANDLER_FLAGS |
-                                  UCT_IFACE_PARAM_FIELD_FEATURES |
-                                  room.fields;
+    params.field_mask = UCT_IFACE_PARAM_FIELD_CPU_MASK |
+                        UCT_IFACE_PARAM_FIELD_OPEN_MODE |
+                        UCT_IFACE_PARAM_FIELD_DEVICE |
+                        UCT_IFACE_PARAM_FIELD_RX_HEADROOM |
+                        UCT_IFACE_PARAM_FIELD_ERR_HANDLER |
+                        UCT_IFACE_PARAM_FIELD_ERR_HANDLER_ARG |
+                        UCT_IFACE_PARAM_FIELD_ERR_HANDLER_FLAGS |
+                        UCT_IFACE_PARAM_FIELD_FEATURES | room.fields;
     if (!has_handler) {
         params.field_mask &= ~(uint64_t)UCT_IFACE_PARAM_FIELD_ERR_HANDLER;
     }
@@ -215,9 +215,8 @@ node::node(std::shared_ptr<domain> dom, const config_map &config,
     params.err_handler          = error_trampoline;
     params.err_handler_arg      = this;
     params.err_handler_flags    = 0;
-    params.features             = UCT_IFACE_FEATURE_AM |
-                                  UCT_IFACE_FEATURE_PUT |
-                                  UCT_IFACE_FEATURE_GET;
+    params.features             = UCT_IFACE_FEATURE_AM | UCT_IFACE_FEATURE_PUT |
+                      UCT_IFACE_FEATURE_GET;
 
     if (status == UCS_OK) {
         status = uct_iface_open(dom->md(), m_worker, &params, iface_config,
@@ -232,8 +231,7 @@ node::node(std::shared_ptr<domain> dom, const config_map &config,
     }
 
     check(uct_iface_query(m_iface, &m_attr), "uct_iface_query");
-    uct_iface_progress_enable(m_iface,
-                              UCT_PROGRESS_SEND | UCT_PROGRESS_RECV);
+    uct_iface_progress_enable(m_iface, UCT_PROGRESS_SEND | UCT_PROGRESS_RECV);
 }
 
 node::~node()
@@ -246,13 +244,12 @@ node::~node()
 ucs_status_t node::am_trampoline(void *arg, void *data, size_t length,
                                  unsigned flags)
 {
-    return static_cast<slot*>(arg)->func(data, length, flags);
+    return static_cast<slot *>(arg)->func(data, length, flags);
 }
 
-ucs_status_t node::error_trampoline(void *arg, uct_ep_h ep,
-                                    ucs_status_t status)
+ucs_status_t node::error_trampoline(void *arg, uct_ep_h ep, ucs_status_t status)
 {
-    static_cast<node*>(arg)->failures.push_back({ep, status});
+    static_cast<node *>(arg)->failures.push_back({ep, status});
     return UCS_OK;
 }
 
@@ -269,9 +266,9 @@ address node::addr()
     a.dev.resize(m_attr.device_addr_len);
     a.iface.resize(m_attr.iface_addr_len);
     check(uct_iface_get_device_address(m_iface,
-                                       (uct_device_addr_t*)a.dev.data()),
+                                       (uct_device_addr_t *)a.dev.data()),
           "uct_iface_get_device_address");
-    check(uct_iface_get_address(m_iface, (uct_iface_addr_t*)a.iface.data()),
+    check(uct_iface_get_address(m_iface, (uct_iface_addr_t *)a.iface.data()),
           "uct_iface_get_address");
     return a;
 }
@@ -284,8 +281,7 @@ unsigned node::progress()
 void node::on_am(uint8_t id, am_func func)
 {
     m_slots[id].func = func;
-    check(uct_iface_set_am_handler(m_iface, id,
-                                   func ? am_trampoline : nullptr,
+    check(uct_iface_set_am_handler(m_iface, id, func ? am_trampoline : nullptr,
                                    &m_slots[id], 0),
           "uct_iface_set_am_handler");
 }
@@ -303,7 +299,7 @@ void node::check_am(uint8_t id, checker *chk)
 buffer::buffer(std::shared_ptr<domain> dom, size_t length) :
     m_dom(dom), m_length(length)
 {
-    m_data = static_cast<uint8_t*>(malloc(length + 64));
+    m_data = static_cast<uint8_t *>(malloc(length + 64));
     if (m_dom->attr().cap.flags & UCT_MD_FLAG_REG) {
         ucs_status_t status = uct_md_mem_reg(m_dom->md(), m_data, length + 64,
                                              UCT_MD_MEM_ACCESS_ALL, &m_memh);
@@ -329,16 +325,16 @@ end::end(node &from, const address &to) : m_node(from)
     uct_ep_params_t params;
 
     memset(&params, 0, sizeof(params));
-    params.field_mask = UCT_EP_PARAM_FIELD_IFACE |
-                        UCT_EP_PARAM_FIELD_DEV_ADDR |
+    params.field_mask = UCT_EP_PARAM_FIELD_IFACE | UCT_EP_PARAM_FIELD_DEV_ADDR |
                         UCT_EP_PARAM_FIELD_IFACE_ADDR;
     params.iface      = from.iface();
-    params.dev_addr   = (const uct_device_addr_t*)to.dev.data();
-    params.iface_addr = (const uct_iface_addr_t*)to.iface.data();
+    params.dev_addr   = (const uct_device_addr_t *)to.dev.data();
+    params.iface_addr = (const uct_iface_addr_t *)to.iface.data();
     check(uct_ep_create(&params, &m_ep), "uct_ep_create");
 
     m_scratch.resize(std::max(from.attr().cap.am.max_bcopy,
-                              from.attr().cap.am.max_short) + 64);
+                              from.attr().cap.am.max_short) +
+                     64);
 }
 
 end::~end()
@@ -357,7 +353,8 @@ void end::destroy()
 size_t end::min_length(send_kind kind) const
 {
     return (kind == SHORT) ? sizeof(uint64_t) :
-           (kind == ZCOPY) ? m_node.attr().cap.am.min_zcopy : 0;
+           (kind == ZCOPY) ? m_node.attr().cap.am.min_zcopy :
+                             0;
 }
 
 size_t end::max_length(send_kind kind) const
@@ -382,7 +379,7 @@ struct pack_arg {
 
 size_t end::pack(void *dest, void *arg)
 {
-    pack_arg *a = static_cast<pack_arg*>(arg);
+    pack_arg *a = static_cast<pack_arg *>(arg);
 
     ++a->calls;
     a->s->fill(dest, a->seq, a->len);
@@ -391,7 +388,7 @@ size_t end::pack(void *dest, void *arg)
 
 void end::zcopy_completed(uct_completion_t *comp)
 {
-    zcopy_op *op = reinterpret_cast<zcopy_op*>(comp);
+    zcopy_op *op = reinterpret_cast<zcopy_op *>(comp);
     end *owner   = op->owner;
 
     if (!op->busy) {
@@ -418,9 +415,8 @@ ucs_status_t end::send_zcopy(uint8_t id, const stream &s, uint64_t seq,
         op->owner = this;
         op->busy  = false;
         try {
-            op->mem.reset(new buffer(m_node.dom(),
-                                     attr.cap.am.max_zcopy + 64));
-        } catch (const std::runtime_error&) {
+            op->mem.reset(new buffer(m_node.dom(), attr.cap.am.max_zcopy + 64));
+        } catch (const std::runtime_error &) {
             m_ops.pop_back();
             return UCS_ERR_NO_MEMORY;
         }
@@ -451,7 +447,7 @@ ucs_status_t end::send_zcopy(uint8_t id, const stream &s, uint64_t seq,
         iov[i].memh   = op->mem->memh();
         iov[i].stride = 0;
         iov[i].count  = 1;
-        offset       += part;
+        offset += part;
     }
 
     op->comp.func   = zcopy_completed;
@@ -460,8 +456,8 @@ ucs_status_t end::send_zcopy(uint8_t id, const stream &s, uint64_t seq,
     op->busy        = true;
     ++m_zcopy_busy;
     ucs_status_t status = uct_ep_am_zcopy(m_ep, id, header.data(), hdr_len,
-                                          iov.data(), (rest > 0) ? count : 0,
-                                          0, &op->comp);
+                                          iov.data(), (rest > 0) ? count : 0, 0,
+                                          &op->comp);
     std::fill(header.begin(), header.end(), 0xcc);
     if (status != UCS_INPROGRESS) {
         if (op->busy) {
@@ -506,7 +502,7 @@ ucs_status_t end::send(send_kind kind, uint8_t id, const stream &s,
             iov[i].memh   = UCT_MEM_HANDLE_NULL;
             iov[i].stride = 0;
             iov[i].count  = 1;
-            offset       += part;
+            offset += part;
         }
         status = uct_ep_am_short_iov(m_ep, id, iov.data(), count);
         memset(m_scratch.data(), 0xdd, len);
@@ -615,8 +611,7 @@ void uct_base::expect_promises()
     }
     for (auto &n : m_nodes) {
         for (const node::failure &f : n->failures) {
-            ADD_FAILURE() << "endpoint failed: "
-                          << ucs_status_string(f.status);
+            ADD_FAILURE() << "endpoint failed: " << ucs_status_string(f.status);
         }
     }
 }

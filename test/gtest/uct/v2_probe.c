@@ -22,12 +22,12 @@ int v2_is_reachable(uct_iface_h iface, const v2_address_t *address, char *why,
     };
 
     if (address->dev != NULL) {
-        params.field_mask  |= UCT_IFACE_IS_REACHABLE_FIELD_DEVICE_ADDR;
-        params.device_addr  = address->dev;
+        params.field_mask |= UCT_IFACE_IS_REACHABLE_FIELD_DEVICE_ADDR;
+        params.device_addr = address->dev;
     }
     if (address->iface != NULL) {
         params.field_mask |= UCT_IFACE_IS_REACHABLE_FIELD_IFACE_ADDR;
-        params.iface_addr  = address->iface;
+        params.iface_addr = address->iface;
     }
 #if UCT_EFA_UCX(1, 18)
     if (address->dev_length != V2_NO_LENGTH) {
@@ -81,12 +81,12 @@ ucs_status_t v2_ep_create(uct_iface_h iface, const v2_address_t *address,
 
 #if UCT_EFA_UCX(1, 18)
     if (address->dev_length != V2_NO_LENGTH) {
-        params.field_mask      |= UCT_EP_PARAM_FIELD_DEV_ADDR_LENGTH;
-        params.dev_addr_length  = address->dev_length;
+        params.field_mask |= UCT_EP_PARAM_FIELD_DEV_ADDR_LENGTH;
+        params.dev_addr_length = address->dev_length;
     }
     if (address->iface_length != V2_NO_LENGTH) {
-        params.field_mask        |= UCT_EP_PARAM_FIELD_IFACE_ADDR_LENGTH;
-        params.iface_addr_length  = address->iface_length;
+        params.field_mask |= UCT_EP_PARAM_FIELD_IFACE_ADDR_LENGTH;
+        params.iface_addr_length = address->iface_length;
     }
 #endif
     return uct_ep_create(&params, ep_p);

@@ -206,13 +206,13 @@ static struct ibv_mr *fake_mr(struct ibv_pd *pd, void *address, size_t length,
 {
     struct ibv_mr *mr;
 
-    mr          = calloc(1, sizeof(*mr));
-    mr->context = pd->context;
-    mr->pd      = pd;
-    mr->addr    = address;
-    mr->length  = length;
-    mr->lkey    = 0x1234;
-    mr->rkey    = 0xfedcba98;
+    mr                       = calloc(1, sizeof(*mr));
+    mr->context              = pd->context;
+    mr->pd                   = pd;
+    mr->addr                 = address;
+    mr->length               = length;
+    mr->lkey                 = 0x1234;
+    mr->rkey                 = 0xfedcba98;
     fake_verbs.reg_access    = access;
     fake_verbs.reg_address   = address;
     fake_verbs.reg_length    = length;
@@ -267,7 +267,7 @@ struct ibv_mr *ibv_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset,
         return NULL;
     }
 
-    return fake_mr(pd, (void*)(uintptr_t)iova, length, access, fd, offset);
+    return fake_mr(pd, (void *)(uintptr_t)iova, length, access, fd, offset);
 }
 
 struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *address, size_t length,

@@ -32,7 +32,7 @@ ucs_status_t md_probe_open(const char *name, void **md_p)
     memset(&config, 0, sizeof(config));
     config.stats = UCT_EFA_STATS_NO;
     return uct_efa_component.md_open(&uct_efa_component, name, &config.super,
-                                     (uct_md_h*)md_p);
+                                     (uct_md_h *)md_p);
 }
 
 ucs_status_t md_probe_open_with(const char *name, const char **options,
@@ -47,7 +47,7 @@ ucs_status_t md_probe_open_with(const char *name, const char **options,
         return status;
     }
 
-    ((uct_efa_md_config_t*)config)->stats = UCT_EFA_STATS_NO;
+    ((uct_efa_md_config_t *)config)->stats = UCT_EFA_STATS_NO;
     for (; (status == UCS_OK) && (*options != NULL); options += 2) {
         status = uct_config_modify(config, options[0], options[1]);
         if (status == UCS_ERR_NO_ELEM) { /* later versions want the prefix */
@@ -58,7 +58,7 @@ ucs_status_t md_probe_open_with(const char *name, const char **options,
     }
     if (status == UCS_OK) {
         status = uct_efa_component.md_open(&uct_efa_component, name, config,
-                                           (uct_md_h*)md_p);
+                                           (uct_md_h *)md_p);
     }
 
     uct_config_release(config);
@@ -79,22 +79,22 @@ void md_probe_query(void *uct_md, md_probe_attr_t *attr)
 
     memset(attr, 0, sizeof(*attr));
     uct_efa_md_query(uct_md, &md_attr);
-    attr->flags            = md_attr.flags;
-    attr->max_reg          = md_attr.max_reg;
-    attr->rkey_packed_size = md_attr.rkey_packed_size;
-    attr->reg_mem_types    = md_attr.reg_mem_types;
-    attr->cache_mem_types  = md_attr.cache_mem_types;
-    attr->access_mem_types = md_attr.access_mem_types;
+    attr->flags             = md_attr.flags;
+    attr->max_reg           = md_attr.max_reg;
+    attr->rkey_packed_size  = md_attr.rkey_packed_size;
+    attr->reg_mem_types     = md_attr.reg_mem_types;
+    attr->cache_mem_types   = md_attr.cache_mem_types;
+    attr->access_mem_types  = md_attr.access_mem_types;
     attr->reg_cost          = md_attr.reg_cost.c;
     attr->reg_cost_per_byte = md_attr.reg_cost.m;
-    attr->bandwidth        = md->dev.bandwidth;
-    attr->latency          = md->dev.latency;
-    attr->max_msg_sz       = md->dev.max_msg_sz;
-    attr->max_inline       = md->dev.max_inline;
-    attr->has_sgid         = md->dev.has_sgid;
-    attr->has_rnr_retry    = md->dev.has_rnr_retry;
-    attr->has_rdma_read    = md->dev.has_rdma_read;
-    attr->has_rdma_write   = md->dev.has_rdma_write;
+    attr->bandwidth         = md->dev.bandwidth;
+    attr->latency           = md->dev.latency;
+    attr->max_msg_sz        = md->dev.max_msg_sz;
+    attr->max_inline        = md->dev.max_inline;
+    attr->has_sgid          = md->dev.has_sgid;
+    attr->has_rnr_retry     = md->dev.has_rnr_retry;
+    attr->has_rdma_read     = md->dev.has_rdma_read;
+    attr->has_rdma_write    = md->dev.has_rdma_write;
     ucs_strncpy_zero(attr->port_name, uct_efa_md_device_name(md),
                      sizeof(attr->port_name));
     ucs_strncpy_zero(attr->component_name, md_attr.component_name,
@@ -167,8 +167,9 @@ ucs_status_t md_probe_ucx_reg(void *md, void *address, size_t length, int how,
 #else
     (void)offset;
     return (fd != -1) ? UCS_ERR_UNSUPPORTED :
-           ((uct_md_h)md)->ops->mem_reg(md, address, length,
-                                        md_probe_flags(how), memh_p);
+                        ((uct_md_h)md)
+                                ->ops->mem_reg(md, address, length,
+                                               md_probe_flags(how), memh_p);
 #endif
 }
 
@@ -250,7 +251,7 @@ ucs_status_t md_probe_dereg(void *md, void *memh)
 
 uint64_t md_probe_rkey(void *md, void *memh)
 {
-    void *handle    = (void*)1;
+    void *handle    = (void *)1;
     uct_rkey_t rkey = 0;
     char buffer[16];
 

@@ -239,7 +239,7 @@ constexpr bool is_there(absent::name_t)
     return false;
 }
 
-template<class T>
+template <class T>
 constexpr bool is_there(T)
 {
     return true;
@@ -250,7 +250,7 @@ constexpr bool agrees(absent::name_t, unsigned long)
     return true;
 }
 
-template<class T>
+template <class T>
 constexpr bool agrees(T theirs, unsigned long ours)
 {
     return (unsigned long)theirs == ours;
@@ -280,26 +280,26 @@ static_assert(IB_USER_VERBS_CMD_FLAG_EXTENDED == SOFTEFA_WRITE_EXTENDED,
 #endif
 
 /* 0: the headers lack it */
-template<class T>
+template <class T>
 constexpr size_t size_of(...)
 {
     return 0;
 }
 
-template<class T>
+template <class T>
 constexpr size_t size_of(decltype(sizeof(T)))
 {
     return sizeof(T);
 }
 
 /* What grew, and was longer than its last member before */
-template<class T>
+template <class T>
 constexpr size_t oldest_size()
 {
     return sizeof(T);
 }
 
-template<>
+template <>
 constexpr size_t oldest_size<softefa_abi_create_qp_t>()
 {
     return offsetof(softefa_abi_create_qp_t, flags);
@@ -339,7 +339,7 @@ STRUCTS(MEMBERS)
 TEST(abi, headers)
 {
     unsigned there = 0, total = 0;
-    auto count     = [&](const char *name, bool is) {
+    auto count = [&](const char *name, bool is) {
         ++total;
         if (is) {
             ++there;
@@ -351,7 +351,7 @@ TEST(abi, headers)
 #undef NUMBER
 #undef STRUCT
 #define NUMBER(_theirs, _ours) count(#_theirs, is_there(_theirs));
-#define STRUCT(_theirs, ...) count(#_theirs, size_of<_theirs>(0) != 0);
+#define STRUCT(_theirs, ...)   count(#_theirs, size_of<_theirs>(0) != 0);
     UVERBS_NAMES(NAME)
     EFA_CAPS(CAP)
     OTHER_NUMBERS(NUMBER)

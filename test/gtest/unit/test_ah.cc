@@ -230,7 +230,7 @@ TEST_F(test_ah, gids_that_differ_in_one_bit)
 {
     /* Every bit of the GID counts, also those of the prefix */
     m_device.limit = 1000;
-    std::set<uct_efa_ah_t*> all;
+    std::set<uct_efa_ah_t *> all;
     ibv_gid base = gid_of(0x0123456789abcdefull);
 
     for (unsigned bit = 0; bit < 128; ++bit) {
@@ -238,8 +238,7 @@ TEST_F(test_ah, gids_that_differ_in_one_bit)
         uct_efa_ah_t *ah = nullptr;
 
         gid.raw[bit / 8] ^= 1u << (bit % 8);
-        ASSERT_EQ(UCS_OK, uct_efa_ah_get(m_cache, nullptr, nullptr,
-                                         &gid, &ah));
+        ASSERT_EQ(UCS_OK, uct_efa_ah_get(m_cache, nullptr, nullptr, &gid, &ah));
         EXPECT_EQ(0, memcmp(&ah->gid, &gid, sizeof(gid)));
         all.insert(ah);
     }
@@ -291,7 +290,7 @@ TEST_F(test_ah, evicts_the_one_put_first)
 
 TEST_F(test_ah, never_evicts_what_is_used)
 {
-    std::vector<uct_efa_ah_t*> ahs;
+    std::vector<uct_efa_ah_t *> ahs;
     uct_efa_ah_t *ah = nullptr;
 
     for (unsigned i = 0; i < 4; ++i) {
@@ -320,7 +319,7 @@ TEST_F(test_ah, never_evicts_what_is_used)
 TEST_F(test_ah, owners_give_up_some)
 {
     fake_owner owner1(m_cache), owner2(m_cache);
-    uct_efa_ah_t *ah  = nullptr;
+    uct_efa_ah_t *ah = nullptr;
 
     ASSERT_EQ(UCS_OK, uct_efa_ah_cache_add_owner(m_cache, fake_owner::reclaim,
                                                  &owner1));
@@ -394,19 +393,19 @@ TEST_F(test_ah, tells_of_evictions)
 
     /* Found, or room for it: nothing to tell */
     gid = gid_of(1);
-    ASSERT_EQ(UCS_OK, uct_efa_ah_get(m_cache, &log, evict_log::evicted,
-                                     &gid, &ah));
+    ASSERT_EQ(UCS_OK,
+              uct_efa_ah_get(m_cache, &log, evict_log::evicted, &gid, &ah));
     uct_efa_ah_put(m_cache, ah);
     EXPECT_EQ(0u, log.calls);
 
     gid = gid_of(10);
-    ASSERT_EQ(UCS_OK, uct_efa_ah_get(m_cache, &log, evict_log::evicted,
-                                     &gid, &ah));
+    ASSERT_EQ(UCS_OK,
+              uct_efa_ah_get(m_cache, &log, evict_log::evicted, &gid, &ah));
     uct_efa_ah_put(m_cache, ah);
     m_device.limit = 2; /* others use the device, too: three must go */
     gid            = gid_of(11);
-    ASSERT_EQ(UCS_OK, uct_efa_ah_get(m_cache, &log, evict_log::evicted,
-                                     &gid, &ah));
+    ASSERT_EQ(UCS_OK,
+              uct_efa_ah_get(m_cache, &log, evict_log::evicted, &gid, &ah));
     uct_efa_ah_put(m_cache, ah);
     EXPECT_EQ((std::vector<unsigned>{1, 2, 3, 4}), log.destroyed);
     EXPECT_EQ((std::vector<unsigned>{4, 5, 5, 5}), log.created);
@@ -455,9 +454,9 @@ TEST_F(test_ah, ten_thousand_peers_over_1024)
     m_device.limit = 1024;
 
     fake_owner owner(m_cache);
-    owner.give       = 3;
-    ASSERT_EQ(UCS_OK, uct_efa_ah_cache_add_owner(m_cache, fake_owner::reclaim,
-                                                 &owner));
+    owner.give = 3;
+    ASSERT_EQ(UCS_OK,
+              uct_efa_ah_cache_add_owner(m_cache, fake_owner::reclaim, &owner));
     for (unsigned i = 0; i < 10000; ++i) {
         uct_efa_ah_t *ah = nullptr;
 

@@ -24,8 +24,9 @@ std::string refused(const config_probe_t &type, const std::string &text)
 {
     T value = 0;
 
-    return (config_probe_read(type, text.c_str(), &value) == 0) ? "" :
-           "'" + text + "' is taken; ";
+    return (config_probe_read(type, text.c_str(), &value) == 0) ?
+                   "" :
+                   "'" + text + "' is taken; ";
 }
 
 } // namespace
@@ -44,8 +45,8 @@ TEST(test_config, numbers)
     EXPECT_EQ(1u, value);
     EXPECT_EQ(1, config_probe_read(CONFIG_PROBE_UINT, "64", &value));
     EXPECT_EQ(64u, value);
-    EXPECT_EQ("number, 1 to 64", std::string(config_probe_help(
-                                         CONFIG_PROBE_UINT)));
+    EXPECT_EQ("number, 1 to 64",
+              std::string(config_probe_help(CONFIG_PROBE_UINT)));
 }
 
 TEST(test_config, powers_of_two)
@@ -82,9 +83,9 @@ TEST(test_config, sizes)
         EXPECT_EQ("", refused<size_t>(CONFIG_PROBE_SIZE, text));
     }
     /* The last ones overflow */
-    for (const char *text : {"191", "0k", "1kk", "1kx", "2bb", "1.5k",
-                             "18446744073709551616", "18014398509481984k",
-                             "16777216t", "16e"}) {
+    for (const char *text :
+         {"191", "0k", "1kk", "1kx", "2bb", "1.5k", "18446744073709551616",
+          "18014398509481984k", "16777216t", "16e"}) {
         EXPECT_EQ("", refused<size_t>(CONFIG_PROBE_SIZE, text));
     }
     const struct {
@@ -97,8 +98,8 @@ TEST(test_config, sizes)
         {"18446744073709551615", SIZE_MAX}
     };
     for (const auto &t : taken) {
-        EXPECT_EQ(1, config_probe_read(CONFIG_PROBE_SIZE, t.text, &value)) <<
-                t.text;
+        EXPECT_EQ(1, config_probe_read(CONFIG_PROBE_SIZE, t.text, &value))
+                << t.text;
         EXPECT_EQ(t.value, value) << t.text;
     }
 }
@@ -125,12 +126,13 @@ TEST(test_config, times)
         {"9ns", "", 9e-9}, {"inf", "inf", 1e9}, {"1000000000s", "inf", 1e9}
     };
     for (const auto &t : taken) {
-        EXPECT_EQ(1, config_probe_read(CONFIG_PROBE_DURATION, t.text,
-                                       &value)) << t.text;
+        EXPECT_EQ(1, config_probe_read(CONFIG_PROBE_DURATION, t.text, &value))
+                << t.text;
         EXPECT_DOUBLE_EQ(t.value, value) << t.text;
         if (*t.written != '\0') {
-            EXPECT_EQ(t.written, std::string(config_probe_write(
-                    CONFIG_PROBE_DURATION, &value)));
+            EXPECT_EQ(t.written,
+                      std::string(config_probe_write(CONFIG_PROBE_DURATION,
+                                                     &value)));
         }
     }
 }

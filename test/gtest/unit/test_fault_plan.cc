@@ -23,7 +23,8 @@ static softefa_fault_plan_t parse(const std::string &text)
     char error[200] = "";
 
     EXPECT_EQ(0, softefa_fault_plan_parse(text.c_str(), &plan, error,
-                                     sizeof(error))) << error;
+                                          sizeof(error)))
+            << error;
     return plan;
 }
 
@@ -33,7 +34,8 @@ static std::string complaint(const std::string &text)
     char error[200] = "nothing";
 
     EXPECT_NE(0, softefa_fault_plan_parse(text.c_str(), &plan, error,
-                                     sizeof(error))) << text;
+                                          sizeof(error)))
+            << text;
     return error;
 }
 

@@ -27,8 +27,8 @@ void expect_spread(const std::function<uint32_t(unsigned)> &hash)
 /* fe80::<host>, the last bytes of which differ, as of addresses in a row */
 uint32_t ident(unsigned host, uint32_t qpn, uint32_t qkey)
 {
-    uint8_t gid[16] = {0xfe, 0x80, 0, 0, 0, 0, 0, 0,
-                       0x04, 0x2b, 0xd7, 0xff, 0xfe, 0};
+    uint8_t gid[16] = {0xfe, 0x80, 0,    0,    0,    0,    0,
+                       0,    0x04, 0x2b, 0xd7, 0xff, 0xfe, 0};
 
     gid[14] = host >> 8;
     gid[15] = host & 255;

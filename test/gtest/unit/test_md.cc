@@ -319,8 +319,8 @@ TEST_F(test_md, attributes)
     md_probe_attr_t attr;
     void *md;
 
-    fake_device_t *fake    = add("efa_0", "0x1d0f");
-    fake->efa.device_caps  = 0x5;
+    fake_device_t *fake   = add("efa_0", "0x1d0f");
+    fake->efa.device_caps = 0x5;
     write("devices/pci0000:00/0000:00:1e.0/local_cpus", "3,80000000,0000ff01");
     ASSERT_EQ(UCS_OK, md_probe_open("efa_0", &md));
     md_probe_query(md, &attr);
@@ -606,7 +606,7 @@ TEST_F(test_md, read_only_memory)
     fake_verbs.reg_read_only = 1;
     ASSERT_EQ(UCS_OK, md_probe_open("efa_0", &md));
     std::string log = logged([&]() {
-        EXPECT_EQ(UCS_OK, md_probe_reg(md, const_cast<char*>(constant), 64,
+        EXPECT_EQ(UCS_OK, md_probe_reg(md, const_cast<char *>(constant), 64,
                                        MD_PROBE_REG_ALL, &memh));
     });
     EXPECT_EQ("", log);
@@ -623,7 +623,7 @@ TEST_F(test_md, registration_while_the_device_goes)
     void *md, *memh = nullptr;
     char buffer[64];
     ucs_status_t status = UCS_OK;
-    auto reg = [&]() {
+    auto reg            = [&]() {
         status = md_probe_reg(md, buffer, 64, MD_PROBE_REG_ALL, &memh);
     };
 
@@ -646,7 +646,7 @@ TEST_F(test_md, registration_fails_with_advice)
     void *md, *memh = nullptr;
     char buffer[64];
     ucs_status_t status = UCS_OK;
-    auto reg = [&]() {
+    auto reg            = [&]() {
         status = md_probe_reg(md, buffer, 64, MD_PROBE_REG_ALL, &memh);
     };
 
@@ -680,7 +680,7 @@ TEST_F(test_md, registration_fails_with_advice)
 TEST_F(test_md, many_pages_others_may_write)
 {
     const size_t four_gb = 4ull << 30;
-    char *address        = (char*)4096;
+    char *address        = (char *)4096;
     fake_device_t *fake  = add("efa_0", "0x1d0f");
     void *md, *memh;
 
@@ -692,7 +692,7 @@ TEST_F(test_md, many_pages_others_may_write)
                 fake_verbs.reg_errno = error;
                 std::string log      = logged([&]() {
                     EXPECT_NE(UCS_OK, md_probe_reg(md, address, length,
-                                                   MD_PROBE_REG_ALL, &memh));
+                                                        MD_PROBE_REG_ALL, &memh));
                 });
                 EXPECT_EQ((caps == 0xf) && (length > four_gb),
                           log.find("1048576 pages") != std::string::npos)
@@ -724,11 +724,11 @@ TEST_F(test_md, dmabuf)
     EXPECT_EQ(1u, attr.reg_mem_types);
 
     int fd = fcntl(0, F_DUPFD, 900); /* a number that nobody else takes */
-    ASSERT_EQ(UCS_OK, md_probe_ucx_reg(md, (void*)0x5000, 4096,
+    ASSERT_EQ(UCS_OK, md_probe_ucx_reg(md, (void *)0x5000, 4096,
                                        MD_PROBE_REG_ALL, fd, 0x3000, &memh));
     EXPECT_EQ(fd, fake_verbs.reg_dmabuf_fd);
     EXPECT_EQ(0x3000u, fake_verbs.reg_offset);
-    EXPECT_EQ((void*)0x5000, fake_verbs.reg_address);
+    EXPECT_EQ((void *)0x5000, fake_verbs.reg_address);
     EXPECT_EQ(7, fake_verbs.reg_access);
     EXPECT_EQ(0xfedcba98ull | UCT_EFA_RKEY_READ | UCT_EFA_RKEY_WRITE,
               md_probe_rkey(md, memh));
@@ -737,15 +737,15 @@ TEST_F(test_md, dmabuf)
 
     std::string log = logged([&]() {
         EXPECT_EQ(UCS_ERR_IO_ERROR,
-                  md_probe_ucx_reg(md, (void*)0x5000, 4096, MD_PROBE_REG_ALL,
+                  md_probe_ucx_reg(md, (void *)0x5000, 4096, MD_PROBE_REG_ALL,
                                    fd, 0x3000, &memh));
     });
     EXPECT_NE(std::string::npos, log.find("descriptor")) << log;
     fake_verbs.dmabuf_errno = EINVAL;
     log                     = logged([&]() {
         EXPECT_EQ(UCS_ERR_IO_ERROR,
-                  md_probe_ucx_reg(md, (void*)0x5000, 4096, MD_PROBE_REG_ALL, 0,
-                                   0x3000, &memh));
+                                      md_probe_ucx_reg(md, (void *)0x5000, 4096, MD_PROBE_REG_ALL,
+                                                       0, 0x3000, &memh));
     });
     EXPECT_NE(std::string::npos, log.find("Linux 5.16")) << log;
     fake_verbs.dmabuf_errno = 0;
@@ -770,7 +770,7 @@ TEST_F(test_md, dmabuf_is_not_cached)
     add("efa_0", "0x1d0f");
     ASSERT_EQ(UCS_OK, md_probe_open_with("efa_0", options, &md));
     for (int i = 0; i < 2; ++i) {
-        ASSERT_EQ(UCS_OK, md_probe_ucx_reg(md, (void*)0x5000, 4096,
+        ASSERT_EQ(UCS_OK, md_probe_ucx_reg(md, (void *)0x5000, 4096,
                                            MD_PROBE_REG_ALL, 0, 0, &memh));
         EXPECT_EQ(UCS_OK, md_probe_dereg(md, memh));
         EXPECT_EQ(0, fake_verbs.num_mrs);
@@ -782,8 +782,8 @@ TEST_F(test_md, gpu_memory)
 {
     const char *try_it[] = {nullptr};
     const char *must[]   = {"GPU_DIRECT_RDMA", "y", nullptr};
-    const uint64_t host  = 1, cuda = 2; /* bits of ucs_memory_type_t */
-    ucs_status_t status  = UCS_OK;
+    const uint64_t host = 1, cuda = 2; /* bits of ucs_memory_type_t */
+    ucs_status_t status = UCS_OK;
     md_probe_attr_t attr;
     void *md, *memh;
 
@@ -796,7 +796,7 @@ TEST_F(test_md, gpu_memory)
     EXPECT_EQ(0u, attr.flags & md_probe_flag_dmabuf());
     fake_verbs.reg_errno = EFAULT;
     std::string log      = logged([&]() {
-        status = md_probe_reg(md, (void*)0x5000, 64, MD_PROBE_REG_ALL, &memh);
+        status = md_probe_reg(md, (void *)0x5000, 64, MD_PROBE_REG_ALL, &memh);
     });
     EXPECT_EQ(UCS_ERR_IO_ERROR, status);
     EXPECT_NE(std::string::npos, log.find("efa_nv_peermem")) << log;

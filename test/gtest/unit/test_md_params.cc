@@ -222,7 +222,7 @@ TEST_F(md_params, registration_fields)
 
     params.field_mask = UCT_MD_MEM_REG_FIELD_FLAGS |
                         UCT_MD_MEM_REG_FIELD_DMABUF_OFFSET;
-    params.flags      = 0;
+    params.flags = 0;
     ASSERT_EQ(UCS_OK, uct_md_mem_reg_v2(m_md, m_mem, 64, &params, &memh));
     EXPECT_EQ(without, fake_verbs.reg_access);
     EXPECT_EQ(-1, fake_verbs.reg_dmabuf_fd);
@@ -230,7 +230,7 @@ TEST_F(md_params, registration_fields)
 
     params.field_mask = UCT_MD_MEM_REG_FIELD_FLAGS |
                         UCT_MD_MEM_REG_FIELD_DMABUF_FD;
-    params.dmabuf_fd  = UCT_DMABUF_FD_INVALID;
+    params.dmabuf_fd = UCT_DMABUF_FD_INVALID;
     ASSERT_EQ(UCS_OK, uct_md_mem_reg_v2(m_md, m_mem, 64, &params, &memh));
     EXPECT_EQ(-1, fake_verbs.reg_dmabuf_fd);
     EXPECT_EQ(UCS_OK, uct_md_mem_dereg(m_md, memh));
@@ -238,7 +238,7 @@ TEST_F(md_params, registration_fields)
     /* At any address, NULL too */
     fd = ::open("/dev/null", O_RDONLY);
     ASSERT_LE(0, fd);
-    params.field_mask   |= UCT_MD_MEM_REG_FIELD_DMABUF_OFFSET;
+    params.field_mask |= UCT_MD_MEM_REG_FIELD_DMABUF_OFFSET;
     params.dmabuf_fd     = fd;
     params.dmabuf_offset = 4096;
     ASSERT_EQ(UCS_OK, uct_md_mem_reg_v2(m_md, nullptr, 64, &params, &memh));
@@ -455,7 +455,8 @@ TEST_F(md_params, unpacking)
         m_key[0] = (char)format;
         ::testing::internal::CaptureStdout();
         EXPECT_EQ(UCS_ERR_INVALID_PARAM,
-                  uct_rkey_unpack(component, m_key, &bundle)) << format;
+                  uct_rkey_unpack(component, m_key, &bundle))
+                << format;
         EXPECT_NE("", ::testing::internal::GetCapturedStdout());
         m_key[0] = format_1;
     }
@@ -517,8 +518,9 @@ TEST_F(md_params, attributes)
     EXPECT_EQ(0u, attr.cap.max_alloc);
     EXPECT_EQ(96ull << 30, attr.cap.max_reg);
     EXPECT_EQ((uint64_t)(UCT_MD_FLAG_REG | UCT_MD_FLAG_NEED_MEMH |
-                         UCT_MD_FLAG_NEED_RKEY) | md_probe_flag_invalidate() |
-              (md_probe_has_dmabuf() ? md_probe_flag_dmabuf() : 0),
+                         UCT_MD_FLAG_NEED_RKEY) |
+                      md_probe_flag_invalidate() |
+                      (md_probe_has_dmabuf() ? md_probe_flag_dmabuf() : 0),
               attr.cap.flags);
     EXPECT_EQ(host, attr.cap.reg_mem_types & host);
     EXPECT_EQ(0u, attr.cap.detect_mem_types);
@@ -549,8 +551,8 @@ TEST_F(md_params, attributes)
     EXPECT_EQ(attr.reg_cost.c, v2.reg_cost.c);
     EXPECT_EQ(attr.reg_cost.m, v2.reg_cost.m);
     EXPECT_EQ(attr.rkey_packed_size, v2.rkey_packed_size);
-    EXPECT_EQ(0, memcmp(&attr.local_cpus, &v2.local_cpus,
-                        sizeof(v2.local_cpus)));
+    EXPECT_EQ(0,
+              memcmp(&attr.local_cpus, &v2.local_cpus, sizeof(v2.local_cpus)));
     EXPECT_STREQ("efasrd", v2.component_name);
     EXPECT_EQ(0u, v2.exported_mkey_packed_size);
     EXPECT_EQ(0, memcmp(&fake_verbs.devices[0].attr.node_guid, v2.global_id,

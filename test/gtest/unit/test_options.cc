@@ -180,17 +180,17 @@ TEST_F(test_options, misspelt_name)
 
 TEST_F(test_options, help_names_all)
 {
-    char   *text = nullptr;
-    size_t  size;
-    FILE   *stream = open_memstream(&text, &size);
+    char *text = nullptr;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
 
     ASSERT_NE(nullptr, stream);
     softefa_options_print(stream);
     fclose(stream);
-    for (const char *word : {"SOFTEFA_FABRIC", "SOFTEFA_DEVICES",
-                             "SOFTEFA_PROFILE", "SOFTEFA_MTU",
-                             "SOFTEFA_LIMITS", "SOFTEFA_REORDER",
-                             "SOFTEFA_SEED", "efa0", "efa4", "max_ah"}) {
+    for (const char *word :
+         {"SOFTEFA_FABRIC", "SOFTEFA_DEVICES", "SOFTEFA_PROFILE", "SOFTEFA_MTU",
+          "SOFTEFA_LIMITS", "SOFTEFA_REORDER", "SOFTEFA_SEED", "efa0", "efa4",
+          "max_ah"}) {
         EXPECT_NE(nullptr, strstr(text, word)) << word;
     }
     free(text);

@@ -228,7 +228,7 @@ TEST_F(test_rcache, wider_access_replaces_narrower)
 TEST_F(test_rcache, overlapping_memory_becomes_one)
 {
     open();
-    void *first = reg(m_mem, 2 * page, MD_PROBE_REG_GET);
+    void *first  = reg(m_mem, 2 * page, MD_PROBE_REG_GET);
     void *merged = reg(m_mem + page, 2 * page, MD_PROBE_REG_GET);
     EXPECT_EQ(m_mem, fake_verbs.reg_address);
     EXPECT_EQ(3 * page, fake_verbs.reg_length);
@@ -470,11 +470,12 @@ TEST_F(test_rcache, access_for_what_ucp_keeps)
     /* An interface's own buffers, however UCX asks for them */
     for (int how : {int(MD_PROBE_REG_ALL),
                     MD_PROBE_REG_LOCAL_READ | MD_PROBE_REG_LOCAL_WRITE}) {
-        ASSERT_EQ(UCS_OK, md_probe_ucx_reg(m_md, m_mem, page,
-                                           how | MD_PROBE_REG_LOCK, -1, 0,
-                                           &memh));
+        ASSERT_EQ(UCS_OK,
+                  md_probe_ucx_reg(m_md, m_mem, page, how | MD_PROBE_REG_LOCK,
+                                   -1, 0, &memh));
         EXPECT_EQ((md_probe_checks_access() && (how == MD_PROBE_REG_ALL)) ?
-                          all : local,
+                          all :
+                          local,
                   fake_verbs.reg_access);
         dereg(memh);
     }

@@ -158,12 +158,10 @@ TEST_F(test_reader, events_in_order)
 TEST_F(test_reader, events_of_a_ring_that_lies)
 {
     uint32_t place = add_ring(4, 0, 4);
-    size_t num     = place * EFA_STATS_ALIGN +
-                 offsetof(efa_stats_events_t, num);
-    size_t off     = place * EFA_STATS_ALIGN +
+    size_t num = place * EFA_STATS_ALIGN + offsetof(efa_stats_events_t, num);
+    size_t off = place * EFA_STATS_ALIGN +
                  offsetof(efa_stats_events_t, entries_off);
-    size_t next    = place * EFA_STATS_ALIGN +
-                  offsetof(efa_stats_events_t, next);
+    size_t next = place * EFA_STATS_ALIGN + offsetof(efa_stats_events_t, next);
     complete();
     const std::vector<char> good = m_bytes;
 
@@ -205,10 +203,9 @@ TEST_F(test_reader, what_changes_its_identity_is_left_out)
 
 TEST_F(test_reader, links)
 {
-    efa_stats_device_t device = record<efa_stats_device_t>(
-            EFA_STATS_DEVICE);
-    efa_stats_iface_t iface = record<efa_stats_iface_t>(EFA_STATS_IFACE);
-    efa_stats_ep_t ep       = record<efa_stats_ep_t>(EFA_STATS_EP);
+    efa_stats_device_t device = record<efa_stats_device_t>(EFA_STATS_DEVICE);
+    efa_stats_iface_t iface   = record<efa_stats_iface_t>(EFA_STATS_IFACE);
+    efa_stats_ep_t ep         = record<efa_stats_ep_t>(EFA_STATS_EP);
 
     for (uint32_t index : {7, 2, 9}) { /* in no order */
         device.index = index;
@@ -252,8 +249,7 @@ TEST_F(test_reader, links)
 
 TEST_F(test_reader, shorter_records_have_zeroes)
 {
-    efa_stats_object_t object = record<efa_stats_object_t>(
-            EFA_STATS_OBJECT);
+    efa_stats_object_t object = record<efa_stats_object_t>(EFA_STATS_OBJECT);
 
     memset(&object.kind, 0x55, sizeof(object) - sizeof(object.rec));
     object.rec.length = 64; /* up to size2 */
@@ -276,8 +272,7 @@ TEST_F(test_reader, shorter_records_have_zeroes)
 
 TEST_F(test_reader, times)
 {
-    poke<uint64_t>(m_bytes, offsetof(efa_stats_header_t, create_time),
-                   5000000);
+    poke<uint64_t>(m_bytes, offsetof(efa_stats_header_t, create_time), 5000000);
     poke<uint64_t>(m_bytes, offsetof(efa_stats_header_t, open_time), 1000);
     add_peer(1);
     size_t peer = sizeof(efa_stats_header_t);

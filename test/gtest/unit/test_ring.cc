@@ -13,7 +13,7 @@ namespace {
 /* Message n of the sequence, as an entry; never NULL */
 void *entry(uint64_t n)
 {
-    return reinterpret_cast<void*>(n * 8 + 8);
+    return reinterpret_cast<void *>(n * 8 + 8);
 }
 
 class ring : public ::testing::TestWithParam<unsigned> {
@@ -78,9 +78,9 @@ TEST_P(ring, any_order_in_the_window)
 {
     unsigned window = GetParam();
     std::mt19937 rng(window);
-    uint64_t total  = 300000;
+    uint64_t total = 300000;
     std::vector<uint64_t> pending;
-    uint64_t sent   = 0;
+    uint64_t sent = 0;
 
     /* As the sender does it: at most `window` beyond the lowest missing one */
     while (m_next < total) {
@@ -110,11 +110,13 @@ TEST_P(ring, every_distance)
     for (uint64_t first : {0ull, 1ull, 40000ull, 65535ull}) {
         init(GetParam(), first);
         for (int distance = -32768; distance < 32768; ++distance) {
-            uct_srd_ring_result_t expected =
-                    (distance < 0)      ? UCT_SRD_RING_DUPLICATE :
-                    (distance == 0)     ? UCT_SRD_RING_AWAITED :
-                    (distance < places) ? UCT_SRD_RING_OUT_OF_ORDER :
-                                          UCT_SRD_RING_VIOLATION;
+            uct_srd_ring_result_t expected = (distance < 0) ?
+                                                     UCT_SRD_RING_DUPLICATE :
+                                             (distance == 0) ?
+                                                     UCT_SRD_RING_AWAITED :
+                                             (distance < places) ?
+                                                     UCT_SRD_RING_OUT_OF_ORDER :
+                                                     UCT_SRD_RING_VIOLATION;
             ASSERT_EQ(expected,
                       uct_srd_ring_classify(&m_ring,
                                             (uint16_t)(first + distance)))
@@ -150,7 +152,7 @@ TEST_P(ring, full_ring_drains_at_once)
 
 TEST_P(ring, purge_returns_each_entry_once)
 {
-    std::set<void*> expected, got;
+    std::set<void *> expected, got;
     void *e;
 
     for (uint64_t n = 1; n < 2 * GetParam(); n += 3) {

@@ -90,7 +90,8 @@ TEST(test_rkey, another_format)
                   uct_efa_rkey_unpack(packed, &rkey, &handle));
         std::string log = ::testing::internal::GetCapturedStdout();
         EXPECT_NE(std::string::npos,
-                  log.find("format " + std::to_string(format))) << log;
+                  log.find("format " + std::to_string(format)))
+                << log;
         EXPECT_EQ(log.size() - 1, log.find('\n')) << log;
         EXPECT_EQ(77u, rkey);
         EXPECT_EQ(&rkey, handle);

@@ -262,14 +262,13 @@ protected:
 TEST_F(test_stats, what_is_counted_is_shown)
 {
     open_segment(UCT_EFA_STATS_YES);
-    ASSERT_EQ(m_dir + "/", std::string(file_path()).substr(
-                                   0, m_dir.size() + 1));
+    ASSERT_EQ(m_dir + "/",
+              std::string(file_path()).substr(0, m_dir.size() + 1));
 
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("efa_0:1", own_gid,
                                                            77);
-    uct_efa_stats_peer_t *peer   = uct_efa_stats_peer_get(iface, remote_gid,
-                                                          88);
-    iface->tx_msgs  += 5;
+    uct_efa_stats_peer_t *peer = uct_efa_stats_peer_get(iface, remote_gid, 88);
+    iface->tx_msgs += 5;
     iface->rx_bytes += 1ull << 40;
     ++iface->wakeups;
     peer->tx_msgs += 6;
@@ -354,10 +353,8 @@ TEST_F(test_stats, without_a_file)
     EXPECT_EQ(0u, files().size());
 
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("x:1", own_gid, 1);
-    uct_efa_stats_peer_t *peer1  = uct_efa_stats_peer_get(iface, remote_gid,
-                                                          1);
-    uct_efa_stats_peer_t *peer2  = uct_efa_stats_peer_get(iface, remote_gid,
-                                                          2);
+    uct_efa_stats_peer_t *peer1  = uct_efa_stats_peer_get(iface, remote_gid, 1);
+    uct_efa_stats_peer_t *peer2  = uct_efa_stats_peer_get(iface, remote_gid, 2);
     ++iface->tx_msgs;
     ++peer1->tx_msgs;
     EXPECT_EQ(1u, iface->tx_msgs);
@@ -375,8 +372,8 @@ TEST_F(test_stats, small_file_limit_is_no_signal)
 
                   setrlimit(RLIMIT_FSIZE, &limit);
                   open_segment(UCT_EFA_STATS_YES);
-                  uct_efa_stats_iface_t *iface =
-                          uct_efa_stats_iface_get("x:1", own_gid, 1);
+                  uct_efa_stats_iface_t
+                          *iface = uct_efa_stats_iface_get("x:1", own_gid, 1);
                   ++iface->tx_msgs;
                   uct_efa_stats_iface_put(iface);
                   return strcmp(file_path(), "") == 0 ? 0 : 1;
@@ -397,9 +394,9 @@ TEST_F(test_stats, directory_of_others_is_not_used)
 TEST_F(test_stats, keep_stays_behind)
 {
     open_segment(UCT_EFA_STATS_KEEP);
-    std::string path = file_path();
+    std::string path             = file_path();
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("x:1", own_gid, 1);
-    iface->tx_msgs = 3;
+    iface->tx_msgs               = 3;
     uct_efa_stats_iface_put(iface);
     close_segment();
 
@@ -479,14 +476,13 @@ TEST_F(test_stats, forked_child_leaves_it_alone)
 {
     open_segment(UCT_EFA_STATS_YES);
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("x:1", own_gid, 1);
-    uct_efa_stats_peer_t *peer   = uct_efa_stats_peer_get(iface, remote_gid,
-                                                          1);
+    uct_efa_stats_peer_t *peer   = uct_efa_stats_peer_get(iface, remote_gid, 1);
 
     pid_t pid = fork();
     if (pid == 0) {
         uct_efa_stats_iface_t *more = uct_efa_stats_iface_get("y:1", own_gid,
                                                               2);
-        more->tx_msgs = 1;
+        more->tx_msgs               = 1;
         uct_efa_stats_iface_put(more);
         uct_efa_stats_peer_put(iface, peer);
         uct_efa_stats_iface_put(iface);
@@ -518,7 +514,8 @@ TEST_F(test_stats, name_taken_by_a_link)
     for (unsigned n = 0; n < 200; ++n) {
         symlink(victim.c_str(),
                 (m_dir + "/ucx-efa." + std::to_string(getpid()) + "." +
-                 std::to_string(n)).c_str());
+                 std::to_string(n))
+                        .c_str());
     }
 
     open_segment(UCT_EFA_STATS_YES);
@@ -569,8 +566,8 @@ TEST_F(test_stats, blocks_are_used_again)
 TEST_F(test_stats, more_peers_than_room)
 {
     const unsigned count = 30000;
-    std::vector<uct_efa_stats_peer_t*> peers;
-    std::set<uct_efa_stats_peer_t*> different;
+    std::vector<uct_efa_stats_peer_t *> peers;
+    std::set<uct_efa_stats_peer_t *> different;
 
     open_segment(UCT_EFA_STATS_YES);
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("x:1", own_gid, 1);
@@ -597,7 +594,7 @@ TEST_F(test_stats, more_peers_than_room)
     uint64_t total     = 0;
     unsigned overflows = 0;
     for (auto &entry : shown) {
-        total     += entry.counters[peer_counter("tx_msgs")];
+        total += entry.counters[peer_counter("tx_msgs")];
         overflows += entry.overflow;
     }
     EXPECT_EQ(count, total) << "nothing counted is lost";
@@ -618,7 +615,7 @@ TEST_F(test_stats, reader_while_the_owner_changes)
     /* Peers come and go; every one shown must be whole: its qpn in all words */
     open_segment(UCT_EFA_STATS_YES);
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("x:1", own_gid, 1);
-    bool stop = false;
+    bool stop                    = false;
     std::thread owner([&]() {
         for (uint32_t i = 1; !__atomic_load_n(&stop, __ATOMIC_RELAXED); ++i) {
             uct_efa_stats_peer_t *peers[8];
@@ -653,12 +650,12 @@ TEST_F(test_stats, reader_while_the_owner_changes)
 
 TEST_F(test_stats, reader_refuses_what_is_no_stats)
 {
-    std::vector<char> good = sample(), bad;
+    std::vector<char> good  = sample(), bad;
     const size_t header_len = offsetof(efa_stats_header_t, header_len);
     const size_t used       = offsetof(efa_stats_header_t, used);
     const size_t version    = offsetof(efa_stats_header_t, version);
     const size_t first_len  = sizeof(efa_stats_header_t) +
-                              offsetof(efa_stats_record_t, length);
+                             offsetof(efa_stats_record_t, length);
 
     EXPECT_EQ("", read_error(write_file(good)));
 
@@ -717,8 +714,8 @@ TEST_F(test_stats, reader_does_not_follow_or_block)
 TEST_F(test_stats, reader_cleans_names)
 {
     std::vector<char> bytes = sample();
-    size_t command = offsetof(efa_stats_header_t, command);
-    size_t name    = first_iface(bytes) + offsetof(efa_stats_iface_t, name);
+    size_t command          = offsetof(efa_stats_header_t, command);
+    size_t name = first_iface(bytes) + offsetof(efa_stats_iface_t, name);
 
     /* No end, and what a terminal would obey */
     std::fill_n(bytes.begin() + command, 64, '\033');
@@ -737,8 +734,8 @@ TEST_F(test_stats, reader_of_longer_and_shorter_records)
 {
     std::vector<char> bytes = sample();
     size_t first            = first_iface(bytes);
-    size_t num = first + offsetof(efa_stats_iface_t, num_counters);
-    size_t off = first + offsetof(efa_stats_iface_t, counters_off);
+    size_t num              = first + offsetof(efa_stats_iface_t, num_counters);
+    size_t off              = first + offsetof(efa_stats_iface_t, counters_off);
     stats_segment_t segment;
 
     /* Fewer counters than we know: an older writer */
@@ -821,25 +818,23 @@ TEST_F(test_stats, what_is_held_is_shown)
 
     open_segment(UCT_EFA_STATS_YES);
     uct_efa_stats_device_t *device = uct_efa_stats_device_get("efa_0", max);
-    uct_efa_stats_iface_t *iface   = uct_efa_stats_iface_get("efa_0:1",
-                                                             own_gid, 5);
-    uct_efa_stats_peer_t *peer     = uct_efa_stats_peer_get(iface, remote_gid,
-                                                            6);
-    uct_efa_stats_ep_t *ep         = uct_efa_stats_ep_get(iface, peer,
-                                                          "app(main+0x1)");
+    uct_efa_stats_iface_t *iface   = uct_efa_stats_iface_get("efa_0:1", own_gid,
+                                                             5);
+    uct_efa_stats_peer_t *peer = uct_efa_stats_peer_get(iface, remote_gid, 6);
+    uct_efa_stats_ep_t *ep = uct_efa_stats_ep_get(iface, peer, "app(main+0x1)");
     uct_efa_stats_object_params_t mr = {};
-    mr.kind  = EFA_STATS_MR;
-    mr.size  = 4096;
-    mr.size2 = 0x1000;
-    mr.site  = "app+0x2";
+    mr.kind                          = EFA_STATS_MR;
+    mr.size                          = 4096;
+    mr.size2                         = 0x1000;
+    mr.site                          = "app+0x2";
     uct_efa_stats_object_params_t ah = {};
-    ah.kind   = EFA_STATS_AH;
-    ah.iface  = iface;
-    ah.number = 77;
-    ah.gid    = remote_gid;
-    uct_efa_stats_object_t *first  = uct_efa_stats_object_get(device, &mr);
-    uct_efa_stats_object_t *second = uct_efa_stats_object_get(device, &mr);
-    uct_efa_stats_object_t *third  = uct_efa_stats_object_get(device, &ah);
+    ah.kind                          = EFA_STATS_AH;
+    ah.iface                         = iface;
+    ah.number                        = 77;
+    ah.gid                           = remote_gid;
+    uct_efa_stats_object_t *first    = uct_efa_stats_object_get(device, &mr);
+    uct_efa_stats_object_t *second   = uct_efa_stats_object_get(device, &mr);
+    uct_efa_stats_object_t *third    = uct_efa_stats_object_get(device, &ah);
     uct_efa_stats_object_resize(third, 9);
     uct_efa_stats_device_refused(device, EFA_STATS_QP, ENOMEM);
     uct_efa_stats_device_leaked(device, 3);
@@ -880,8 +875,8 @@ TEST_F(test_stats, what_is_held_is_shown)
     /* Not a child's: what it gives back its parent still has */
     EXPECT_EQ(0, in_child([&]() {
                   uct_efa_stats_object_put(device, first, EFA_STATS_MR, 4096);
-                  uct_efa_stats_event(EFA_STATS_EVENT_RESET, iface, nullptr,
-                                      0, 0, 0, 0);
+                  uct_efa_stats_event(EFA_STATS_EVENT_RESET, iface, nullptr, 0,
+                                      0, 0, 0);
                   uct_efa_stats_ep_put(iface, ep);
                   return 0;
               }));
@@ -911,16 +906,16 @@ TEST_F(test_stats, more_objects_than_room)
 {
     const uint64_t max[EFA_STATS_KIND_LAST] = {};
     const unsigned count                    = 80000;
-    std::vector<uct_efa_stats_object_t*> objects;
-    std::set<uct_efa_stats_object_t*> different;
+    std::vector<uct_efa_stats_object_t *> objects;
+    std::set<uct_efa_stats_object_t *> different;
     uct_efa_stats_object_params_t params = {};
 
     params.kind = EFA_STATS_MR;
     params.size = 2;
     open_segment(UCT_EFA_STATS_YES);
     uct_efa_stats_device_t *device = uct_efa_stats_device_get("efa_0", max);
-    uct_efa_stats_iface_t *iface   = uct_efa_stats_iface_get("efa_0:1",
-                                                             own_gid, 5);
+    uct_efa_stats_iface_t *iface   = uct_efa_stats_iface_get("efa_0:1", own_gid,
+                                                             5);
     for (unsigned i = 0; i < count; ++i) {
         objects.push_back(uct_efa_stats_object_get(device, &params));
         different.insert(objects.back());
@@ -965,8 +960,8 @@ TEST_F(test_stats, last_events_are_kept)
     const unsigned count         = 3 * EFA_STATS_EVENTS_NUM + 5;
 
     for (unsigned i = 0; i < count; ++i) {
-        uct_efa_stats_event(EFA_STATS_EVENT_CTL_TX, iface, remote_gid, 9, -3,
-                            i, 2ull * i);
+        uct_efa_stats_event(EFA_STATS_EVENT_CTL_TX, iface, remote_gid, 9, -3, i,
+                            2ull * i);
     }
 
     stats_segment_t segment;
@@ -974,7 +969,7 @@ TEST_F(test_stats, last_events_are_kept)
     ASSERT_EQ(EFA_STATS_EVENTS_NUM, segment.num_events);
     for (unsigned i = 0; i < EFA_STATS_EVENTS_NUM; ++i) {
         const efa_stats_event_entry_t &event = segment.events[i];
-        unsigned number = count - EFA_STATS_EVENTS_NUM + i;
+        unsigned number                      = count - EFA_STATS_EVENTS_NUM + i;
 
         ASSERT_EQ(number + 1, event.seq);
         ASSERT_EQ(number, event.a);
@@ -1002,8 +997,8 @@ TEST_F(test_stats, events_of_many_threads)
     for (unsigned t = 0; t < num; ++t) {
         threads.emplace_back([=]() {
             for (unsigned i = 0; i < each; ++i) {
-                uct_efa_stats_event(EFA_STATS_EVENT_RNR, nullptr, nullptr, t,
-                                    t, i, (uint64_t(t) << 32) | i);
+                uct_efa_stats_event(EFA_STATS_EVENT_RNR, nullptr, nullptr, t, t,
+                                    i, (uint64_t(t) << 32) | i);
             }
         });
     }
@@ -1037,7 +1032,7 @@ TEST_F(test_stats, a_flood_leaves_what_was_before)
         for (unsigned peer = 0; peer < peers; ++peer) {
             for (unsigned kind = 0; kind < kinds; ++kind) {
                 uct_efa_stats_event((kind & 1) ? EFA_STATS_EVENT_CTL_RX :
-                                                  EFA_STATS_EVENT_RX_DROP,
+                                                 EFA_STATS_EVENT_RX_DROP,
                                     iface, remote_gid, peer, 0, kind / 2, 0);
             }
         }
@@ -1077,18 +1072,18 @@ TEST_P(test_stats_time, what_repeats_an_event)
 
     open_segment(UCT_EFA_STATS_YES);
     uct_efa_stats_iface_t *iface = uct_efa_stats_iface_get("x:1", own_gid, 1);
-    auto add = [&](unsigned qpn) {
-        uct_efa_stats_event(EFA_STATS_EVENT_RNR, iface, remote_gid, qpn, -3,
-                            6, 7);
+    auto add                     = [&](unsigned qpn) {
+        uct_efa_stats_event(EFA_STATS_EVENT_RNR, iface, remote_gid, qpn, -3, 6,
+                                                7);
     };
 
     for (unsigned i = 0; i < 2; ++i) {
         add(5);
         add(4);
-        uct_efa_stats_event(EFA_STATS_EVENT_CTL_TX, iface, remote_gid, 5, -3,
-                            6, 7);
-        uct_efa_stats_event(EFA_STATS_EVENT_RNR, nullptr, remote_gid, 5, -3,
-                            6, 7);
+        uct_efa_stats_event(EFA_STATS_EVENT_CTL_TX, iface, remote_gid, 5, -3, 6,
+                            7);
+        uct_efa_stats_event(EFA_STATS_EVENT_RNR, nullptr, remote_gid, 5, -3, 6,
+                            7);
         uct_efa_stats_event(EFA_STATS_EVENT_RNR, iface, own_gid, 5, -3, 6, 7);
         uct_efa_stats_event(EFA_STATS_EVENT_RNR, iface, nullptr, 5, -3, 6, 7);
         uct_efa_stats_event(EFA_STATS_EVENT_RNR, iface, remote_gid, 5, -4, 6,
@@ -1140,8 +1135,7 @@ TEST_P(test_stats_time, what_repeats_an_event)
 
     /* Overwritten by others: it is a new one, and what is new has no past */
     for (unsigned i = 0; i < EFA_STATS_EVENTS_NUM; ++i) {
-        uct_efa_stats_event(EFA_STATS_EVENT_LEAK, nullptr, nullptr, 0, 0, i,
-                            0);
+        uct_efa_stats_event(EFA_STATS_EVENT_LEAK, nullptr, nullptr, 0, 0, i, 0);
     }
     add(5);
     read(&segment);
@@ -1172,8 +1166,8 @@ TEST_F(test_stats, repeats_of_many_threads)
     for (unsigned t = 0; t < num; ++t) {
         threads.emplace_back([=]() {
             for (unsigned i = 0; i < each; ++i) {
-                uct_efa_stats_event(EFA_STATS_EVENT_RNR, nullptr, nullptr, 0,
-                                    0, i % 8, 0);
+                uct_efa_stats_event(EFA_STATS_EVENT_RNR, nullptr, nullptr, 0, 0,
+                                    i % 8, 0);
             }
         });
     }

@@ -51,9 +51,9 @@ std::string trim(const std::string &string)
     size_t first = string.find_first_not_of(" ");
     size_t last  = string.find_last_not_of(" ");
 
-    return (first == std::string::npos) ? "" :
-                                          string.substr(first,
-                                                        last - first + 1);
+    return (first == std::string::npos) ?
+                   "" :
+                   string.substr(first, last - first + 1);
 }
 
 /* The table rows of section "## Completion status" */

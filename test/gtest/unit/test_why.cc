@@ -82,7 +82,7 @@ TEST_F(test_why, no_progress_calls)
     expect(WHY_NO_PROGRESS_CALLS, 1);
 
     /* Who sleeps until an event need not call it, who is dead cannot */
-    m_iface.asleep  = 1;
+    m_iface.asleep = 1;
     expect(WHY_READY, 0);
     m_iface.asleep  = 0;
     m_segment.alive = false;

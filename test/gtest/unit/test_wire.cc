@@ -55,10 +55,10 @@ std::vector<std::string> example_lines()
 
 /* Rows of the table whose first cell matches; the groups of `pattern` and
  * behind them the second cell. */
-std::vector<std::vector<std::string> > rows(const std::string &pattern)
+std::vector<std::vector<std::string>> rows(const std::string &pattern)
 {
     std::regex re("\\| " + pattern + " \\| (.*) \\|");
-    std::vector<std::vector<std::string> > found;
+    std::vector<std::vector<std::string>> found;
     std::smatch match;
 
     for (const std::string &line : example_lines()) {
@@ -151,7 +151,7 @@ TEST_F(wire, interface_address)
 /* Example `index` of a header: its text in one line, and its bytes */
 std::pair<std::string, bytes_t> header_example(unsigned index)
 {
-    std::vector<std::pair<std::string, std::string> > found;
+    std::vector<std::pair<std::string, std::string>> found;
     bool in_hex = true;
 
     for (const std::string &line : example_lines()) {
@@ -203,8 +203,8 @@ TEST_F(wire, tail)
     EXPECT_EQ(example.second, packed);
 
     uint32_t imm = uct_srd_imm_pack_ctl(ext.epoch);
-    ASSERT_EQ(UCT_SRD_EXT_OK, uct_srd_ext_unpack(packed.data(), packed.size(),
-                                                 imm, &out));
+    ASSERT_EQ(UCT_SRD_EXT_OK,
+              uct_srd_ext_unpack(packed.data(), packed.size(), imm, &out));
     EXPECT_EQ(ext.word, out.word);
     EXPECT_EQ(ext.next, out.next);
     EXPECT_EQ(ext.flags, out.flags);

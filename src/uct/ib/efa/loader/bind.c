@@ -56,7 +56,7 @@ static int bind_find_relro(struct dl_phdr_info *info, size_t size, void *arg)
 {
     bind_object_t *object = arg;
     uintptr_t page        = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const ElfW(Phdr) *phdr;
+    const ElfW(Phdr) * phdr;
     uintptr_t end;
 
     (void)size;
@@ -79,7 +79,7 @@ static int bind_find_relro(struct dl_phdr_info *info, size_t size, void *arg)
 static int bind_read(void *transport, bind_object_t *object)
 {
     struct link_map *map;
-    const ElfW(Dyn) *entry;
+    const ElfW(Dyn) * entry;
     uintptr_t address;
 
     memset(object, 0, sizeof(*object));
@@ -97,19 +97,19 @@ static int bind_read(void *transport, bind_object_t *object)
 
         switch (entry->d_tag) {
         case DT_SYMTAB:
-            object->symbols = (const void*)address;
+            object->symbols = (const void *)address;
             break;
         case DT_STRTAB:
-            object->strings = (const void*)address;
+            object->strings = (const void *)address;
             break;
         case DT_RELA:
-            object->tables[0] = (const void*)address;
+            object->tables[0] = (const void *)address;
             break;
         case DT_RELASZ:
             object->sizes[0] = entry->d_un.d_val;
             break;
         case DT_JMPREL:
-            object->tables[1] = (const void*)address;
+            object->tables[1] = (const void *)address;
             break;
         case DT_PLTRELSZ:
             object->sizes[1] = entry->d_un.d_val;
@@ -132,7 +132,8 @@ static int bind_read(void *transport, bind_object_t *object)
 static uintptr_t bind_lookup(void *libuct, const char *name)
 {
     const char *known = strncmp(name, "uct_", strlen("uct_")) ?
-                        "ucs_mpool_init" : "uct_component_register";
+                                "ucs_mpool_init" :
+                                "uct_component_register";
     void *value       = NULL;
 
     if (dlsym(RTLD_DEFAULT, known) == dlsym(libuct, known)) {
@@ -152,7 +153,7 @@ static int bind_table(const bind_object_t *object, int table, void *libuct,
 {
     const ElfW(Rela) *rela = object->tables[table];
     const ElfW(Rela) *end  = rela + (object->sizes[table] / sizeof(*rela));
-    const ElfW(Sym) *symbol;
+    const ElfW(Sym) * symbol;
     const char *name;
     uintptr_t value;
 
@@ -166,11 +167,13 @@ static int bind_table(const bind_object_t *object, int table, void *libuct,
 
         value = bind_lookup(libuct, name);
         if ((value == 0) || !BIND_IS_ADDRESS(ELF64_R_TYPE(rela->r_info))) {
-            snprintf(why, max, (value == 0) ? "this UCX has no %s" :
-                     "relocation of %s is not an address", name);
+            snprintf(why, max,
+                     (value == 0) ? "this UCX has no %s" :
+                                    "relocation of %s is not an address",
+                     name);
             return 0;
         }
-        *(uintptr_t*)(object->base + rela->r_offset) = value + rela->r_addend;
+        *(uintptr_t *)(object->base + rela->r_offset) = value + rela->r_addend;
     }
     return 1;
 }
@@ -179,7 +182,8 @@ static int bind_protect(const bind_object_t *object, int protection, char *why,
                         size_t max)
 {
     if ((object->relro_size == 0) ||
-        (mprotect((void*)object->relro, object->relro_size, protection) == 0)) {
+        (mprotect((void *)object->relro, object->relro_size, protection) ==
+         0)) {
         return 1;
     }
 

@@ -96,25 +96,25 @@ static int loader_real(const char *caller, loader_ucs_t *ucs)
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); ++i) {
         handle = (names[i] == NULL) ? NULL :
-                 dlopen(names[i], RTLD_LAZY | RTLD_NOLOAD);
+                                      dlopen(names[i], RTLD_LAZY | RTLD_NOLOAD);
         if (handle == NULL) {
             continue;
         }
 
-        func                       = dlsym(handle, "ucs_load_modules");
-        *(void**)&ucs->get_value   = dlsym(handle, "ucs_global_opts_get_value");
-        *(void**)&ucs->set_value   = dlsym(handle, "ucs_global_opts_set_value");
+        func                      = dlsym(handle, "ucs_load_modules");
+        *(void **)&ucs->get_value = dlsym(handle, "ucs_global_opts_get_value");
+        *(void **)&ucs->set_value = dlsym(handle, "ucs_global_opts_set_value");
         dlclose(handle); /* it stays: somebody else has loaded it */
-        if ((func != NULL) && (func != (void*)ucs_load_modules)) {
-            *(void**)&ucs->load_modules = func;
+        if ((func != NULL) && (func != (void *)ucs_load_modules)) {
+            *(void **)&ucs->load_modules = func;
             return 1;
         }
     }
 
     /* A UCX that is part of another library, or of the program */
-    *(void**)&ucs->load_modules = dlsym(RTLD_NEXT, "ucs_load_modules");
-    *(void**)&ucs->get_value    = dlsym(RTLD_NEXT, "ucs_global_opts_get_value");
-    *(void**)&ucs->set_value    = dlsym(RTLD_NEXT, "ucs_global_opts_set_value");
+    *(void **)&ucs->load_modules = dlsym(RTLD_NEXT, "ucs_load_modules");
+    *(void **)&ucs->get_value = dlsym(RTLD_NEXT, "ucs_global_opts_get_value");
+    *(void **)&ucs->set_value = dlsym(RTLD_NEXT, "ucs_global_opts_set_value");
     return ucs->load_modules != NULL;
 }
 
@@ -154,7 +154,8 @@ static void loader_done(loader_srd_t srd, const char *libuct)
                !ucx_efa_object_find(&object, NULL, LOADER_OWN)) {
         ucx_efa_say("srd is not available: %s has none of its own, which UCX "
                     "has since 1.19 where it was built with EFA; run without "
-                    "--transport upstream for that of ucx-efa", libuct);
+                    "--transport upstream for that of ucx-efa",
+                    libuct);
     }
 }
 
@@ -237,7 +238,8 @@ void ucs_load_modules(const char *framework, const char *modules,
             is_said = 1;
             ucx_efa_say("ucs_load_modules of UCX not found, called by %s: no "
                         "UCX module is loaded; run the program without "
-                        "libucx_efa_loader.so", caller.dli_fname);
+                        "libucx_efa_loader.so",
+                        caller.dli_fname);
         }
         return;
     }

@@ -102,7 +102,7 @@ static void loader_list_copy(const char *list, const char *name, char *copy)
     size_t length;
 
     for (*copy = '\0';; list += length) {
-        list  += strspn(list, ",");
+        list += strspn(list, ",");
         length = strcspn(list, ",");
         if (length == 0) {
             return;

@@ -32,7 +32,7 @@ static int loader_find_module(const char *libuct, char path[PATH_MAX])
     Dl_info info;
     size_t i;
 
-    if (dladdr((void*)loader_module_fits, &info) == 0 ||
+    if (dladdr((void *)loader_module_fits, &info) == 0 ||
         (realpath(info.dli_fname, self_dir) == NULL)) {
         strcpy(self_dir, "./");
     }
@@ -56,8 +56,9 @@ int loader_module_fits(const char *libuct)
     void *module;
 
     if (!loader_find_module(libuct, path)) {
-        ucx_efa_say("srd is not available: " LOADER_FILE " is neither in "
-                    UCX_EFA_MODULE_DIR " nor beside UCX; install ucx-efa "
+        ucx_efa_say("srd is not available: " LOADER_FILE
+                    " is neither in " UCX_EFA_MODULE_DIR
+                    " nor beside UCX; install ucx-efa "
                     "completely (make install)");
         return 0;
     }
@@ -65,16 +66,19 @@ int loader_module_fits(const char *libuct)
     module = dlopen(path, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
     if (module == NULL) {
         ucx_efa_say("srd is not available: %s; install ucx-efa completely "
-                    "(make install)", dlerror());
+                    "(make install)",
+                    dlerror());
         return 0;
     }
 
-    *(void**)&loader_module.fits = dlsym(module, "ucx_efasrd_fits");
-    *(void**)&loader_module.open = dlsym(module, "ucx_efasrd_open");
+    *(void **)&loader_module.fits = dlsym(module, "ucx_efasrd_fits");
+    *(void **)&loader_module.open = dlsym(module, "ucx_efasrd_open");
     if ((loader_module.fits == NULL) || (loader_module.open == NULL)) {
-        ucx_efa_say("srd is not available: %s is not of ucx-efa "
-                    PACKAGE_VERSION "; install ucx-efa completely (make "
-                    "install)", path);
+        ucx_efa_say(
+                "srd is not available: %s is not of ucx-efa " PACKAGE_VERSION
+                "; install ucx-efa completely (make "
+                "install)",
+                path);
         return 0;
     }
 

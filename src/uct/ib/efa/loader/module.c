@@ -67,7 +67,7 @@ static void module_self_dir(char dir[PATH_MAX], int follow)
     Dl_info info;
 
     strcpy(dir, "./");
-    if (dladdr((void*)ucx_efasrd_fits, &info) != 0) {
+    if (dladdr((void *)ucx_efasrd_fits, &info) != 0) {
         if (!follow || (realpath(info.dli_fname, dir) == NULL)) {
             snprintf(dir, PATH_MAX, "%s", info.dli_fname);
         }
@@ -123,11 +123,13 @@ static ucp_get_version_func_t module_ucp_version(const char *libuct, void *uct)
     ucx_efa_dirname(dir);
     ucp = (ucx_efa_object_find(&object, dir, "libucp") ||
            module_find_ucp(dir, object.path)) ?
-          dlopen(object.path, RTLD_LAZY | RTLD_LOCAL) : NULL;
+                  dlopen(object.path, RTLD_LAZY | RTLD_LOCAL) :
+                  NULL;
 
 out:
-    return !module_is_beside(ucp, uct) ? NULL :
-           (ucp_get_version_func_t)dlsym(ucp, "ucp_get_version");
+    return !module_is_beside(ucp, uct) ?
+                   NULL :
+                   (ucp_get_version_func_t)dlsym(ucp, "ucp_get_version");
 }
 
 /* Where transports lie: beside this file, which may be a link; in a build tree
@@ -162,7 +164,7 @@ static int module_has_assert(void *uct)
     void (*group_init)(void *group);
     void *words[8];
 
-    *(void**)&group_init = dlsym(uct, "ucs_arbiter_group_init");
+    *(void **)&group_init = dlsym(uct, "ucs_arbiter_group_init");
     if (group_init == NULL) {
         return 0;
     }
@@ -202,7 +204,8 @@ static int module_find(const char *libuct, void *uct, unsigned major,
                     has_stats ? " with statistics" : "", own);
     } else {
         ucx_efa_say("srd is not available: %s is not in %s; install ucx-efa "
-                    "completely (make install)%s", file, dir, own);
+                    "completely (make install)%s",
+                    file, dir, own);
     }
     return 0;
 }
@@ -274,16 +277,18 @@ int ucx_efasrd_open(const char *libuct)
         return 0;
     }
 
-    *(void**)&enlist = dlsym(transport, "ucx_efasrd_register");
+    *(void **)&enlist = dlsym(transport, "ucx_efasrd_register");
     if (enlist == NULL) {
         ucx_efa_say("srd is not available: %s is of another ucx-efa; install "
-                    "ucx-efa completely (make install)", module_path);
+                    "ucx-efa completely (make install)",
+                    module_path);
         return 0;
     }
 
     if (!ucx_efa_bind(transport, uct, why, sizeof(why))) {
         ucx_efa_say("srd is not available: %s cannot be bound to %s: %s; build "
-                    "ucx-efa with that UCX", module_path, libuct, why);
+                    "ucx-efa with that UCX",
+                    module_path, libuct, why);
         return 0;
     }
 
@@ -308,7 +313,8 @@ int ucs_module_global_init(void)
 
     if (!ucx_efa_object_find(&object, dir, "libuct")) {
         ucx_efa_say("srd is not available: no libuct is loaded beside the "
-                    "libucs in %s that loads modules; reinstall UCX", dir);
+                    "libucs in %s that loads modules; reinstall UCX",
+                    dir);
         return 0;
     }
 

@@ -17,8 +17,8 @@
 /* Followed by the version of UCX that it was built for, and .so */
 #define UCX_EFA_TRANSPORT "libefasrd-"
 
-__attribute__((format(printf, 1, 2)))
-static inline void ucx_efa_say(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static inline void
+ucx_efa_say(const char *format, ...)
 {
     char line[2 * PATH_MAX];
     va_list args;
@@ -58,7 +58,7 @@ static inline int ucx_efa_modules_allow(const char *modules, const char *name)
 
     for (modules += is_negated;; modules += length) {
         modules += strspn(modules, ",");
-        length   = strcspn(modules, ",");
+        length = strcspn(modules, ",");
         if (length == 0) {
             return is_negated;
         }
@@ -103,8 +103,8 @@ static inline int ucx_efa_object_is(struct dl_phdr_info *info, size_t size,
  * object->path then. A wheel gives its libraries names of its own, as in
  * libucs-14c218c5.so.0.0.0.
  */
-static inline int ucx_efa_object_find(ucx_efa_object_t *object,
-                                      const char *dir, const char *name)
+static inline int ucx_efa_object_find(ucx_efa_object_t *object, const char *dir,
+                                      const char *name)
 {
     object->dir  = dir;
     object->name = name;

@@ -74,7 +74,7 @@ static int uct_efa_caller_add(struct dl_phdr_info *info, size_t size, void *arg)
 {
     const char *name = uct_efa_caller_base_name(info->dlpi_name);
     uct_efa_caller_range_t *range;
-    const ElfW(Phdr) *phdr;
+    const ElfW(Phdr) * phdr;
     unsigned i;
 
     (void)size;
@@ -122,8 +122,8 @@ typedef struct {
     uintptr_t              pc;
 } uct_efa_caller_search_t;
 
-static _Unwind_Reason_Code
-uct_efa_caller_frame(struct _Unwind_Context *context, void *arg)
+static _Unwind_Reason_Code uct_efa_caller_frame(struct _Unwind_Context *context,
+                                                void *arg)
 {
     uct_efa_caller_search_t *search = arg;
     uintptr_t pc                    = _Unwind_GetIP(context);
@@ -157,7 +157,7 @@ const void *uct_efa_caller(void)
     search.depth = 0;
     search.pc    = 0;
     _Unwind_Backtrace(uct_efa_caller_frame, &search);
-    return (const void*)search.pc;
+    return (const void *)search.pc;
 }
 
 static void uct_efa_caller_look_up(const void *pc, char *site, size_t max)

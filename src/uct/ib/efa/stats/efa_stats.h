@@ -127,8 +127,7 @@ void uct_efa_stats_peers_each(const uct_efa_stats_iface_t *iface,
                               void *arg);
 
 /* Is it the block of those that found no room? */
-static inline int
-uct_efa_stats_peer_is_shared(const uct_efa_stats_peer_t *peer)
+static inline int uct_efa_stats_peer_is_shared(const uct_efa_stats_peer_t *peer)
 {
     return peer->rec.flags & EFA_STATS_RECORD_OVERFLOW;
 }

@@ -80,8 +80,7 @@ void uct_efa_stats_device_refused(uct_efa_stats_device_t *device,
     uct_efa_stats_event(EFA_STATS_EVENT_REFUSED, NULL, NULL, 0, 0, kind, err);
 }
 
-void uct_efa_stats_device_leaked(uct_efa_stats_device_t *device,
-                                 unsigned num)
+void uct_efa_stats_device_leaked(uct_efa_stats_device_t *device, unsigned num)
 {
     pthread_mutex_lock(&uct_efa_stats.lock);
     if (uct_efa_stats_device_is_ours(device)) {
@@ -91,8 +90,7 @@ void uct_efa_stats_device_leaked(uct_efa_stats_device_t *device,
 }
 
 void uct_efa_stats_device_count(uct_efa_stats_device_t *device,
-                                       efa_stats_kind_t kind, uint64_t size,
-                                       int add)
+                                efa_stats_kind_t kind, uint64_t size, int add)
 {
     uint64_t *held = &device->pd;
 

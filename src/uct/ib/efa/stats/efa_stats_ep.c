@@ -13,7 +13,8 @@ void uct_efa_stats_ep_set_peer(uct_efa_stats_ep_t *ep,
     const char *map = uct_efa_stats.file.map;
 
     ep->peer = uct_efa_stats_block_is_mine(peer) ?
-               ((const char*)peer - map) / EFA_STATS_ALIGN : 0;
+                       ((const char *)peer - map) / EFA_STATS_ALIGN :
+                       0;
 }
 
 uct_efa_stats_ep_t *uct_efa_stats_ep_get(uct_efa_stats_iface_t *iface,
@@ -29,9 +30,9 @@ uct_efa_stats_ep_t *uct_efa_stats_ep_get(uct_efa_stats_iface_t *iface,
         goto out;
     }
 
-    ep->rec.type    = EFA_STATS_EP;
-    ep->index       = uct_efa_stats.num_eps++;
-    ep->iface       = iface->index;
+    ep->rec.type = EFA_STATS_EP;
+    ep->index    = uct_efa_stats.num_eps++;
+    ep->iface    = iface->index;
     uct_efa_stats_ep_set_peer(ep, peer);
     ep->create_time = uct_efa_stats_now();
     ucs_strncpy_zero(ep->site, site, sizeof(ep->site));
@@ -43,8 +44,7 @@ out:
     return ep;
 }
 
-void uct_efa_stats_ep_put(uct_efa_stats_iface_t *iface,
-                          uct_efa_stats_ep_t *ep)
+void uct_efa_stats_ep_put(uct_efa_stats_iface_t *iface, uct_efa_stats_ep_t *ep)
 {
     if (ep == &ucs_container_of(iface, uct_efa_stats_slot_t, iface)->no_ep) {
         return;

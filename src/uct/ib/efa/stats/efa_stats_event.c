@@ -96,7 +96,7 @@ static unsigned uct_efa_stats_event_hash(const efa_stats_event_entry_t *entry)
     unsigned i;
 
     for (i = 0; i < UCT_EFA_STATS_SAME_LEN / sizeof(*words); ++i) {
-        hash  = (hash ^ words[i]) * 0x9e3779b97f4a7c15ull;
+        hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ull;
         hash ^= hash >> 32;
     }
 
@@ -156,15 +156,15 @@ void uct_efa_stats_event(efa_stats_event_t event,
         return;
     }
 
-    filled = (efa_stats_event_entry_t){
-        .time   = uct_efa_stats_now(),
-        .event  = event,
-        .iface  = (iface == NULL) ? UINT16_MAX : (uint16_t)iface->index,
-        .status = status,
-        .qpn    = qpn,
-        .a      = a,
-        .b      = b
-    };
+    filled = (efa_stats_event_entry_t){.time   = uct_efa_stats_now(),
+                                       .event  = event,
+                                       .iface  = (iface == NULL) ?
+                                                         UINT16_MAX :
+                                                         (uint16_t)iface->index,
+                                       .status = status,
+                                       .qpn    = qpn,
+                                       .a      = a,
+                                       .b      = b};
     if (gid != NULL) {
         memcpy(filled.gid, gid, sizeof(filled.gid));
     }
@@ -184,15 +184,15 @@ void uct_efa_stats_event(efa_stats_event_t event,
 
     prev = __atomic_exchange_n(&uct_efa_stats_heads[hash], number + 1,
                                __ATOMIC_RELAXED);
-    __atomic_store_n(&uct_efa_stats_prevs[number % EFA_STATS_EVENTS_NUM],
-                     prev, __ATOMIC_RELAXED);
+    __atomic_store_n(&uct_efa_stats_prevs[number % EFA_STATS_EVENTS_NUM], prev,
+                     __ATOMIC_RELAXED);
 }
 
 void uct_efa_stats_events_log(const void *gid, uint32_t qpn, const char *who)
 {
     uct_efa_stats_ring_t *ring = uct_efa_stats_ring();
     const efa_stats_event_entry_t *found[UCT_EFA_STATS_LOG_MAX], *entry;
-    unsigned count             = 0;
+    unsigned count = 0;
     uint64_t next, i, now;
 
     if ((ring == NULL) || !ucs_log_is_enabled(UCS_LOG_LEVEL_DEBUG)) {
@@ -202,7 +202,8 @@ void uct_efa_stats_events_log(const void *gid, uint32_t qpn, const char *who)
     now  = uct_efa_stats_now();
     next = __atomic_load_n(&ring->head.next, __ATOMIC_RELAXED);
     for (i = 0; (i < EFA_STATS_EVENTS_NUM) && (i < next) &&
-                (count < UCT_EFA_STATS_LOG_MAX); ++i) {
+                (count < UCT_EFA_STATS_LOG_MAX);
+         ++i) {
         entry = &ring->entries[(next - 1 - i) % EFA_STATS_EVENTS_NUM];
         if ((__atomic_load_n(&entry->seq, __ATOMIC_ACQUIRE) == next - i) &&
             (entry->qpn == qpn) && (entry->event < EFA_STATS_EVENT_LAST) &&
@@ -214,7 +215,8 @@ void uct_efa_stats_events_log(const void *gid, uint32_t qpn, const char *who)
     while (count-- > 0) {
         entry = found[count];
         ucs_debug("%s: %.6f s ago: %s, %s, a %u, b %lu; again %u times in "
-                  "%u ms", who, (double)(now - entry->time) * 1e-9,
+                  "%u ms",
+                  who, (double)(now - entry->time) * 1e-9,
                   uct_efa_stats_event_names[entry->event],
                   ucs_status_string((ucs_status_t)entry->status), entry->a,
                   (unsigned long)entry->b, entry->repeats, entry->last);

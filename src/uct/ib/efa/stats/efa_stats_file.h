@@ -50,7 +50,7 @@ void uct_efa_stats_file_publish(uct_efa_stats_file_t *file);
 static inline efa_stats_header_t *
 uct_efa_stats_file_header(uct_efa_stats_file_t *file)
 {
-    return (efa_stats_header_t*)file->map;
+    return (efa_stats_header_t *)file->map;
 }
 
 #endif

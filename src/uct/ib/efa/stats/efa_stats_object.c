@@ -30,11 +30,12 @@ uct_efa_stats_object_get(uct_efa_stats_device_t *device,
 
     object->rec.type    = EFA_STATS_OBJECT;
     object->kind        = params->kind;
-    object->number      = (params->number != 0) ? params->number :
-                          ++uct_efa_stats.num_objects[params->kind];
+    object->number      = (params->number != 0) ?
+                                  params->number :
+                                  ++uct_efa_stats.num_objects[params->kind];
     object->device      = device->index;
     object->iface       = (params->iface != NULL) ? params->iface->index :
-                          EFA_STATS_NONE;
+                                                    EFA_STATS_NONE;
     object->create_time = uct_efa_stats_now();
     object->size        = params->size;
     object->size2       = params->size2;
@@ -68,8 +69,7 @@ void uct_efa_stats_object_put(uct_efa_stats_device_t *device,
     pthread_mutex_unlock(&uct_efa_stats.lock);
 }
 
-void uct_efa_stats_object_resize(uct_efa_stats_object_t *object,
-                                 uint64_t size)
+void uct_efa_stats_object_resize(uct_efa_stats_object_t *object, uint64_t size)
 {
     if (object != &uct_efa_stats_no_object) {
         object->size = size;

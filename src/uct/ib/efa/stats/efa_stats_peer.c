@@ -73,9 +73,10 @@ uct_efa_stats_peer_t *uct_efa_stats_peer_get(uct_efa_stats_iface_t *iface,
     peer = uct_efa_stats_peer_get_in_file(iface, gid, qpn);
     pthread_mutex_unlock(&uct_efa_stats.lock);
 
-    return (peer != NULL) ? peer :
-                            uct_efa_stats_record_private(
-                                    sizeof(*peer), &uct_efa_stats_last_peer);
+    return (peer != NULL) ?
+                   peer :
+                   uct_efa_stats_record_private(sizeof(*peer),
+                                                &uct_efa_stats_last_peer);
 }
 
 void uct_efa_stats_peer_put(uct_efa_stats_iface_t *iface,
@@ -105,12 +106,12 @@ void uct_efa_stats_peers_each(const uct_efa_stats_iface_t *iface,
 
     pthread_mutex_lock(&uct_efa_stats.lock);
     if (uct_efa_stats_block_is_mine(iface)) {
-        for (pos = sizeof(efa_stats_header_t);
-             pos < uct_efa_stats.file.used; pos += rec->length) {
-            rec = (const efa_stats_record_t*)(uct_efa_stats.file.map + pos);
+        for (pos = sizeof(efa_stats_header_t); pos < uct_efa_stats.file.used;
+             pos += rec->length) {
+            rec = (const efa_stats_record_t *)(uct_efa_stats.file.map + pos);
             if ((rec->type == EFA_STATS_PEER) && ((rec->gen % 2) == 0) &&
-                (((const uct_efa_stats_peer_t*)rec)->iface == iface->index)) {
-                func((const uct_efa_stats_peer_t*)rec, arg);
+                (((const uct_efa_stats_peer_t *)rec)->iface == iface->index)) {
+                func((const uct_efa_stats_peer_t *)rec, arg);
             }
         }
     }

@@ -114,7 +114,8 @@ void uct_efa_ah_cache_destroy(uct_efa_ah_cache_t *cache)
         ucs_diag("%u address handles are still in use", cache->stats.used);
     }
 
-    kh_foreach_value(&cache->hash, ah, { uct_efa_ah_destroy(cache, ah); });
+    kh_foreach_value(&cache->hash, ah, { uct_efa_ah_destroy(cache, ah); })
+        ;
 
     ucs_list_for_each_safe(owner, tmp, &cache->owners, list) {
         ucs_list_del(&owner->list);
@@ -177,8 +178,8 @@ static int uct_efa_ah_evict_one(uct_efa_ah_cache_t *cache)
     kh_del(uct_efa_ah, &cache->hash, iter);
     --cache->stats.idle;
     ++cache->stats.evicts;
-    uct_efa_stats_event(EFA_STATS_EVENT_AH_EVICT, NULL, &ah->gid, 0, 0,
-                        ah->ahn, 0);
+    uct_efa_stats_event(EFA_STATS_EVENT_AH_EVICT, NULL, &ah->gid, 0, 0, ah->ahn,
+                        0);
     uct_efa_ah_destroy(cache, ah);
     return 1;
 }
@@ -244,8 +245,8 @@ static ucs_status_t uct_efa_ah_create(uct_efa_ah_cache_t *cache,
                                       const union ibv_gid *gid,
                                       uct_efa_ah_t **ah_p)
 {
-    struct ibv_ah *ibv_ah = NULL;
-    uint16_t ahn          = UCT_EFA_AHN_UNKNOWN;
+    struct ibv_ah *ibv_ah                = NULL;
+    uint16_t ahn                         = UCT_EFA_AHN_UNKNOWN;
     uct_efa_stats_object_params_t params = {
         .kind = EFA_STATS_AH,
         .gid  = gid,
@@ -306,8 +307,8 @@ static ucs_status_t uct_efa_ah_create(uct_efa_ah_cache_t *cache,
 }
 
 /* Returns how many references were put. */
-static unsigned
-uct_efa_ah_reclaim(uct_efa_ah_cache_t *cache, const void *owner_arg)
+static unsigned uct_efa_ah_reclaim(uct_efa_ah_cache_t *cache,
+                                   const void *owner_arg)
 {
     unsigned count = 0;
     uct_efa_ah_owner_t *owner;
@@ -324,8 +325,7 @@ uct_efa_ah_reclaim(uct_efa_ah_cache_t *cache, const void *owner_arg)
 
 ucs_status_t uct_efa_ah_get(uct_efa_ah_cache_t *cache, void *owner_arg,
                             uct_efa_ah_evicted_func_t evicted,
-                            const union ibv_gid *gid,
-                            uct_efa_ah_t **ah_p)
+                            const union ibv_gid *gid, uct_efa_ah_t **ah_p)
 {
     unsigned rounds = 0;
     ucs_status_t status;

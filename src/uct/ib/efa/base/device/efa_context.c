@@ -15,8 +15,8 @@
 static pthread_mutex_t uct_efa_opened_lock = PTHREAD_MUTEX_INITIALIZER;
 static UCS_LIST_HEAD(uct_efa_opened_list);
 
-static struct ibv_context *
-uct_efa_context_open_device(const char *name, int quiet)
+static struct ibv_context *uct_efa_context_open_device(const char *name,
+                                                       int quiet)
 {
     struct ibv_context *ctx = NULL;
     struct ibv_device **list;
@@ -56,8 +56,8 @@ uct_efa_context_open_device(const char *name, int quiet)
 /* ------------------------------------------------------- one for each reset */
 
 /* NULL: errno says why; ENODEV: it is not there. No reference. */
-static uct_efa_context_t *
-uct_efa_context_create(const char *name, unsigned generation, int quiet)
+static uct_efa_context_t *uct_efa_context_create(const char *name,
+                                                 unsigned generation, int quiet)
 {
     struct ibv_device_attr attr;
     uct_efa_context_t *context;

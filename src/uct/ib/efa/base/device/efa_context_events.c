@@ -62,7 +62,8 @@ static void uct_efa_context_set_dead(uct_efa_md_t *md,
 {
     __atomic_store_n(&context->dead, 1, __ATOMIC_RELAXED);
     ucs_diag("%s: the device was reset or failed; waiting for it to come back "
-             "(see dmesg)", uct_efa_md_device_name(md));
+             "(see dmesg)",
+             uct_efa_md_device_name(md));
     uct_efa_context_wake(context);
 }
 
@@ -82,7 +83,7 @@ int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context)
             uct_efa_context_set_dead(md, context);
             break;
         case IBV_EVENT_QP_FATAL:
-            __atomic_store_n((int*)event.element.qp->qp_context, 1,
+            __atomic_store_n((int *)event.element.qp->qp_context, 1,
                              __ATOMIC_RELAXED);
             uct_efa_context_wake(context); /* may be another thread's */
             break;

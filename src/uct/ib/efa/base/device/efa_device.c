@@ -33,8 +33,7 @@ enum {
 
 #define UCT_EFA_GBPS(_gbps) ((_gbps) * 1e9 / 8)
 
-double
-uct_efa_device_port_bandwidth(uint8_t active_speed, uint8_t active_width)
+double uct_efa_device_port_bandwidth(uint8_t active_speed, uint8_t active_width)
 {
     double lane_gbps;
     unsigned lanes;
@@ -105,8 +104,8 @@ double uct_efa_device_latency(uint32_t vendor_part_id)
 
 /* Kernels before 6.13 say 100 Gb/s for every device: correct the generations
  * that are known to be faster. */
-static double
-uct_efa_device_bandwidth(uint32_t vendor_part_id, double port_bandwidth)
+static double uct_efa_device_bandwidth(uint32_t vendor_part_id,
+                                       double port_bandwidth)
 {
     const double old_kernel = UCT_EFA_GBPS(100);
 
@@ -275,18 +274,18 @@ ucs_status_t uct_efa_device_query(struct ibv_context *ctx,
     dev->max_msg_sz     = dev->port.max_msg_sz;
     dev->max_inline     = dev->efa.inline_buf_size;
     dev->has_rdma_read  = !!(dev->efa.device_caps &
-                             EFADV_DEVICE_ATTR_CAPS_RDMA_READ);
+                            EFADV_DEVICE_ATTR_CAPS_RDMA_READ);
     dev->has_rnr_retry  = !!(dev->efa.device_caps &
-                             EFADV_DEVICE_ATTR_CAPS_RNR_RETRY);
+                            EFADV_DEVICE_ATTR_CAPS_RNR_RETRY);
     dev->has_sgid       = !!(dev->efa.device_caps &
                        EFADV_DEVICE_ATTR_CAPS_CQ_WITH_SGID);
     dev->has_rdma_write = !!(dev->efa.device_caps & UCT_EFA_CAP_RDMA_WRITE);
     dev->bandwidth      = uct_efa_device_bandwidth(
-            dev->attr.vendor_part_id,
-            uct_efa_device_port_bandwidth(dev->port.active_speed,
-                                   dev->port.active_width));
-    dev->latency        = uct_efa_device_latency(dev->attr.vendor_part_id);
-    dev->sys_dev        = uct_efa_device_sys_dev(ctx->device);
+                 dev->attr.vendor_part_id,
+                 uct_efa_device_port_bandwidth(dev->port.active_speed,
+                                               dev->port.active_width));
+    dev->latency = uct_efa_device_latency(dev->attr.vendor_part_id);
+    dev->sys_dev = uct_efa_device_sys_dev(ctx->device);
     uct_efa_device_local_cpus(ctx->device, &dev->local_cpus);
 
     ucs_debug("%s: part 0x%x max_msg_sz %zu inline %u caps 0x%x "

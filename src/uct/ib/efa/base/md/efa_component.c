@@ -17,7 +17,7 @@ uct_efa_component_query_mds(uct_component_t *component,
     uct_md_resource_desc_t *resources;
     struct ibv_device **list;
     unsigned count = 0;
-    int i, num     = 0;
+    int i, num = 0;
 
     (void)component;
 
@@ -62,17 +62,18 @@ uct_efa_component_query_mds(uct_component_t *component,
     return UCS_OK;
 }
 
-static ucs_status_t
-uct_efa_component_md_open(uct_component_t *component, const char *md_name,
-                          const uct_md_config_t *config, uct_md_h *md_p)
+static ucs_status_t uct_efa_component_md_open(uct_component_t *component,
+                                              const char *md_name,
+                                              const uct_md_config_t *config,
+                                              uct_md_h *md_p)
 {
     return uct_efa_md_open(component, &uct_efa_md_ops, md_name, config, md_p);
 }
 
 static ucs_status_t uct_efa_component_cm_open(uct_component_t *component,
-                                    uct_worker_h worker,
-                                    const uct_cm_config_t *config,
-                                    uct_cm_h *cm_p)
+                                              uct_worker_h worker,
+                                              const uct_cm_config_t *config,
+                                              uct_cm_h *cm_p)
 {
     (void)component;
     (void)worker;
@@ -82,8 +83,9 @@ static ucs_status_t uct_efa_component_cm_open(uct_component_t *component,
 }
 
 static ucs_status_t uct_efa_component_rkey_ptr(uct_component_t *component,
-                                     uct_rkey_t rkey, void *handle,
-                                     uint64_t remote_addr, void **local_addr_p)
+                                               uct_rkey_t rkey, void *handle,
+                                               uint64_t remote_addr,
+                                               void **local_addr_p)
 {
     (void)component;
     (void)rkey;
@@ -94,7 +96,8 @@ static ucs_status_t uct_efa_component_rkey_ptr(uct_component_t *component,
 }
 
 static ucs_status_t uct_efa_component_rkey_release(uct_component_t *component,
-                                         uct_rkey_t rkey, void *handle)
+                                                   uct_rkey_t rkey,
+                                                   void *handle)
 {
     (void)component;
     (void)rkey;

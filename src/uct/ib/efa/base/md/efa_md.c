@@ -127,8 +127,7 @@ ucs_status_t uct_efa_md_mem_reg_user(uct_md_h uct_md, void *address,
 
     /* A dma-buf may back another address tomorrow: UCP caches those, by what
      * it knows about the memory */
-    if ((md->rcache != NULL) &&
-        (params->dmabuf_fd == UCT_DMABUF_FD_INVALID) &&
+    if ((md->rcache != NULL) && (params->dmabuf_fd == UCT_DMABUF_FD_INVALID) &&
         (access & (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE))) {
         status = uct_efa_rcache_get(md, address, length, access, params, &mem);
         if (status != UCS_ERR_NO_ELEM) {
@@ -216,8 +215,8 @@ ucs_status_t uct_efa_md_query(uct_md_h uct_md, uct_efa_md_attr_t *attr)
     uct_efa_md_t *md = ucs_derived_of(uct_md, uct_efa_md_t);
 
     memset(attr, 0, sizeof(*attr));
-    attr->flags            = UCT_MD_FLAG_REG | UCT_MD_FLAG_NEED_MEMH |
-                             UCT_MD_FLAG_NEED_RKEY;
+    attr->flags = UCT_MD_FLAG_REG | UCT_MD_FLAG_NEED_MEMH |
+                  UCT_MD_FLAG_NEED_RKEY;
     if (md->has_dmabuf) {
         attr->flags |= UCT_EFA_MD_FLAG_REG_DMABUF;
     }
@@ -250,7 +249,7 @@ static ucs_status_t uct_efa_md_init_gpu_direct(uct_efa_md_t *md,
     }
 
     md->reg_mem_types |= uct_efa_gpu_peer_mem_types();
-    md->has_dmabuf     = uct_efa_gpu_has_dmabuf(md->context->pd);
+    md->has_dmabuf = uct_efa_gpu_has_dmabuf(md->context->pd);
     if ((mode == UCS_YES) && !md->has_dmabuf &&
         (md->reg_mem_types == UCS_BIT(UCS_MEMORY_TYPE_HOST))) {
         ucs_error("%s: no access to GPUs' memory: that needs UCX 1.14 and "

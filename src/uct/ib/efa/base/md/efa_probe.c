@@ -31,8 +31,7 @@
     }
 
 /* First line of the file at `path`; 0 if it could be read. */
-static int uct_efa_probe_read_file(const char *path, char *buffer,
-                                   size_t max)
+static int uct_efa_probe_read_file(const char *path, char *buffer, size_t max)
 {
     ssize_t length;
     int fd;
@@ -79,8 +78,7 @@ static int uct_efa_probe_is_efa_dir(const char *dir)
 
 /* Opens the device for a moment. Returns an errno, 0 if it can be used;
  * *is_efa_p is then what the device itself says. */
-static int
-uct_efa_probe_try_open(struct ibv_device *ibv_device, int *is_efa_p)
+static int uct_efa_probe_try_open(struct ibv_device *ibv_device, int *is_efa_p)
 {
     struct efadv_device_attr efa_attr;
     struct ibv_context *ctx;
@@ -127,18 +125,18 @@ int uct_efa_probe_check_files(void)
     return 1;
 }
 
-static void uct_efa_probe_warn_open(const char *name, const char *node,
-                                    int err)
+static void uct_efa_probe_warn_open(const char *name, const char *node, int err)
 {
     switch (err) {
     case EACCES:
     case EPERM:
         uct_efa_probe_warn(
-                "the EFA device %s cannot be used: no permission for "
-                UCT_EFA_CDEV_DIR "/%s; make it readable and writable for this "
+                "the EFA device %s cannot be used: no permission "
+                "for " UCT_EFA_CDEV_DIR
+                "/%s; make it readable and writable for this "
                 "user (udev rule of the EFA installer, or `chmod 666`), and in "
-                "a container allow the device with `--device="
-                UCT_EFA_CDEV_DIR "/%s`",
+                "a container allow the device with `--device=" UCT_EFA_CDEV_DIR
+                "/%s`",
                 name, node, node);
         break;
     case ENOENT:
@@ -210,8 +208,8 @@ uct_efa_probe_t uct_efa_probe_device(struct ibv_device *ibv_device)
     return UCT_EFA_PROBE_UNUSABLE;
 }
 
-static int
-uct_efa_probe_is_listed(struct ibv_device **list, int num, const char *node)
+static int uct_efa_probe_is_listed(struct ibv_device **list, int num,
+                                   const char *node)
 {
     int i;
 

@@ -45,7 +45,8 @@ void uct_efa_sole_srd(const uct_component_t *ours)
                 uct_efa_sole_remove(&tl->list);
                 uct_efa_sole_remove(&tl->config.list);
                 ucs_info("srd is that of ucx-efa, not component %s's; for "
-                         "that one set UCX_MODULES=^efasrd", component->name);
+                         "that one set UCX_MODULES=^efasrd",
+                         component->name);
             }
         }
     }

@@ -89,15 +89,15 @@ uint64_t uct_efa_compat_md_reg_flags(uint64_t flags)
     /* Where it says nothing it may want anything: the first generation of its
      * protocols packs keys of such memory for rendezvous. */
     return (flags & UCT_MD_MEM_ACCESS_ALL) ? flags :
-           flags | UCT_MD_MEM_ACCESS_RMA;
+                                             flags | UCT_MD_MEM_ACCESS_RMA;
 #endif
 }
 
 static int uct_efa_compat_is_remote(uint64_t flags)
 {
-    return !!(flags & (UCT_MD_MEM_ACCESS_REMOTE_GET |
-                       UCT_MD_MEM_ACCESS_REMOTE_PUT |
-                       UCT_MD_MEM_ACCESS_REMOTE_ATOMIC));
+    return !!(flags &
+              (UCT_MD_MEM_ACCESS_REMOTE_GET | UCT_MD_MEM_ACCESS_REMOTE_PUT |
+               UCT_MD_MEM_ACCESS_REMOTE_ATOMIC));
 }
 
 #if UCT_EFA_UCX(1, 14)
@@ -107,7 +107,8 @@ uct_efa_compat_mem_reg(uct_md_h md, void *address, size_t length,
                        uct_mem_h *memh_p)
 {
     uint64_t flags = (reg_params->field_mask & UCT_MD_MEM_REG_FIELD_FLAGS) ?
-                             reg_params->flags : 0;
+                             reg_params->flags :
+                             0;
     uct_efa_reg_params_t params =
             UCT_EFA_REG_PARAMS_INIT(uct_efa_compat_md_reg_flags(flags));
 
@@ -143,8 +144,9 @@ static ucs_status_t uct_efa_compat_mem_reg(uct_md_h md, void *address,
 static ucs_status_t
 uct_efa_compat_mem_dereg(uct_md_h md, const uct_md_mem_dereg_params_t *params)
 {
-    uct_completion_t *comp = UCT_MD_MEM_DEREG_FIELD_VALUE(
-            params, comp, FIELD_COMPLETION, NULL);
+    uct_completion_t *comp = UCT_MD_MEM_DEREG_FIELD_VALUE(params, comp,
+                                                          FIELD_COMPLETION,
+                                                          NULL);
 
     /* The macro asks for a variable of this name, and checks the flags only
      * where UCX checks parameters */
@@ -172,7 +174,8 @@ uct_efa_compat_mkey_pack_any(uct_md_h md, uct_mem_h memh,
                              void *buffer)
 {
     unsigned flags     = (params->field_mask & UCT_MD_MKEY_PACK_FIELD_FLAGS) ?
-                                 params->flags : 0;
+                                 params->flags :
+                                 0;
     int for_invalidate = !!(flags & UCT_EFA_MKEY_PACK_INVALIDATE);
 
     if (for_invalidate && !uct_efa_md_can_invalidate(md)) {
@@ -224,8 +227,7 @@ uct_efa_compat_is_sockaddr_accessible(uct_md_h md, const ucs_sock_addr_t *addr,
 #if UCT_EFA_UCX(1, 14)
 static ucs_status_t
 uct_efa_compat_mem_attach(uct_md_h md, const void *mkey_buffer,
-                          uct_md_mem_attach_params_t *params,
-                          uct_mem_h *memh_p)
+                          uct_md_mem_attach_params_t *params, uct_mem_h *memh_p)
 {
     (void)md;
     (void)mkey_buffer;

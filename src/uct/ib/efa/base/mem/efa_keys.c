@@ -9,8 +9,8 @@
 
 /* The memory that an old key belongs to; NULL: none. Linear: called once for
  * each key that a peer uses after a reset. */
-static uct_efa_mem_t *
-uct_efa_keys_find_old(uct_efa_md_t *md, unsigned generation, uint32_t rkey)
+static uct_efa_mem_t *uct_efa_keys_find_old(uct_efa_md_t *md,
+                                            unsigned generation, uint32_t rkey)
 {
     const uct_efa_old_key_t *old;
     uct_efa_mem_t *mem;
@@ -86,8 +86,7 @@ void uct_efa_keys_remove(uct_efa_md_t *md, uct_efa_mem_t *mem)
     }
 }
 
-void uct_efa_keys_pack(uct_efa_md_t *md, const uct_efa_mem_t *mem,
-                       void *buffer)
+void uct_efa_keys_pack(uct_efa_md_t *md, const uct_efa_mem_t *mem, void *buffer)
 {
     pthread_mutex_lock(&md->lock);
     uct_efa_rkey_pack(mem->rkey, mem->access, mem->generation, buffer);

@@ -119,9 +119,11 @@ static void uct_efa_mem_advice(const uct_efa_md_t *md, size_t length,
         snprintf(advice, max,
                  "; the memory is not mapped, or is a mapping of a device or "
                  "file that cannot be pinned%s",
-                 (md->reg_mem_types & UCS_BIT(UCS_MEMORY_TYPE_CUDA)) ? "" :
-                 "; if it is a GPU's, load the module efa_nv_peermem or use "
-                 "UCX 1.14 or later with its module for that GPU");
+                 (md->reg_mem_types & UCS_BIT(UCS_MEMORY_TYPE_CUDA)) ?
+                         "" :
+                         "; if it is a GPU's, load the module efa_nv_peermem "
+                         "or use "
+                         "UCX 1.14 or later with its module for that GPU");
         break;
     case EBADF:
         snprintf(advice, max,
@@ -157,8 +159,8 @@ static void uct_efa_mem_log_error(const uct_efa_md_t *md, void *address,
     uct_md_log_mem_reg_error(
             params->flags,
             "%s: cannot register %zu bytes at %p%s, access 0x%x: %s%s",
-            md->name, length, address,
-            is_dmabuf ? " (dma-buf)" : "", access, strerror(err), advice);
+            md->name, length, address, is_dmabuf ? " (dma-buf)" : "", access,
+            strerror(err), advice);
 }
 
 unsigned uct_efa_mem_access(const uct_efa_md_t *md, uint64_t flags)
@@ -210,8 +212,8 @@ static struct ibv_mr *uct_efa_mem_reg_mr(struct ibv_pd *pd, void *address,
     return mr;
 }
 
-static void
-uct_efa_mem_show(uct_efa_md_t *md, uct_efa_mem_t *mem, const char *site)
+static void uct_efa_mem_show(uct_efa_md_t *md, uct_efa_mem_t *mem,
+                             const char *site)
 {
     uct_efa_stats_object_params_t params = {
         .kind  = EFA_STATS_MR,
@@ -294,8 +296,9 @@ ucs_status_t uct_efa_mem_init(uct_efa_md_t *md, void *address, size_t length,
     ucs_trace("%s: registered %p..%p access 0x%x lkey 0x%x rkey 0x%x%s",
               md->name, address, UCS_PTR_BYTE_OFFSET(address, length),
               mem->access, mem->lkey, mem->rkey,
-              mem->is_dmabuf ? " (dma-buf)" :
-              (mem->mr == NULL) ? " (waits for the device)" : "");
+              mem->is_dmabuf    ? " (dma-buf)" :
+              (mem->mr == NULL) ? " (waits for the device)" :
+                                  "");
     return UCS_OK;
 }
 

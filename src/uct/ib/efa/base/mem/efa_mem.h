@@ -65,12 +65,12 @@ typedef struct {
 /* The key for a local SGE of memory registered with this MD. */
 static inline uint32_t uct_efa_memh_lkey(uct_mem_h memh)
 {
-    return ((const uct_efa_mem_t*)memh)->lkey;
+    return ((const uct_efa_mem_t *)memh)->lkey;
 }
 
 static inline int uct_efa_memh_is_dmabuf(uct_mem_h memh)
 {
-    return ((const uct_efa_mem_t*)memh)->is_dmabuf;
+    return ((const uct_efa_mem_t *)memh)->is_dmabuf;
 }
 
 /* IBV_ACCESS_ for UCT_MD_MEM_ACCESS_ flags on this device. */

@@ -15,21 +15,21 @@ static int uct_efa_mems_is_mapped(uintptr_t start, size_t length)
 {
     unsigned char pages[UCT_EFA_MINCORE_PAGES];
 
-    return mincore((void*)start, length, pages) == 0;
+    return mincore((void *)start, length, pages) == 0;
 }
 
 /* A cache registers neighbours together, and keeps them so while one is in use.
  * If others were unmapped since, the longest part that is left is registered:
  * addresses in it stay valid for those who use it. */
-static struct ibv_mr *
-uct_efa_mems_reg_rest(struct ibv_pd *pd, const uct_efa_mem_t *mem)
+static struct ibv_mr *uct_efa_mems_reg_rest(struct ibv_pd *pd,
+                                            const uct_efa_mem_t *mem)
 {
-    uintptr_t first  = (uintptr_t)mem->address, last = first + mem->length;
-    size_t page      = ucs_get_page_size();
-    uintptr_t end    = ucs_align_up(last, page);
-    uintptr_t run    = ucs_align_down(first, page), pos = run;
-    uintptr_t start  = 0;
-    size_t longest   = 0;
+    uintptr_t first = (uintptr_t)mem->address, last = first + mem->length;
+    size_t page   = ucs_get_page_size();
+    uintptr_t end = ucs_align_up(last, page);
+    uintptr_t run = ucs_align_down(first, page), pos = run;
+    uintptr_t start = 0;
+    size_t longest  = 0;
     size_t step;
 
     while (run < end) {
@@ -46,7 +46,7 @@ uct_efa_mems_reg_rest(struct ibv_pd *pd, const uct_efa_mem_t *mem)
             longest = pos - run;
         }
         pos += page;
-        run  = pos;
+        run = pos;
     }
 
     if (longest == 0) {
@@ -55,7 +55,7 @@ uct_efa_mems_reg_rest(struct ibv_pd *pd, const uct_efa_mem_t *mem)
     }
 
     first = ucs_max(first, start);
-    return ibv_reg_mr(pd, (void*)first, ucs_min(last, start + longest) - first,
+    return ibv_reg_mr(pd, (void *)first, ucs_min(last, start + longest) - first,
                       mem->access);
 }
 

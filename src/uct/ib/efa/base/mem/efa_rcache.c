@@ -24,12 +24,13 @@ static uct_efa_rcache_region_t *uct_efa_rcache_region(uct_efa_mem_t *mem)
     return ucs_container_of(mem, uct_efa_rcache_region_t, mem);
 }
 
-static ucs_status_t
-uct_efa_rcache_mem_reg(void *context, ucs_rcache_t *rcache, void *arg,
-                       ucs_rcache_region_t *rregion, uint16_t rcache_flags)
+static ucs_status_t uct_efa_rcache_mem_reg(void *context, ucs_rcache_t *rcache,
+                                           void *arg,
+                                           ucs_rcache_region_t *rregion,
+                                           uint16_t rcache_flags)
 {
-    uct_efa_rcache_region_t *region = ucs_derived_of(rregion,
-                                                     uct_efa_rcache_region_t);
+    uct_efa_rcache_region_t *region   = ucs_derived_of(rregion,
+                                                       uct_efa_rcache_region_t);
     uct_efa_md_t *md                  = context;
     const uct_efa_rcache_arg_t *asked = arg;
     uct_efa_reg_params_t params       = UCT_EFA_REG_PARAMS_INIT(0);
@@ -46,15 +47,15 @@ uct_efa_rcache_mem_reg(void *context, ucs_rcache_t *rcache, void *arg,
     /* The cache tries the memory merged with its neighbours first, and alone
      * if that fails: not an error yet, nor a reason to grant less to both */
     if (rcache_flags & UCS_RCACHE_MEM_REG_HIDE_ERRORS) {
-        params.flags   |= UCT_MD_MEM_FLAG_HIDE_ERRORS;
+        params.flags |= UCT_MD_MEM_FLAG_HIDE_ERRORS;
         params.is_exact = 1;
     }
 
     region->asked         = asked->access;
     region->mem.is_cached = 1;
-    status = uct_efa_mem_init(md, (void*)rregion->super.start,
-                              rregion->super.end - rregion->super.start,
-                              asked->access, &params, &region->mem);
+    status                = uct_efa_mem_init(md, (void *)rregion->super.start,
+                                             rregion->super.end - rregion->super.start,
+                                             asked->access, &params, &region->mem);
     if (status == UCS_OK) {
         pthread_mutex_lock(&md->regions_lock);
         ucs_list_add_tail(&md->regions, &region->list);
@@ -89,8 +90,8 @@ static void uct_efa_rcache_merge(void *context, ucs_rcache_t *rcache, void *arg,
     (void)context;
     (void)rcache;
     if (asked != NULL) {
-        asked->access |= ucs_derived_of(rregion,
-                                        uct_efa_rcache_region_t)->asked;
+        asked->access |= ucs_derived_of(rregion, uct_efa_rcache_region_t)
+                                 ->asked;
     }
 }
 #endif
@@ -99,8 +100,8 @@ static void uct_efa_rcache_dump(void *context, ucs_rcache_t *rcache,
                                 ucs_rcache_region_t *rregion, char *buf,
                                 size_t max)
 {
-    const uct_efa_mem_t *mem =
-            &ucs_derived_of(rregion, uct_efa_rcache_region_t)->mem;
+    const uct_efa_mem_t *mem = &ucs_derived_of(rregion, uct_efa_rcache_region_t)
+                                        ->mem;
 
     (void)context;
     (void)rcache;
@@ -117,9 +118,9 @@ static ucs_rcache_ops_t uct_efa_rcache_ops = {
     .dump_region = uct_efa_rcache_dump
 };
 
-ucs_status_t
-uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode,
-                    const uct_efa_rcache_config_t *config)
+ucs_status_t uct_efa_rcache_init(uct_efa_md_t *md,
+                                 ucs_ternary_auto_value_t mode,
+                                 const uct_efa_rcache_config_t *config)
 {
     ucs_rcache_params_t params;
     ucs_status_t status;
@@ -141,17 +142,17 @@ uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode,
     params.ucm_events         = UCM_EVENT_VM_UNMAPPED;
     params.ops                = &uct_efa_rcache_ops;
     params.context            = md;
-    params.max_regions        = ucs_min(params.max_regions,
-                                        (unsigned long)ucs_max(
-                                                md->dev.attr.max_mr /
-                                                UCT_EFA_RCACHE_DEVICE_SHARE,
-                                                1));
+    params.max_regions =
+            ucs_min(params.max_regions,
+                    (unsigned long)ucs_max(md->dev.attr.max_mr /
+                                                   UCT_EFA_RCACHE_DEVICE_SHARE,
+                                           1));
     if (md->reg_mem_types & ~UCS_BIT(UCS_MEMORY_TYPE_HOST)) {
         params.ucm_events |= UCM_EVENT_MEM_TYPE_FREE;
     }
 
-    status = ucs_rcache_create(&params, md->name,
-                               ucs_stats_get_root(), &md->rcache);
+    status = ucs_rcache_create(&params, md->name, ucs_stats_get_root(),
+                               &md->rcache);
     if (status == UCS_OK) {
         return UCS_OK;
     }
@@ -160,13 +161,12 @@ uct_efa_rcache_init(uct_efa_md_t *md, ucs_ternary_auto_value_t mode,
     if (mode == UCS_YES) {
         ucs_error("%s: cannot make a registration cache: %s; set "
                   "UCX_EFA_RCACHE=try to go on without",
-                  md->name,
-                  ucs_status_string(status));
+                  md->name, ucs_status_string(status));
         return status;
     }
 
-    ucs_debug("%s: no registration cache: %s",
-              md->name, ucs_status_string(status));
+    ucs_debug("%s: no registration cache: %s", md->name,
+              ucs_status_string(status));
     return UCS_OK;
 }
 
@@ -244,7 +244,7 @@ static void uct_efa_rcache_sweep(uct_efa_md_t *md)
 int uct_efa_rcache_give_back(uct_efa_md_t *md)
 {
     uct_efa_rcache_region_t *region, *victim = NULL;
-    unsigned num_regions                     = md->num_regions;
+    unsigned num_regions = md->num_regions;
 
     if (num_regions == 0) {
         return 0;

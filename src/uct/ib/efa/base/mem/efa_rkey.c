@@ -13,8 +13,8 @@ void uct_efa_rkey_pack(uint32_t rkey, unsigned ibv_access, unsigned generation,
     uct_efa_packed_rkey_t *packed = buffer;
 
     packed->format = UCT_EFA_RKEY_FORMAT;
-    packed->access = (uint8_t)(generation <<
-                               UCT_EFA_RKEY_PACKED_GENERATION_SHIFT);
+    packed->access = (uint8_t)(generation
+                               << UCT_EFA_RKEY_PACKED_GENERATION_SHIFT);
     packed->rkey   = htole32(rkey);
     if (ibv_access & IBV_ACCESS_REMOTE_READ) {
         packed->access |= UCT_EFA_RKEY_PACKED_READ;
@@ -46,8 +46,8 @@ ucs_status_t uct_efa_rkey_unpack(const void *buffer, uct_rkey_t *rkey_p,
     }
 
     *rkey_p |= (uct_rkey_t)(packed->access >>
-                            UCT_EFA_RKEY_PACKED_GENERATION_SHIFT) <<
-               UCT_EFA_RKEY_GENERATION_SHIFT;
+                            UCT_EFA_RKEY_PACKED_GENERATION_SHIFT)
+               << UCT_EFA_RKEY_GENERATION_SHIFT;
 
     *handle_p = NULL;
     return UCS_OK;

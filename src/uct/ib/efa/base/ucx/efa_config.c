@@ -38,7 +38,7 @@ static const char *uct_efa_config_fraction(const char *buf, double *value)
     }
     if (*end == '.') {
         for (++end; isdigit((unsigned char)*end); ++end) {
-            unit   /= 10;
+            unit /= 10;
             *value += (*end - '0') * unit;
         }
     }
@@ -60,7 +60,7 @@ int uct_efa_config_read_uint(const char *buf, void *dest, const void *arg)
 
     if ((range->flags & UCT_EFA_CONFIG_INF) &&
         !strcasecmp(buf, UCS_NUMERIC_INF_STR)) {
-        *(unsigned*)dest = range->max;
+        *(unsigned *)dest = range->max;
         return 1;
     }
 
@@ -70,14 +70,14 @@ int uct_efa_config_read_uint(const char *buf, void *dest, const void *arg)
         return 0;
     }
 
-    *(unsigned*)dest = value;
+    *(unsigned *)dest = value;
     return 1;
 }
 
 int uct_efa_config_read_limit(const char *buf, void *dest, const void *arg)
 {
     if (!strcmp(buf, "-1") || !strcasecmp(buf, UCS_NUMERIC_INF_STR)) {
-        *(unsigned*)dest = UINT_MAX;
+        *(unsigned *)dest = UINT_MAX;
         return 1;
     }
 
@@ -86,7 +86,7 @@ int uct_efa_config_read_limit(const char *buf, void *dest, const void *arg)
 
 int uct_efa_config_read_size(const char *buf, void *dest, const void *arg)
 {
-    static const char units[] = "bkmgtpe";
+    static const char units[]           = "bkmgtpe";
     const uct_efa_config_range_t *range = arg;
     const char *end, *unit;
     uint64_t value;
@@ -94,7 +94,7 @@ int uct_efa_config_read_size(const char *buf, void *dest, const void *arg)
 
     if (!strcasecmp(buf, UCS_NUMERIC_INF_STR) ||
         !strcasecmp(buf, UCS_VALUE_AUTO_STR)) {
-        *(size_t*)dest = UCS_MEMUNITS_INF;
+        *(size_t *)dest = UCS_MEMUNITS_INF;
         return 1;
     }
 
@@ -110,7 +110,7 @@ int uct_efa_config_read_size(const char *buf, void *dest, const void *arg)
         }
 
         shift = 10 * (unit - units);
-        end  += 1 + ((shift > 0) && (tolower((unsigned char)end[1]) == 'b'));
+        end += 1 + ((shift > 0) && (tolower((unsigned char)end[1]) == 'b'));
         if ((*end != '\0') || (value > (SIZE_MAX >> shift))) {
             return 0;
         }
@@ -121,7 +121,7 @@ int uct_efa_config_read_size(const char *buf, void *dest, const void *arg)
         return 0;
     }
 
-    *(size_t*)dest = value;
+    *(size_t *)dest = value;
     return 1;
 }
 
@@ -139,7 +139,7 @@ int uct_efa_config_read_duration(const char *buf, void *dest, const void *arg)
     unsigned i;
 
     if (!strcasecmp(buf, UCS_NUMERIC_INF_STR)) {
-        *(double*)dest = range->max;
+        *(double *)dest = range->max;
         return 1;
     }
 
@@ -150,7 +150,7 @@ int uct_efa_config_read_duration(const char *buf, void *dest, const void *arg)
             if ((value < range->min) || (value > range->max)) {
                 return 0;
             }
-            *(double*)dest = value;
+            *(double *)dest = value;
             return 1;
         }
     }
@@ -170,7 +170,7 @@ int uct_efa_config_read_factor(const char *buf, void *dest, const void *arg)
         return 0;
     }
 
-    *(double*)dest = value;
+    *(double *)dest = value;
     return 1;
 }
 
@@ -178,7 +178,7 @@ int uct_efa_config_write_duration(char *buf, size_t max, const void *src,
                                   const void *arg)
 {
     const uct_efa_config_range_t *range = arg;
-    double value                        = *(const double*)src;
+    double value                        = *(const double *)src;
 
     if (value >= range->max) {
         return snprintf(buf, max, UCS_NUMERIC_INF_STR);
@@ -189,7 +189,7 @@ int uct_efa_config_write_duration(char *buf, size_t max, const void *src,
 
 static void uct_efa_config_help(char *buf, size_t max, const char *what,
                                 const uct_efa_config_range_t *range,
-                                const char *or)
+                                const char * or)
 {
     snprintf(buf, max, "%s, %" PRIu64 " to %" PRIu64 "%s%s", what, range->min,
              range->max,

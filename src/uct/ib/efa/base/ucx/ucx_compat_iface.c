@@ -9,14 +9,14 @@
              (_params)->_name : (_default))
 
 int uct_efa_compat_iface_is_reachable(const uct_iface_h iface,
-                                const uct_iface_is_reachable_params_t *params,
-                                uct_efa_is_reachable_func_t func)
+                                      const uct_iface_is_reachable_params_t
+                                              *params,
+                                      uct_efa_is_reachable_func_t func)
 {
-    char *info              = UCT_EFA_REACHABLE_PARAM(params, info_string,
-                                                      INFO_STRING, NULL);
-    size_t info_len         = UCT_EFA_REACHABLE_PARAM(params,
-                                                      info_string_length,
-                                                      INFO_STRING_LENGTH, 0);
+    char *info      = UCT_EFA_REACHABLE_PARAM(params, info_string, INFO_STRING,
+                                              NULL);
+    size_t info_len = UCT_EFA_REACHABLE_PARAM(params, info_string_length,
+                                              INFO_STRING_LENGTH, 0);
     uct_efa_remote_t remote = {
         .dev_addr       = UCT_EFA_REACHABLE_PARAM(params, device_addr,
                                                   DEVICE_ADDR, NULL),
@@ -28,7 +28,7 @@ int uct_efa_compat_iface_is_reachable(const uct_iface_h iface,
                 params, scope, SCOPE, UCT_IFACE_REACHABILITY_SCOPE_NETWORK) ==
                           UCT_IFACE_REACHABILITY_SCOPE_DEVICE
     };
-    char why[128]           = "";
+    char why[128] = "";
     int result;
 
 #if UCT_EFA_UCX(1, 18)
@@ -51,8 +51,8 @@ int uct_efa_compat_iface_is_reachable(const uct_iface_h iface,
 
 #if UCT_EFA_UCX(1, 22)
 ucs_status_t uct_efa_compat_iface_query_v2(uct_iface_h iface,
-                                     uct_iface_attr_v2_t *attr,
-                                     const uct_efa_sgl_max_t *max)
+                                           uct_iface_attr_v2_t *attr,
+                                           const uct_efa_sgl_max_t *max)
 {
     ucs_status_t status = uct_iface_base_query_v2(iface, attr);
 
@@ -90,20 +90,21 @@ void uct_efa_compat_mpool_limit(uct_iface_mpool_config_t *config, unsigned num,
                                 ucs_min(num, config->max_bufs));
 #if UCT_EFA_UCX(1, 14)
     /* With what the pool adds to a buffer and to a chunk */
-    elem_size              += 256;
-    config->max_chunk_size  = ucs_min(config->max_chunk_size,
-                                      (num + 1ul) * elem_size);
-    config->max_chunk_size  = ucs_max(config->max_chunk_size, 2 * elem_size);
+    elem_size += 256;
+    config->max_chunk_size = ucs_min(config->max_chunk_size,
+                                     (num + 1ul) * elem_size);
+    config->max_chunk_size = ucs_max(config->max_chunk_size, 2 * elem_size);
 #else
     (void)elem_size;
 #endif
 }
 
 ucs_status_t uct_efa_compat_mpool_init(ucs_mpool_t *mp, size_t priv_size,
-                                size_t elem_size, size_t align_offset,
-                                size_t alignment, unsigned elems_per_chunk,
-                                unsigned max_elems, ucs_mpool_ops_t *ops,
-                                const char *name)
+                                       size_t elem_size, size_t align_offset,
+                                       size_t alignment,
+                                       unsigned elems_per_chunk,
+                                       unsigned max_elems, ucs_mpool_ops_t *ops,
+                                       const char *name)
 {
 #if UCT_EFA_UCX(1, 14)
     ucs_mpool_params_t params;

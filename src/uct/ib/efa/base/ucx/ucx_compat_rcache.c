@@ -20,8 +20,9 @@ ucs_status_t uct_efa_compat_rcache_check(const uct_efa_rcache_config_t *config)
         (config->alignment < UCT_EFA_RCACHE_ALIGNMENT) ||
         (config->alignment > ucs_get_page_size())) {
         ucs_error("UCX_EFA_RCACHE_ADDR_ALIGN=%zu: must be %d to %zu, a power "
-                  "of two", (size_t)config->alignment,
-                  UCT_EFA_RCACHE_ALIGNMENT, ucs_get_page_size());
+                  "of two",
+                  (size_t)config->alignment, UCT_EFA_RCACHE_ALIGNMENT,
+                  ucs_get_page_size());
         return UCS_ERR_INVALID_PARAM;
     }
 #endif
@@ -30,7 +31,7 @@ ucs_status_t uct_efa_compat_rcache_check(const uct_efa_rcache_config_t *config)
 }
 
 void uct_efa_compat_rcache_params(const uct_efa_rcache_config_t *config,
-                           ucs_rcache_params_t *params)
+                                  ucs_rcache_params_t *params)
 {
     memset(params, 0, sizeof(*params));
 #if UCT_EFA_UCX(1, 16)
@@ -50,7 +51,8 @@ double uct_efa_compat_rcache_overhead(const uct_efa_rcache_config_t *config)
 {
     /* UCX's own estimate for what it calls "auto" */
     return (config->overhead == UCS_TIME_AUTO) ?
-                   180e-9 : ucs_time_to_sec(config->overhead);
+                   180e-9 :
+                   ucs_time_to_sec(config->overhead);
 }
 
 ucs_status_t uct_efa_compat_rcache_get(ucs_rcache_t *rcache, void *address,

@@ -17,8 +17,8 @@
 #include "srd/send/srd_waiter.h"
 #include "srd/def/srd_upcall.h"
 
-uct_srd_peer_t *
-uct_srd_assoc_new(uct_srd_iface_t *iface, const uct_srd_ident_t *ident)
+uct_srd_peer_t *uct_srd_assoc_new(uct_srd_iface_t *iface,
+                                  const uct_srd_ident_t *ident)
 {
     uct_srd_peer_t *peer = uct_srd_peer_create(iface, ident);
 
@@ -58,7 +58,7 @@ void uct_srd_assoc_joined(uct_srd_peer_t *peer)
     }
     peer->ctl.bye_sent  = 0;
     peer->ctl.confirmed = 1;
-    peer->tx.flags     |= UCT_SRD_PEER_TX_WAITERS; /* the window grew */
+    peer->tx.flags |= UCT_SRD_PEER_TX_WAITERS; /* the window grew */
     uct_srd_retransmit_queue(peer, &peer->tx.held);
     uct_srd_rma_held_post(peer);
 }

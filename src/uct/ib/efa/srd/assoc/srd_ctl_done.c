@@ -53,8 +53,7 @@ static void uct_srd_ctl_done_slot(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         }
         if (!iface->closing) {
             peer->cause = vendor_err;
-            uct_srd_peer_fail_log(peer, desc->status, desc->text,
-                                  desc->advice);
+            uct_srd_peer_fail_log(peer, desc->status, desc->text, desc->advice);
         }
         break;
     }

@@ -39,8 +39,8 @@ static void uct_srd_ctl_ops_rx_start(uct_srd_peer_t *peer, uint32_t arg)
     }
 }
 
-static void
-uct_srd_ctl_ops_hello(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+static void uct_srd_ctl_ops_hello(uct_srd_peer_t *peer,
+                                  const uct_srd_ext_t *ext)
 {
     uct_srd_ctl_ops_rx_start(peer, ext->arg);
     uct_srd_ctl_ops_send_hello_ack(peer);
@@ -61,8 +61,8 @@ int uct_srd_ctl_ops_data(uct_srd_peer_t *peer, const uct_srd_ext_t *ext,
     return peer->state < UCT_SRD_PEER_FAILED;
 }
 
-static void
-uct_srd_ctl_ops_hello_ack(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+static void uct_srd_ctl_ops_hello_ack(uct_srd_peer_t *peer,
+                                      const uct_srd_ext_t *ext)
 {
     if ((ext->arg != peer->epoch) || (peer->state != UCT_SRD_PEER_JOINING)) {
         return;
@@ -75,8 +75,8 @@ uct_srd_ctl_ops_hello_ack(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     }
 }
 
-static void
-uct_srd_ctl_ops_rejoin_ack(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+static void uct_srd_ctl_ops_rejoin_ack(uct_srd_peer_t *peer,
+                                       const uct_srd_ext_t *ext)
 {
     if ((ext->arg == peer->epoch) && (peer->state == UCT_SRD_PEER_JOINING) &&
         peer->resume.rejoining) {
@@ -91,20 +91,20 @@ static void uct_srd_ctl_ops_rejoin_ack_unknown(uct_srd_iface_t *iface,
     uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT, UCT_SRD_REJECT_FAILED);
 }
 
-static void
-uct_srd_ctl_ops_key_req(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+static void uct_srd_ctl_ops_key_req(uct_srd_peer_t *peer,
+                                    const uct_srd_ext_t *ext)
 {
     peer->iface->resume->key_req(peer, ext);
 }
 
-static void
-uct_srd_ctl_ops_key_ack(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+static void uct_srd_ctl_ops_key_ack(uct_srd_peer_t *peer,
+                                    const uct_srd_ext_t *ext)
 {
     peer->iface->resume->key_ack(peer, ext);
 }
 
-static void
-uct_srd_ctl_ops_ext_req(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+static void uct_srd_ctl_ops_ext_req(uct_srd_peer_t *peer,
+                                    const uct_srd_ext_t *ext)
 {
     if (peer->state == UCT_SRD_PEER_JOINED) {
         uct_srd_peer_set_state(peer, UCT_SRD_PEER_NEW);
@@ -124,8 +124,8 @@ uct_srd_ctl_ops_ext_req(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
 }
 
 /* It sends headers again: we can do without its AH. */
-static void
-uct_srd_ctl_ops_ext_ack(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+static void uct_srd_ctl_ops_ext_ack(uct_srd_peer_t *peer,
+                                    const uct_srd_ext_t *ext)
 {
     if (!peer->ctl.ext_req) {
         return;
@@ -168,8 +168,8 @@ static void uct_srd_ctl_ops_bye_unknown(uct_srd_iface_t *iface,
     uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_BYE_ACK, ext->epoch);
 }
 
-static void
-uct_srd_ctl_ops_bye_ack(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+static void uct_srd_ctl_ops_bye_ack(uct_srd_peer_t *peer,
+                                    const uct_srd_ext_t *ext)
 {
     if ((peer->state == UCT_SRD_PEER_LEAVING) && (peer->eps.num == 0) &&
         (ext->arg == peer->epoch) &&
@@ -178,8 +178,8 @@ uct_srd_ctl_ops_bye_ack(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     }
 }
 
-static void
-uct_srd_ctl_ops_reject(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+static void uct_srd_ctl_ops_reject(uct_srd_peer_t *peer,
+                                   const uct_srd_ext_t *ext)
 {
     char cause[96];
 

@@ -78,7 +78,7 @@ static unsigned uct_srd_end_report_peer(uct_srd_peer_t *peer)
         ucs_list_for_each(ep, &peer->eps.list, list) {
             if (!ep->reported) {
                 ep->reported = 1;
-                found    = 1;
+                found        = 1;
                 ++count;
                 uct_iface_handle_ep_err(&iface->super.super, &ep->super.super,
                                         peer->status);
@@ -113,7 +113,7 @@ unsigned uct_srd_end_report(uct_srd_iface_t *iface)
     while (!ucs_list_is_empty(&iface->peers.failed)) {
         peer = ucs_list_extract_head(&iface->peers.failed, uct_srd_peer_t,
                                      list);
-        count          += 1 + uct_srd_end_report_peer(peer);
+        count += 1 + uct_srd_end_report_peer(peer);
         peer->in_failed = 0;
         ucs_list_add_tail(&iface->peers.ended, &peer->list);
         uct_srd_end_try_free(peer);

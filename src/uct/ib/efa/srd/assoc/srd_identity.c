@@ -21,18 +21,17 @@ void uct_srd_identity_heard(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     peer->rx.epoch            = ext->epoch;
     peer->rx.features         = ext->features;
     peer->stats->remote_epoch = ext->epoch;
-    peer->tx.window           = ucs_min(ext->window,
-                                        peer->iface->config.peer_window);
-    peer->stats->window       = peer->tx.window;
+    peer->tx.window     = ucs_min(ext->window, peer->iface->config.peer_window);
+    peer->stats->window = peer->tx.window;
     if (peer->rx.generation != generation) {
         peer->rx.generation = generation;
         uct_srd_rma_key_forget(peer);
     }
 }
 
-static int
-uct_srd_identity_is_refused(const uct_srd_iface_t *iface,
-                            const uct_srd_ident_t *ident, uint32_t epoch)
+static int uct_srd_identity_is_refused(const uct_srd_iface_t *iface,
+                                       const uct_srd_ident_t *ident,
+                                       uint32_t epoch)
 {
     unsigned i;
 
@@ -83,7 +82,8 @@ uct_srd_identity_t uct_srd_identity_check(uct_srd_iface_t *iface,
 
     return (gid == NULL) ? UCT_SRD_IDENTITY_ASSERTED :
            (memcmp(gid->raw, ext->gid, sizeof(ext->gid)) == 0) ?
-           UCT_SRD_IDENTITY_PROVEN : UCT_SRD_IDENTITY_FORGED;
+                           UCT_SRD_IDENTITY_PROVEN :
+                           UCT_SRD_IDENTITY_FORGED;
 }
 
 const char uct_srd_identity_moved[] = "its queue pair number belongs to "
@@ -118,10 +118,11 @@ static void uct_srd_identity_set_known(uct_srd_peer_t *peer)
     uct_srd_desc_grow(peer->iface);
 }
 
-uct_srd_peer_t *
-uct_srd_identity_peer(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
-                      const uct_srd_ident_t *ident, const uct_srd_ext_t *ext,
-                      uint8_t asserted)
+uct_srd_peer_t *uct_srd_identity_peer(uct_srd_iface_t *iface,
+                                      uct_srd_peer_t *peer,
+                                      const uct_srd_ident_t *ident,
+                                      const uct_srd_ext_t *ext,
+                                      uint8_t asserted)
 {
     int too_many;
     int32_t age;
@@ -169,7 +170,7 @@ uct_srd_identity_peer(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         /* Of self-asserted ones a single sender could invent any number. */
         too_many = asserted &&
                    (iface->rx.asserted >= iface->config.max_asserted);
-        peer     = too_many ? NULL : uct_srd_assoc_new(iface, ident);
+        peer = too_many ? NULL : uct_srd_assoc_new(iface, ident);
         if ((peer == NULL) && too_many && (ext->op != UCT_SRD_OP_DATA)) {
             /* HELLO comes again, later perhaps in vain no more. */
             uct_srd_rx_drop(iface, ident->gid, ident->qpn,

@@ -15,10 +15,10 @@
 #include "srd/def/srd_upcall.h"
 
 /* Nonzero: ext is valid, and of our version. */
-static int
-uct_srd_receive_unpack(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
-                       uint32_t imm, const void *message, uct_srd_ext_t *ext,
-                       uct_srd_ident_t *ident)
+static int uct_srd_receive_unpack(uct_srd_iface_t *iface,
+                                  const uct_srd_rx_wc_t *rx, uint32_t imm,
+                                  const void *message, uct_srd_ext_t *ext,
+                                  uct_srd_ident_t *ident)
 {
     switch (uct_srd_ext_unpack(message, rx->wc.byte_len, imm, ext)) {
     case UCT_SRD_EXT_OK:
@@ -52,9 +52,9 @@ static int uct_srd_receive_is_forged(const uct_srd_iface_t *iface,
             !iface->rx.unverified);
 }
 
-static void
-uct_srd_receive_count(uct_srd_iface_t *iface, const uct_srd_ident_t *ident,
-                      const uct_srd_ext_t *ext)
+static void uct_srd_receive_count(uct_srd_iface_t *iface,
+                                  const uct_srd_ident_t *ident,
+                                  const uct_srd_ext_t *ext)
 {
     if (ext->op == UCT_SRD_OP_DATA) {
         UCT_SRD_COUNT(iface, rx_ext);
@@ -103,8 +103,8 @@ uct_srd_peer_t *uct_srd_upcall_received(uct_srd_iface_t *iface,
 
     op = &uct_srd_ctl_ops[ext.op];
     if ((peer == NULL) ? !(op->flags & UCT_SRD_CTL_OP_MAKES) :
-        ((op->flags & UCT_SRD_CTL_OP_SAME_UID) && peer->rx.known &&
-         (peer->rx.uid != ext.uid))) {
+                         ((op->flags & UCT_SRD_CTL_OP_SAME_UID) &&
+                          peer->rx.known && (peer->rx.uid != ext.uid))) {
         if (op->unknown != NULL) {
             op->unknown(iface, &ext);
         }

@@ -41,7 +41,8 @@ unsigned uct_srd_reclaim(void *arg, unsigned wanted)
     uct_srd_peer_t *peer;
 
     for (; (left > 0) && (count + asked < wanted) &&
-           !ucs_list_is_empty(&iface->peers.with_ah); --left) {
+           !ucs_list_is_empty(&iface->peers.with_ah);
+         --left) {
         peer = ucs_list_extract_head(&iface->peers.with_ah, uct_srd_peer_t,
                                      ahn.list);
         ucs_list_add_tail(&iface->peers.with_ah, &peer->ahn.list);

@@ -81,8 +81,8 @@ static UCS_F_ALWAYS_INLINE uint32_t uct_srd_ident_hash(uct_srd_ident_t id)
     return uct_srd_hash_ident(id.gid, id.qpn, id.qkey);
 }
 
-static UCS_F_ALWAYS_INLINE int
-uct_srd_ident_equal(uct_srd_ident_t a, uct_srd_ident_t b)
+static UCS_F_ALWAYS_INLINE int uct_srd_ident_equal(uct_srd_ident_t a,
+                                                   uct_srd_ident_t b)
 {
     return (a.qpn == b.qpn) && (a.qkey == b.qkey) &&
            (memcmp(a.gid, b.gid, sizeof(a.gid)) == 0);

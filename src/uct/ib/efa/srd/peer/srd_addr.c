@@ -12,8 +12,8 @@ const char *uct_srd_addr_gid_str(const void *gid, char *buf, size_t max)
     return inet_ntop(AF_INET6, gid, buf, max);
 }
 
-const char *
-uct_srd_addr_str(const void *gid, uint32_t qpn, char *buf, size_t max)
+const char *uct_srd_addr_str(const void *gid, uint32_t qpn, char *buf,
+                             size_t max)
 {
     char str[64];
 

@@ -23,8 +23,8 @@ void uct_srd_gate_update(uct_srd_peer_t *peer)
 
     peer->stats->gate = peer->tx.gate;
     if (peer->tx.gate != 0) {
-        peer->tx.flags  |= UCT_SRD_PEER_TX_CLOSED;
-        peer->tx.credit  = 0;
+        peer->tx.flags |= UCT_SRD_PEER_TX_CLOSED;
+        peer->tx.credit = 0;
         return;
     }
 
@@ -33,6 +33,6 @@ void uct_srd_gate_update(uct_srd_peer_t *peer)
     credit = ucs_min((int)peer->tx.window - messages,
                      (int)peer->iface->config.peer_window - messages -
                              operations);
-    peer->tx.flags  &= ~UCT_SRD_PEER_TX_CLOSED;
-    peer->tx.credit  = ucs_max(credit, 0);
+    peer->tx.flags &= ~UCT_SRD_PEER_TX_CLOSED;
+    peer->tx.credit = ucs_max(credit, 0);
 }

@@ -17,8 +17,8 @@
 /* Recomputes credit and flags: una moved, or a window changed. */
 void uct_srd_gate_update(uct_srd_peer_t *peer);
 
-static UCS_F_ALWAYS_INLINE int
-uct_srd_gate_has(const uct_srd_peer_t *peer, unsigned bits)
+static UCS_F_ALWAYS_INLINE int uct_srd_gate_has(const uct_srd_peer_t *peer,
+                                                unsigned bits)
 {
     return (peer->tx.gate & bits) != 0;
 }

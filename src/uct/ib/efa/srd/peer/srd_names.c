@@ -27,34 +27,33 @@ static uct_srd_ident_t uct_srd_names_any_qpn(const uct_srd_ident_t *ident)
     return any;
 }
 
-uct_srd_peer_t *
-uct_srd_names_find(uct_srd_iface_t *iface, const uct_srd_ident_t *ident)
+uct_srd_peer_t *uct_srd_names_find(uct_srd_iface_t *iface,
+                                   const uct_srd_ident_t *ident)
 {
     khiter_t iter = kh_get(uct_srd_idents, &iface->peers.idents, *ident);
 
-    return (iter == kh_end(&iface->peers.idents)) ? NULL :
-           kh_val(&iface->peers.idents, iter);
+    return (iter == kh_end(&iface->peers.idents)) ?
+                   NULL :
+                   kh_val(&iface->peers.idents, iter);
 }
 
-uct_srd_peer_t *
-uct_srd_names_find_any_qkey(uct_srd_iface_t *iface,
-                            const uct_srd_ident_t *ident)
+uct_srd_peer_t *uct_srd_names_find_any_qkey(uct_srd_iface_t *iface,
+                                            const uct_srd_ident_t *ident)
 {
     uct_srd_ident_t any = uct_srd_names_any_qkey(ident);
 
     return uct_srd_names_find(iface, &any);
 }
 
-uct_srd_peer_t *
-uct_srd_names_find_any_qpn(uct_srd_iface_t *iface, const uct_srd_ident_t *ident)
+uct_srd_peer_t *uct_srd_names_find_any_qpn(uct_srd_iface_t *iface,
+                                           const uct_srd_ident_t *ident)
 {
     uct_srd_ident_t any = uct_srd_names_any_qpn(ident);
 
     return uct_srd_names_find(iface, &any);
 }
 
-int uct_srd_names_has(const uct_srd_peer_t *peer,
-                      const uct_srd_ident_t *ident)
+int uct_srd_names_has(const uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
 {
     unsigned i;
 
@@ -68,8 +67,8 @@ int uct_srd_names_has(const uct_srd_peer_t *peer,
 }
 
 /* Whoever had that name has it no more. */
-static ucs_status_t
-uct_srd_names_set_one(uct_srd_peer_t *peer, const uct_srd_ident_t *name)
+static ucs_status_t uct_srd_names_set_one(uct_srd_peer_t *peer,
+                                          const uct_srd_ident_t *name)
 {
     uct_srd_iface_t *iface = peer->iface;
     khiter_t iter;
@@ -84,12 +83,11 @@ uct_srd_names_set_one(uct_srd_peer_t *peer, const uct_srd_ident_t *name)
     return UCS_OK;
 }
 
-static void
-uct_srd_names_clear_one(uct_srd_peer_t *peer, const uct_srd_ident_t *name)
+static void uct_srd_names_clear_one(uct_srd_peer_t *peer,
+                                    const uct_srd_ident_t *name)
 {
     uct_srd_iface_t *iface = peer->iface;
-    khiter_t iter          = kh_get(uct_srd_idents, &iface->peers.idents,
-                                    *name);
+    khiter_t iter = kh_get(uct_srd_idents, &iface->peers.idents, *name);
 
     if ((iter != kh_end(&iface->peers.idents)) &&
         (kh_val(&iface->peers.idents, iter) == peer)) {
@@ -153,8 +151,8 @@ ucs_status_t uct_srd_names_set_known(uct_srd_peer_t *peer)
 }
 
 /* ident is an alias from now on. The first one stays. */
-static void
-uct_srd_names_keep(uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
+static void uct_srd_names_keep(uct_srd_peer_t *peer,
+                               const uct_srd_ident_t *ident)
 {
     if (peer->aliases.num == UCT_SRD_ALIASES) {
         uct_srd_names_clear_one(peer,
@@ -164,8 +162,8 @@ uct_srd_names_keep(uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
 }
 
 /* ident is none any more, if it was */
-static void
-uct_srd_names_drop(uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
+static void uct_srd_names_drop(uct_srd_peer_t *peer,
+                               const uct_srd_ident_t *ident)
 {
     unsigned i, left = 0;
 
@@ -179,9 +177,9 @@ uct_srd_names_drop(uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
     peer->aliases.num = left;
 }
 
-uct_srd_peer_t *
-uct_srd_names_as_sender(uct_srd_peer_t *peer, const uct_srd_ident_t *ident,
-                        uint64_t uid)
+uct_srd_peer_t *uct_srd_names_as_sender(uct_srd_peer_t *peer,
+                                        const uct_srd_ident_t *ident,
+                                        uint64_t uid)
 {
     if ((peer != NULL) && !uct_srd_ident_equal(peer->ident, *ident) &&
         (peer->rx.uid != uid)) {

@@ -27,35 +27,34 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
     unsigned words = UCT_SRD_UNA_WORDS(iface->config.tx_window);
     uct_srd_peer_t *peer;
 
-    peer = ucs_calloc(1, sizeof(*peer) + ((words + UCT_SRD_UNA_WORDS(ops)) *
-                                          sizeof(uint64_t)),
+    peer = ucs_calloc(1,
+                      sizeof(*peer) + ((words + UCT_SRD_UNA_WORDS(ops)) *
+                                       sizeof(uint64_t)),
                       "uct_srd_peer");
     if (peer == NULL) {
         goto err;
     }
 
-    peer->iface          = iface;
-    peer->ident          = *ident;
+    peer->iface = iface;
+    peer->ident = *ident;
     if (uct_srd_names_add(peer) != UCS_OK) {
         goto err_free;
     }
 
-    peer->ahn.key        = UCT_SRD_NO_KEY;
-    peer->epoch          = ++iface->peers.epoch;
-    peer->uid            = uct_srd_uid(&iface->peers.uid_key, ident,
-                                       sizeof(*ident));
-    peer->tx.gate        = UCT_SRD_GATE_STATE | UCT_SRD_GATE_NO_AH |
-                           (iface->recover.is ? UCT_SRD_GATE_BLOCKED : 0) |
-                           (iface->trace ? UCT_SRD_GATE_TRACE : 0);
-    peer->status         = UCS_OK;
-    peer->tx.dest.qpn    = ident->qpn;
-    peer->tx.dest.qkey   = ident->qkey;
-    peer->tx.imm_base    = uct_srd_imm_pack(peer->epoch, 0, 0, 0);
-    peer->tx.window      = ucs_min(UCT_SRD_WINDOW_MIN,
-                                   iface->config.peer_window);
-    peer->tx.flags       = UCT_SRD_PEER_TX_CLOSED | UCT_SRD_PEER_TX_NO_EP;
-    peer->rx.imm_base    = UCT_SRD_IMM_MBZ; /* matches nothing */
-    peer->rma.fence_seq       = iface->tx.fence_seq;
+    peer->ahn.key = UCT_SRD_NO_KEY;
+    peer->epoch   = ++iface->peers.epoch;
+    peer->uid     = uct_srd_uid(&iface->peers.uid_key, ident, sizeof(*ident));
+    peer->tx.gate = UCT_SRD_GATE_STATE | UCT_SRD_GATE_NO_AH |
+                    (iface->recover.is ? UCT_SRD_GATE_BLOCKED : 0) |
+                    (iface->trace ? UCT_SRD_GATE_TRACE : 0);
+    peer->status       = UCS_OK;
+    peer->tx.dest.qpn  = ident->qpn;
+    peer->tx.dest.qkey = ident->qkey;
+    peer->tx.imm_base  = uct_srd_imm_pack(peer->epoch, 0, 0, 0);
+    peer->tx.window    = ucs_min(UCT_SRD_WINDOW_MIN, iface->config.peer_window);
+    peer->tx.flags     = UCT_SRD_PEER_TX_CLOSED | UCT_SRD_PEER_TX_NO_EP;
+    peer->rx.imm_base  = UCT_SRD_IMM_MBZ; /* matches nothing */
+    peer->rma.fence_seq = iface->tx.fence_seq;
     uct_srd_una_init(&peer->tx.una, peer->una_bits, iface->config.tx_window, 0);
     uct_srd_una_init(&peer->rma.una, peer->una_bits + words, ops, 0);
     uct_srd_ring_init(&peer->rx.ring, iface->config.rx_window, 0);
@@ -67,8 +66,7 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
     ucs_list_head_init(&peer->eps.list);
     ucs_list_add_tail(&iface->peers.alive, &peer->list);
 
-    peer->stats         = uct_efa_stats_peer_get(iface->stats, ident->gid,
-                                                 ident->qpn);
+    peer->stats = uct_efa_stats_peer_get(iface->stats, ident->gid, ident->qpn);
     peer->stats->epoch  = peer->epoch;
     peer->stats->window = peer->tx.window;
     peer->stats->gate   = peer->tx.gate;
@@ -168,8 +166,8 @@ void uct_srd_peer_fail(uct_srd_peer_t *peer, ucs_status_t status)
     peer->status        = status;
     peer->stats->status = status;
     uct_srd_peer_set_state(peer, UCT_SRD_PEER_FAILED);
-    uct_srd_peer_event(peer, EFA_STATS_EVENT_PEER_FAILED, status,
-                       peer->cause, 0);
+    uct_srd_peer_event(peer, EFA_STATS_EVENT_PEER_FAILED, status, peer->cause,
+                       0);
     if (peer->eps.num > 0) {
         uct_efa_stats_events_log(peer->ident.gid, peer->ident.qpn,
                                  uct_srd_addr_str(peer->ident.gid,
@@ -183,15 +181,17 @@ void uct_srd_peer_fail(uct_srd_peer_t *peer, ucs_status_t status)
     UCT_SRD_COUNT(iface, peers_failed);
 }
 
-ucs_log_level_t
-uct_srd_peer_log_level(const uct_srd_iface_t *iface, ucs_status_t status)
+ucs_log_level_t uct_srd_peer_log_level(const uct_srd_iface_t *iface,
+                                       ucs_status_t status)
 {
-    ucs_log_level_t level = uct_base_iface_failure_log_level(
-            (uct_base_iface_t*)&iface->super, UCS_OK, status);
+    ucs_log_level_t level =
+            uct_base_iface_failure_log_level((uct_base_iface_t *)&iface->super,
+                                             UCS_OK, status);
 
     /* Without a handler the line is all that the user hears. */
     return (iface->super.err_handler == NULL) ?
-                   ucs_min(level, UCS_LOG_LEVEL_WARN) : level;
+                   ucs_min(level, UCS_LOG_LEVEL_WARN) :
+                   level;
 }
 
 void uct_srd_peer_fail_log(uct_srd_peer_t *peer, ucs_status_t status,
@@ -207,7 +207,7 @@ void uct_srd_peer_fail_log(uct_srd_peer_t *peer, ucs_status_t status,
 
     /* Nobody's business if no endpoint leads there (any more) */
     level = (peer->eps.num == 0) ? UCS_LOG_LEVEL_DEBUG :
-            uct_srd_peer_log_level(iface, status);
+                                   uct_srd_peer_log_level(iface, status);
     ucs_log(level, "srd: %s -> %s: %s: %s; %s",
             uct_srd_addr_str(iface->queues.self.gid, iface->queues.self.qpn,
                              local, sizeof(local)),

@@ -24,8 +24,8 @@ uct_srd_peer_outstanding(const uct_srd_peer_t *peer)
 }
 
 /* A message of so many bytes was given its PSN. */
-static UCS_F_ALWAYS_INLINE void
-uct_srd_peer_count_sent(uct_srd_peer_t *peer, size_t bytes)
+static UCS_F_ALWAYS_INLINE void uct_srd_peer_count_sent(uct_srd_peer_t *peer,
+                                                        size_t bytes)
 {
     ++peer->stats->tx_msgs;
     peer->stats->tx_bytes += bytes;
@@ -38,7 +38,7 @@ uct_srd_peer_count_received(const uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 {
     ++peer->stats->rx_msgs;
     peer->stats->rx_bytes += bytes;
-    peer->stats->rx_time   = iface->shown.now;
+    peer->stats->rx_time = iface->shown.now;
 }
 
 /* The message of that PSN has completed. Returns by how much una advanced. */
@@ -48,7 +48,7 @@ uct_srd_peer_count_done(const uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 {
     unsigned advance = uct_srd_una_done(&peer->tx.una, psn);
 
-    peer->stats->tx_done  += advance;
+    peer->stats->tx_done += advance;
     peer->stats->done_time = iface->shown.now;
     return advance;
 }
@@ -62,8 +62,7 @@ uct_srd_peer_done_count(const uct_srd_peer_t *peer)
 }
 
 /* Nothing of ours is with the device, and nobody holds the peer. */
-static UCS_F_ALWAYS_INLINE int
-uct_srd_peer_is_quiet(const uct_srd_peer_t *peer)
+static UCS_F_ALWAYS_INLINE int uct_srd_peer_is_quiet(const uct_srd_peer_t *peer)
 {
     return (uct_srd_peer_outstanding(peer) == 0) && (peer->ctl.num == 0) &&
            (peer->holds == 0);
@@ -84,16 +83,16 @@ static UCS_F_ALWAYS_INLINE void uct_srd_peer_release(uct_srd_peer_t *peer)
 /* For each of the peers, whatever is done with it, also if it or others end.
  * uct_srd_peer_take_all() once, then uct_srd_peer_take_next() until it returns
  * NULL. */
-static inline void
-uct_srd_peer_take_all(uct_srd_iface_t *iface, ucs_list_link_t *todo)
+static inline void uct_srd_peer_take_all(uct_srd_iface_t *iface,
+                                         ucs_list_link_t *todo)
 {
     ucs_list_head_init(todo);
     ucs_list_splice_tail(todo, &iface->peers.alive);
     ucs_list_head_init(&iface->peers.alive);
 }
 
-static inline uct_srd_peer_t *
-uct_srd_peer_take_next(uct_srd_iface_t *iface, ucs_list_link_t *todo)
+static inline uct_srd_peer_t *uct_srd_peer_take_next(uct_srd_iface_t *iface,
+                                                     ucs_list_link_t *todo)
 {
     uct_srd_peer_t *peer;
 

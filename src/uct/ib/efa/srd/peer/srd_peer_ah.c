@@ -92,22 +92,22 @@ void uct_srd_peer_ah_set_blind(uct_srd_peer_t *peer)
                     (peer->state < UCT_SRD_PEER_FAILED);
 
     peer->iface->rx.special += blind - peer->rx.blind;
-    peer->rx.blind           = blind;
+    peer->rx.blind = blind;
 }
 
-const union ibv_gid *
-uct_srd_peer_ah_gid(uct_srd_iface_t *iface, uint16_t ahn)
+const union ibv_gid *uct_srd_peer_ah_gid(uct_srd_iface_t *iface, uint16_t ahn)
 {
     khiter_t iter = kh_get(uct_srd_ahns, &iface->peers.ahns, ahn);
 
-    return (iter == kh_end(&iface->peers.ahns)) ? NULL :
-           &kh_val(&iface->peers.ahns, iter).gid;
+    return (iter == kh_end(&iface->peers.ahns)) ?
+                   NULL :
+                   &kh_val(&iface->peers.ahns, iter).gid;
 }
 
 /* ahn means gid from now on. What it meant before has been stashed. */
-static ucs_status_t
-uct_srd_peer_ah_set_gid(uct_srd_iface_t *iface, uint16_t ahn,
-                        const union ibv_gid *gid)
+static ucs_status_t uct_srd_peer_ah_set_gid(uct_srd_iface_t *iface,
+                                            uint16_t ahn,
+                                            const union ibv_gid *gid)
 {
     uct_srd_ahn_t *entry;
     khiter_t iter;
@@ -146,8 +146,7 @@ ucs_status_t uct_srd_peer_ah_get_gid(uct_srd_iface_t *iface, const void *gid_p,
 
     memcpy(gid.raw, gid_p, sizeof(gid.raw));
     uct_efa_ah_cache_stats(ahs, &before);
-    status = uct_efa_ah_get(ahs, iface, iface->peers.evicted, &gid,
-                            ah_p);
+    status = uct_efa_ah_get(ahs, iface, iface->peers.evicted, &gid, ah_p);
     if (status != UCS_OK) {
         return status;
     }
@@ -191,7 +190,8 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
     peer->tx.dest.ah = peer->ah->ibv_ah;
     uct_srd_gate_clear(peer, UCT_SRD_GATE_NO_AH);
     if (iface->queues.cq_efa != NULL) {
-        uct_srd_peer_ah_set_unverified(iface, iface->rx.unverified | peer->rx.known);
+        uct_srd_peer_ah_set_unverified(iface,
+                                       iface->rx.unverified | peer->rx.known);
     } else {
         uct_srd_peer_ah_set_no_ah(peer, 1); /* nothing else proves it */
     }

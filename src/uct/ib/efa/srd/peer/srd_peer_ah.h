@@ -28,16 +28,16 @@ static UCS_F_ALWAYS_INLINE void
 uct_srd_peer_ah_set_asserted(uct_srd_peer_t *peer, uint8_t asserted)
 {
     peer->iface->rx.asserted += asserted - peer->rx.asserted;
-    peer->rx.asserted         = asserted;
+    peer->rx.asserted = asserted;
 }
 
 /* Has the device named our AH for the peer yet? Until it has all completions are
  * read with source GIDs, where there are such. */
-static UCS_F_ALWAYS_INLINE void
-uct_srd_peer_ah_set_no_ah(uct_srd_peer_t *peer, uint8_t no_ah)
+static UCS_F_ALWAYS_INLINE void uct_srd_peer_ah_set_no_ah(uct_srd_peer_t *peer,
+                                                          uint8_t no_ah)
 {
     peer->iface->rx.special += no_ah - peer->rx.no_ah;
-    peer->rx.no_ah           = no_ah;
+    peer->rx.no_ah = no_ah;
     if (!no_ah) {
         uct_srd_peer_ah_set_asserted(peer, 0);
     }
@@ -48,7 +48,7 @@ static UCS_F_ALWAYS_INLINE void
 uct_srd_peer_ah_set_unverified(uct_srd_iface_t *iface, uint8_t unverified)
 {
     iface->rx.special += unverified - iface->rx.unverified;
-    iface->rx.unverified  = unverified;
+    iface->rx.unverified = unverified;
 }
 
 /* To be called when ah, acked or state changed. */

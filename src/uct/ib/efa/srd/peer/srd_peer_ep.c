@@ -42,7 +42,7 @@ static void uct_srd_peer_ep_link(uct_srd_peer_t *peer, uct_srd_ep_t *ep)
 {
     uct_srd_peer_ep_place(peer, ep);
     peer->stats->eps = ++peer->eps.num;
-    peer->tx.flags  &= ~UCT_SRD_PEER_TX_NO_EP;
+    peer->tx.flags &= ~UCT_SRD_PEER_TX_NO_EP;
 }
 
 void uct_srd_peer_ep_add(uct_srd_peer_t *peer, uct_srd_ep_t *ep)
@@ -57,12 +57,12 @@ void uct_srd_peer_ep_move(uct_srd_ep_t *ep, uct_srd_peer_t *to)
 
     ucs_assert((ep->rma == 0) && (ep->zcopy == 0));
     ucs_list_del(&ep->list);
-    from->stats->eps   = --from->eps.num;
+    from->stats->eps = --from->eps.num;
     from->eps.pending -= ep->num_pending;
     uct_srd_peer_ep_count_failed(from, -(ep->status != UCS_OK));
     uct_srd_show_wait(from);
 
-    ep->peer         = to;
+    ep->peer = to;
     to->eps.pending += ep->num_pending;
     uct_srd_peer_ep_count_failed(to, ep->status != UCS_OK);
     uct_srd_peer_ep_link(to, ep);
@@ -92,7 +92,7 @@ void uct_srd_peer_ep_count_pending(uct_srd_ep_t *ep, int change)
     unsigned before      = peer->eps.pending;
     int had              = ep->num_pending > 0;
 
-    ep->num_pending   += change;
+    ep->num_pending += change;
     peer->eps.pending += change;
     if ((ep->num_pending > 0) != had) {
         ucs_list_del(&ep->list);

@@ -26,17 +26,17 @@ void uct_srd_peer_ep_set_cancelled(uct_srd_ep_t *ep);
 void uct_srd_peer_ep_count_pending(uct_srd_ep_t *ep, int change);
 
 /* One more or less of these */
-static UCS_F_ALWAYS_INLINE void
-uct_srd_peer_ep_count_zcopy(uct_srd_ep_t *ep, int change)
+static UCS_F_ALWAYS_INLINE void uct_srd_peer_ep_count_zcopy(uct_srd_ep_t *ep,
+                                                            int change)
 {
-    ep->zcopy        += change;
+    ep->zcopy += change;
     ep->stats->zcopy += change;
 }
 
-static UCS_F_ALWAYS_INLINE void
-uct_srd_peer_ep_count_rma(uct_srd_ep_t *ep, int change)
+static UCS_F_ALWAYS_INLINE void uct_srd_peer_ep_count_rma(uct_srd_ep_t *ep,
+                                                          int change)
 {
-    ep->rma        += change;
+    ep->rma += change;
     ep->stats->rma += change;
 }
 

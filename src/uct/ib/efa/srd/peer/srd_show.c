@@ -60,11 +60,11 @@ void uct_srd_show_wait(uct_srd_peer_t *peer)
 {
     uct_efa_stats_peer_t *stats = peer->stats;
 
-    stats->suspected    = uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED);
-    stats->pending = peer->eps.pending;
-    stats->backoff = uct_srd_show_is_pausing(peer);
-    stats->fence   = uct_srd_show_is_fenced(peer);
-    stats->blocked = uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED);
+    stats->suspected = uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED);
+    stats->pending   = peer->eps.pending;
+    stats->backoff   = uct_srd_show_is_pausing(peer);
+    stats->fence     = uct_srd_show_is_fenced(peer);
+    stats->blocked   = uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED);
 
     if (!(stats->suspected | stats->pending | stats->backoff | stats->fence |
           stats->blocked)) {
@@ -86,20 +86,19 @@ void uct_srd_show_gap(uct_srd_peer_t *peer)
 {
     peer->stats->depth    = peer->rx.ring.held;
     peer->stats->gap_time = (peer->rx.ring.held > 0) ?
-                          uct_srd_show_now(peer->iface) : 0;
+                                    uct_srd_show_now(peer->iface) :
+                                    0;
 }
 
 /* ---------------------------------------------------------------- interface */
 
-void uct_srd_show_event(const uct_srd_iface_t *iface,
-                        efa_stats_event_t event, ucs_status_t status,
-                        uint32_t a, uint64_t b)
+void uct_srd_show_event(const uct_srd_iface_t *iface, efa_stats_event_t event,
+                        ucs_status_t status, uint32_t a, uint64_t b)
 {
     uct_efa_stats_event(event, iface->stats, NULL, 0, status, a, b);
 }
 
-void uct_srd_show_state(uct_srd_iface_t *iface,
-                        efa_stats_iface_state_t state)
+void uct_srd_show_state(uct_srd_iface_t *iface, efa_stats_iface_state_t state)
 {
     iface->stats->state_time = uct_efa_stats_now();
     iface->stats->state      = state;

@@ -21,9 +21,10 @@ int uct_srd_trace_is_wanted(void)
             UCS_LOG_LEVEL_TRACE_DATA);
 }
 
-static const char *
-uct_srd_trace_addrs(const uct_srd_iface_t *iface, uct_am_trace_type_t type,
-                    const void *gid, uint32_t qpn, uct_srd_trace_text_t *text)
+static const char *uct_srd_trace_addrs(const uct_srd_iface_t *iface,
+                                       uct_am_trace_type_t type,
+                                       const void *gid, uint32_t qpn,
+                                       uct_srd_trace_text_t *text)
 {
     char local[64], remote[64];
 
@@ -40,10 +41,10 @@ uct_srd_trace_addrs(const uct_srd_iface_t *iface, uct_am_trace_type_t type,
     return text->addrs;
 }
 
-static void
-uct_srd_trace_am(uct_srd_iface_t *iface, uct_am_trace_type_t type,
-                 const uct_srd_peer_t *peer, uint32_t epoch, uint32_t imm,
-                 const char *note, const void *data, size_t length)
+static void uct_srd_trace_am(uct_srd_iface_t *iface, uct_am_trace_type_t type,
+                             const uct_srd_peer_t *peer, uint32_t epoch,
+                             uint32_t imm, const char *note, const void *data,
+                             size_t length)
 {
     unsigned am_id = uct_srd_imm_am_id(imm);
     uct_srd_trace_text_t text;
@@ -62,13 +63,13 @@ uct_srd_trace_am(uct_srd_iface_t *iface, uct_am_trace_type_t type,
             text.dump);
 }
 
-static void
-uct_srd_trace_ctl(uct_srd_iface_t *iface, uct_am_trace_type_t type,
-                  const void *gid, uint32_t qpn, const uct_srd_ext_t *ext)
+static void uct_srd_trace_ctl(uct_srd_iface_t *iface, uct_am_trace_type_t type,
+                              const void *gid, uint32_t qpn,
+                              const uct_srd_ext_t *ext)
 {
     static const char *const names[] = UCT_SRD_OP_NAMES;
     uct_srd_trace_text_t text;
-    char tail[96]              = "";
+    char tail[96] = "";
 
     static_assert(ucs_static_array_size(names) == UCT_SRD_OP_LAST,
                   "each operation has its name");
@@ -80,23 +81,24 @@ uct_srd_trace_ctl(uct_srd_iface_t *iface, uct_am_trace_type_t type,
 
     ucs_log(UCT_SRD_TRACE_LEVEL,
             "srd: %s %s %s epoch %u arg %u window %u features 0x%x uid "
-            "0x%"PRIx64"%s",
+            "0x%" PRIx64 "%s",
             (type == UCT_AM_TRACE_TYPE_SEND) ? "SEND" : "RECV",
             uct_srd_trace_addrs(iface, type, gid, qpn, &text), names[ext->op],
             ext->epoch, ext->arg, ext->window, ext->features, ext->uid, tail);
 }
 
 /* Of a GPU's memory only the header is shown, which is ours. */
-static void
-uct_srd_trace_send_zcopy(uct_srd_iface_t *iface, const uct_srd_slot_t *slot,
-                         uint32_t imm, const char *note)
+static void uct_srd_trace_send_zcopy(uct_srd_iface_t *iface,
+                                     const uct_srd_slot_t *slot, uint32_t imm,
+                                     const char *note)
 {
     size_t header  = slot->sge[0].length;
     size_t payload = slot->sge[1].length;
     void *data;
 
-    data = (slot->flags & UCT_SRD_SLOT_DEVICE) ? NULL :
-           ucs_malloc(header + payload + 1, "srd_trace");
+    data = (slot->flags & UCT_SRD_SLOT_DEVICE) ?
+                   NULL :
+                   ucs_malloc(header + payload + 1, "srd_trace");
     if (data == NULL) {
         uct_srd_trace_am(iface, UCT_AM_TRACE_TYPE_SEND, slot->peer,
                          slot->peer->epoch, imm, " (header alone)", slot->data,
@@ -106,7 +108,7 @@ uct_srd_trace_send_zcopy(uct_srd_iface_t *iface, const uct_srd_slot_t *slot,
 
     memcpy(data, slot->data, header);
     if (payload > 0) {
-        memcpy(UCS_PTR_BYTE_OFFSET(data, header), (void*)slot->sge[1].addr,
+        memcpy(UCS_PTR_BYTE_OFFSET(data, header), (void *)slot->sge[1].addr,
                payload);
     }
     uct_srd_trace_am(iface, UCT_AM_TRACE_TYPE_SEND, slot->peer,
@@ -125,7 +127,7 @@ void uct_srd_trace_send(uct_srd_iface_t *iface, const uct_srd_slot_t *slot,
     } else {
         sge = &slot->sge[(slot->flags & UCT_SRD_SLOT_BUF) ? 2 : 0];
         uct_srd_trace_am(iface, UCT_AM_TRACE_TYPE_SEND, slot->peer,
-                         slot->peer->epoch, imm, note, (void*)sge->addr,
+                         slot->peer->epoch, imm, note, (void *)sge->addr,
                          sge->length);
     }
 }
@@ -151,8 +153,8 @@ void uct_srd_trace_rma(uct_srd_iface_t *iface, const uct_srd_slot_t *slot,
     uct_srd_trace_text_t text;
 
     ucs_log(UCT_SRD_TRACE_LEVEL,
-            "srd: SEND %s %s op %u len %u [va 0x%"PRIx64" lkey 0x%x] "
-            "[rva 0x%"PRIx64" rkey 0x%x]",
+            "srd: SEND %s %s op %u len %u [va 0x%" PRIx64 " lkey 0x%x] "
+            "[rva 0x%" PRIx64 " rkey 0x%x]",
             uct_srd_trace_addrs(iface, UCT_AM_TRACE_TYPE_SEND, peer->ident.gid,
                                 peer->ident.qpn, &text),
             (slot->flags & UCT_SRD_SLOT_READ) ? "READ" : "WRITE",
@@ -173,7 +175,8 @@ void uct_srd_trace_recv(uct_srd_peer_t *peer, uint32_t imm, const void *data,
 
     uct_srd_trace_am(peer->iface,
                      (result <= UCT_SRD_RING_OUT_OF_ORDER) ?
-                     UCT_AM_TRACE_TYPE_RECV : UCT_AM_TRACE_TYPE_RECV_DROP,
+                             UCT_AM_TRACE_TYPE_RECV :
+                             UCT_AM_TRACE_TYPE_RECV_DROP,
                      peer, peer->rx.epoch, imm, notes[result], data, length);
 }
 

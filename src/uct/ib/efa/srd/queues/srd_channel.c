@@ -15,8 +15,8 @@ static int uct_srd_channel_watch(int epfd, int fd)
     return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event);
 }
 
-ucs_status_t
-uct_srd_channel_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
+ucs_status_t uct_srd_channel_create(uct_srd_iface_t *iface,
+                                    uct_srd_queues_t *queues)
 {
     struct ibv_context *ctx = queues->context->ctx;
     struct ibv_comp_channel *channel;
@@ -28,8 +28,7 @@ uct_srd_channel_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
     }
 
     flags = fcntl(channel->fd, F_GETFL);
-    if ((flags < 0) ||
-        (fcntl(channel->fd, F_SETFL, flags | O_NONBLOCK) < 0) ||
+    if ((flags < 0) || (fcntl(channel->fd, F_SETFL, flags | O_NONBLOCK) < 0) ||
         (uct_srd_channel_watch(iface->event.fd, channel->fd) < 0) ||
         ((uct_srd_channel_watch(iface->event.fd, ctx->async_fd) < 0) &&
          (errno != EEXIST))) {

@@ -14,8 +14,7 @@ static const uint64_t uct_srd_cq_wc_flags = IBV_WC_EX_WITH_BYTE_LEN |
                                             IBV_WC_EX_WITH_SRC_QP |
                                             IBV_WC_EX_WITH_SLID;
 
-ucs_status_t
-uct_srd_cq_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
+ucs_status_t uct_srd_cq_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
 {
     uct_efa_md_t *md                   = uct_srd_iface_md(iface);
     struct ibv_cq_init_attr_ex attr    = {};
@@ -30,8 +29,8 @@ uct_srd_cq_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
     if ((int)attr.cqe > md->dev.attr.max_cqe) {
         ucs_error("srd: UCX_SRD_TX_QUEUE_LEN + UCX_SRD_RX_QUEUE_LEN need a "
                   "completion queue of %u entries, %s has at most %d "
-                  "(max_cqe): lower them", attr.cqe, uct_efa_md_device_name(md),
-                  md->dev.attr.max_cqe);
+                  "(max_cqe): lower them",
+                  attr.cqe, uct_efa_md_device_name(md), md->dev.attr.max_cqe);
         return UCS_ERR_INVALID_PARAM;
     }
 

@@ -7,8 +7,7 @@
 
 #include <errno.h>
 
-ucs_status_t
-uct_srd_qp_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
+ucs_status_t uct_srd_qp_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
 {
     uct_efa_md_t *md                   = uct_srd_iface_md(iface);
     struct ibv_qp_init_attr_ex attr    = {};
@@ -16,15 +15,15 @@ uct_srd_qp_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
     struct ibv_qp_attr mod             = {};
     int ret;
 
-    attr.comp_mask           = IBV_QP_INIT_ATTR_PD |
-                               IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
-    attr.pd                  = queues->context->pd;
-    attr.qp_context          = &iface->queues.dead;
-    attr.send_ops_flags      = IBV_QP_EX_WITH_SEND_WITH_IMM |
-                               (iface->config.rdma_read ?
-                                IBV_QP_EX_WITH_RDMA_READ : 0) |
-                               (iface->config.rdma_write ?
-                                IBV_QP_EX_WITH_RDMA_WRITE : 0);
+    attr.comp_mask      = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
+    attr.pd             = queues->context->pd;
+    attr.qp_context     = &iface->queues.dead;
+    attr.send_ops_flags = IBV_QP_EX_WITH_SEND_WITH_IMM |
+                          (iface->config.rdma_read ? IBV_QP_EX_WITH_RDMA_READ :
+                                                     0) |
+                          (iface->config.rdma_write ?
+                                   IBV_QP_EX_WITH_RDMA_WRITE :
+                                   0);
     attr.qp_type             = IBV_QPT_DRIVER;
     attr.send_cq             = queues->cq;
     attr.recv_cq             = queues->cq;
@@ -50,8 +49,8 @@ uct_srd_qp_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
     mod.port_num   = UCT_EFA_PORT_NUM;
     mod.qkey       = queues->self.qkey;
     ret            = ibv_modify_qp(queues->qp, &mod,
-                                   IBV_QP_STATE | IBV_QP_PKEY_INDEX |
-                                   IBV_QP_PORT | IBV_QP_QKEY);
+                                   IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
+                                           IBV_QP_QKEY);
     if (ret != 0) {
         ucs_error("srd: cannot initialize the queue pair on %s: %s",
                   uct_efa_md_device_name(md), strerror(ret));
@@ -73,14 +72,14 @@ ucs_status_t uct_srd_qp_activate(uct_srd_iface_t *iface)
     mod.qp_state = IBV_QPS_RTR;
     ret          = ibv_modify_qp(iface->queues.qp, &mod, IBV_QP_STATE);
     if (ret == 0) {
-        mod.qp_state  = IBV_QPS_RTS;
-        mod.sq_psn    = 0;
-        mask          = IBV_QP_STATE | IBV_QP_SQ_PSN;
+        mod.qp_state = IBV_QPS_RTS;
+        mod.sq_psn   = 0;
+        mask         = IBV_QP_STATE | IBV_QP_SQ_PSN;
         if (uct_srd_iface_md(iface)->dev.has_rnr_retry) {
             /* Finite, so that one slow receiver does not keep our slots in
              * the device; the rest of the waiting is ours. */
             mod.rnr_retry = iface->config.rnr_retry;
-            mask         |= IBV_QP_RNR_RETRY;
+            mask |= IBV_QP_RNR_RETRY;
         }
 
         ret = ibv_modify_qp(iface->queues.qp, &mod, mask);

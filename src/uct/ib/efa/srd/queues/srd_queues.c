@@ -44,8 +44,8 @@ void uct_srd_queues_hide(const uct_srd_iface_t *iface,
     uct_efa_stats_object_put(device, queues->qp_stats, EFA_STATS_QP, 0);
 }
 
-ucs_status_t
-uct_srd_queues_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
+ucs_status_t uct_srd_queues_create(uct_srd_iface_t *iface,
+                                   uct_srd_queues_t *queues)
 {
     ucs_status_t status;
 

@@ -17,7 +17,8 @@ void uct_srd_queues_log_error(const uct_efa_md_t *md, const char *what,
                  "; the device has %d for all processes of the host (%s of "
                  "ibv_devinfo -v): run fewer processes or workers on it; or "
                  "memory is short: lower UCX_SRD_TX_QUEUE_LEN and "
-                 "UCX_SRD_RX_QUEUE_LEN", limit, limit_name);
+                 "UCX_SRD_RX_QUEUE_LEN",
+                 limit, limit_name);
     } else if (err == EOPNOTSUPP) {
         snprintf(advice, sizeof(advice), "; the device has no SRD");
     }

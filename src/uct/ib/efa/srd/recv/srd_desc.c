@@ -15,7 +15,7 @@
 void uct_srd_desc_put(uct_srd_iface_t *iface, uct_srd_desc_t *desc)
 {
     desc->kept     = 0;
-    desc->wr.next  = (struct ibv_recv_wr*)iface->rx.free;
+    desc->wr.next  = (struct ibv_recv_wr *)iface->rx.free;
     iface->rx.free = desc;
 }
 
@@ -25,8 +25,10 @@ static void uct_srd_desc_release(uct_recv_desc_t *self, void *user_desc)
     uct_srd_iface_t *iface = ucs_container_of(self, uct_srd_iface_t,
                                               rx.release);
 
-    uct_srd_desc_put(iface, UCS_PTR_BYTE_OFFSET(user_desc,
-                     -(ptrdiff_t)(iface->rx.offset - iface->rx.headroom)));
+    uct_srd_desc_put(iface,
+                     UCS_PTR_BYTE_OFFSET(user_desc,
+                                         -(ptrdiff_t)(iface->rx.offset -
+                                                      iface->rx.headroom)));
 }
 
 static void uct_srd_desc_release_ext(uct_recv_desc_t *self, void *user_desc)
@@ -48,8 +50,7 @@ void uct_srd_desc_set_release(uct_srd_iface_t *iface, void *data,
     memcpy(&uct_recv_desc(user_desc), &release, sizeof(release));
 }
 
-static void
-uct_srd_desc_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
+static void uct_srd_desc_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
 {
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
     uct_srd_desc_t *desc   = obj;
@@ -64,7 +65,7 @@ uct_srd_desc_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
     desc->wr.num_sge = 1;
     desc->wr.next    = NULL;
     desc->memh       = memh;
-    desc->kept       = 1;             /* by the pool, which makes many at once */
+    desc->kept       = 1; /* by the pool, which makes many at once */
     desc->all        = iface->rx.all;
     iface->rx.all    = desc;
     uct_srd_desc_set_release(iface, message, &iface->rx.release);
@@ -76,8 +77,8 @@ static void uct_srd_desc_post(uct_srd_iface_t *iface)
     struct ibv_recv_wr *bad, *next;
     int ret;
 
-    ret = ibv_post_recv(iface->queues.qp, iface->rx.chain, &bad);
-    iface->rx.chain     = NULL;
+    ret             = ibv_post_recv(iface->queues.qp, iface->rx.chain, &bad);
+    iface->rx.chain = NULL;
     iface->rx.chain_len = 0;
     UCT_SRD_COUNT(iface, rx_refills);
 
@@ -85,7 +86,7 @@ static void uct_srd_desc_post(uct_srd_iface_t *iface)
         /* Refused: they are tried again with the next refill. */
         for (; bad != NULL; bad = next) {
             next = bad->next;
-            uct_srd_desc_put(iface, (uct_srd_desc_t*)bad->wr_id);
+            uct_srd_desc_put(iface, (uct_srd_desc_t *)bad->wr_id);
             ++iface->rx.missing;
         }
     }
@@ -96,7 +97,7 @@ uct_srd_desc_t *uct_srd_desc_get(uct_srd_iface_t *iface)
     uct_srd_desc_t *desc = iface->rx.free;
 
     if (desc != NULL) {
-        iface->rx.free = (uct_srd_desc_t*)desc->wr.next;
+        iface->rx.free = (uct_srd_desc_t *)desc->wr.next;
     } else {
         /* Each try is an error in the log: not with every progress call */
         if ((iface->rx.grow_at != 0) && (ucs_get_time() < iface->rx.grow_at)) {
@@ -151,7 +152,7 @@ void uct_srd_desc_repost(uct_srd_iface_t *iface)
     uct_srd_desc_t *desc;
 
     for (desc = iface->rx.free; desc != NULL;
-         desc = (uct_srd_desc_t*)desc->wr.next) {
+         desc = (uct_srd_desc_t *)desc->wr.next) {
         desc->kept = 0; /* given back before its handler returned: kept after */
     }
 
@@ -174,14 +175,14 @@ void uct_srd_desc_grow(uct_srd_iface_t *iface)
     depth = ucs_min(depth, iface->config.rx_queue_len);
     if (depth > iface->rx.depth) {
         iface->rx.missing += depth - iface->rx.depth;
-        iface->rx.depth    = depth;
+        iface->rx.depth = depth;
     }
 }
 
 /* Where the message stands in a descriptor, and how the pool aligns these. */
-static ucs_status_t
-uct_srd_desc_layout(uct_srd_iface_t *iface, const uct_iface_params_t *params,
-                    size_t *align_p, size_t *align_offset_p)
+static ucs_status_t uct_srd_desc_layout(uct_srd_iface_t *iface,
+                                        const uct_iface_params_t *params,
+                                        size_t *align_p, size_t *align_offset_p)
 {
     size_t align, place;
     ucs_status_t status;
@@ -193,8 +194,8 @@ uct_srd_desc_layout(uct_srd_iface_t *iface, const uct_iface_params_t *params,
         return status;
     }
 
-    iface->rx.headroom = UCT_IFACE_PARAM_VALUE(params, rx_headroom,
-                                               RX_HEADROOM, 0);
+    iface->rx.headroom = UCT_IFACE_PARAM_VALUE(params, rx_headroom, RX_HEADROOM,
+                                               0);
     if (!ucs_is_pow2(align) || (align > UCT_SRD_RX_ROOM_MAX)) {
         ucs_error("srd: am_alignment %zu: must be a power of two, at most %zu",
                   align, UCT_SRD_RX_ROOM_MAX);
@@ -208,17 +209,20 @@ uct_srd_desc_layout(uct_srd_iface_t *iface, const uct_iface_params_t *params,
     }
 
     iface->rx.align_mask = (params->field_mask &
-                            UCT_IFACE_PARAM_FIELD_AM_ALIGNMENT) ? align - 1 : 0;
+                            UCT_IFACE_PARAM_FIELD_AM_ALIGNMENT) ?
+                                   align - 1 :
+                                   0;
 
     /* The pool aligns the data; the descriptor is whole words before them. */
-    align              = ucs_max(align, UCS_SYS_CACHE_LINE_SIZE);
-    place              = place % align;
-    iface->rx.offset   = ucs_align_up_pow2(sizeof(uct_srd_desc_t) +
-                                           sizeof(uct_recv_desc_t*) +
-                                           iface->rx.headroom + place,
-                                           alignof(uct_srd_desc_t)) - place;
-    *align_p           = align;
-    *align_offset_p    = (iface->rx.offset + place) % align;
+    align            = ucs_max(align, UCS_SYS_CACHE_LINE_SIZE);
+    place            = place % align;
+    iface->rx.offset = ucs_align_up_pow2(sizeof(uct_srd_desc_t) +
+                                                 sizeof(uct_recv_desc_t *) +
+                                                 iface->rx.headroom + place,
+                                         alignof(uct_srd_desc_t)) -
+                       place;
+    *align_p        = align;
+    *align_offset_p = (iface->rx.offset + place) % align;
     return UCS_OK;
 }
 
@@ -226,9 +230,8 @@ ucs_status_t uct_srd_desc_pool_init(uct_srd_iface_t *iface,
                                     const uct_iface_params_t *params,
                                     const uct_srd_iface_config_t *config)
 {
-    size_t max_msg              = uct_srd_iface_md(iface)->dev.max_msg_sz;
-    size_t max_wcs              = iface->tx.num_slots +
-                                  iface->config.rx_queue_len;
+    size_t max_msg = uct_srd_iface_md(iface)->dev.max_msg_sz;
+    size_t max_wcs = iface->tx.num_slots + iface->config.rx_queue_len;
     uct_iface_mpool_config_t mp = config->rx.mp;
     size_t elem_size, align, align_offset;
     ucs_status_t status;
@@ -263,8 +266,7 @@ ucs_status_t uct_srd_desc_pool_init(uct_srd_iface_t *iface,
         return UCS_ERR_NO_MEMORY;
     }
 
-    iface->rx.depth   = ucs_min(UCT_SRD_RX_PER_PEER,
-                                iface->config.rx_queue_len);
+    iface->rx.depth = ucs_min(UCT_SRD_RX_PER_PEER, iface->config.rx_queue_len);
     iface->rx.missing = iface->rx.depth;
     return UCS_OK;
 }
@@ -274,7 +276,7 @@ void uct_srd_desc_pool_cleanup(uct_srd_iface_t *iface)
     uct_srd_desc_t *desc;
 
     while ((desc = iface->rx.free) != NULL) {
-        iface->rx.free = (uct_srd_desc_t*)desc->wr.next;
+        iface->rx.free = (uct_srd_desc_t *)desc->wr.next;
         ucs_mpool_put(desc);
     }
 

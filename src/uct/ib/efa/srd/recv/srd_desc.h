@@ -37,8 +37,8 @@ void uct_srd_desc_put(uct_srd_iface_t *iface, uct_srd_desc_t *desc);
 void uct_srd_desc_set_release(uct_srd_iface_t *iface, void *data,
                               uct_recv_desc_t *release);
 
-static UCS_F_ALWAYS_INLINE void
-uct_srd_desc_chain(uct_srd_iface_t *iface, uct_srd_desc_t *desc)
+static UCS_F_ALWAYS_INLINE void uct_srd_desc_chain(uct_srd_iface_t *iface,
+                                                   uct_srd_desc_t *desc)
 {
     desc->wr.next   = iface->rx.chain;
     iface->rx.chain = &desc->wr;

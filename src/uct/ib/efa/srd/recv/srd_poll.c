@@ -15,8 +15,8 @@
 #include "srd/recv/srd_rx.h"
 #include "srd/send/srd_tx_done.h"
 
-static UCS_F_ALWAYS_INLINE void
-uct_srd_poll_rx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
+static UCS_F_ALWAYS_INLINE void uct_srd_poll_rx_wc(uct_srd_iface_t *iface,
+                                                   const struct ibv_wc *wc)
 {
     uct_srd_peer_t *peer = iface->rx.last_peer;
     uct_srd_rx_wc_t rx;
@@ -30,7 +30,7 @@ uct_srd_poll_rx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
                    (uct_srd_key(wc->slid, wc->src_qp) == iface->rx.last_key) &&
                    ((imm & ~UCT_SRD_IMM_AM_MASK) ==
                     (peer->rx.imm_base | peer->rx.ring.next)))) {
-        desc = (uct_srd_desc_t*)wc->wr_id;
+        desc = (uct_srd_desc_t *)wc->wr_id;
         data = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
         if (UCT_SRD_TRACE_FAST()) {
             uct_srd_trace_recv(peer, imm, data, wc->byte_len,
@@ -65,10 +65,10 @@ typedef struct uct_srd_poll {
     struct ibv_wc       *wc_end;
 } uct_srd_poll_t;
 
-static UCS_F_ALWAYS_INLINE void
-uct_srd_poll_tx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
+static UCS_F_ALWAYS_INLINE void uct_srd_poll_tx_wc(uct_srd_iface_t *iface,
+                                                   const struct ibv_wc *wc)
 {
-    uct_srd_slot_t *slot = (uct_srd_slot_t*)(wc->wr_id & ~UCT_SRD_WR_ID_SEND);
+    uct_srd_slot_t *slot = (uct_srd_slot_t *)(wc->wr_id & ~UCT_SRD_WR_ID_SEND);
 
     if (ucs_likely(wc->status == IBV_WC_SUCCESS)) {
         uct_srd_tx_done(iface, slot);
@@ -77,8 +77,8 @@ uct_srd_poll_tx_wc(uct_srd_iface_t *iface, const struct ibv_wc *wc)
     }
 }
 
-static void
-uct_srd_poll_any_wc(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
+static void uct_srd_poll_any_wc(uct_srd_iface_t *iface,
+                                const uct_srd_rx_wc_t *rx)
 {
     if (rx->wc.wr_id & UCT_SRD_WR_ID_SEND) {
         uct_srd_poll_tx_wc(iface, &rx->wc);
@@ -88,8 +88,8 @@ uct_srd_poll_any_wc(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 }
 
 /* The extended interface tells source GIDs. Returns how many. */
-static unsigned
-uct_srd_poll_ex(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx, unsigned max)
+static unsigned uct_srd_poll_ex(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx,
+                                unsigned max)
 {
     struct ibv_cq_ex *cq         = iface->queues.cq_ex;
     struct ibv_poll_cq_attr attr = {};
@@ -124,8 +124,8 @@ uct_srd_poll_ex(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx, unsigned max)
 }
 
 /* Replaces the AH number by whom it means at this moment. */
-static void
-uct_srd_poll_stash_resolve(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx)
+static void uct_srd_poll_stash_resolve(uct_srd_iface_t *iface,
+                                       uct_srd_rx_wc_t *rx)
 {
     const union ibv_gid *gid;
 
@@ -189,7 +189,7 @@ static unsigned uct_srd_poll_stashed(uct_srd_iface_t *iface)
 
     memcpy(rx, iface->rx.stash, count * sizeof(*rx));
     iface->rx.stash_len -= count;
-    iface->rx.special   -= (iface->rx.stash_len == 0);
+    iface->rx.special -= (iface->rx.stash_len == 0);
     memmove(iface->rx.stash, iface->rx.stash + count,
             iface->rx.stash_len * sizeof(*rx));
 
@@ -212,7 +212,8 @@ static unsigned uct_srd_poll_blind(uct_srd_iface_t *iface)
     };
 
     if (count < iface->config.max_poll) {
-        uct_srd_peer_ah_set_unverified(iface, 0); /* from now on the AH is named */
+        uct_srd_peer_ah_set_unverified(iface,
+                                       0); /* from now on the AH is named */
     }
 
     iface->rx.poll = &poll;
@@ -275,8 +276,8 @@ unsigned uct_srd_poll(uct_srd_iface_t *iface)
     }
 
     /* A dead queue pair may give back at once whatever it is given. */
-    if (((iface->rx.chain_len + iface->rx.missing) >=
-         iface->config.rx_batch) && ucs_likely(!iface->recover.is)) {
+    if (((iface->rx.chain_len + iface->rx.missing) >= iface->config.rx_batch) &&
+        ucs_likely(!iface->recover.is)) {
         uct_srd_desc_refill(iface);
     }
 

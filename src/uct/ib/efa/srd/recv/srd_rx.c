@@ -28,7 +28,7 @@ static int uct_srd_rx_entry_is_copy(const void *entry)
 
 static uct_srd_rx_copy_t *uct_srd_rx_entry_copy(void *entry)
 {
-    return (uct_srd_rx_copy_t*)((uintptr_t)entry - 1);
+    return (uct_srd_rx_copy_t *)((uintptr_t)entry - 1);
 }
 
 static void uct_srd_rx_entry_put(uct_srd_iface_t *iface, void *entry)
@@ -40,9 +40,9 @@ static void uct_srd_rx_entry_put(uct_srd_iface_t *iface, void *entry)
     }
 }
 
-static void
-uct_srd_rx_copy_deliver(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
-                        uct_srd_rx_copy_t *copy)
+static void uct_srd_rx_copy_deliver(uct_srd_iface_t *iface,
+                                    uct_srd_peer_t *peer,
+                                    uct_srd_rx_copy_t *copy)
 {
     UCT_SRD_COUNT(iface, rx_msgs);
     UCT_SRD_COUNT_ADD(iface, rx_bytes, copy->length);
@@ -54,9 +54,9 @@ uct_srd_rx_copy_deliver(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
 /* Keeps an early message, desc or a copy of it; a descriptor goes back to the
  * queue in any case. */
-static uct_srd_ring_result_t
-uct_srd_rx_keep(uct_srd_iface_t *iface, uct_srd_peer_t *peer, uint16_t psn,
-                uct_srd_desc_t *desc)
+static uct_srd_ring_result_t uct_srd_rx_keep(uct_srd_iface_t *iface,
+                                             uct_srd_peer_t *peer, uint16_t psn,
+                                             uct_srd_desc_t *desc)
 {
     uct_srd_desc_t *spare = uct_srd_desc_get(iface);
     uct_srd_ring_result_t result;
@@ -76,8 +76,8 @@ uct_srd_rx_keep(uct_srd_iface_t *iface, uct_srd_peer_t *peer, uint16_t psn,
 
         copy->length = desc->length;
         copy->am_id  = desc->am_id;
-        memcpy(copy->data, UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset +
-                                                     desc->offset),
+        memcpy(copy->data,
+               UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset + desc->offset),
                desc->length);
         entry = UCS_PTR_BYTE_OFFSET(copy, 1);
     }
@@ -98,8 +98,8 @@ static size_t uct_srd_rx_place(uct_srd_iface_t *iface, void *message,
 {
     void *data = UCS_PTR_BYTE_OFFSET(message, offset);
 
-    if ((offset == 0) || ((offset == UCT_SRD_EXT_LEN) &&
-                          !(offset & iface->rx.align_mask))) {
+    if ((offset == 0) ||
+        ((offset == UCT_SRD_EXT_LEN) && !(offset & iface->rx.align_mask))) {
         return offset;
     }
 
@@ -162,9 +162,9 @@ void uct_srd_rx_purge(uct_srd_peer_t *peer)
     uct_srd_show_gap(peer);
 }
 
-static uct_srd_peer_t *
-uct_srd_rx_find_gid(uct_srd_iface_t *iface, const union ibv_gid *gid,
-                    uint32_t qpn)
+static uct_srd_peer_t *uct_srd_rx_find_gid(uct_srd_iface_t *iface,
+                                           const union ibv_gid *gid,
+                                           uint32_t qpn)
 {
     uct_srd_ident_t ident;
 
@@ -176,16 +176,17 @@ uct_srd_rx_find_gid(uct_srd_iface_t *iface, const union ibv_gid *gid,
 }
 
 /* Who sent a message without extended header */
-static uct_srd_peer_t *
-uct_srd_rx_find(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
+static uct_srd_peer_t *uct_srd_rx_find(uct_srd_iface_t *iface,
+                                       const uct_srd_rx_wc_t *rx)
 {
     const union ibv_gid *gid;
     uct_srd_peer_t *peer;
     khiter_t iter;
 
     if (rx->wc.slid == UCT_EFA_AHN_UNKNOWN) {
-        return rx->has_gid ? uct_srd_rx_find_gid(iface, &rx->gid,
-                                                 rx->wc.src_qp) : NULL;
+        return rx->has_gid ?
+                       uct_srd_rx_find_gid(iface, &rx->gid, rx->wc.src_qp) :
+                       NULL;
     }
 
     iter = kh_get(uct_srd_keys, &iface->peers.keys,
@@ -194,7 +195,7 @@ uct_srd_rx_find(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
         /* Its AH was given up, then made anew for another peer of that host */
         gid = uct_srd_peer_ah_gid(iface, rx->wc.slid);
         return (gid == NULL) ? NULL :
-               uct_srd_rx_find_gid(iface, gid, rx->wc.src_qp);
+                               uct_srd_rx_find_gid(iface, gid, rx->wc.src_qp);
     }
 
     peer = kh_val(&iface->peers.keys, iter);
@@ -241,14 +242,15 @@ void uct_srd_rx_drop_wc(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
     uct_srd_rx_drop(iface, gid, rx->wc.src_qp, counter);
 }
 
-static UCS_F_ALWAYS_INLINE void
-uct_srd_rx_trace(uct_srd_peer_t *peer, const uct_srd_desc_t *desc, uint32_t imm,
-                 uct_srd_ring_result_t result)
+static UCS_F_ALWAYS_INLINE void uct_srd_rx_trace(uct_srd_peer_t *peer,
+                                                 const uct_srd_desc_t *desc,
+                                                 uint32_t imm,
+                                                 uct_srd_ring_result_t result)
 {
     if (UCT_SRD_TRACE(peer->iface)) {
         uct_srd_trace_recv(peer, imm,
                            UCS_PTR_BYTE_OFFSET(desc, peer->iface->rx.offset +
-                                                     desc->offset),
+                                                             desc->offset),
                            desc->length, result);
     }
 }
@@ -269,9 +271,10 @@ static void uct_srd_rx_failed(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 
 /* Whose message it is, if it is to be delivered, else NULL. *offset_p: of the
  * payload, 0 or behind an extended header. */
-static uct_srd_peer_t *
-uct_srd_rx_sender(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
-                  uint32_t imm, const void *message, size_t *offset_p)
+static uct_srd_peer_t *uct_srd_rx_sender(uct_srd_iface_t *iface,
+                                         const uct_srd_rx_wc_t *rx,
+                                         uint32_t imm, const void *message,
+                                         size_t *offset_p)
 {
     uct_srd_peer_t *peer;
 
@@ -302,7 +305,7 @@ uct_srd_rx_sender(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
 /* Everything that is not the fast path */
 void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx)
 {
-    uct_srd_desc_t *desc = (uct_srd_desc_t*)rx->wc.wr_id;
+    uct_srd_desc_t *desc = (uct_srd_desc_t *)rx->wc.wr_id;
     void *message        = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
     uint32_t imm         = be32toh(rx->wc.imm_data);
     uct_srd_ring_result_t result;

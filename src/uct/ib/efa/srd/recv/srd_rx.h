@@ -47,7 +47,7 @@ uct_srd_rx_deliver(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
     status = uct_iface_invoke_am(&iface->super, am_id, data, length, flags);
     if (ucs_unlikely(status == UCS_INPROGRESS)) {
-        desc->kept         = 1;
+        desc->kept = 1;
         iface->rx.missing += !held;
     } else if (held) {
         uct_srd_desc_put(iface, desc);

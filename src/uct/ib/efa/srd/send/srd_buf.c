@@ -7,8 +7,7 @@
  */
 #include "srd/send/srd_buf.h"
 
-void
-uct_srd_buf_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
+void uct_srd_buf_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
 {
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
     uct_srd_buf_t *buf     = obj;

@@ -31,8 +31,8 @@ uct_srd_buf_get(uct_srd_iface_t *iface)
     return buf;
 }
 
-static UCS_F_ALWAYS_INLINE void
-uct_srd_buf_put(uct_srd_iface_t *iface, uct_srd_buf_t *buf)
+static UCS_F_ALWAYS_INLINE void uct_srd_buf_put(uct_srd_iface_t *iface,
+                                                uct_srd_buf_t *buf)
 {
     buf->next            = iface->tx.bufs;
     iface->tx.bufs       = buf;

@@ -19,10 +19,9 @@ void uct_srd_ctl_init(uct_srd_iface_t *iface, const uct_srd_slot_ops_t *ops)
     }
 }
 
-static void
-uct_srd_ctl_ext_init_any(const uct_srd_iface_t *iface, uint64_t uid,
-                         uint32_t epoch, uct_srd_op_t op, uint32_t arg,
-                         uct_srd_ext_t *ext)
+static void uct_srd_ctl_ext_init_any(const uct_srd_iface_t *iface, uint64_t uid,
+                                     uint32_t epoch, uct_srd_op_t op,
+                                     uint32_t arg, uct_srd_ext_t *ext)
 {
     *ext       = iface->queues.self;
     ext->uid   = uid;
@@ -46,8 +45,8 @@ void uct_srd_ctl_ident(const uct_srd_ext_t *ext, uct_srd_ident_t *ident)
     ident->qkey = ext->qkey;
 }
 
-static uct_srd_slot_t *
-uct_srd_ctl_slot(uct_srd_iface_t *iface, const uct_srd_ext_t *ext)
+static uct_srd_slot_t *uct_srd_ctl_slot(uct_srd_iface_t *iface,
+                                        const uct_srd_ext_t *ext)
 {
     uct_srd_slot_t *slot;
 
@@ -65,8 +64,8 @@ uct_srd_ctl_slot(uct_srd_iface_t *iface, const uct_srd_ext_t *ext)
     return slot;
 }
 
-static ucs_status_t
-uct_srd_ctl_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+static ucs_status_t uct_srd_ctl_post(uct_srd_iface_t *iface,
+                                     uct_srd_slot_t *slot)
 {
     struct ibv_send_wr *wr;
     struct ibv_sge *sge;
@@ -76,8 +75,8 @@ uct_srd_ctl_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
     memcpy(&wr->wr.ud, &slot->dest, sizeof(wr->wr.ud));
     wr->sg_list    = sge;
     wr->num_sge    = 1;
-    wr->send_flags = (sge[0].length <= iface->tx.max_inline) ?
-                             IBV_SEND_INLINE : 0;
+    wr->send_flags = (sge[0].length <= iface->tx.max_inline) ? IBV_SEND_INLINE :
+                                                               0;
     if (UCT_SRD_TRACE(iface)) {
         uct_srd_trace_send_ctl(iface, slot);
     }
@@ -91,12 +90,12 @@ void uct_srd_ctl_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
         uct_efa_ah_put(iface->queues.context->ahs, slot->ah);
     }
 
-    slot->flags                              = 0;
+    slot->flags                             = 0;
     iface->tx.ctl_free[iface->tx.num_ctl++] = slot;
 }
 
-ucs_status_t
-uct_srd_ctl_send_ext(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
+ucs_status_t uct_srd_ctl_send_ext(uct_srd_peer_t *peer,
+                                  const uct_srd_ext_t *ext)
 {
     uct_srd_iface_t *iface = peer->iface;
     uct_srd_op_t op        = ext->op;
@@ -105,9 +104,8 @@ uct_srd_ctl_send_ext(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
 
     /* Who does not know our new queue pair must not hear anything else from it
      * first: it would take us for somebody new. */
-    if ((peer->ah == NULL) ||
-        (uct_srd_gate_has(peer, UCT_SRD_GATE_RESUME) &&
-         (op != UCT_SRD_OP_REJOIN))) {
+    if ((peer->ah == NULL) || (uct_srd_gate_has(peer, UCT_SRD_GATE_RESUME) &&
+                               (op != UCT_SRD_OP_REJOIN))) {
         return UCS_ERR_NO_RESOURCE;
     }
 
@@ -120,7 +118,7 @@ uct_srd_ctl_send_ext(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     slot->dest = peer->tx.dest;
     ++peer->ctl.num;
     peer->ctl.contacted |= (op == UCT_SRD_OP_HELLO);
-    peer->ctl.byes      += (op == UCT_SRD_OP_BYE);
+    peer->ctl.byes += (op == UCT_SRD_OP_BYE);
 
     status = uct_srd_ctl_post(iface, slot);
     if (status != UCS_OK) {
@@ -137,8 +135,8 @@ uct_srd_ctl_send_ext(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     return UCS_OK;
 }
 
-ucs_status_t
-uct_srd_ctl_send(uct_srd_peer_t *peer, uct_srd_op_t op, uint32_t arg)
+ucs_status_t uct_srd_ctl_send(uct_srd_peer_t *peer, uct_srd_op_t op,
+                              uint32_t arg)
 {
     uct_srd_ext_t ext;
 
@@ -158,8 +156,9 @@ void uct_srd_ctl_answer(uct_srd_iface_t *iface, const uct_srd_ext_t *to,
     uct_srd_ext_t ext;
 
     uct_srd_ctl_ident(to, &ident);
-    uct_srd_ctl_ext_init_any(iface, uct_srd_uid(&iface->peers.uid_key, &ident,
-                                                sizeof(ident)),
+    uct_srd_ctl_ext_init_any(iface,
+                             uct_srd_uid(&iface->peers.uid_key, &ident,
+                                         sizeof(ident)),
                              epoch, op, arg, &ext);
     slot = uct_srd_ctl_slot(iface, &ext);
     if (slot == NULL) {
@@ -171,7 +170,7 @@ void uct_srd_ctl_answer(uct_srd_iface_t *iface, const uct_srd_ext_t *to,
         return;
     }
 
-    slot->flags    |= UCT_SRD_SLOT_AH;
+    slot->flags |= UCT_SRD_SLOT_AH;
     slot->dest.ah   = slot->ah->ibv_ah;
     slot->dest.qpn  = to->qpn;
     slot->dest.qkey = to->qkey & UCT_SRD_QKEY_MASK;
@@ -191,8 +190,8 @@ static void uct_srd_ctl_timer_set(uct_srd_peer_t *peer)
 {
     if (uct_srd_timer_set(&peer->iface->timers, &peer->ctl.timer,
                           ucs_get_time() + peer->ctl.interval) != UCS_OK) {
-        uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY,
-                              "no memory for a timer", "free memory");
+        uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a timer",
+                              "free memory");
     }
 }
 

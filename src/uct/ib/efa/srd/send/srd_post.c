@@ -65,8 +65,8 @@ void uct_srd_post_batch_end(uct_srd_iface_t *iface)
      * that fails is told so, with the first of these work requests. */
     first = bad - iface->tx.wrs;
     for (i = first; i < count; ++i) {
-        slots[i] = (uct_srd_slot_t*)(iface->tx.wrs[i].wr_id &
-                                     ~UCT_SRD_WR_ID_SEND);
+        slots[i] = (uct_srd_slot_t *)(iface->tx.wrs[i].wr_id &
+                                      ~UCT_SRD_WR_ID_SEND);
     }
 
     for (i = first; i < count; ++i) {

@@ -7,8 +7,8 @@
 #include "srd/def/srd_iface_def.h"
 
 /* The work request that is posted next, and room for its list */
-static inline struct ibv_send_wr *
-uct_srd_post_next(uct_srd_iface_t *iface, struct ibv_sge **sge_p)
+static inline struct ibv_send_wr *uct_srd_post_next(uct_srd_iface_t *iface,
+                                                    struct ibv_sge **sge_p)
 {
     *sge_p = iface->tx.sges[iface->tx.batch];
     return &iface->tx.wrs[iface->tx.batch];

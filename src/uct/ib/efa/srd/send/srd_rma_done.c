@@ -12,8 +12,8 @@
 #include "srd/send/srd_rma_tx.h"
 #include "srd/def/srd_upcall.h"
 
-static void uct_srd_rma_done_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                                    ucs_status_t status)
+static void uct_srd_rma_done_finish(uct_srd_iface_t *iface,
+                                    uct_srd_slot_t *slot, ucs_status_t status)
 {
     uct_srd_peer_t *peer = slot->peer;
 
@@ -33,20 +33,19 @@ static void uct_srd_rma_done_again(uct_srd_peer_t *peer, uct_srd_slot_t *slot,
     uct_srd_retransmit_start(peer, vendor_err);
 }
 
-void
-uct_srd_rma_done_op_failed(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                           const uct_efa_status_desc_t *desc)
+void uct_srd_rma_done_op_failed(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                                const uct_efa_status_desc_t *desc)
 {
     uct_srd_peer_t *peer = slot->peer;
     uct_srd_ep_t *ep     = slot->rma.ep;
-    int has_comp         = (slot->flags & UCT_SRD_SLOT_ZCOPY) &&
-                           (slot->comp != NULL);
+    int has_comp = (slot->flags & UCT_SRD_SLOT_ZCOPY) && (slot->comp != NULL);
     ucs_log_level_t level;
     char local[64], remote[64];
 
     /* Once where users see it: a bad key is seldom used only once. */
-    level = ((ep == NULL) || peer->rma.logged) ? UCS_LOG_LEVEL_DEBUG :
-            uct_srd_peer_log_level(iface, desc->status);
+    level            = ((ep == NULL) || peer->rma.logged) ?
+                               UCS_LOG_LEVEL_DEBUG :
+                               uct_srd_peer_log_level(iface, desc->status);
     peer->rma.logged = 1;
     ucs_log(level,
             "srd: %s -> %s: %s of %u bytes %s %p there, key 0x%x, %s %p here: "
@@ -58,9 +57,9 @@ uct_srd_rma_done_op_failed(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
             (slot->flags & UCT_SRD_SLOT_READ) ? "get" : "put",
             slot->sge[1].length,
             (slot->flags & UCT_SRD_SLOT_READ) ? "from" : "to",
-            (void*)slot->rma.remote_addr, slot->rma.rkey,
+            (void *)slot->rma.remote_addr, slot->rma.rkey,
             (slot->flags & UCT_SRD_SLOT_READ) ? "to" : "from",
-            (void*)slot->sge[1].addr, ucs_status_string(desc->status),
+            (void *)slot->sge[1].addr, ucs_status_string(desc->status),
             desc->text, desc->advice);
 
     UCT_SRD_COUNT(iface, rdma_errors);
@@ -133,7 +132,8 @@ static void uct_srd_rma_done_slot(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 
     uct_srd_rma_done_finish(iface, slot,
                             (slot->peer->state >= UCT_SRD_PEER_FAILED) ?
-                            slot->peer->status : UCS_OK);
+                                    slot->peer->status :
+                                    UCS_OK);
 }
 
 static void uct_srd_rma_done_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
@@ -147,8 +147,8 @@ static void uct_srd_rma_done_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
     }
 }
 
-static void
-uct_srd_rma_done_refused(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+static void uct_srd_rma_done_refused(uct_srd_iface_t *iface,
+                                     uct_srd_slot_t *slot)
 {
     uct_srd_rma_tx_hold(slot->peer, slot);
 }
@@ -157,13 +157,13 @@ static void uct_srd_rma_done_renew(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                                    uint32_t slots_lkey)
 {
     slot->sge[1].lkey = (slot->rma.buf != NULL) ? slot->rma.buf->lkey :
-                        (slot->memh != NULL) ?
-                        uct_efa_memh_lkey(slot->memh) : slots_lkey;
+                        (slot->memh != NULL) ? uct_efa_memh_lkey(slot->memh) :
+                                               slots_lkey;
 }
 
 /* The device has it: what that uses at this moment it may go on using. */
-static void uct_srd_rma_done_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                                    uct_srd_ep_t *ep)
+static void uct_srd_rma_done_detach(uct_srd_iface_t *iface,
+                                    uct_srd_slot_t *slot, uct_srd_ep_t *ep)
 {
     unsigned flags = slot->flags;
 
@@ -171,8 +171,8 @@ static void uct_srd_rma_done_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot
         return;
     }
 
-    slot->rma.ep  = NULL;
-    slot->flags  &= ~UCT_SRD_SLOT_ZCOPY;
+    slot->rma.ep = NULL;
+    slot->flags &= ~UCT_SRD_SLOT_ZCOPY;
     uct_srd_peer_ep_count_rma(ep, -1);
     if (flags & UCT_SRD_SLOT_ZCOPY) {
         uct_srd_peer_ep_count_zcopy(ep, -1);

@@ -41,7 +41,8 @@ void uct_srd_rma_held_post(uct_srd_peer_t *peer)
     while (!ucs_queue_is_empty(&queue)) {
         slot   = ucs_queue_pull_elem_non_empty(&queue, uct_srd_slot_t, queue);
         status = ((peer->state != UCT_SRD_PEER_JOINED) || stop) ?
-                 UCS_ERR_NO_RESOURCE : uct_srd_peer_ah_get(peer);
+                         UCS_ERR_NO_RESOURCE :
+                         uct_srd_peer_ah_get(peer);
         if (status == UCS_OK) {
             status = uct_srd_rma_tx_post(iface, slot);
         }
@@ -83,8 +84,9 @@ void uct_srd_rma_held_purge(uct_srd_peer_t *peer, uct_srd_ep_t *ep,
     ucs_queue_splice(&all, &peer->rma.held);
     while (!ucs_queue_is_empty(&all)) {
         slot = ucs_queue_pull_elem_non_empty(&all, uct_srd_slot_t, queue);
-        ucs_queue_push(((ep == NULL) || (slot->rma.ep == ep)) ?
-                       &queue : &peer->rma.held, &slot->queue);
+        ucs_queue_push(((ep == NULL) || (slot->rma.ep == ep)) ? &queue :
+                                                                &peer->rma.held,
+                       &slot->queue);
     }
 
     if (ucs_queue_is_empty(&queue)) {

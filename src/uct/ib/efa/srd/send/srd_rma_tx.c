@@ -16,8 +16,7 @@
 
 /* UCS_INPROGRESS, UCS_ERR_NO_ELEM: as uct_srd_rma_key_find(); the slot is as
  * before */
-ucs_status_t
-uct_srd_rma_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+ucs_status_t uct_srd_rma_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
     uct_srd_dest_t *dest = &slot->peer->tx.dest;
     struct ibv_qp_ex *qp = iface->queues.qp_ex;
@@ -96,9 +95,8 @@ void uct_srd_rma_tx_batch_end(uct_srd_iface_t *iface, uct_srd_slot_t **slots,
 }
 
 /* Takes a filled slot out of its endpoint's accounts and frees it. */
-static void
-uct_srd_rma_tx_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                        ucs_status_t status)
+static void uct_srd_rma_tx_slot_put(uct_srd_iface_t *iface,
+                                    uct_srd_slot_t *slot, ucs_status_t status)
 {
     uct_srd_buf_t *buf = slot->rma.buf;
 

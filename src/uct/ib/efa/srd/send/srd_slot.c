@@ -20,7 +20,7 @@ static ucs_mpool_ops_t uct_srd_slot_waiter_mp_ops = {
 /* The one behind the slots */
 static uct_srd_buf_t *uct_srd_slot_first_buf(const uct_srd_iface_t *iface)
 {
-    return (uct_srd_buf_t*)(iface->tx.slots + iface->tx.num_slots);
+    return (uct_srd_buf_t *)(iface->tx.slots + iface->tx.num_slots);
 }
 
 static void uct_srd_slot_wr_init(struct ibv_send_wr *wr, unsigned flags)
@@ -32,14 +32,15 @@ static void uct_srd_slot_wr_init(struct ibv_send_wr *wr, unsigned flags)
 }
 
 /* The memory of slots, and of the buffer behind them, of buf_len bytes */
-static ucs_status_t
-uct_srd_slots_mem_init(uct_srd_iface_t *iface, size_t buf_len)
+static ucs_status_t uct_srd_slots_mem_init(uct_srd_iface_t *iface,
+                                           size_t buf_len)
 {
     ucs_status_t status;
 
     iface->tx.num_slots = iface->config.tx_queue_len + UCT_SRD_CTL_SLOTS;
     iface->tx.slots_len = ucs_align_up((iface->tx.num_slots *
-                                        sizeof(uct_srd_slot_t)) + buf_len,
+                                        sizeof(uct_srd_slot_t)) +
+                                               buf_len,
                                        ucs_get_page_size());
     iface->tx.slots_mem = mmap(NULL, iface->tx.slots_len,
                                PROT_READ | PROT_WRITE,
@@ -51,9 +52,10 @@ uct_srd_slots_mem_init(uct_srd_iface_t *iface, size_t buf_len)
     }
 
     /* Gets write to the buffer */
-    status = uct_efa_md_mem_reg(iface->super.md, iface->tx.slots_mem, iface->tx.slots_len,
+    status = uct_efa_md_mem_reg(iface->super.md, iface->tx.slots_mem,
+                                iface->tx.slots_len,
                                 UCT_MD_MEM_ACCESS_LOCAL_READ |
-                                UCT_MD_MEM_ACCESS_LOCAL_WRITE,
+                                        UCT_MD_MEM_ACCESS_LOCAL_WRITE,
                                 &iface->tx.slots_memh);
     if (status != UCS_OK) {
         munmap(iface->tx.slots_mem, iface->tx.slots_len);
@@ -87,7 +89,8 @@ ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
     status = uct_efa_compat_mpool_init(&iface->tx.flush_mp, 0,
                                        sizeof(uct_srd_waiter_t), 0,
                                        UCS_SYS_CACHE_LINE_SIZE, 64, UINT_MAX,
-                                       &uct_srd_slot_waiter_mp_ops, "srd_flush");
+                                       &uct_srd_slot_waiter_mp_ops,
+                                       "srd_flush");
     if (status != UCS_OK) {
         return status;
     }
@@ -98,8 +101,8 @@ ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
     status = uct_iface_mpool_init(&iface->super, &iface->tx.buf_mp, buf_len,
                                   offsetof(uct_srd_buf_t, data),
                                   UCS_SYS_CACHE_LINE_SIZE, &mp,
-                                  ucs_min(mp.max_bufs, 64u),
-                                  uct_srd_buf_init, "srd_tx_buf");
+                                  ucs_min(mp.max_bufs, 64u), uct_srd_buf_init,
+                                  "srd_tx_buf");
     if (status != UCS_OK) {
         goto err_flush_mp;
     }
@@ -119,7 +122,7 @@ ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
     lkey            = uct_efa_memh_lkey(iface->tx.slots_memh);
     iface->tx.slots = iface->tx.slots_mem;
     iface->tx.ops   = ops;
-    for (i = iface->tx.num_slots; i-- > 0; ) {
+    for (i = iface->tx.num_slots; i-- > 0;) {
         slot              = &iface->tx.slots[i];
         slot->sge[0].addr = (uintptr_t)slot->data;
         slot->sge[0].lkey = lkey;
@@ -194,15 +197,15 @@ ucs_status_t uct_srd_slot_detach(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 
     memcpy(buf->data, slot->data, slot->sge[0].length);
     if (slot->sge[1].length > 0) {
-        memcpy(buf->data + slot->sge[0].length, (void*)slot->sge[1].addr,
+        memcpy(buf->data + slot->sge[0].length, (void *)slot->sge[1].addr,
                slot->sge[1].length);
     }
     slot->sge[2].addr   = (uintptr_t)buf->data;
     slot->sge[2].length = slot->sge[0].length + slot->sge[1].length;
     slot->sge[2].lkey   = buf->lkey;
     slot->buf           = buf;
-    slot->flags        &= ~(UCT_SRD_SLOT_ZCOPY | UCT_SRD_SLOT_CANCEL);
-    slot->flags        |= UCT_SRD_SLOT_BUF;
+    slot->flags &= ~(UCT_SRD_SLOT_ZCOPY | UCT_SRD_SLOT_CANCEL);
+    slot->flags |= UCT_SRD_SLOT_BUF;
 
     uct_srd_slot_zcopy_end(ep, &cancels);
     if (slot->comp != NULL) {

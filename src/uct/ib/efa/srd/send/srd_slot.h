@@ -13,8 +13,8 @@ uct_srd_slot_get(uct_srd_iface_t *iface)
     return iface->tx.free[--iface->tx.num_free];
 }
 
-static UCS_F_ALWAYS_INLINE void
-uct_srd_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+static UCS_F_ALWAYS_INLINE void uct_srd_slot_put(uct_srd_iface_t *iface,
+                                                 uct_srd_slot_t *slot)
 {
     iface->tx.free[iface->tx.num_free++] = slot;
 }

@@ -48,7 +48,7 @@ ucs_status_t uct_srd_tx_check(uct_srd_ep_t *ep)
         (messages >= peer->tx.window) ||
         (messages + operations >= iface->config.peer_window) ||
         uct_srd_gate_has(peer, UCT_SRD_GATE_RETRANSMIT | UCT_SRD_GATE_FENCE |
-                               UCT_SRD_GATE_RESUME)) {
+                                       UCT_SRD_GATE_RESUME)) {
         return UCS_ERR_NO_RESOURCE;
     }
 
@@ -136,16 +136,18 @@ ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
         sge[0]  = slot->sge[0];
         sge[1]  = slot->sge[1];
         num_sge = ((slot->flags & UCT_SRD_SLOT_ZCOPY) &&
-                   (slot->sge[1].length > 0)) ? 2 : 1;
+                   (slot->sge[1].length > 0)) ?
+                          2 :
+                          1;
     }
 
     if (peer->state != UCT_SRD_PEER_JOINED) {
-        imm           |= UCT_SRD_IMM_EXT;
-        sge[0].addr   -= UCT_SRD_EXT_LEN;
+        imm |= UCT_SRD_IMM_EXT;
+        sge[0].addr -= UCT_SRD_EXT_LEN;
         sge[0].length += UCT_SRD_EXT_LEN;
-        total         += UCT_SRD_EXT_LEN;
+        total += UCT_SRD_EXT_LEN;
         uct_srd_ctl_ext_init(peer, UCT_SRD_OP_DATA, peer->tx.una.una, &ext);
-        uct_srd_ext_pack(&ext, (void*)sge[0].addr);
+        uct_srd_ext_pack(&ext, (void *)sge[0].addr);
         peer->ctl.contacted = 1;
         UCT_SRD_COUNT(iface, tx_ext);
     }
@@ -156,12 +158,13 @@ ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
     }
 
     memcpy(&wr->wr.ud, &peer->tx.dest, sizeof(wr->wr.ud));
-    wr->sg_list = sge;
-    wr->num_sge = num_sge;
+    wr->sg_list    = sge;
+    wr->num_sge    = num_sge;
     /* The user's memory may be a GPU's, which libefa cannot copy */
     wr->send_flags = ((total <= iface->tx.max_inline) &&
                       !(slot->flags & UCT_SRD_SLOT_ZCOPY)) ?
-                             IBV_SEND_INLINE : 0;
+                             IBV_SEND_INLINE :
+                             0;
     uct_srd_slot_clear_queued(slot);
     if (UCT_SRD_TRACE(iface)) {
         uct_srd_trace_send(iface, slot, imm);
@@ -171,8 +174,8 @@ ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 }
 
 ucs_status_t uct_srd_tx_refused_slot(uct_srd_iface_t *iface,
-                                     uct_srd_peer_t *peer,
-                                     uct_srd_slot_t *slot, int error)
+                                     uct_srd_peer_t *peer, uct_srd_slot_t *slot,
+                                     int error)
 {
     slot->flags |= UCT_SRD_SLOT_SILENT;
     uct_srd_slot_release(iface, slot, UCS_ERR_IO_ERROR);

@@ -18,8 +18,8 @@
 #include "srd/def/srd_upcall.h"
 
 /* Everything normal: peer JOINED, window open, nothing waiting, a slot free */
-static UCS_F_ALWAYS_INLINE int
-uct_srd_tx_is_open(const uct_srd_iface_t *iface, const uct_srd_ep_t *ep)
+static UCS_F_ALWAYS_INLINE int uct_srd_tx_is_open(const uct_srd_iface_t *iface,
+                                                  const uct_srd_ep_t *ep)
 {
     return ucs_likely((ep->peer->tx.credit > 0) && (iface->tx.num_free > 0) &&
                       (ep->pending.tail == NULL));

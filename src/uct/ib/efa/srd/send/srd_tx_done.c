@@ -14,9 +14,8 @@
 #include "srd/queues/srd_queues.h"
 #include "srd/send/srd_retransmit.h"
 
-static void
-uct_srd_tx_done_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                       ucs_status_t status)
+static void uct_srd_tx_done_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                                   ucs_status_t status)
 {
     uct_srd_peer_t *peer = slot->peer;
     unsigned credit;
@@ -43,8 +42,8 @@ void uct_srd_tx_done_ahead(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
                                                (uint16_t)slot->imm);
 }
 
-static void uct_srd_tx_done_error(uct_srd_iface_t *iface,
-                                  uct_srd_slot_t *slot, unsigned vendor_err)
+static void uct_srd_tx_done_error(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
+                                  unsigned vendor_err)
 {
     const uct_efa_status_desc_t *desc = uct_efa_status_desc(vendor_err);
     uct_efa_status_action_t action    = desc->action[UCT_EFA_STATUS_MESSAGE];
@@ -88,7 +87,8 @@ static void uct_srd_tx_done_slot(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 
     uct_srd_tx_done_finish(iface, slot,
                            (slot->peer->state == UCT_SRD_PEER_FAILED) ?
-                           slot->peer->status : UCS_OK);
+                                   slot->peer->status :
+                                   UCS_OK);
 }
 
 static void uct_srd_tx_done_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
@@ -101,8 +101,8 @@ static void uct_srd_tx_done_keep(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 }
 
 /* Ends with its peer's failure, when that is told */
-static void
-uct_srd_tx_done_refused(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+static void uct_srd_tx_done_refused(uct_srd_iface_t *iface,
+                                    uct_srd_slot_t *slot)
 {
     uct_srd_slot_set_queued(slot);
     ucs_queue_push(&slot->peer->tx.retransmit, &slot->queue);

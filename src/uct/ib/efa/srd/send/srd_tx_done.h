@@ -20,8 +20,8 @@ void uct_srd_tx_done_purge(uct_srd_peer_t *peer, ucs_queue_head_t *queue,
                            ucs_status_t status);
 
 /* Success of one send */
-static UCS_F_ALWAYS_INLINE void
-uct_srd_tx_done(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
+static UCS_F_ALWAYS_INLINE void uct_srd_tx_done(uct_srd_iface_t *iface,
+                                                uct_srd_slot_t *slot)
 {
     uct_srd_peer_t *peer = slot->peer;
 

@@ -8,8 +8,7 @@
 #include "srd/send/srd_ctl.h"
 
 ucs_status_t uct_srd_waiter_add(uct_srd_iface_t *iface, uct_srd_ep_t *ep,
-                                ucs_queue_head_t *queue,
-                                uct_completion_t *comp)
+                                ucs_queue_head_t *queue, uct_completion_t *comp)
 {
     uct_srd_waiter_t *waiter;
 

@@ -31,7 +31,8 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
                                                     IFACE_ADDR);
     if (!uct_srd_iface_address_is_good(&remote, why, sizeof(why))) {
         ucs_error("srd: no endpoint to this address: %s; it must be that of an "
-                  "srd interface, of the same release of ucx-efa", why);
+                  "srd interface, of the same release of ucx-efa",
+                  why);
         return UCS_ERR_UNREACHABLE;
     }
 
@@ -50,7 +51,7 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
     self->zcopy       = 0;
     self->rma         = 0;
     self->status      = UCS_OK;
-    self->reported        = 0;
+    self->reported    = 0;
     self->wanted      = 0;
     self->num_pending = 0;
     ucs_arbiter_group_init(&self->pending);
@@ -60,7 +61,7 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
     self->caller      = uct_efa_caller();
     self->create_time = uct_efa_stats_now();
     uct_efa_caller_name(self->caller, site, sizeof(site));
-    self->stats         = uct_efa_stats_ep_get(iface->stats, peer->stats, site);
+    self->stats = uct_efa_stats_ep_get(iface->stats, peer->stats, site);
     return UCS_OK;
 }
 
@@ -73,8 +74,9 @@ static void uct_srd_ep_detach(uct_srd_iface_t *iface, uct_srd_ep_t *ep)
 
     uct_srd_rma_held_purge(ep->peer, ep, UCS_ERR_CANCELED);
 
-    for (i = 0; (i < iface->config.tx_queue_len) &&
-         ((ep->zcopy > 0) || (ep->rma > 0)); ++i) {
+    for (i = 0;
+         (i < iface->config.tx_queue_len) && ((ep->zcopy > 0) || (ep->rma > 0));
+         ++i) {
         slot = &iface->tx.slots[i];
         slot->ops->detach(iface, slot, ep);
     }

@@ -11,9 +11,11 @@
 #include "srd/peer/srd_peer_ep.h"
 #include "srd/send/srd_tx.h"
 
-static UCS_F_NOINLINE ucs_status_t
-uct_srd_ep_am_short_slow(uct_srd_ep_t *ep, uint8_t id, uint64_t header,
-                         const void *payload, unsigned length)
+static UCS_F_NOINLINE ucs_status_t uct_srd_ep_am_short_slow(uct_srd_ep_t *ep,
+                                                            uint8_t id,
+                                                            uint64_t header,
+                                                            const void *payload,
+                                                            unsigned length)
 {
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
     uct_srd_slot_t *slot;
@@ -71,7 +73,7 @@ uct_srd_ep_am_gather(const uct_iov_t *iov, size_t iovcnt, uint8_t *dest)
         block = iov->buffer;
         for (left = (iov->length > 0) ? iov->count : 0; left > 0; --left) {
             memcpy(dest, block, iov->length);
-            dest  += iov->length;
+            dest += iov->length;
             block += iov->stride;
         }
     }
@@ -102,15 +104,15 @@ ucs_status_t uct_srd_ep_am_short_iov(uct_ep_h tl_ep, uint8_t id,
     slot->sge[0].length = total;
     UCT_TL_EP_STAT_OP(&ep->super, AM, SHORT, total);
     if (ucs_likely(open)) {
-        return uct_srd_tx_post_buf(iface, ep->peer, slot, id, slot->sge,
-                                   total);
+        return uct_srd_tx_post_buf(iface, ep->peer, slot, id, slot->sge, total);
     }
 
     return uct_srd_tx_send(iface, ep->peer, slot, id, total);
 }
 
-ssize_t uct_srd_ep_am_bcopy(uct_ep_h tl_ep, uint8_t id, uct_pack_callback_t pack,
-                            void *arg, UCS_V_UNUSED unsigned flags)
+ssize_t uct_srd_ep_am_bcopy(uct_ep_h tl_ep, uint8_t id,
+                            uct_pack_callback_t pack, void *arg,
+                            UCS_V_UNUSED unsigned flags)
 {
     uct_srd_ep_t *ep       = ucs_derived_of(tl_ep, uct_srd_ep_t);
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
@@ -204,16 +206,15 @@ ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
     if (ucs_unlikely((payload > 0) && uct_efa_memh_is_dmabuf(iov[0].memh))) {
         slot->flags |= UCT_SRD_SLOT_DEVICE;
     }
-    slot->comp  = comp;
-    slot->ep    = ep;
+    slot->comp = comp;
+    slot->ep   = ep;
     uct_srd_peer_ep_count_zcopy(ep, 1);
 
     if (ucs_likely(open)) {
         wr          = &iface->tx.wr[UCT_SRD_WR_USER];
         wr->num_sge = (header_length != 0) + (payload != 0);
         status      = uct_srd_tx_post_fast(iface, ep->peer, slot, id, wr,
-                                           &slot->sge[header_length == 0],
-                                           total);
+                                           &slot->sge[header_length == 0], total);
     } else {
         status = uct_srd_tx_send(iface, ep->peer, slot, id, total);
     }

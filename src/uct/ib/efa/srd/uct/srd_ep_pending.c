@@ -76,8 +76,8 @@ uct_srd_ep_pending_cb(UCS_V_UNUSED ucs_arbiter_t *arbiter,
 
     iface->tx.pending_ep = ep;
     if (uct_srd_tx_check(ep) == UCS_ERR_NO_RESOURCE) {
-        iface->tx.pending_ep  = NULL;
-        ep->peer->tx.flags   |= UCT_SRD_PEER_TX_WAITERS;
+        iface->tx.pending_ep = NULL;
+        ep->peer->tx.flags |= UCT_SRD_PEER_TX_WAITERS;
         return UCS_ARBITER_CB_RESULT_DESCHED_GROUP;
     }
 

@@ -16,23 +16,24 @@
 #include "srd/send/srd_rma_tx.h"
 #include "srd/send/srd_tx.h"
 
-UCS_F_NOINLINE ucs_status_t
-uct_srd_ep_rma_no_right(uct_srd_ep_t *ep, uct_rkey_t right)
+UCS_F_NOINLINE ucs_status_t uct_srd_ep_rma_no_right(uct_srd_ep_t *ep,
+                                                    uct_rkey_t right)
 {
     char remote[64];
 
     ucs_error("srd: the remote memory of %s may not be %s: it was registered "
               "without that right, or the remote device does not have it",
-              uct_srd_addr_str(ep->peer->ident.gid, ep->peer->ident.qpn,
-                               remote, sizeof(remote)),
+              uct_srd_addr_str(ep->peer->ident.gid, ep->peer->ident.qpn, remote,
+                               sizeof(remote)),
               (right == UCT_EFA_RKEY_READ) ? "read" : "written");
     return UCS_ERR_UNSUPPORTED;
 }
 
 /* UCS_INPROGRESS: go on */
-static UCS_F_ALWAYS_INLINE ucs_status_t
-uct_srd_ep_rma_admit(uct_srd_ep_t *ep, uct_rkey_t rkey, uct_rkey_t right,
-                     size_t length)
+static UCS_F_ALWAYS_INLINE ucs_status_t uct_srd_ep_rma_admit(uct_srd_ep_t *ep,
+                                                             uct_rkey_t rkey,
+                                                             uct_rkey_t right,
+                                                             size_t length)
 {
     ucs_status_t status;
 
@@ -48,9 +49,9 @@ uct_srd_ep_rma_admit(uct_srd_ep_t *ep, uct_rkey_t rkey, uct_rkey_t right,
     return ucs_likely(status == UCS_OK) ? UCS_INPROGRESS : status;
 }
 
-uct_srd_slot_t *
-uct_srd_ep_rma_slot(uct_srd_ep_t *ep, unsigned flags, uint64_t remote_addr,
-                    uct_rkey_t rkey, uct_completion_t *comp)
+uct_srd_slot_t *uct_srd_ep_rma_slot(uct_srd_ep_t *ep, unsigned flags,
+                                    uint64_t remote_addr, uct_rkey_t rkey,
+                                    uct_completion_t *comp)
 {
     uct_srd_slot_t *slot = uct_srd_slot_get(UCT_SRD_EP_IFACE(ep));
 
@@ -134,8 +135,8 @@ ssize_t uct_srd_ep_put_bcopy(uct_ep_h tl_ep, uct_pack_callback_t pack,
         uct_srd_buf_put(iface, buf);
         return 0;
     } else if (ucs_unlikely(length > iface->config.rdma_bcopy)) {
-        return uct_srd_buf_overrun(iface, buf, length,
-                                   iface->config.rdma_bcopy, "put_bcopy");
+        return uct_srd_buf_overrun(iface, buf, length, iface->config.rdma_bcopy,
+                                   "put_bcopy");
     }
 
     slot = uct_srd_ep_rma_slot(ep, 0, remote_addr, rkey, NULL);
@@ -206,8 +207,8 @@ uct_srd_ep_rma_zcopy(uct_srd_ep_t *ep, unsigned flags, uct_rkey_t right,
         return status;
     }
 
-    slot                = uct_srd_ep_rma_slot(ep, UCT_SRD_SLOT_ZCOPY | flags,
-                                              remote_addr, rkey, comp);
+    slot = uct_srd_ep_rma_slot(ep, UCT_SRD_SLOT_ZCOPY | flags, remote_addr,
+                               rkey, comp);
     slot->sge[1].addr   = (uintptr_t)iov[0].buffer;
     slot->sge[1].length = length;
     slot->sge[1].lkey   = uct_efa_memh_lkey(iov[0].memh);
@@ -249,8 +250,7 @@ ucs_status_t uct_srd_ep_get_zcopy(uct_ep_h tl_ep, const uct_iov_t *iov,
 void uct_srd_ep_rma_query(const uct_srd_iface_t *iface, uct_iface_attr_t *attr)
 {
     if (iface->config.rdma_read) {
-        attr->cap.flags              |= UCT_IFACE_FLAG_GET_BCOPY |
-                                        UCT_IFACE_FLAG_GET_ZCOPY;
+        attr->cap.flags |= UCT_IFACE_FLAG_GET_BCOPY | UCT_IFACE_FLAG_GET_ZCOPY;
         attr->cap.get.max_bcopy       = iface->config.rdma_bcopy;
         attr->cap.get.min_zcopy       = 0;
         attr->cap.get.max_zcopy       = iface->config.rdma_zcopy;
@@ -260,9 +260,8 @@ void uct_srd_ep_rma_query(const uct_srd_iface_t *iface, uct_iface_attr_t *attr)
     }
 
     if (iface->config.rdma_write) {
-        attr->cap.flags              |= UCT_IFACE_FLAG_PUT_SHORT |
-                                        UCT_IFACE_FLAG_PUT_BCOPY |
-                                        UCT_IFACE_FLAG_PUT_ZCOPY;
+        attr->cap.flags |= UCT_IFACE_FLAG_PUT_SHORT | UCT_IFACE_FLAG_PUT_BCOPY |
+                           UCT_IFACE_FLAG_PUT_ZCOPY;
         attr->cap.put.max_short       = iface->config.rdma_short;
         attr->cap.put.max_bcopy       = iface->config.rdma_bcopy;
         attr->cap.put.min_zcopy       = 0;

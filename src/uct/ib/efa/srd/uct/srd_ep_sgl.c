@@ -19,23 +19,21 @@ static_assert(UCT_SRD_MAX_SGL <= UCT_SRD_WINDOW_MIN,
 void uct_srd_ep_sgl_max(uct_iface_h tl_iface, uct_efa_sgl_max_t *max)
 {
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
-    size_t most            = ucs_min(UCT_SRD_MAX_SGL,
-                                     iface->config.tx_queue_len);
+    size_t most = ucs_min(UCT_SRD_MAX_SGL, iface->config.tx_queue_len);
 
     max->put = iface->config.rdma_write ? most : 0;
     max->get = iface->config.rdma_read ? most : 0;
 }
 
 /* How many operations; negative: a status */
-static int
-uct_srd_ep_sgl_check(uct_srd_ep_t *ep, const char *name, uct_rkey_t right,
-                     const size_t *lengths, uct_rkey_t const *rkeys,
-                     const size_t *counts, const size_t *strides, size_t count)
+static int uct_srd_ep_sgl_check(uct_srd_ep_t *ep, const char *name,
+                                uct_rkey_t right, const size_t *lengths,
+                                uct_rkey_t const *rkeys, const size_t *counts,
+                                const size_t *strides, size_t count)
 {
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
-    size_t max             = ucs_min(UCT_SRD_MAX_SGL,
-                                     iface->config.tx_queue_len);
-    size_t total           = 0;
+    size_t max   = ucs_min(UCT_SRD_MAX_SGL, iface->config.tx_queue_len);
+    size_t total = 0;
     size_t i, blocks;
 
     UCT_CHECK_PARAM((counts == NULL) == (strides == NULL),
@@ -71,8 +69,8 @@ static int uct_srd_ep_sgl_is_plain(const uct_srd_peer_t *peer,
     size_t i;
 
     for (i = 0; i < count; ++i) {
-        if ((lengths[i] > 0) && (uct_efa_rkey_generation(rkeys[i]) !=
-                                 peer->rx.generation)) {
+        if ((lengths[i] > 0) &&
+            (uct_efa_rkey_generation(rkeys[i]) != peer->rx.generation)) {
             return 0;
         }
     }
@@ -80,19 +78,19 @@ static int uct_srd_ep_sgl_is_plain(const uct_srd_peer_t *peer,
     return peer->state == UCT_SRD_PEER_JOINED;
 }
 
-static UCS_F_ALWAYS_INLINE ucs_status_t
-uct_srd_ep_sgl_post(UCT_EFA_SGL_ARGS, const char *name, uct_rkey_t right,
-                    unsigned flags)
+static UCS_F_ALWAYS_INLINE ucs_status_t uct_srd_ep_sgl_post(UCT_EFA_SGL_ARGS,
+                                                            const char *name,
+                                                            uct_rkey_t right,
+                                                            unsigned flags)
 {
     uct_srd_ep_t *ep       = ucs_derived_of(tl_ep, uct_srd_ep_t);
     uct_srd_iface_t *iface = UCT_SRD_EP_IFACE(ep);
     uct_srd_peer_t *peer   = ep->peer;
-    int total              = uct_srd_ep_sgl_check(ep, name, right, lengths,
-                                                  rkeys, counts, strides,
-                                                  count);
-    ucs_status_t status    = UCS_OK;
+    int total = uct_srd_ep_sgl_check(ep, name, right, lengths, rkeys, counts,
+                                     strides, count);
+    ucs_status_t status = UCS_OK;
     uct_srd_slot_t *slots[UCT_SRD_MAX_SGL], *slot;
-    int is_batch, done     = 0;
+    int is_batch, done = 0;
     size_t i, k, offset;
 
     if (total <= 0) {
@@ -121,7 +119,8 @@ uct_srd_ep_sgl_post(UCT_EFA_SGL_ARGS, const char *name, uct_rkey_t right,
 
     for (i = 0; (i < count) && (status == UCS_OK); ++i) {
         for (k = 0; (k < ((counts == NULL) ? 1 : counts[i])) &&
-                    (lengths[i] > 0) && (status == UCS_OK); ++k) {
+                    (lengths[i] > 0) && (status == UCS_OK);
+             ++k) {
             offset = (strides == NULL) ? 0 : (k * strides[i]);
             slot   = uct_srd_ep_rma_slot(ep, UCT_SRD_SLOT_ZCOPY | flags,
                                          remote_addrs[i] + offset, rkeys[i],
@@ -132,7 +131,7 @@ uct_srd_ep_sgl_post(UCT_EFA_SGL_ARGS, const char *name, uct_rkey_t right,
             slot->memh          = memhs[i];
             status              = uct_srd_rma_tx_send(iface, peer, slot);
             slots[done]         = slot;
-            done               += (status == UCS_OK);
+            done += (status == UCS_OK);
         }
     }
 
@@ -153,8 +152,9 @@ uct_srd_ep_sgl_post(UCT_EFA_SGL_ARGS, const char *name, uct_rkey_t right,
     return (done == 0) ? status : UCS_INPROGRESS;
 }
 
-static UCS_F_MAYBE_UNUSED size_t
-uct_srd_ep_sgl_bytes(const size_t *lengths, const size_t *counts, size_t count)
+static UCS_F_MAYBE_UNUSED size_t uct_srd_ep_sgl_bytes(const size_t *lengths,
+                                                      const size_t *counts,
+                                                      size_t count)
 {
     size_t bytes = 0;
     size_t i;

@@ -52,9 +52,9 @@ static void uct_srd_iface_progress_enable(uct_iface_h tl_iface, unsigned flags)
     iface->stats->asleep = 0;
 }
 
-static ucs_status_t
-uct_srd_iface_flush(uct_iface_h tl_iface, UCS_V_UNUSED unsigned flags,
-                    uct_completion_t *comp)
+static ucs_status_t uct_srd_iface_flush(uct_iface_h tl_iface,
+                                        UCS_V_UNUSED unsigned flags,
+                                        uct_completion_t *comp)
 {
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
 
@@ -95,11 +95,13 @@ static ucs_status_t uct_srd_iface_self_init(uct_srd_iface_t *iface)
     iface->peers.uid_key        = random.uid_key;
     iface->queues.self.window   = iface->config.rx_window;
     iface->queues.self.features = (dev->has_sgid ? UCT_SRD_FEATURE_SGID : 0) |
-                           (dev->has_rdma_read ? UCT_SRD_FEATURE_READ : 0) |
-                           (dev->has_rdma_write ? UCT_SRD_FEATURE_WRITE : 0) |
-                           (iface->queues.context->generation <<
-                            UCT_SRD_GENERATION_SHIFT);
-    iface->peers.epoch          = random.epoch;
+                                  (dev->has_rdma_read ? UCT_SRD_FEATURE_READ :
+                                                        0) |
+                                  (dev->has_rdma_write ? UCT_SRD_FEATURE_WRITE :
+                                                         0) |
+                                  (iface->queues.context->generation
+                                   << UCT_SRD_GENERATION_SHIFT);
+    iface->peers.epoch = random.epoch;
     return UCS_OK;
 }
 
@@ -117,16 +119,17 @@ static uct_efa_context_t *uct_srd_iface_context(uct_efa_md_t *md)
 {
     if (uct_efa_context_replace(md) != UCS_OK) {
         ucs_error("srd: %s was reset or removed and is not back: try again "
-                  "later", uct_efa_md_device_name(md));
+                  "later",
+                  uct_efa_md_device_name(md));
         return NULL;
     }
 
     return uct_efa_context_get(md);
 }
 
-static ucs_status_t
-uct_srd_iface_check_params(const uct_efa_md_t *md, uct_worker_h worker,
-                           const uct_iface_params_t *params)
+static ucs_status_t uct_srd_iface_check_params(const uct_efa_md_t *md,
+                                               uct_worker_h worker,
+                                               const uct_iface_params_t *params)
 {
     UCT_CHECK_PARAM(params->field_mask & UCT_IFACE_PARAM_FIELD_OPEN_MODE,
                     "UCT_IFACE_PARAM_FIELD_OPEN_MODE is not defined");
@@ -135,13 +138,15 @@ uct_srd_iface_check_params(const uct_efa_md_t *md, uct_worker_h worker,
         return UCS_ERR_UNSUPPORTED;
     }
 
-    UCT_CHECK_PARAM(params->mode.device.dev_name != NULL,
-                    "srd: an interface needs the name of its device, such as %s",
-                    uct_efa_md_device_name(md));
+    UCT_CHECK_PARAM(
+            params->mode.device.dev_name != NULL,
+            "srd: an interface needs the name of its device, such as %s",
+            uct_efa_md_device_name(md));
     if (ucs_derived_of(worker, uct_priv_worker_t)->thread_mode ==
         UCS_THREAD_MODE_MULTI) {
-        ucs_error("srd: UCS_THREAD_MODE_MULTI is not supported: make the worker "
-                  "with UCS_THREAD_MODE_SERIALIZED, and lock around its use");
+        ucs_error(
+                "srd: UCS_THREAD_MODE_MULTI is not supported: make the worker "
+                "with UCS_THREAD_MODE_SERIALIZED, and lock around its use");
         return UCS_ERR_INVALID_PARAM;
     }
 
@@ -175,9 +180,9 @@ static ucs_status_t uct_srd_iface_start(uct_srd_iface_t *iface)
     uct_efa_md_t *md = uct_srd_iface_md(iface);
     ucs_status_t status;
 
-    iface->stats = uct_efa_stats_iface_get(uct_efa_md_device_name(md),
-                                           iface->queues.self.gid,
-                                           iface->queues.self.qpn);
+    iface->stats           = uct_efa_stats_iface_get(uct_efa_md_device_name(md),
+                                                     iface->queues.self.gid,
+                                                     iface->queues.self.qpn);
     iface->stats->device   = md->stats->index;
     iface->stats->tx_queue = iface->config.tx_queue_len;
     uct_srd_queues_show(iface);
@@ -216,8 +221,8 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
                            const uct_iface_config_t *tl_config)
 {
     uct_efa_md_t *md = ucs_derived_of(tl_md, uct_efa_md_t);
-    const uct_srd_iface_config_t *config =
-            ucs_derived_of(tl_config, uct_srd_iface_config_t);
+    const uct_srd_iface_config_t
+            *config = ucs_derived_of(tl_config, uct_srd_iface_config_t);
     ucs_status_t status;
 
     status = uct_srd_iface_check_params(md, worker, params);
@@ -227,11 +232,12 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
 
     UCS_CLASS_CALL_SUPER_INIT(
             uct_base_iface_t, &uct_srd_iface_ops, &uct_srd_iface_internal_ops,
-            tl_md, worker, params, tl_config
-            UCS_STATS_ARG((params->field_mask &
-                           UCT_IFACE_PARAM_FIELD_STATS_ROOT) ?
-                          params->stats_root : NULL)
-            UCS_STATS_ARG(params->mode.device.dev_name));
+            tl_md, worker, params,
+            tl_config UCS_STATS_ARG((params->field_mask &
+                                     UCT_IFACE_PARAM_FIELD_STATS_ROOT) ?
+                                            params->stats_root :
+                                            NULL)
+                    UCS_STATS_ARG(params->mode.device.dev_name));
 
     if (strcmp(params->mode.device.dev_name, uct_efa_md_device_name(md)) != 0) {
         ucs_error("srd: no device %s here, only %s",
@@ -418,7 +424,8 @@ static uct_iface_ops_t uct_srd_iface_ops = {
 };
 
 static ucs_status_t
-uct_srd_query_tl_devices(uct_md_h tl_md, uct_tl_device_resource_t **tl_devices_p,
+uct_srd_query_tl_devices(uct_md_h tl_md,
+                         uct_tl_device_resource_t **tl_devices_p,
                          unsigned *num_tl_devices_p)
 {
     uct_efa_md_t *md = ucs_derived_of(tl_md, uct_efa_md_t);

@@ -19,7 +19,8 @@
 static inline size_t uct_srd_iface_zcopy_align(const uct_srd_iface_t *iface)
 {
     return (iface->config.max_msg < UCS_SYS_PCI_MAX_PAYLOAD) ?
-           1 : UCS_SYS_PCI_MAX_PAYLOAD;
+                   1 :
+                   UCS_SYS_PCI_MAX_PAYLOAD;
 }
 
 /* One round: completions, timers, failures, pending. Returns events handled. */

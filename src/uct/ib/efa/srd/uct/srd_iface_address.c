@@ -10,8 +10,8 @@
 #include "srd/peer/srd_addr.h"
 #include "srd/peer/srd_names.h"
 
-ucs_status_t
-uct_srd_iface_get_device_address(uct_iface_h tl_iface, uct_device_addr_t *addr)
+ucs_status_t uct_srd_iface_get_device_address(uct_iface_h tl_iface,
+                                              uct_device_addr_t *addr)
 {
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
 
@@ -19,8 +19,8 @@ uct_srd_iface_get_device_address(uct_iface_h tl_iface, uct_device_addr_t *addr)
     return UCS_OK;
 }
 
-ucs_status_t
-uct_srd_iface_get_address(uct_iface_h tl_iface, uct_iface_addr_t *addr)
+ucs_status_t uct_srd_iface_get_address(uct_iface_h tl_iface,
+                                       uct_iface_addr_t *addr)
 {
     uct_srd_iface_t *iface    = ucs_derived_of(tl_iface, uct_srd_iface_t);
     uct_srd_iface_addr_t self = {
@@ -76,8 +76,10 @@ int uct_srd_iface_address_is_good(const uct_efa_remote_t *remote, char *why,
 
     uct_srd_iface_addr_unpack(remote->iface_addr, &addr);
     if (addr.version != UCT_SRD_WIRE_VERSION) {
-        snprintf(why, max, "remote speaks version %u of the SRD wire protocol, "
-                 "local version %u", addr.version, UCT_SRD_WIRE_VERSION);
+        snprintf(why, max,
+                 "remote speaks version %u of the SRD wire protocol, "
+                 "local version %u",
+                 addr.version, UCT_SRD_WIRE_VERSION);
         return 0;
     }
 
@@ -113,10 +115,9 @@ int uct_srd_iface_is_reachable_why(uct_iface_h tl_iface,
     return 1;
 }
 
-int
-uct_srd_iface_is_reachable(const uct_iface_h tl_iface,
-                           const uct_device_addr_t *dev_addr,
-                           const uct_iface_addr_t *iface_addr)
+int uct_srd_iface_is_reachable(const uct_iface_h tl_iface,
+                               const uct_device_addr_t *dev_addr,
+                               const uct_iface_addr_t *iface_addr)
 {
     uct_efa_remote_t remote = {
         .dev_addr       = dev_addr,

@@ -23,8 +23,8 @@
     } while (0)
 
 /* How many entries of the table are the peer's */
-static unsigned
-uct_srd_iface_check_names(uct_srd_iface_t *iface, const uct_srd_peer_t *peer)
+static unsigned uct_srd_iface_check_names(uct_srd_iface_t *iface,
+                                          const uct_srd_peer_t *peer)
 {
     unsigned names      = 1 + peer->aliases.num;
     uct_srd_ident_t any = peer->ident;
@@ -34,18 +34,20 @@ uct_srd_iface_check_names(uct_srd_iface_t *iface, const uct_srd_peer_t *peer)
                   "a peer is not in the table");
     for (i = 0; i < peer->aliases.num; ++i) {
         UCT_SRD_CHECK(uct_srd_names_find(iface, &peer->aliases.idents[i]) ==
-                      peer, "an alias means somebody else");
+                              peer,
+                      "an alias means somebody else");
     }
 
     UCT_SRD_CHECK((peer->resume.successor == NULL) ||
-                  (peer->resume.successor->resume.predecessor == peer),
+                          (peer->resume.successor->resume.predecessor == peer),
                   "successor");
     if (peer->resume.predecessor != NULL) {
         UCT_SRD_CHECK((peer->resume.predecessor->resume.successor == peer) &&
-                      uct_srd_gate_has(peer, UCT_SRD_GATE_SUCCESSOR) &&
-                      !peer->rx.known && !peer->ctl.contacted &&
-                      uct_srd_peer_is_quiet(peer) && (peer->tx.psn == 0) &&
-                      (peer->rma.psn == 0), "predecessor");
+                              uct_srd_gate_has(peer, UCT_SRD_GATE_SUCCESSOR) &&
+                              !peer->rx.known && !peer->ctl.contacted &&
+                              uct_srd_peer_is_quiet(peer) &&
+                              (peer->tx.psn == 0) && (peer->rma.psn == 0),
+                      "predecessor");
     }
 
     if (peer->rx.known) {
@@ -54,7 +56,7 @@ uct_srd_iface_check_names(uct_srd_iface_t *iface, const uct_srd_peer_t *peer)
                       "not known by its QPN");
         any.qkey = peer->ident.qkey;
         any.qpn  = UCT_SRD_ANY_QPN;
-        names   += 1 + (uct_srd_names_find(iface, &any) == peer);
+        names += 1 + (uct_srd_names_find(iface, &any) == peer);
     }
     return names;
 }
@@ -84,7 +86,7 @@ static void uct_srd_iface_check_eps(const uct_srd_peer_t *peer)
 
     ucs_list_for_each(ep, &peer->eps.list, list) {
         UCT_SRD_CHECK(before || (ep->num_pending == 0), "order of endpoints");
-        before   = ep->num_pending > 0;
+        before = ep->num_pending > 0;
         pending += ep->num_pending;
     }
     UCT_SRD_CHECK(pending == peer->eps.pending, "%u of %u pending", pending,
@@ -95,18 +97,23 @@ static void uct_srd_iface_check_eps(const uct_srd_peer_t *peer)
 static void uct_srd_iface_check_gate(const uct_srd_peer_t *peer)
 {
     UCT_SRD_CHECK(uct_srd_gate_has(peer, UCT_SRD_GATE_STATE) ==
-                  (peer->state != UCT_SRD_PEER_JOINED), "gate: state");
+                          (peer->state != UCT_SRD_PEER_JOINED),
+                  "gate: state");
     UCT_SRD_CHECK(uct_srd_gate_has(peer, UCT_SRD_GATE_NO_AH) ==
-                  (peer->ah == NULL), "gate: AH");
+                          (peer->ah == NULL),
+                  "gate: AH");
     UCT_SRD_CHECK(uct_srd_gate_has(peer, UCT_SRD_GATE_SUCCESSOR) ==
-                  (peer->resume.predecessor != NULL), "gate: successor");
+                          (peer->resume.predecessor != NULL),
+                  "gate: successor");
     UCT_SRD_CHECK(uct_srd_gate_has(peer, UCT_SRD_GATE_RETRANSMIT) ==
-                  !ucs_queue_is_empty((ucs_queue_head_t*)&peer->tx.retransmit),
+                          !ucs_queue_is_empty((ucs_queue_head_t *)&peer->tx
+                                                      .retransmit),
                   "gate: retransmission");
     UCT_SRD_CHECK(uct_srd_gate_has(peer, UCT_SRD_GATE_EP_FAILED) ==
-                  (peer->eps.failed > 0), "gate: endpoints");
+                          (peer->eps.failed > 0),
+                  "gate: endpoints");
     UCT_SRD_CHECK((peer->tx.gate != 0) ==
-                  ((peer->tx.flags & UCT_SRD_PEER_TX_CLOSED) != 0),
+                          ((peer->tx.flags & UCT_SRD_PEER_TX_CLOSED) != 0),
                   "gate 0x%x, flags 0x%x", peer->tx.gate, peer->tx.flags);
     UCT_SRD_CHECK((peer->tx.gate == 0) || (peer->tx.credit == 0),
                   "gate 0x%x, credit %u", peer->tx.gate, peer->tx.credit);
@@ -117,9 +124,10 @@ static void uct_srd_iface_check_gate(const uct_srd_peer_t *peer)
 static void uct_srd_iface_check_shown(const uct_srd_peer_t *peer)
 {
     const uct_efa_stats_peer_t *stats = peer->stats;
-    unsigned queued = ucs_queue_length((ucs_queue_head_t*)&peer->tx.retransmit) +
-                      ucs_queue_length((ucs_queue_head_t*)&peer->tx.held) +
-                      ucs_queue_length((ucs_queue_head_t*)&peer->rma.held);
+    unsigned queued = ucs_queue_length((ucs_queue_head_t *)&peer->tx
+                                               .retransmit) +
+                      ucs_queue_length((ucs_queue_head_t *)&peer->tx.held) +
+                      ucs_queue_length((ucs_queue_head_t *)&peer->rma.held);
 
     if (uct_efa_stats_peer_is_shared(stats)) {
         return;
@@ -129,26 +137,35 @@ static void uct_srd_iface_check_shown(const uct_srd_peer_t *peer)
                   (uint16_t)stats->tx_msgs, peer->tx.psn);
     UCT_SRD_CHECK((uint16_t)stats->tx_done == peer->tx.una.una, "%u of %u done",
                   (uint16_t)stats->tx_done, peer->tx.una.una);
-    UCT_SRD_CHECK(!peer->rx.started || ((uint16_t)(stats->rx_first + stats->rx_msgs) ==
-                                        peer->rx.ring.next),
-                  "%u of %u awaited", (uint16_t)(stats->rx_first + stats->rx_msgs),
+    UCT_SRD_CHECK(!peer->rx.started ||
+                          ((uint16_t)(stats->rx_first + stats->rx_msgs) ==
+                           peer->rx.ring.next),
+                  "%u of %u awaited",
+                  (uint16_t)(stats->rx_first + stats->rx_msgs),
                   peer->rx.ring.next);
     UCT_SRD_CHECK(stats->depth == peer->rx.ring.held, "depth");
-    UCT_SRD_CHECK(stats->queued == queued, "%" PRIu64 " of %u queued", stats->queued,
-                  queued);
-    UCT_SRD_CHECK(stats->rma == uct_srd_peer_rma_outstanding(peer), "operations");
+    UCT_SRD_CHECK(stats->queued == queued, "%" PRIu64 " of %u queued",
+                  stats->queued, queued);
+    UCT_SRD_CHECK(stats->rma == uct_srd_peer_rma_outstanding(peer),
+                  "operations");
     UCT_SRD_CHECK(stats->window == peer->tx.window, "window");
-    UCT_SRD_CHECK(!!stats->suspected == uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED), "suspected");
-    UCT_SRD_CHECK(!!stats->blocked == uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED),
+    UCT_SRD_CHECK(!!stats->suspected ==
+                          uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED),
+                  "suspected");
+    UCT_SRD_CHECK(!!stats->blocked ==
+                          uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED),
                   "blocked");
     UCT_SRD_CHECK(stats->gate == peer->tx.gate, "gate");
     UCT_SRD_CHECK(stats->pending == peer->eps.pending, "pending");
     UCT_SRD_CHECK(stats->eps == peer->eps.num, "endpoints");
-    UCT_SRD_CHECK(!uct_srd_gate_has(peer, UCT_SRD_GATE_FENCE) || stats->fence, "fence");
-    UCT_SRD_CHECK(!uct_srd_timer_is_set(&peer->tx.timer) || stats->backoff, "pause");
+    UCT_SRD_CHECK(!uct_srd_gate_has(peer, UCT_SRD_GATE_FENCE) || stats->fence,
+                  "fence");
+    UCT_SRD_CHECK(!uct_srd_timer_is_set(&peer->tx.timer) || stats->backoff,
+                  "pause");
     UCT_SRD_CHECK((stats->wait_time != 0) ==
-                  ((stats->suspected | stats->pending | stats->backoff | stats->fence |
-                    stats->blocked) != 0), "wait_time");
+                          ((stats->suspected | stats->pending | stats->backoff |
+                            stats->fence | stats->blocked) != 0),
+                  "wait_time");
 }
 
 void uct_srd_iface_check(uct_srd_iface_t *iface)
@@ -160,7 +177,7 @@ void uct_srd_iface_check(uct_srd_iface_t *iface)
 
     ucs_list_for_each(peer, &iface->peers.alive, list) {
         ++peers;
-        names  += uct_srd_iface_check_names(iface, peer);
+        names += uct_srd_iface_check_names(iface, peer);
         special += peer->rx.blind + peer->rx.no_ah;
         uct_srd_iface_check_shown(peer);
         uct_srd_iface_check_gate(peer);
@@ -170,12 +187,12 @@ void uct_srd_iface_check(uct_srd_iface_t *iface)
         UCT_SRD_CHECK(peer->state < UCT_SRD_PEER_FAILED, "a dead peer");
         if (peer->ahn.key != UCT_SRD_NO_KEY) {
             ++keys;
-            iter = kh_get(uct_srd_keys, &iface->peers.keys,
-                          peer->ahn.key);
+            iter = kh_get(uct_srd_keys, &iface->peers.keys, peer->ahn.key);
             UCT_SRD_CHECK((iter != kh_end(&iface->peers.keys)) &&
-                          (kh_val(&iface->peers.keys, iter) == peer),
+                                  (kh_val(&iface->peers.keys, iter) == peer),
                           "a peer's key means somebody else");
-            UCT_SRD_CHECK(uct_srd_iface_check_is_of_ahn(iface, peer), "its AH number does not know it");
+            UCT_SRD_CHECK(uct_srd_iface_check_is_of_ahn(iface, peer),
+                          "its AH number does not know it");
         }
         uct_srd_iface_check_eps(peer);
     }
@@ -190,9 +207,9 @@ void uct_srd_iface_check(uct_srd_iface_t *iface)
     kh_foreach_value(&iface->peers.idents, other, {
         UCT_SRD_CHECK(other->state < UCT_SRD_PEER_FAILED, "a dead peer");
     })
-    UCT_SRD_CHECK(kh_size(&iface->peers.idents) == names,
-                  "%u entries for %u names of %u peers",
-                  kh_size(&iface->peers.idents), names, peers);
+        UCT_SRD_CHECK(kh_size(&iface->peers.idents) == names,
+                      "%u entries for %u names of %u peers",
+                      kh_size(&iface->peers.idents), names, peers);
     UCT_SRD_CHECK(kh_size(&iface->peers.keys) == keys, "%u keys of %u",
                   kh_size(&iface->peers.keys), keys);
     UCT_SRD_CHECK(iface->rx.special == special, "%u of %u reasons",

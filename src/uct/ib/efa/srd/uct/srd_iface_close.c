@@ -40,17 +40,17 @@
 static ucs_time_t uct_srd_iface_close_began;
 static ucs_time_t uct_srd_iface_close_asked;
 
-static ucs_status_t
-uct_srd_iface_close_drop_am(UCS_V_UNUSED void *arg, UCS_V_UNUSED void *data,
-                            UCS_V_UNUSED size_t length,
-                            UCS_V_UNUSED unsigned flags)
+static ucs_status_t uct_srd_iface_close_drop_am(UCS_V_UNUSED void *arg,
+                                                UCS_V_UNUSED void *data,
+                                                UCS_V_UNUSED size_t length,
+                                                UCS_V_UNUSED unsigned flags)
 {
     return UCS_OK;
 }
 
 /* Is the time over for an interface that waits longer than SOON? */
-static int
-uct_srd_iface_close_is_over(const uct_srd_iface_t *iface, ucs_time_t now)
+static int uct_srd_iface_close_is_over(const uct_srd_iface_t *iface,
+                                       ucs_time_t now)
 {
     ucs_time_t timeout = ucs_time_from_sec(iface->config.close_timeout);
     ucs_time_t asked   = __atomic_exchange_n(&uct_srd_iface_close_asked, now,
@@ -70,12 +70,11 @@ uct_srd_iface_close_is_over(const uct_srd_iface_t *iface, ucs_time_t now)
 
 static int uct_srd_iface_close_qp_is_dead(const uct_srd_iface_t *iface)
 {
-    return iface->recover.is ||
-           uct_srd_queues_is_failed(iface);
+    return iface->recover.is || uct_srd_queues_is_failed(iface);
 }
 
-static int
-uct_srd_iface_close_may_wait(const uct_srd_iface_t *iface, ucs_time_t soon)
+static int uct_srd_iface_close_may_wait(const uct_srd_iface_t *iface,
+                                        ucs_time_t soon)
 {
     ucs_time_t now = ucs_get_time();
 
@@ -89,9 +88,8 @@ static ucs_time_t uct_srd_iface_close_soon(void)
 }
 
 /* Until so many places for control messages are free, or the time is over */
-static void
-uct_srd_iface_close_await_ctl(uct_srd_iface_t *iface, unsigned wanted,
-                              ucs_time_t soon)
+static void uct_srd_iface_close_await_ctl(uct_srd_iface_t *iface,
+                                          unsigned wanted, ucs_time_t soon)
 {
     while ((iface->tx.num_ctl < wanted) &&
            uct_srd_iface_close_may_wait(iface, soon)) {
@@ -118,8 +116,8 @@ static void uct_srd_iface_close_drop(uct_srd_iface_t *iface, int is_over)
         }
 
         if ((uct_srd_peer_outstanding(peer) > 0) &&
-            (uct_srd_gate_has(peer, UCT_SRD_GATE_RESUME |
-                                    UCT_SRD_GATE_SUSPECTED) ||
+            (uct_srd_gate_has(peer,
+                              UCT_SRD_GATE_RESUME | UCT_SRD_GATE_SUSPECTED) ||
              !ucs_queue_is_empty(&peer->tx.held) ||
              (is_over && !ucs_queue_is_empty(&peer->tx.retransmit)))) {
             uct_srd_peer_fail_log(peer, UCS_ERR_CANCELED,
@@ -216,7 +214,8 @@ void uct_srd_iface_close_drain(uct_srd_iface_t *iface)
      * sending must not keep us here: what the queue can hold, no more. */
     for (i = iface->tx.num_slots + iface->config.rx_queue_len;
          (i > 0) && !uct_srd_iface_close_qp_is_dead(iface) &&
-         (uct_srd_poll(iface) > 0); --i) {
+         (uct_srd_poll(iface) > 0);
+         --i) {
         ;
     }
 
@@ -225,8 +224,8 @@ void uct_srd_iface_close_drain(uct_srd_iface_t *iface)
     }
 }
 
-static void
-uct_srd_iface_close_peer_eps(uct_srd_peer_t *peer, uct_efa_leak_t *leak)
+static void uct_srd_iface_close_peer_eps(uct_srd_peer_t *peer,
+                                         uct_efa_leak_t *leak)
 {
     char remote[64], what[80];
     uct_srd_ep_t *ep;

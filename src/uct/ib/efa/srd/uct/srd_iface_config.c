@@ -152,8 +152,8 @@ uct_srd_iface_config_check_queue(const uct_srd_iface_t *iface, const char *name,
 
     if (value > limit - extra) {
         ucs_error("srd: UCX_SRD_%s=%u: must be 1 to %u: %s has queues of %u "
-                  "entries (%s)", name, value, limit - extra, device, limit,
-                  limit_name);
+                  "entries (%s)",
+                  name, value, limit - extra, device, limit, limit_name);
         return UCS_ERR_INVALID_PARAM;
     }
 
@@ -176,8 +176,7 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
 
     status = uct_srd_iface_config_check_queue(iface, "RX_QUEUE_LEN",
                                               config->rx.queue_len, 0,
-                                              "max_rq_wr",
-                                              dev->efa.max_rq_wr);
+                                              "max_rq_wr", dev->efa.max_rq_wr);
     if (status != UCS_OK) {
         return status;
     }
@@ -186,31 +185,28 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
     iface->config.tx_queue_len     = config->tx.queue_len;
     iface->config.tx_window        = config->tx.window;
     iface->config.peer_window      = ucs_min(config->tx.window,
-                                             ucs_max(config->tx.queue_len / 2,
-                                                     1u));
+                                             ucs_max(config->tx.queue_len / 2, 1u));
     iface->config.rnr_retry        = config->tx.rnr_retry;
     iface->config.retry_count      = config->tx.retry_count;
     iface->config.rx_queue_len     = ucs_min(config->rx.queue_len,
                                              config->rx.mp.max_bufs);
     iface->config.rx_window        = config->rx.window;
     iface->config.rx_batch         = ucs_min(config->rx.batch,
-                                             ucs_max(iface->config.rx_queue_len /
-                                                     4, 1u));
+                                             ucs_max(iface->config.rx_queue_len / 4,
+                                                     1u));
     iface->config.max_poll         = config->max_poll;
     iface->config.close_timeout    = config->close_timeout;
     iface->config.max_asserted     = config->max_asserted;
     iface->config.gone_timeout     = config->gone_timeout;
     iface->config.recovery_timeout = config->recovery_timeout;
 
-    iface->config.rdma_read     = (config->rdma != UCS_NO) &&
-                                  dev->has_rdma_read;
-    iface->config.rdma_write    = (config->rdma != UCS_NO) &&
-                                  dev->has_rdma_write;
-    iface->config.rdma_zcopy    = dev->efa.max_rdma_size;
-    iface->config.rdma_bcopy    = ucs_min(iface->config.max_msg,
-                                          dev->efa.max_rdma_size);
-    iface->config.rdma_short    = ucs_min(UCT_SRD_INLINE_AREA,
-                                          dev->efa.max_rdma_size);
+    iface->config.rdma_read  = (config->rdma != UCS_NO) && dev->has_rdma_read;
+    iface->config.rdma_write = (config->rdma != UCS_NO) && dev->has_rdma_write;
+    iface->config.rdma_zcopy = dev->efa.max_rdma_size;
+    iface->config.rdma_bcopy = ucs_min(iface->config.max_msg,
+                                       dev->efa.max_rdma_size);
+    iface->config.rdma_short = ucs_min(UCT_SRD_INLINE_AREA,
+                                       dev->efa.max_rdma_size);
     if ((config->rdma == UCS_YES) && !dev->has_rdma_read) {
         ucs_error("srd: UCX_SRD_RDMA=y, but %s cannot do RDMA reads",
                   uct_efa_md_device_name(uct_srd_iface_md(iface)));

@@ -14,14 +14,11 @@ ucs_status_t uct_srd_iface_query(uct_iface_h tl_iface, uct_iface_attr_t *attr)
 
     uct_base_iface_query(&iface->super, attr);
 
-    attr->cap.flags = UCT_IFACE_FLAG_AM_SHORT |
-                      UCT_IFACE_FLAG_AM_BCOPY |
-                      UCT_IFACE_FLAG_PENDING |
-                      UCT_IFACE_FLAG_CONNECT_TO_IFACE |
+    attr->cap.flags = UCT_IFACE_FLAG_AM_SHORT | UCT_IFACE_FLAG_AM_BCOPY |
+                      UCT_IFACE_FLAG_PENDING | UCT_IFACE_FLAG_CONNECT_TO_IFACE |
                       UCT_IFACE_FLAG_CB_SYNC |
                       UCT_IFACE_FLAG_ERRHANDLE_PEER_FAILURE |
-                      UCT_IFACE_FLAG_EP_CHECK |
-                      UCT_EFA_IFACE_FLAG_INTER_NODE;
+                      UCT_IFACE_FLAG_EP_CHECK | UCT_EFA_IFACE_FLAG_INTER_NODE;
 
     if (iface->event.fd >= 0) {
         attr->cap.event_flags = UCT_IFACE_FLAG_EVENT_SEND_COMP |
@@ -35,13 +32,13 @@ ucs_status_t uct_srd_iface_query(uct_iface_h tl_iface, uct_iface_attr_t *attr)
 
     /* Header and payload are one buffer each */
     if (dev->efa.max_sq_sge >= 2) {
-        attr->cap.flags              |= UCT_IFACE_FLAG_AM_ZCOPY;
-        attr->cap.am.min_zcopy        = 0;
-        attr->cap.am.max_zcopy        = iface->config.max_msg;
-        attr->cap.am.opt_zcopy_align  = uct_srd_iface_zcopy_align(iface);
-        attr->cap.am.align_mtu        = iface->config.max_msg;
-        attr->cap.am.max_hdr          = UCT_SRD_INLINE_AREA;
-        attr->cap.am.max_iov          = UCT_SRD_MAX_IOV;
+        attr->cap.flags |= UCT_IFACE_FLAG_AM_ZCOPY;
+        attr->cap.am.min_zcopy       = 0;
+        attr->cap.am.max_zcopy       = iface->config.max_msg;
+        attr->cap.am.opt_zcopy_align = uct_srd_iface_zcopy_align(iface);
+        attr->cap.am.align_mtu       = iface->config.max_msg;
+        attr->cap.am.max_hdr         = UCT_SRD_INLINE_AREA;
+        attr->cap.am.max_iov         = UCT_SRD_MAX_IOV;
     }
 
     uct_srd_ep_rma_query(iface, attr);

@@ -20,15 +20,16 @@
 static_assert(sizeof(unsigned long) == sizeof(uint64_t),
               "counters are shown as unsigned long");
 
-static void
-uct_srd_iface_vfs_add_peer(const uct_efa_stats_peer_t *peer, void *arg)
+static void uct_srd_iface_vfs_add_peer(const uct_efa_stats_peer_t *peer,
+                                       void *arg)
 {
     static const char *names[] = EFA_STATS_PEER_STATE_NAMES;
     ucs_string_buffer_t *strb  = arg;
     char remote[64];
 
     ucs_string_buffer_appendf(
-            strb, "%s %s pending %lu tx_msgs %lu rx_msgs %lu retransmit %lu "
+            strb,
+            "%s %s pending %lu tx_msgs %lu rx_msgs %lu retransmit %lu "
             "rnr %lu\n",
             uct_srd_addr_str(peer->gid, peer->qpn, remote, sizeof(remote)),
             (peer->state < EFA_STATS_PEER_LAST) ? names[peer->state] : "?",
@@ -50,12 +51,10 @@ void uct_srd_iface_vfs_refresh(uct_iface_h tl_iface)
 {
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
 
-    ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive,
-                            &iface->tx.num_free, UCS_VFS_TYPE_U32,
-                            "tx/free_slots");
-    ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive,
-                            &iface->rx.missing, UCS_VFS_TYPE_U32,
-                            "rx/kept_buffers");
+    ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive, &iface->tx.num_free,
+                            UCS_VFS_TYPE_U32, "tx/free_slots");
+    ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive, &iface->rx.missing,
+                            UCS_VFS_TYPE_U32, "rx/kept_buffers");
     ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive,
                             &iface->queues.self.qpn, UCS_VFS_TYPE_U16, "qpn");
     ucs_vfs_obj_add_ro_file(iface, uct_srd_iface_vfs_show_peers, NULL, 0,

@@ -14,7 +14,7 @@
  * of that. */
 static inline uint64_t uct_srd_hash_mix(uint64_t value)
 {
-    value  = (value ^ (value >> 32)) * 0x9e3779b97f4a7c15ull;
+    value = (value ^ (value >> 32)) * 0x9e3779b97f4a7c15ull;
     return value ^ (value >> 32);
 }
 
@@ -24,8 +24,8 @@ static inline uint32_t uct_srd_hash_key(uint32_t key)
     return (uint32_t)uct_srd_hash_mix(key);
 }
 
-static inline uint32_t
-uct_srd_hash_ident(const uint8_t gid[16], uint32_t qpn, uint32_t qkey)
+static inline uint32_t uct_srd_hash_ident(const uint8_t gid[16], uint32_t qpn,
+                                          uint32_t qkey)
 {
     uint64_t subnet, host;
 

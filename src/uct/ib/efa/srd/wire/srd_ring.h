@@ -33,8 +33,8 @@ typedef struct {
 } uct_srd_ring_t;
 
 /* window: a power of two, at most 8192 */
-static inline void
-uct_srd_ring_init(uct_srd_ring_t *self, unsigned window, uint16_t first)
+static inline void uct_srd_ring_init(uct_srd_ring_t *self, unsigned window,
+                                     uint16_t first)
 {
     self->next    = first;
     self->held    = 0;
@@ -67,8 +67,8 @@ uct_srd_ring_classify(const uct_srd_ring_t *self, uint16_t psn)
 
 /* Keeps entry if psn is early (EARLY is returned). In all other cases, AWAITED
  * included, the ring is as before and the entry remains the caller's. */
-static inline uct_srd_ring_result_t
-uct_srd_ring_put(uct_srd_ring_t *self, uint16_t psn, void *entry)
+static inline uct_srd_ring_result_t uct_srd_ring_put(uct_srd_ring_t *self,
+                                                     uint16_t psn, void *entry)
 {
     uct_srd_ring_result_t result = uct_srd_ring_classify(self, psn);
     void **place;
@@ -78,7 +78,7 @@ uct_srd_ring_put(uct_srd_ring_t *self, uint16_t psn, void *entry)
     }
 
     if (self->entries == NULL) {
-        self->entries = (void**)calloc(self->places, sizeof(void*));
+        self->entries = (void **)calloc(self->places, sizeof(void *));
         if (self->entries == NULL) {
             return UCT_SRD_RING_NO_MEMORY;
         }

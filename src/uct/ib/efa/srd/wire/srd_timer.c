@@ -40,15 +40,15 @@ static ucs_status_t uct_srd_timers_grow(uct_srd_timers_t *timers)
     return UCS_OK;
 }
 
-static void
-uct_srd_timers_place(uct_srd_timers_t *timers, unsigned i, uct_srd_timer_t *t)
+static void uct_srd_timers_place(uct_srd_timers_t *timers, unsigned i,
+                                 uct_srd_timer_t *t)
 {
     timers->heap[i] = t;
     t->index        = i + 1;
 }
 
-static void
-uct_srd_timers_up(uct_srd_timers_t *timers, unsigned i, uct_srd_timer_t *t)
+static void uct_srd_timers_up(uct_srd_timers_t *timers, unsigned i,
+                              uct_srd_timer_t *t)
 {
     unsigned parent;
 
@@ -65,15 +65,14 @@ uct_srd_timers_up(uct_srd_timers_t *timers, unsigned i, uct_srd_timer_t *t)
     uct_srd_timers_place(timers, i, t);
 }
 
-static void
-uct_srd_timers_down(uct_srd_timers_t *timers, unsigned i, uct_srd_timer_t *t)
+static void uct_srd_timers_down(uct_srd_timers_t *timers, unsigned i,
+                                uct_srd_timer_t *t)
 {
     unsigned child;
 
     while ((child = (2 * i) + 1) < timers->count) {
-        if ((child + 1 < timers->count) &&
-            (timers->heap[child + 1]->deadline <
-             timers->heap[child]->deadline)) {
+        if ((child + 1 < timers->count) && (timers->heap[child + 1]->deadline <
+                                            timers->heap[child]->deadline)) {
             ++child;
         }
 
@@ -129,7 +128,7 @@ unsigned uct_srd_timers_run(uct_srd_timers_t *timers, ucs_time_t now)
 
     /* A function that sets its timer to a time not after now would keep us
      * here for ever: run at most what was there at the start. */
-    unsigned max   = timers->count;
+    unsigned max = timers->count;
 
     while ((timers->count > 0) && (count < max)) {
         timer = timers->heap[0];

@@ -35,8 +35,8 @@ typedef struct {
 void uct_srd_timers_init(uct_srd_timers_t *timers);
 void uct_srd_timers_cleanup(uct_srd_timers_t *timers);
 
-static inline void
-uct_srd_timer_init(uct_srd_timer_t *timer, uct_srd_timer_func_t func)
+static inline void uct_srd_timer_init(uct_srd_timer_t *timer,
+                                      uct_srd_timer_func_t func)
 {
     timer->func  = func;
     timer->index = 0;

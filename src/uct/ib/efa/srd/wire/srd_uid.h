@@ -30,22 +30,22 @@ static inline void uct_srd_uid_rounds(uint64_t v[4], unsigned count)
     while (count-- > 0) {
         v[0] += v[1];
         v[2] += v[3];
-        v[1]  = uct_srd_uid_rotate(v[1], 13) ^ v[0];
-        v[3]  = uct_srd_uid_rotate(v[3], 16) ^ v[2];
-        v[0]  = uct_srd_uid_rotate(v[0], 32);
+        v[1] = uct_srd_uid_rotate(v[1], 13) ^ v[0];
+        v[3] = uct_srd_uid_rotate(v[3], 16) ^ v[2];
+        v[0] = uct_srd_uid_rotate(v[0], 32);
         v[2] += v[1];
         v[0] += v[3];
-        v[1]  = uct_srd_uid_rotate(v[1], 17) ^ v[2];
-        v[3]  = uct_srd_uid_rotate(v[3], 21) ^ v[0];
-        v[2]  = uct_srd_uid_rotate(v[2], 32);
+        v[1] = uct_srd_uid_rotate(v[1], 17) ^ v[2];
+        v[3] = uct_srd_uid_rotate(v[3], 21) ^ v[0];
+        v[2] = uct_srd_uid_rotate(v[2], 32);
     }
 }
 
 /* length: bytes of data */
-static inline uint64_t
-uct_srd_uid(const uct_srd_uid_key_t *key, const void *data, size_t length)
+static inline uint64_t uct_srd_uid(const uct_srd_uid_key_t *key,
+                                   const void *data, size_t length)
 {
-    const uint8_t *next = (const uint8_t*)data;
+    const uint8_t *next = (const uint8_t *)data;
     uint64_t last       = (uint64_t)length << 56;
     uint64_t v[4], word;
     size_t left;
@@ -57,7 +57,7 @@ uct_srd_uid(const uct_srd_uid_key_t *key, const void *data, size_t length)
 
     for (left = length; left >= sizeof(word); left -= sizeof(word)) {
         memcpy(&word, next, sizeof(word));
-        word  = le64toh(word);
+        word = le64toh(word);
         next += sizeof(word);
         v[3] ^= word;
         uct_srd_uid_rounds(v, 2);

@@ -37,8 +37,8 @@ static inline void uct_srd_una_init(uct_srd_una_t *self, uint64_t *bits,
 }
 
 /* Messages between una and psn that have not completed */
-static inline unsigned
-uct_srd_una_outstanding(const uct_srd_una_t *self, uint16_t psn)
+static inline unsigned uct_srd_una_outstanding(const uct_srd_una_t *self,
+                                               uint16_t psn)
 {
     return (uint16_t)(psn - self->una) - self->ahead;
 }
@@ -49,7 +49,7 @@ static inline unsigned uct_srd_una_done_slow(uct_srd_una_t *self, uint16_t psn)
     unsigned bit;
 
     if (psn != self->una) {
-        bit                   = psn & self->mask;
+        bit = psn & self->mask;
         self->bits[bit / 64] |= 1ull << (bit % 64);
         ++self->ahead;
         return 0;

@@ -171,8 +171,8 @@ static inline uint32_t uct_srd_get32(const uint8_t *p)
     return uct_srd_get16(p) | ((uint32_t)uct_srd_get16(p + 2) << 16);
 }
 
-static inline uint32_t
-uct_srd_imm_pack(uint32_t epoch, unsigned am_id, uint32_t flags, uint16_t psn)
+static inline uint32_t uct_srd_imm_pack(uint32_t epoch, unsigned am_id,
+                                        uint32_t flags, uint16_t psn)
 {
     return ((epoch & 0xf) << UCT_SRD_IMM_EPOCH_SHIFT) | flags |
            (am_id << UCT_SRD_IMM_AM_SHIFT) | psn;
@@ -188,10 +188,10 @@ static inline unsigned uct_srd_imm_am_id(uint32_t imm)
     return (imm & UCT_SRD_IMM_AM_MASK) >> UCT_SRD_IMM_AM_SHIFT;
 }
 
-static inline void
-uct_srd_iface_addr_pack(const uct_srd_iface_addr_t *addr, void *out)
+static inline void uct_srd_iface_addr_pack(const uct_srd_iface_addr_t *addr,
+                                           void *out)
 {
-    uint8_t *p = (uint8_t*)out;
+    uint8_t *p = (uint8_t *)out;
 
     uct_srd_put16(p, addr->qpn);
     p[2] = addr->version;
@@ -199,10 +199,10 @@ uct_srd_iface_addr_pack(const uct_srd_iface_addr_t *addr, void *out)
     uct_srd_put32(p + 4, addr->qkey);
 }
 
-static inline void
-uct_srd_iface_addr_unpack(const void *in, uct_srd_iface_addr_t *addr)
+static inline void uct_srd_iface_addr_unpack(const void *in,
+                                             uct_srd_iface_addr_t *addr)
 {
-    const uint8_t *p = (const uint8_t*)in;
+    const uint8_t *p = (const uint8_t *)in;
 
     addr->qpn     = uct_srd_get16(p);
     addr->version = p[2];
@@ -223,7 +223,7 @@ static inline unsigned uct_srd_ext_len(unsigned op)
 /* out: uct_srd_ext_len(ext->op) bytes */
 static inline void uct_srd_ext_pack(const uct_srd_ext_t *ext, void *out)
 {
-    uint8_t *p = (uint8_t*)out;
+    uint8_t *p = (uint8_t *)out;
 
     p[UCT_SRD_EXT_VERSION] = ext->version;
     p[UCT_SRD_EXT_OP]      = ext->op;
@@ -248,27 +248,28 @@ static inline void uct_srd_ext_pack(const uct_srd_ext_t *ext, void *out)
 
 /* length: of the whole message, bytes. imm: its immediate. On BAD_VERSION the
  * sender's qkey, qpn and gid are filled as version 1 has them. */
-static inline uct_srd_ext_check_t
-uct_srd_ext_unpack(const void *in, size_t length, uint32_t imm,
-                   uct_srd_ext_t *ext)
+static inline uct_srd_ext_check_t uct_srd_ext_unpack(const void *in,
+                                                     size_t length,
+                                                     uint32_t imm,
+                                                     uct_srd_ext_t *ext)
 {
-    const uint8_t *p = (const uint8_t*)in;
+    const uint8_t *p = (const uint8_t *)in;
     int is_ctl       = (imm & UCT_SRD_IMM_CTL) != 0;
 
     if (length < UCT_SRD_EXT_LEN) {
         return UCT_SRD_EXT_MALFORMED;
     }
 
-    ext->version  = p[UCT_SRD_EXT_VERSION];
-    ext->op       = p[UCT_SRD_EXT_OP];
-    ext->len8     = p[UCT_SRD_EXT_LEN8];
-    ext->qkey     = uct_srd_get32(p + UCT_SRD_EXT_QKEY);
-    ext->qpn      = uct_srd_get16(p + UCT_SRD_EXT_QPN);
-    ext->window   = uct_srd_get16(p + UCT_SRD_EXT_WINDOW);
-    ext->epoch    = uct_srd_get32(p + UCT_SRD_EXT_EPOCH);
+    ext->version = p[UCT_SRD_EXT_VERSION];
+    ext->op      = p[UCT_SRD_EXT_OP];
+    ext->len8    = p[UCT_SRD_EXT_LEN8];
+    ext->qkey    = uct_srd_get32(p + UCT_SRD_EXT_QKEY);
+    ext->qpn     = uct_srd_get16(p + UCT_SRD_EXT_QPN);
+    ext->window  = uct_srd_get16(p + UCT_SRD_EXT_WINDOW);
+    ext->epoch   = uct_srd_get32(p + UCT_SRD_EXT_EPOCH);
     memcpy(ext->gid, p + UCT_SRD_EXT_GID, sizeof(ext->gid));
-    ext->uid      = uct_srd_get32(p + UCT_SRD_EXT_UID) |
-                    ((uint64_t)uct_srd_get32(p + UCT_SRD_EXT_UID + 4) << 32);
+    ext->uid = uct_srd_get32(p + UCT_SRD_EXT_UID) |
+               ((uint64_t)uct_srd_get32(p + UCT_SRD_EXT_UID + 4) << 32);
     ext->features = uct_srd_get32(p + UCT_SRD_EXT_FEATURES);
     ext->arg      = uct_srd_get32(p + UCT_SRD_EXT_ARG);
 
@@ -289,8 +290,7 @@ uct_srd_ext_unpack(const void *in, size_t length, uint32_t imm,
          (ext->epoch & 0xf)) ||
         (ext->window < UCT_SRD_WINDOW_MIN) ||
         (ext->window > UCT_SRD_WINDOW_MAX) ||
-        (ext->window & (ext->window - 1)) ||
-        (ext->qkey & ~UCT_SRD_QKEY_MASK) ||
+        (ext->window & (ext->window - 1)) || (ext->qkey & ~UCT_SRD_QKEY_MASK) ||
         (ext->len8 * 8u < uct_srd_ext_len(ext->op))) {
         return UCT_SRD_EXT_MALFORMED;
     }

@@ -207,8 +207,8 @@ static void uct_srd_recover_lkeys(uct_srd_iface_t *iface)
 }
 
 /* Fills queues with new ones on the device's present context. */
-static ucs_status_t
-uct_srd_recover_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
+static ucs_status_t uct_srd_recover_create(uct_srd_iface_t *iface,
+                                           uct_srd_queues_t *queues)
 {
     ucs_status_t status = UCS_ERR_IO_ERROR;
     union ibv_gid gid;
@@ -223,8 +223,8 @@ uct_srd_recover_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
 
     memcpy(queues->self.gid, gid.raw, sizeof(queues->self.gid));
     queues->self.features &= (1u << UCT_SRD_GENERATION_SHIFT) - 1;
-    queues->self.features |= (uint32_t)queues->context->generation <<
-                             UCT_SRD_GENERATION_SHIFT;
+    queues->self.features |= (uint32_t)queues->context->generation
+                             << UCT_SRD_GENERATION_SHIFT;
     if ((iface->queues.channel != NULL) &&
         (uct_srd_channel_create(iface, queues) != UCS_OK)) {
         goto err;
@@ -242,8 +242,8 @@ err:
 }
 
 /* The AH cache and who watches the device: those of the new context */
-static ucs_status_t
-uct_srd_recover_owner(uct_srd_iface_t *iface, uct_efa_context_t *old)
+static ucs_status_t uct_srd_recover_owner(uct_srd_iface_t *iface,
+                                          uct_efa_context_t *old)
 {
     ucs_status_t status;
 
@@ -310,11 +310,12 @@ static void uct_srd_recover_end(uct_srd_iface_t *iface,
     iface->recover.is     = 0;
     iface->recover.failed = 0;
     UCT_SRD_COUNT(iface, recovered);
-    iface->stats->qpn       = iface->queues.self.qpn;
-    memcpy(iface->stats->gid, iface->queues.self.gid, sizeof(iface->stats->gid));
+    iface->stats->qpn = iface->queues.self.qpn;
+    memcpy(iface->stats->gid, iface->queues.self.gid,
+           sizeof(iface->stats->gid));
     uct_srd_show_event(iface, EFA_STATS_EVENT_RECOVERED, UCS_OK,
-                       ucs_time_to_usec(ucs_get_time() -
-                                        iface->recover.began), 0);
+                       ucs_time_to_usec(ucs_get_time() - iface->recover.began),
+                       0);
     uct_srd_show_state(iface, EFA_STATS_IFACE_READY);
     ucs_diag("srd: %s goes on as %s",
              uct_srd_addr_str(old->gid, old->qpn, before, sizeof(before)),
@@ -340,8 +341,8 @@ static void uct_srd_recover_give_up(uct_srd_iface_t *iface)
                                    iface->queues.self.qpn, local,
                                    sizeof(local)),
                   iface->config.recovery_timeout);
-        uct_srd_show_event(iface, EFA_STATS_EVENT_GIVEN_UP, UCS_ERR_IO_ERROR,
-                           0, 0);
+        uct_srd_show_event(iface, EFA_STATS_EVENT_GIVEN_UP, UCS_ERR_IO_ERROR, 0,
+                           0);
         uct_srd_show_state(iface, EFA_STATS_IFACE_DOWN);
     }
 
@@ -381,8 +382,8 @@ void uct_srd_recover_try(uct_srd_timer_t *timer)
     /* There is place: UCT_SRD_TIMERS_MIN, then its own */
     uct_srd_timer_set(&iface->timers, timer,
                       now + ucs_time_from_sec(iface->recover.failed ?
-                                              UCT_SRD_RECOVER_LATER :
-                                              UCT_SRD_RECOVER_TRY));
+                                                      UCT_SRD_RECOVER_LATER :
+                                                      UCT_SRD_RECOVER_TRY));
 }
 
 const uct_srd_resume_ops_t uct_srd_recover_resume_ops = {

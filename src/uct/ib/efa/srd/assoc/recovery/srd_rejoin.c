@@ -43,9 +43,9 @@ static const char uct_srd_rejoin_lost[]  = "messages that its device had taken "
 
 /* The peer is known by ident from now on; who had that name before is one with
  * it, or fails. *told_p: whether a REJECT went there. */
-static ucs_status_t
-uct_srd_rejoin_move(uct_srd_peer_t *peer, const uct_srd_ident_t *ident,
-                    int *told_p)
+static ucs_status_t uct_srd_rejoin_move(uct_srd_peer_t *peer,
+                                        const uct_srd_ident_t *ident,
+                                        int *told_p)
 {
     uct_srd_peer_t *other;
 
@@ -151,17 +151,16 @@ void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
      * we are: what counts is what was before the reset. */
     if (!peer->resume.rejoining) {
         peer->resume.prev_epoch = peer->epoch;
-        peer->resume.fresh      = !peer->rx.known &&
-                                  (peer->tx.una.una == 0) &&
-                                  (peer->tx.una.ahead == 0);
+        peer->resume.fresh      = !peer->rx.known && (peer->tx.una.una == 0) &&
+                             (peer->tx.una.ahead == 0);
     }
     peer->resume.rejoining = 1;
     peer->resume.deadline  = ucs_get_time() +
-                             ucs_time_from_sec(iface->config.recovery_timeout);
-    peer->ctl.timer.func   = uct_srd_rejoin_timer;
-    peer->epoch            = ++iface->peers.epoch;
-    peer->tx.imm_base      = uct_srd_imm_pack(peer->epoch, 0, 0, 0);
-    peer->stats->epoch     = peer->epoch;
+                            ucs_time_from_sec(iface->config.recovery_timeout);
+    peer->ctl.timer.func = uct_srd_rejoin_timer;
+    peer->epoch          = ++iface->peers.epoch;
+    peer->tx.imm_base    = uct_srd_imm_pack(peer->epoch, 0, 0, 0);
+    peer->stats->epoch   = peer->epoch;
     uct_srd_peer_set_state(peer, UCT_SRD_PEER_JOINING);
     uct_srd_ctl_timer_start(peer, UCT_SRD_REJOIN_MIN);
     uct_srd_rejoin_send(peer);
@@ -205,8 +204,8 @@ void uct_srd_rejoin_done(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
 
 /* ------------------------------------------------------------ their new pair */
 
-static uct_srd_peer_t *
-uct_srd_rejoin_find(uct_srd_iface_t *iface, uct_srd_peer_t *peer, uint64_t uid)
+static uct_srd_peer_t *uct_srd_rejoin_find(uct_srd_iface_t *iface,
+                                           uct_srd_peer_t *peer, uint64_t uid)
 {
     if ((peer != NULL) && peer->rx.known && (peer->rx.uid == uid)) {
         return peer;

@@ -20,9 +20,11 @@ void uct_srd_rekey_req(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
         ack.word  = uct_efa_rkey_value(rkey);
         ack.flags = UCT_SRD_TAIL_KEY |
                     (uct_efa_rkey_may(rkey, UCT_EFA_RKEY_READ) ?
-                     UCT_SRD_TAIL_READ : 0) |
+                             UCT_SRD_TAIL_READ :
+                             0) |
                     (uct_efa_rkey_may(rkey, UCT_EFA_RKEY_WRITE) ?
-                     UCT_SRD_TAIL_WRITE : 0);
+                             UCT_SRD_TAIL_WRITE :
+                             0);
     }
 
     if (uct_srd_peer_ah_get(peer) == UCS_OK) {

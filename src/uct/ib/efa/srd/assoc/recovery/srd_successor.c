@@ -37,7 +37,8 @@ int uct_srd_successor_is_unused(const uct_srd_peer_t *peer)
 void uct_srd_successor_end(uct_srd_peer_t *peer)
 {
     uct_srd_peer_t *predecessor = (peer->resume.predecessor != NULL) ?
-                                  peer->resume.predecessor : peer;
+                                          peer->resume.predecessor :
+                                          peer;
     uct_srd_peer_t *successor   = predecessor->resume.successor;
 
     if (successor == NULL) {

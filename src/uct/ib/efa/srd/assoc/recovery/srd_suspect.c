@@ -24,7 +24,8 @@
 
 static void uct_srd_suspect_timer(uct_srd_timer_t *timer)
 {
-    uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, suspect.timer);
+    uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t,
+                                            suspect.timer);
     ucs_time_t now       = ucs_get_time();
     ucs_time_t next      = now + ucs_time_from_sec(UCT_SRD_SUSPECT_PING);
 
@@ -35,13 +36,13 @@ static void uct_srd_suspect_timer(uct_srd_timer_t *timer)
     } else if (now >= peer->suspect.deadline) {
         peer->cause = peer->suspect.code;
         uct_srd_peer_fail_log(peer, peer->suspect.desc->status,
-                              peer->suspect.desc->text, peer->suspect.desc->advice);
+                              peer->suspect.desc->text,
+                              peer->suspect.desc->advice);
         return;
     }
 
     /* What waits to be sent again asks as well. */
-    if (uct_srd_peer_is_quiet(peer) &&
-        (uct_srd_peer_ah_get(peer) == UCS_OK)) {
+    if (uct_srd_peer_is_quiet(peer) && (uct_srd_peer_ah_get(peer) == UCS_OK)) {
         uct_srd_ctl_send(peer, UCT_SRD_OP_PING, 0);
         if (peer->state >= UCT_SRD_PEER_FAILED) {
             return; /* the post was refused */
@@ -79,14 +80,14 @@ int uct_srd_upcall_suspects(uct_srd_peer_t *peer, unsigned vendor_err)
     }
 
     if (!uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED)) {
-        peer->suspect.last   = 0;
-        peer->suspect.since  = now;
+        peer->suspect.last  = 0;
+        peer->suspect.since = now;
         uct_srd_timer_init(&peer->suspect.timer, uct_srd_suspect_timer);
         peer->suspect.silent = !silent; /* sets the deadline below */
         /* a success must be noticed */
         uct_srd_gate_set(peer, UCT_SRD_GATE_SUSPECTED);
-        uct_srd_peer_event(peer, EFA_STATS_EVENT_PEER_SUSPECTED, UCS_OK, vendor_err,
-                           0);
+        uct_srd_peer_event(peer, EFA_STATS_EVENT_PEER_SUSPECTED, UCS_OK,
+                           vendor_err, 0);
         uct_srd_show_wait(peer);
         UCT_SRD_COUNT(iface, peers_suspected);
         ucs_log((peer->eps.num == 0) ? UCS_LOG_LEVEL_DEBUG : UCS_LOG_LEVEL_DIAG,
@@ -103,11 +104,12 @@ int uct_srd_upcall_suspects(uct_srd_peer_t *peer, unsigned vendor_err)
     peer->suspect.code = vendor_err;
     if (peer->suspect.silent != silent) {
         /* A device that answers again has been back for a moment only. */
-        peer->suspect.silent   = silent;
-        peer->suspect.deadline = silent ?
-                peer->suspect.since +
-                        ucs_time_from_sec(iface->config.recovery_timeout) :
-                now + ucs_time_from_sec(iface->config.gone_timeout);
+        peer->suspect.silent = silent;
+        peer->suspect.deadline =
+                silent ? peer->suspect.since +
+                                 ucs_time_from_sec(iface->config
+                                                           .recovery_timeout) :
+                         now + ucs_time_from_sec(iface->config.gone_timeout);
         uct_srd_suspect_timer(&peer->suspect.timer);
     }
 
