@@ -15,6 +15,11 @@
 #ifndef UCT_EFA_UCX_SYMBOLS_H
 #define UCT_EFA_UCX_SYMBOLS_H
 
+/* Warns of each one that a file does not use, and has no option for that */
+#ifdef __clang__
+#  pragma clang system_header
+#endif
+
 #pragma weak ucs_arbiter_cleanup
 #pragma weak ucs_arbiter_dispatch_nonempty
 #pragma weak ucs_arbiter_group_cleanup
