@@ -23,6 +23,8 @@
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=contrib/ucx-tree.sh
+. "$top/contrib/ucx-tree.sh"
 build=.
 out=
 jobs=$(nproc 2> /dev/null || echo 2)
@@ -31,15 +33,6 @@ die()
 {
     echo "build-modules.sh: $*" >&2
     exit 1
-}
-
-# version_of TREE: 1.18.1
-version_of()
-{
-    sed -n -e 's/^.*ucx_ver_major., *\([0-9]*\)).*/\1/p' \
-        -e 's/^.*ucx_ver_minor., *\([0-9]*\)).*/\1/p' \
-        -e 's/^.*ucx_ver_patch., *\([0-9]*\)).*/\1/p' "$1/configure.ac" |
-        xargs | tr ' ' .
 }
 
 # write_config TREE PREFIX LAYOUT FILE: UCX's config.h
@@ -80,18 +73,6 @@ replace()
     fi
 }
 
-# write_version TREE VERSION FILE: version.h, which UCX's configure makes
-write_version()
-{
-    local major minor patch
-    IFS=. read -r major minor patch <<< "$2"
-
-    sed -e "s/@MAJOR_VERSION@/$major/g" -e "s/@MINOR_VERSION@/$minor/g" \
-        -e "s/@PATCH_VERSION@/$patch/g" -e "s/@VERSION@/$major.$minor/g" \
-        -e 's/@[A-Z_]*@//g' "$1/src/uct/api/version.h.in" > "$3.new"
-    replace "$3"
-}
-
 # build_module VERSION TREE PREFIX
 build_module()
 {
@@ -100,7 +81,7 @@ build_module()
 
     [ -r "$tree/src/uct/base/uct_iface.h" ] ||
         die "no UCX source tree in $tree"
-    version=$(version_of "$tree")
+    version=$(ucx_tree_version "$tree")
     case $version. in
     "$asked".*) ;;
     *) die "$tree has UCX $version, not $asked" ;;
@@ -109,7 +90,8 @@ build_module()
     dir=$build/modules/$version$layout${prefix:+-installed}
     mkdir -p "$dir/include/uct/api"
     write_config "$tree" "$prefix" "$layout" "$dir/include/config.h"
-    write_version "$tree" "$version" "$dir/include/uct/api/version.h"
+    ucx_tree_version_header "$tree" > "$dir/include/uct/api/version.h.new"
+    replace "$dir/include/uct/api/version.h"
 
     tag=${version%.*}
     grep -qE '^#define ENABLE_ASSERT +1' "$dir/include/config.h" && tag+=-assert

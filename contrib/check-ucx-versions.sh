@@ -23,6 +23,8 @@ fi
 repo=$1
 shift
 top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=contrib/ucx-tree.sh
+. "$top/contrib/ucx-tree.sh"
 cc=${CC:-gcc}
 work=$(mktemp -d "${TMPDIR:-/tmp}/ucx-versions.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -48,28 +50,13 @@ ucx_info -b | grep '^#define' >"$work/config.base" || exit 1
 mapfile -t sources < <(find "$top/src/uct/ib/efa/base" \
     "$top/src/uct/ib/efa/srd" "$top/src/uct/ib/efa/stats" -name '*.c' 2>/dev/null | sort)
 
-version_h() { # tree: UCX makes version.h with configure
-    local major minor
-    major=$(sed -n 's/^define(\[ucx_ver_major\], *\([0-9]*\).*/\1/p' \
-        "$1/configure.ac")
-    minor=$(sed -n 's/^define(\[ucx_ver_minor\], *\([0-9]*\).*/\1/p' \
-        "$1/configure.ac")
-    if [ -z "$major" ] || [ -z "$minor" ]; then
-        echo "cannot find the version in configure.ac" >&2
-        return 1
-    fi
-    sed -e "s/@MAJOR_VERSION@/$major/g" -e "s/@MINOR_VERSION@/$minor/g" \
-        -e 's/@PATCH_VERSION@/0/g' -e "s/@VERSION@/$major.$minor/g" \
-        -e 's/@[A-Z_]*@//g' "$1/src/uct/api/version.h.in" \
-        >"$1/src/uct/api/version.h"
-}
-
 failed=0
 for tag in "${tags[@]}"; do
     tree=$work/$tag
     mkdir -p "$tree"
     if ! git -C "$repo" archive "$tag" src configure.ac |
-        tar -x -C "$tree" || ! version_h "$tree"; then
+        tar -x -C "$tree" || ! ucx_tree_version_header "$tree" \
+            > "$tree/src/uct/api/version.h"; then
         echo "$tag: no such version in $repo" >&2
         failed=$((failed + 1))
         continue
