@@ -91,7 +91,8 @@ facts_of_objects()
     local tree object source
     declare -A taken=()
 
-    # Of several objects of a source, a library's; those of tests may be old
+    # Of several objects of a source, the newest of a library: a library that is
+    # built no more has left its own there, and those of tests may be old
     while IFS= read -r object; do
         if source_of "$object" && [ -z "${taken[$source]:-}" ]; then
             taken[$source]=$object
@@ -99,8 +100,10 @@ facts_of_objects()
         fi
     done < <(for tree in "${trees[@]}"; do
                  if [ -d "$objects/$tree" ]; then
-                     find "$objects/$tree" -path '*/.libs/*.o'
-                     find "$objects/$tree" -name '*.o' ! -path '*/.libs/*'
+                     find "$objects/$tree" -path '*/.libs/*.o' \
+                         -printf '%T@ %p\n' | sort -rn | cut -d ' ' -f 2-
+                     find "$objects/$tree" -name '*.o' ! -path '*/.libs/*' \
+                         -printf '%T@ %p\n' | sort -rn | cut -d ' ' -f 2-
                  fi
              done) > "$work/sources"
     [ ${#taken[@]} -gt 0 ] || {
