@@ -4,6 +4,7 @@
  *
  *   efarun [options] [--] CMD...
  *      |  options           -> SOFTEFA_* variables (efarun_options.c)
+ *      |  look at CMD       one that cannot be served (efarun_program.c)
  *      |  choose device     sysfs: PCI vendor 0x1d0f, device 0xefa0..0xefa4
  *      |  choose transport  ours, or UCX's own: EFARUN_TRANSPORT
  *      |  find libraries    beside this program: build tree or installation
@@ -19,6 +20,7 @@
 #  include "ucx_efa_config.h"
 #endif
 #include "tools/efarun_options.h"
+#include "tools/efarun_program.h"
 #include "tools/host/efa_module.h"
 #include "tools/host/efa_sysfs.h"
 #include "softefa/config/options.h"
@@ -266,6 +268,29 @@ static void efarun_say(const efarun_options_t *options,
     }
 }
 
+/* What it cannot do for this program is said; nothing is in its way. */
+static bool efarun_serves(const char *command)
+{
+    switch (efarun_program(command)) {
+    case EFARUN_PROGRAM_PRIVILEGED:
+        fprintf(stderr,
+                "efarun: %s is setuid, setgid or has capabilities: the dynamic "
+                "linker ignores LD_PRELOAD there, so it has no srd; run a copy "
+                "of it without them\n",
+                command);
+        return false;
+    case EFARUN_PROGRAM_MUSL:
+        fprintf(stderr,
+                "efarun: %s runs on the C library musl, ucx-efa on glibc: it "
+                "has no srd; use a build of it for glibc\n",
+                command);
+        return false;
+    case EFARUN_PROGRAM_ANY:
+        break;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     char versions[EFA_MODULE_VERSIONS_MAX] = "";
@@ -282,13 +307,14 @@ int main(int argc, char **argv)
         return efarun_inject(options.inject);
     }
 
-    if (!efarun_choose_device(&options, &device) ||
-        !efarun_set_preload(&options, device.num_nics == 0, versions)) {
-        return EFARUN_EXIT_OWN;
-    }
-
-    if (!options.quiet && efarun_is_first_rank()) {
-        efarun_say(&options, &device, versions);
+    if (efarun_serves(options.command[0])) {
+        if (!efarun_choose_device(&options, &device) ||
+            !efarun_set_preload(&options, device.num_nics == 0, versions)) {
+            return EFARUN_EXIT_OWN;
+        }
+        if (!options.quiet && efarun_is_first_rank()) {
+            efarun_say(&options, &device, versions);
+        }
     }
 
     execvp(options.command[0], options.command);

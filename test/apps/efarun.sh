@@ -55,6 +55,37 @@ UCX_MODULES=^efasrd run 0 "UCX_MODULES is announced" --soft true &&
     says "UCX_MODULES is announced" "$TMPDIR/err" \
         "efarun: Soft-EFA, 1 device, srd of UCX itself if it has one, as UCX_MODULES=^efasrd leaves efasrd out"
 
+# What cannot be served runs all the same
+musl=$TMPDIR/ld-musl-test.so.1
+cp "$(sed -n 's/.* \(\/[^ ]*\/ld-[^ ]*\)$/\1/p' /proc/self/maps | head -n 1)" \
+    "$musl" && gcc -o "$TMPDIR/musl_app" -Wl,--dynamic-linker="$musl" -x c - << 'END'
+#include <stdio.h>
+#include <stdlib.h>
+int main(void) { puts(getenv("LD_PRELOAD") ? "preload" : "none"); return 5; }
+END
+run 5 "a program for musl" --soft "$TMPDIR/musl_app" &&
+    says "a program for musl is told" "$TMPDIR/err" \
+        "efarun: $TMPDIR/musl_app runs on the C library musl, ucx-efa on glibc: it has no srd; use a build of it for glibc" &&
+    says "a program for musl has no LD_PRELOAD" "$TMPDIR/out" none
+
+if [ "$(id -u)" = 0 ]; then
+    mkdir -m 755 "$TMPDIR/open"
+    cp "$(type -P true)" "$TMPDIR/open/setuid"
+    chmod u+s "$TMPDIR/open/setuid"
+    chown 1 "$TMPDIR/open/setuid"
+    chmod u+s "$TMPDIR/open/setuid"
+    PATH=$PATH:$TMPDIR/open run 0 "a setuid program" --soft setuid &&
+        says "a setuid program is told" "$TMPDIR/err" \
+            "efarun: setuid is setuid, setgid or has capabilities: the dynamic linker ignores LD_PRELOAD there, so it has no srd; run a copy of it without them"
+    chown 0 "$TMPDIR/open/setuid"
+    chmod u+s "$TMPDIR/open/setuid"
+    run 0 "setuid to the same user is served" --soft "$TMPDIR/open/setuid" &&
+        says "setuid to the same user is served" "$TMPDIR/err" \
+            "efarun: Soft-EFA, 1 device, $srd"
+else
+    skip "a setuid program" "needs root to make one"
+fi
+
 run 0 "options become variables" --soft --devices 2 --profile efa2 \
         --reorder=8 --seed 5 --fabric other env &&
     says "options become variables" \

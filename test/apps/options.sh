@@ -535,6 +535,22 @@ test_environment()
         done
         try_in refused /proc "$mount none /proc"
         end
+
+        # In a copy of the libraries' directory that lacks one
+        libs=$(ldconfig -p | sed -n 's/.* => \(.*\)\/libibverbs\.so\.1$/\1/p' |
+            head -n 1)
+        copy="$mount none /mnt && mkdir /mnt/upper /mnt/work && mount -t overlay \
+            -o lowerdir=$libs,upperdir=/mnt/upper,workdir=/mnt/work none $libs"
+        if unshare -m sh -c "$copy" 2> /dev/null; then
+            begin "rdma-core that is not there"
+            for library in libibverbs libefa; do
+                try_in refused "$library.*\(Debian: ibverbs-providers, RPM:" \
+                    "$copy && rm $libs/$library.so.1*"
+            done
+            end
+        else
+            skip "rdma-core that is not there" "no file system overlay here"
+        fi
     else
         skip "/dev/shm and others" "no mount namespace: needs root, and no chroot"
     fi
