@@ -3,7 +3,12 @@
 # UCX's own benchmark, an MPI and an OpenSHMEM program over SRD queue pairs, on
 # the EFA device of this machine or on Soft-EFA.
 #
-#   contrib/demo.sh [--soft]      --soft: Soft-EFA even if there is a device
+#   contrib/demo.sh [--soft] [--installed]
+#
+#   --soft       Soft-EFA even if there is a device
+#   --installed  with the efarun and srdtool that are in PATH, from a package or
+#                a Python wheel. Nothing is installed or built but the small MPI
+#                and OpenSHMEM programs; what is not there is skipped
 #
 # UCX, libibverbs and libefa are those of the distribution, unmodified. UCX may
 # use no other transport (UCX_TLS=srd,self), and the transport's counters must
@@ -17,18 +22,39 @@ set -euo pipefail
 build=${BUILD_DIR:-$top/build}
 
 options=(--quiet)
+installed=n
 while [ $# -gt 0 ]; do
     case $1 in
-    --soft)    options+=(--soft) ;;
-    -h|--help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --soft)      options+=(--soft) ;;
+    --installed) installed=y ;;
+    -h|--help)   sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "demo.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     esac
     shift
 done
 
-setup_packages demo
-build_tree "$build"
-quietly "$build/make-apps.log" make -C "$build/test/apps" check-programs
+fail()
+{
+    echo "demo.sh: $*" >&2
+    exit 1
+}
+
+if [ $installed = n ]; then
+    setup_packages demo
+    build_tree "$build"
+    quietly "$build/make-apps.log" make -C "$build/test/apps" check-programs
+    efarun=$build/src/tools/efarun
+    srdtool=$build/src/tools/srdtool
+else
+    for tool in efarun srdtool; do
+        command -v $tool > /dev/null ||
+            fail "$tool is not in PATH: install the packages of ucx-efa" \
+                "(Debian: ucx-efa, ucx-efa-tools), or activate the" \
+                "environment that has its wheel"
+    done
+    efarun=$(command -v efarun)
+    srdtool=$(command -v srdtool)
+fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/ucx-efa-demo.XXXXXX")
 cleanup()
@@ -39,18 +65,12 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-efarun=("$build/src/tools/efarun" "${options[@]}")
+efarun=("$efarun" "${options[@]}")
 export SOFTEFA_FABRIC=demo-$$
 export UCX_TLS=srd,self
 # Every process leaves its stats segment there
 export UCX_EFA_STATS=keep XDG_RUNTIME_DIR=$work/segments
 mkdir "$XDG_RUNTIME_DIR"
-
-fail()
-{
-    echo "demo.sh: $*" >&2
-    exit 1
-}
 
 # counted NAME: sum of one counter over all processes of this run
 counted()
@@ -59,7 +79,7 @@ counted()
 
     for file in "$XDG_RUNTIME_DIR"/ucx-efa.*; do
         [ -e "$file" ] || fail "no process left a stats segment"
-        value=$("$build/src/tools/srdtool" -d --file "$file" stat show iface |
+        value=$("$srdtool" -d --file "$file" stat show iface |
             awk -v name="$1" '$1 == name { sum += $2 } END { printf "%d", sum }')
         total=$((total + value))
     done
@@ -73,6 +93,7 @@ row()
 {
     local rdma tx rx verdict
 
+    rows=$((rows + 1))
     rdma=$(($(counted rdma_read_bytes) + $(counted rdma_write_bytes)))
     tx=$(($(counted tx_bytes) + rdma))
     rx=$(($(counted rx_bytes) + rdma))
@@ -97,79 +118,122 @@ perftest()
     tail -n 1 "$work/client"
 }
 
-perftest_find
+# program NAME PACKAGE: is it there? Otherwise its row says so.
+program()
+{
+    command -v "$1" > /dev/null && return
+    missing "$2"
+    return 1
+}
+
+# missing WHAT: says that the row is not there, and why
+missing()
+{
+    printf '%-26s skipped: no %s\n' "$name" "$1"
+    [ $installed = y ] || failed=y
+}
+
+# app NAME COMPILER: sets app, the program; false: there is none, said why
+app()
+{
+    app=$build/test/apps/$1
+    if [ $installed = y ]; then
+        app=$work/$1
+        "$2" -std=gnu11 -O2 -o "$app" "$top/test/apps/${1%.*}.c" \
+            > "$work/compiler" 2>&1 || {
+            missing "compiler: $2 says $(tail -n 1 "$work/compiler")"
+            return 1
+        }
+    fi
+    [ -x "$app" ] || {
+        missing "$app"
+        return 1
+    }
+}
+
+# Debian's names; elsewhere it has the plain ones
+mpi=.openmpi
+command -v mpicc.openmpi > /dev/null || ! command -v ompi_info > /dev/null ||
+    mpi=
+mpicc=mpicc$mpi
+mpirun=mpirun$mpi
+
 failed=n
+rows=0
 # The line of efarun that says which device it uses
-step "run: $("$build/src/tools/efarun" "${options[@]:1}" true 2>&1)"
+step "run: $("${efarun[0]}" "${options[@]:1}" true 2>&1)"
 echo
 printf '%-26s %-14s %13s %13s\n' "" "" "bytes sent by" "bytes counted"
 printf '%-26s %-14s %13s %13s   %s\n' "program" "result" "the program" \
     "by srd" "over SRD"
 
-count=20000
-for size in 8 1024 8000; do
-    result=$(perftest tag_lat $size $count)
-    # iterations, then the median, average and overall latency
-    row "ucx_perftest tag_lat $size" \
-        "$(echo "$result" | awk '{ printf "%.2f us", $2 }')" \
-        $((2 * size * count))
-done
-for size in 8000 65536 1048576; do
-    count=$((size < 1000000 ? 20000 : 2000))
-    result=$(perftest tag_bw $size $count)
-    row "ucx_perftest tag_bw $size" \
-        "$(echo "$result" | awk '{ printf "%.0f MB/s", $6 }')" \
-        $((size * count))
-done
+name="ucx_perftest"
+if program ucx_perftest "ucx_perftest in PATH (Debian: ucx-utils)"; then
+    perftest_find
+    count=20000
+    for size in 8 1024 8000; do
+        result=$(perftest tag_lat $size $count)
+        # iterations, then the median, average and overall latency
+        row "ucx_perftest tag_lat $size" \
+            "$(echo "$result" | awk '{ printf "%.2f us", $2 }')" \
+            $((2 * size * count))
+    done
+    for size in 8000 65536 1048576; do
+        count=$((size < 1000000 ? 20000 : 2000))
+        result=$(perftest tag_bw $size $count)
+        row "ucx_perftest tag_bw $size" \
+            "$(echo "$result" | awk '{ printf "%.0f MB/s", $6 }')" \
+            $((size * count))
+    done
+fi
 
 # mpirun and oshrun have the same options
 launch=(--oversubscribe -np 2 --mca pml ucx --mca btl '^vader,tcp,openib'
         --mca opal_common_ucx_tls any --mca opal_common_ucx_devices any)
 [ "$(id -u)" != 0 ] || launch+=(--allow-run-as-root)
 
-if command -v mpirun.openmpi > /dev/null &&
-       [ -x "$build/test/apps/mpi_pingpong.openmpi" ]; then
-    mpirun.openmpi "${launch[@]}" "${efarun[@]}" \
-        "$build/test/apps/mpi_pingpong.openmpi" > "$work/mpi" 2>&1 < /dev/null || {
+name="Open MPI, two ranks"
+if program "$mpicc" "$mpicc (Debian: libopenmpi-dev)" &&
+       program "$mpirun" "$mpirun (Debian: openmpi-bin)" &&
+       app mpi_pingpong.openmpi "$mpicc"; then
+    "$mpirun" "${launch[@]}" "${efarun[@]}" "$app" > "$work/mpi" 2>&1 \
+        < /dev/null || {
         cat "$work/mpi" >&2
         fail "the Open MPI program failed"
     }
     bytes=$(sed -n 's/^payload //p' "$work/mpi")
     [ -n "$bytes" ] || { cat "$work/mpi" >&2; fail "no result from Open MPI"; }
-    row "Open MPI, two ranks" \
+    row "$name" \
         "$(awk '$1 == 8 { printf "%.2f us", $2 }' "$work/mpi")" "$bytes"
     awk '$1 ~ /^[0-9]+$/ { printf "    %8d B %10.2f us %10.1f MB/s\n", $1, $2, $3 }' \
         "$work/mpi"
-else
-    echo "Open MPI: not installed"
-    failed=y
 fi
 
-if command -v oshrun > /dev/null &&
-       [ -x "$build/test/apps/shmem_pingpong.oshmem" ]; then
+name="OpenSHMEM, two PEs"
+if program oshcc "oshcc (Debian: libopenmpi-dev)" &&
+       program oshrun "oshrun (Debian: openmpi-bin)" &&
+       app shmem_pingpong.oshmem oshcc; then
     # The last option: docs/running.md
     oshrun "${launch[@]}" --mca opal_common_ucx_opal_mem_hooks 0 \
-        "${efarun[@]}" "$build/test/apps/shmem_pingpong.oshmem" 5000 \
+        "${efarun[@]}" "$app" 5000 \
         > "$work/shmem" 2>&1 < /dev/null || {
         cat "$work/shmem" >&2
         fail "the OpenSHMEM program failed"
     }
     bytes=$(sed -n 's/^payload //p' "$work/shmem")
     [ -n "$bytes" ] || { cat "$work/shmem" >&2; fail "no result from OpenSHMEM"; }
-    row "OpenSHMEM, two PEs" \
+    row "$name" \
         "$(awk '$1 == 8 && NF == 4 { printf "%.2f us", $2 }' "$work/shmem")" \
         "$bytes"
     awk '$1 ~ /^[0-9]+$/ && $4 ~ /^[0-9.]+$/ {
         printf "    %8d B %10.2f us %10.1f MB/s put %10.1f MB/s get\n",
                $1, $2, $3, $4 }' "$work/shmem"
-else
-    echo "OpenSHMEM: not installed"
-    failed=y
 fi
 
 echo
 if [ $failed = y ]; then
     fail "some bytes did not go over SRD, or a program is missing (see above)"
 fi
+[ $rows -gt 0 ] || fail "there is no program to run (see above)"
 echo "Every byte went over SRD. Next: efarun --help, docs/running.md," \
      "contrib/check.sh"
