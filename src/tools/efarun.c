@@ -61,7 +61,8 @@ static bool efarun_find(const char *self_dir, const char *build_dir,
 
     fprintf(stderr,
             "efarun: %s is neither in %s nor in the build tree: install "
-            "ucx-efa completely (make install)\n",
+            "ucx-efa completely (make install; packages: ucx-efa and "
+            "softefa)\n",
             file, installed_dir);
     return false;
 }

@@ -198,7 +198,8 @@ static int module_find(const char *libuct, void *uct, unsigned major,
     }
     if (ucx_efa_versions(dir, versions, sizeof(versions))) {
         ucx_efa_say("srd is not available: ucx-efa was built for UCX %s, but "
-                    "%s is %u.%u.%u%s%s; build ucx-efa with that one%s",
+                    "%s is %u.%u.%u%s%s; install or build ucx-efa for that "
+                    "one%s",
                     versions, libuct, major, minor, release,
                     has_assert ? " with assertions" : "",
                     has_stats ? " with statistics" : "", own);
