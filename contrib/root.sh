@@ -1,7 +1,6 @@
 # shellcheck shell=bash
-# Sourced by scripts that build or test in a Debian root of their own
-# (check-root.sh, packages.sh, matrix.sh). As root; needs debootstrap, unshare,
-# chroot and flock.
+# Sourced by scripts that build or test in a Debian root of their own, as
+# check-root.sh does. As root; needs debootstrap, unshare, chroot and flock.
 #
 #   base=$(root_base trixie) || exit          # bare: debootstrap's minbase
 #   base=$(root_with trixie build gcc make) || exit   # with these packages
@@ -10,9 +9,9 @@
 #   root_run "$work/root" --bind "$top:/src" --dir /src make check
 #
 # root_base and root_with print the directory of a root in the cache,
-# ${UCX_EFA_ROOTS:-${XDG_CACHE_HOME:-~/.cache}/ucx-efa/roots}: it is made when it
-# is missing, when the packages are others, or with root_refresh=y. Nobody
-# changes what is in the cache, so any number of scripts may share it:
+# ${XDG_CACHE_HOME:-~/.cache}/ucx-efa/roots: it is made when it is missing, when
+# the packages are others, or with root_refresh=y. Nobody changes what is in the
+# cache, so any number of scripts may share it:
 #
 #   roots/SUITE         the bare root
 #   roots/SUITE-NAME    the same with packages, which .packages lists
@@ -23,7 +22,6 @@
 # said why.
 
 root_cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/ucx-efa/roots
-root_cache=${UCX_EFA_ROOTS:-$root_cache}
 root_refresh=${root_refresh:-n}
 root_mirror=${root_mirror:-}
 root_pid=
