@@ -168,9 +168,8 @@ uct_srd_peer_t *uct_srd_identity_peer(uct_srd_iface_t *iface,
 
     if (peer == NULL) {
         /* Of self-asserted ones a single sender could invent any number. */
-        too_many = asserted &&
-                   (iface->rx.asserted >= iface->config.max_asserted);
-        peer = too_many ? NULL : uct_srd_assoc_new(iface, ident);
+        too_many = asserted && (iface->rx.asserted >= UCT_SRD_MAX_ASSERTED);
+        peer     = too_many ? NULL : uct_srd_assoc_new(iface, ident);
         if ((peer == NULL) && too_many && (ext->op != UCT_SRD_OP_DATA)) {
             /* HELLO comes again, later perhaps in vain no more. */
             uct_srd_rx_drop(iface, ident->gid, ident->qpn,

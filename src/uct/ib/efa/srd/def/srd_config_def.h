@@ -27,7 +27,6 @@ typedef struct {
     int                events;        /* ucs_ternary_auto_value_t            */
     int                rdma;          /* ucs_ternary_auto_value_t            */
     double             close_timeout; /* seconds                             */
-    unsigned           max_asserted;
     double             gone_timeout;
     double             recovery_timeout;
 } uct_srd_iface_config_t;

@@ -54,6 +54,12 @@ typedef struct uct_srd_resume_ops uct_srd_resume_ops_t; /* srd_resume.h     */
 #define UCT_SRD_MAX_SGL        8u     /* operations of one call, one doorbell */
 #define UCT_SRD_REFUSED        16u    /* associations that lost a message   */
 
+/* Peers of an interface whose GID no completion has confirmed. The only senders
+ * that need more than a few are those that invent GIDs: this bounds the memory
+ * that one costs (some 20 MB), and is beyond the peers of any job whose device
+ * does not report source GIDs. docs/security.md, "Who may attack". */
+#define UCT_SRD_MAX_ASSERTED   16384u
+
 /* Low bit of wr_id, which is the slot or the descriptor; a receive has 0 */
 #define UCT_SRD_WR_ID_SEND     1ul
 

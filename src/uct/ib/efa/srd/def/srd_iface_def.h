@@ -170,7 +170,6 @@ struct uct_srd_iface {
         size_t              rdma_bcopy;  /* and in a buffer: put, get_bcopy  */
         size_t              rdma_zcopy;
         double              close_timeout; /* seconds                        */
-        unsigned            max_asserted; /* peers                           */
         double              gone_timeout;
         double              recovery_timeout;
     } config;

@@ -104,13 +104,6 @@ static ucs_config_field_t uct_srd_iface_config_srd_table[] = {
      ucs_offsetof(uct_srd_iface_config_t, close_timeout),
      UCT_EFA_CONFIG_TYPE_DURATION},
 
-    {"MAX_CLAIMED", "16384",
-     "Self-asserted peers that are remembered: nothing but their own word says\n"
-     "where they are. Others that begin so are not heard until these have proven\n"
-     "theirs. Counted as drop_nomem.",
-     ucs_offsetof(uct_srd_iface_config_t, max_asserted),
-     UCT_EFA_CONFIG_TYPE_UINT_FLAGS(0, UINT_MAX, UCT_EFA_CONFIG_INF)},
-
     {"GONE_TIMEOUT", "2s",
      "How long a peer may be without its queue pair, though its device answers,\n"
      "before it counts as failed: its process has exited, or makes a new one\n"
@@ -196,7 +189,6 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
                                                      1u));
     iface->config.max_poll         = config->max_poll;
     iface->config.close_timeout    = config->close_timeout;
-    iface->config.max_asserted     = config->max_asserted;
     iface->config.gone_timeout     = config->gone_timeout;
     iface->config.recovery_timeout = config->recovery_timeout;
 
