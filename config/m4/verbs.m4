@@ -26,29 +26,21 @@ libibverbs-dev, or run contrib/install-deps.sh), or give --with-verbs=PREFIX])])
     LIBS="$VERBS_LDFLAGS $VERBS_LIBS $LIBS"
     AC_MSG_CHECKING([that libefa links])
     AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <infiniband/efadv.h>]],
-        [[return efadv_query_device(0, 0, 0);]])], [AC_MSG_RESULT([yes])],
+        [[(void)efadv_wc_read_sgid; (void)EFADV_WC_EX_WITH_SGID;
+          return efadv_create_cq(0, 0, 0, 0) != 0;]])],
+        [AC_MSG_RESULT([yes])],
         [AC_MSG_RESULT([no])
-         AC_MSG_ERROR([a program with -lefa -libverbs does not link, see config.log])])
+         AC_MSG_ERROR([a program with -lefa -libverbs does not link, or has no
+CQs with source GIDs: rdma-core 43 or newer is needed. See config.log])])
 
+    # For tests, and static asserts of the product, which has its own numbers
     ucx_efa_verbs_features=
-    UCX_EFA_VERBS_FEATURE([EFADV_CREATE_CQ], [CQs with source GID],
-        [(void)efadv_create_cq; (void)EFADV_WC_EX_WITH_SGID;])
-    UCX_EFA_VERBS_FEATURE([EFADV_WC_READ_SGID], [efadv_wc_read_sgid],
-        [(void)efadv_wc_read_sgid;])
     UCX_EFA_VERBS_FEATURE([EFADV_RDMA_WRITE], [RDMA write],
         [(void)EFADV_DEVICE_ATTR_CAPS_RDMA_WRITE;])
     UCX_EFA_VERBS_FEATURE([EFADV_UNSOLICITED_WRITE_RECV],
         [unsolicited write receive],
         [(void)EFADV_DEVICE_ATTR_CAPS_UNSOLICITED_WRITE_RECV;
          (void)EFADV_QP_FLAGS_UNSOLICITED_WRITE_RECV;])
-    UCX_EFA_VERBS_FEATURE([EFADV_QUERY_MR], [MR query],
-        [(void)efadv_query_mr;])
-    UCX_EFA_VERBS_FEATURE([EFADV_QUERY_QP_WQS], [direct queue access],
-        [(void)efadv_query_qp_wqs;])
-    UCX_EFA_VERBS_FEATURE([EFADV_CQ_WITH_EXT_MEM], [CQs in external memory],
-        [(void)EFADV_CQ_INIT_FLAGS_EXT_MEM_DMABUF;])
-    UCX_EFA_VERBS_FEATURE([IBV_FORK_STATUS], [fork status],
-        [(void)ibv_is_fork_initialized;])
     LIBS=$save_LIBS
     CPPFLAGS=$save_CPPFLAGS
 
@@ -58,12 +50,14 @@ libibverbs-dev, or run contrib/install-deps.sh), or give --with-verbs=PREFIX])])
 ])
 
 
-# UCX_EFA_VERBS_FEATURE(NAME, TEXT, BODY): HAVE_NAME if BODY compiles.
+# UCX_EFA_VERBS_FEATURE(NAME, TEXT, BODY): HAVE_NAME if BODY compiles, also for
+# the transport, which includes UCX's configuration and not ours.
 AC_DEFUN([UCX_EFA_VERBS_FEATURE], [
     AC_MSG_CHECKING([whether libefa has $2])
     AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <infiniband/efadv.h>]], [[$3]])],
         [AC_MSG_RESULT([yes])
          ucx_efa_verbs_features="$ucx_efa_verbs_features $1"
+         VERBS_CPPFLAGS="$VERBS_CPPFLAGS -DHAVE_$1=1"
          AC_DEFINE([HAVE_$1], [1], [libefa has $2])],
         [AC_MSG_RESULT([no])])
 ])

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Runs pyverbs' own test modules on the first device; a line for each test.
 
-usage: softefa-pyverbs.py [--no-skip] [--except REGEX] MODULE...
+usage: softefa-pyverbs.py [--no-skip] [--except REGEX] [--label WORD] MODULE...
 
 --no-skip     a test that skips itself has failed
+--label       a word in front of each test's name
 --except      do not even start the tests whose names match
 
 PYTHONPATH has the directory tests/ and the one above it.
@@ -20,8 +21,9 @@ from args_parser import parser
 class Lines(unittest.TestResult):
     """Prints what test/README.md asks for, with the reason in one line."""
 
-    def __init__(self, no_skip):
+    def __init__(self, label, no_skip):
         super().__init__()
+        self.label = label
         self.no_skip = no_skip
         self.bad = 0
 
@@ -33,7 +35,8 @@ class Lines(unittest.TestResult):
         if kind == 'not ok':
             self.bad += 1
         why = '' if why is None else ': ' + ' '.join(str(why).split())
-        print('{} pyverbs {}{}'.format(kind, self.name(test), why), flush=True)
+        print('{} pyverbs {}{}{}'.format(kind, self.label, self.name(test), why),
+              flush=True)
 
     def addSuccess(self, test):
         self.line('ok', test)
@@ -70,6 +73,7 @@ def flatten(suite):
 
 def main():
     options = argparse.ArgumentParser()
+    options.add_argument('--label')
     options.add_argument('--no-skip', action='store_true')
     options.add_argument('--except', dest='left_out')
     options.add_argument('modules', nargs='+')
@@ -84,7 +88,7 @@ def main():
                 importlib.import_module('tests.' + module))):
             if not left_out.search(test.id()):
                 suite.addTest(test)
-    result = Lines(args.no_skip)
+    result = Lines(args.label + ' ' if args.label else '', args.no_skip)
     suite.run(result)
     return 1 if result.bad else 0
 

@@ -2,15 +2,53 @@
 # The EFA, SRD and general verbs tests that rdma-core's authors wrote, from the
 # Debian package of the installed version (python3-pyverbs carries them as
 # documentation), over Soft-EFA. A test they skip is a skip here, not a pass;
-# of the EFA and SRD tests none may be skipped: they run on the generation that
-# has all that they ask for.
+# of the EFA and SRD tests none may be skipped: they run on the generations that
+# have all that they ask for.
+#
+#   RDMA_CORE        sources of rdma-core, to test in place of the installed one:
+#                    its libraries, pyverbs and tests. Needs what its README.md
+#                    says, and Cython
+#   RDMA_CORE_BUILD  where they are built, kept for the next time (default:
+#                    rdma-core in the build tree)
+#   PYTHON           an interpreter with Cython (default: /usr/bin/python3)
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
 # The distribution's interpreter: its packages are for no other.
-python=/usr/bin/python3
+python=${PYTHON:-/usr/bin/python3}
+libs=
+modules=
 
-if ! $python -c 'import pyverbs.device' 2>/dev/null; then
+# build_tree SOURCES DIR: libraries and pyverbs, used where they are built
+build_tree()
+{
+    mkdir -p "$2" &&
+        cmake -S "$1" -B "$2" -DIN_PLACE=1 -DNO_MAN_PAGES=1 \
+            -DCMAKE_BUILD_TYPE=Release -DPYTHON_EXECUTABLE="$python" \
+            > "$2/log" 2>&1 < /dev/null &&
+        cmake --build "$2" -j "$(nproc)" > "$2/log" 2>&1 < /dev/null
+}
+
+# uapi TREE: our copy of the kernel's interface beside its headers
+uapi()
+{
+    g++ -std=c++17 -fsyntax-only -isystem "$1/kernel-headers" -I"$TOP/src" \
+        -I"$TOP/src/softefa" \
+        -DTEST_TOP_SRCDIR="\"$TOP\"" "$TOP/test/gtest/unit/test_abi.cc"
+}
+
+if [ -n "${RDMA_CORE:-}" ]; then
+    build=${RDMA_CORE_BUILD:-$BUILD/rdma-core}
+    check "RDMA_CORE: the kernel's interface" uapi "$RDMA_CORE"
+    if ! build_tree "$RDMA_CORE" "$build"; then
+        not_ok "RDMA_CORE" "not built, log: $build/log"
+        finish
+    fi
+    libs=$build/lib
+    modules=$build/python
+fi
+
+if ! LD_LIBRARY_PATH=$libs PYTHONPATH=$modules "$python" -c 'import pyverbs.device' 2>/dev/null; then
     not_ok "pyverbs" "not installed: apt-get install python3-pyverbs"
     finish
 fi
@@ -35,7 +73,9 @@ fetch_tests()
 }
 
 tests=/usr/share/doc/rdma-core/tests
-if [ ! -e $tests/test_efa_srd.py.gz ] && ! fetch_tests; then
+if [ -n "${RDMA_CORE:-}" ]; then
+    tests=$RDMA_CORE/tests
+elif [ ! -e $tests/test_efa_srd.py.gz ] && ! fetch_tests; then
     not_ok "pyverbs' tests" "not installed, and apt-get download failed: $(tail -n 1 "$TMPDIR/fetch")"
     finish
 fi
@@ -58,9 +98,11 @@ run_tests()
 
     (
         cd "$TMPDIR/pyverbs" &&
-            PYTHONPATH=$TMPDIR/pyverbs:$TMPDIR/pyverbs/tests \
+            LD_LIBRARY_PATH=$libs \
+                PYTHONPATH=$modules:$TMPDIR/pyverbs:$TMPDIR/pyverbs/tests \
                 "$EFARUN" --soft --profile="$profile" --quiet \
-                $python "$TOP/test/apps/softefa-pyverbs.py" "$@"
+                "$python" "$TOP/test/apps/softefa-pyverbs.py" \
+                --label "$profile" "$@"
     ) >"$TMPDIR/out" 2>"$TMPDIR/err" || status=$?
     add_results "$TMPDIR/out"
     # 0: all passed or skipped, 1: some failed, each with a line of its own
@@ -70,7 +112,10 @@ run_tests()
     fi
 }
 
-run_tests "EFA and SRD" efa2 --no-skip test_efadv test_efa_srd
+for profile in efa2 efa4; do
+    run_tests "EFA and SRD on $profile" $profile --no-skip test_efadv \
+        test_efa_srd
+done
 # Not for this device: RC, UC, XRC and raw QPs, memory windows, device memory,
 # dmabufs of a GPU, registering again, RoCE.
 absent='_rc(_|$)|_uc_|_xrc_|_raw_|roce|rereg|resize|MWTest|DMTest|DmaBuf'

@@ -8,6 +8,7 @@
 #include "tools/verbs/verbs_ep.h"
 #include "stats/efa_status.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -23,6 +24,11 @@ enum {
     EP_CAP_RDMA_READ  = 1 << 0,
     EP_CAP_RDMA_WRITE = 1 << 3
 };
+
+#ifdef HAVE_EFADV_RDMA_WRITE
+static_assert((int)EP_CAP_RDMA_WRITE == (int)EFADV_DEVICE_ATTR_CAPS_RDMA_WRITE,
+              "RDMA write as in efadv.h");
+#endif
 
 uint64_t verbs_ep_now(void)
 {
@@ -87,10 +93,8 @@ int verbs_ep_open(verbs_ep_t *ep, const verbs_dl_t *dl, const char *device)
         goto err_close;
     }
 
-    ep->has_read = !!(ep->attr.device_caps & EP_CAP_RDMA_READ);
-#ifdef HAVE_EFADV_RDMA_WRITE
+    ep->has_read  = !!(ep->attr.device_caps & EP_CAP_RDMA_READ);
     ep->has_write = !!(ep->attr.device_caps & EP_CAP_RDMA_WRITE);
-#endif
     return 0;
 
 err_close:

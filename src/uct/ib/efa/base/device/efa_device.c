@@ -24,6 +24,11 @@
  * RDMA write with v46. The numbers are ABI. */
 #define UCT_EFA_CAP_RDMA_WRITE (1u << 3)
 
+#ifdef HAVE_EFADV_RDMA_WRITE
+static_assert(UCT_EFA_CAP_RDMA_WRITE == EFADV_DEVICE_ATTR_CAPS_RDMA_WRITE,
+              "RDMA write as in efadv.h");
+#endif
+
 enum {
     UCT_EFA_PART_0 = 0xefa0,
     UCT_EFA_PART_1 = 0xefa1,
