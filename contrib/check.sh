@@ -15,6 +15,8 @@
 #          tsan      build-tsan/: ThreadSanitizer
 #          dist      make distcheck, with clang: tar file, VPATH build without a
 #                    warning, unit and loader suites, DESTDIR, uninstall
+#          matrix    the other Debians of contrib/matrix.sh, in roots: as root, with
+#                    debootstrap, namespaces and the network, else skipped
 #   SUITE  of test/suites, by name or the beginning of one (test/README.md)
 #
 # Without --only all parts run. Each is one or more jobs, and each job ends with a
@@ -45,13 +47,13 @@ step()
     echo "-- $(clock "$SECONDS") $*"
 }
 
-all=scripts,format,layers,docs,gcc,valgrind,asan,tsan,dist
+all=scripts,format,layers,docs,gcc,valgrind,asan,tsan,dist,matrix
 parts=$all
 suites=()
 while [ $# -gt 0 ]; do
     case $1 in
     --only)    parts=${2:?--only needs a value}; shift ;;
-    -h|--help) sed -n '2,25s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,27s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "check.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     *)  suites+=("$1") ;;
     esac
@@ -303,6 +305,37 @@ build_dist()
             CFLAGS=-O1 CXXFLAGS=-O0"
 }
 
+# run_row ROW: of contrib/matrix.sh
+run_row()
+{
+    local row=$1 begin=$SECONDS status=0 p=0 f=1 s=0 why=
+
+    begins "matrix-$row"
+    rm -f "$counts"
+    begin matrix "$top/contrib/matrix.sh" --rows "$row" --counts "$counts"
+    await matrix || status=$?
+    if [ -r "$counts" ]; then
+        read -r p f s why < "$counts"
+    else
+        why="matrix.sh ended with status $status"
+    fi
+    # Why nothing was done; matrix.sh has said why some tests were skipped
+    [ "$p" = 0 ] || why=
+    job_done "matrix-$row" $((SECONDS - begin)) "$p" "$f" "$s" "$why"
+}
+
+# run_matrix: all Debians but this one
+run_matrix()
+{
+    local row
+
+    is_part matrix || return 0
+    for row in bookworm trixie sid; do
+        grep -qs "^PRETTY_NAME=.*[(/]${row}[\")]" /etc/os-release ||
+            run_row "$row"
+    done
+}
+
 check_scripts()
 {
     find "$top/contrib" "$top/test" "$top/autogen.sh" "$top/.ci/run" -type f \
@@ -331,10 +364,11 @@ if is_part docs; then
     job guideposts "$top/contrib/guideposts.sh"
 fi
 
-# The rest needs a build
+# The rest needs a build here
 case ,$parts, in
 *,layers,*|*,gcc,*|*,valgrind,*|*,asan,*|*,tsan,*|*,dist,*) ;;
-*) finish ;;
+*)  run_matrix
+    finish ;;
 esac
 
 export SOAK_SECONDS=${SOAK_SECONDS:-180}
@@ -369,5 +403,6 @@ done
 if is_part dist; then
     job_begun distcheck dist
 fi
+run_matrix
 
 finish

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that ucx-efa needs and nothing else.
 #
-#   contrib/install-deps.sh [build|demo|check] [--list]
+#   contrib/install-deps.sh [build|demo|smoke|check] [--list]
 #
 #   build   to build and install the product
 #   demo    build, and what contrib/demo.sh runs
+#   smoke   build, and what a row of contrib/matrix.sh runs
 #   check   demo, and what contrib/check.sh needs: all (default)
 #   --list  print the names, install nothing
 #
@@ -16,13 +17,15 @@ build=(autoconf automake libtool make gcc libc6-dev
        libucx-dev ucx-utils libibverbs-dev ibverbs-providers
        libjson-c-dev                   # srdtool
        dpkg-dev xz-utils)              # ucx-headers.sh: the source package
+smoke=(g++ libgtest-dev)
 demo=(openmpi-bin libopenmpi-dev ibverbs-utils)
-check=(g++ clang libclang-rt-dev libgtest-dev valgrind
+check=(clang libclang-rt-dev valgrind
        perftest libfabric-bin mpich libmpich-dev
        python3-pyverbs                 # rdma-core's own tests of EFA
        # programs for public.sh, 1.3 MB
        libcoarrays-openmpi-dev hpcc netpipe-openmpi netpipe-mpich2
        gdb procps shellcheck
+       debootstrap                     # matrix.sh: other Debians
        man-db)                         # manpages.sh
 
 # format.sh: no other Debian has this version
@@ -34,9 +37,9 @@ what=check
 list=n
 for arg in "$@"; do
     case $arg in
-    build|demo|check) what=$arg ;;
+    build|demo|smoke|check) what=$arg ;;
     --list)           list=y ;;
-    -h|--help)        sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help)        sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "install-deps.sh: unknown argument '$arg' (try --help)" >&2
        exit 2 ;;
     esac
@@ -45,7 +48,8 @@ done
 case $what in
 build) packages=("${build[@]}") ;;
 demo)  packages=("${build[@]}" "${demo[@]}") ;;
-check) packages=("${build[@]}" "${demo[@]}" "${check[@]}") ;;
+smoke) packages=("${build[@]}" "${smoke[@]}") ;;
+check) packages=("${build[@]}" "${demo[@]}" "${smoke[@]}" "${check[@]}") ;;
 esac
 
 if [ "$list" = y ]; then

@@ -3,6 +3,11 @@
 # headers that the transport is built with, and prints its directory.
 #
 #   contrib/ucx-headers.sh [--version VERSION] [--force]
+#   contrib/ucx-headers.sh --suite SUITE [--mirror URI] [--which]
+#
+#   --suite   of the version that this release of Debian has
+#   --mirror  of Debian (default: https://deb.debian.org/debian)
+#   --which   print that version alone
 #
 # Source: the Debian (or Ubuntu) source package of the installed libucx0. apt
 # works on a state directory of its own: its sources are the system's with
@@ -20,15 +25,120 @@ die()
 
 version=
 force=n
+suite=
+mirror=https://deb.debian.org/debian
+which=n
 while [ $# -gt 0 ]; do
     case $1 in
     --version) version=${2:?--version needs a value}; shift ;;
+    --suite)   suite=${2:?--suite needs a value}; shift ;;
+    --mirror)  mirror=${2:?--mirror needs a value}; shift ;;
+    --which)   which=y ;;
     --force)   force=y ;;
-    -h|--help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) die "unknown option '$1' (try --help)" ;;
     esac
     shift
 done
+
+cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/ucx-efa
+
+# apt_begin: a state of apt's own, whose sources are in the file $sources and in
+# $work/parts
+apt_begin()
+{
+    for tool in apt-get dpkg-source; do
+        command -v $tool > /dev/null ||
+            die "$tool is missing: run contrib/install-deps.sh (package dpkg-dev)"
+    done
+
+    mkdir -p "$cache"
+    work=$(mktemp -d "$cache/fetch.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+
+    # apt's sandbox user must reach the state when root runs this
+    mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial" \
+        "$work/parts" "$work/source"
+    if [ "$(id -u)" = 0 ] && id _apt > /dev/null 2>&1; then
+        sandbox=(-o APT::Sandbox::User=root)
+    else
+        sandbox=()
+    fi
+    sources=$work/sources.list
+    : > "$sources"
+}
+
+# apt COMMAND...: of apt-get
+apt()
+{
+    local tool=apt-get
+
+    [ "$1" != showsrc ] || tool=apt-cache
+    "$tool" -q -o Dir::State="$work/state" -o Dir::State::lists="lists" \
+        -o Dir::State::status=/var/lib/dpkg/status \
+        -o Dir::Cache="$work/cache" \
+        -o Dir::Etc::sourcelist="$sources" -o Dir::Etc::sourceparts="$work/parts" \
+        -o APT::Get::List-Cleanup=false \
+        -o Acquire::Languages=none \
+        "${sandbox[@]}" "$@"
+}
+
+# apt_system: the system's sources, of both formats, as sources of source
+# packages. Only what can hold ucx: archives of other suppliers are left out.
+apt_system()
+{
+    local etc=/etc/apt file
+
+    for file in "$etc/sources.list" "$etc"/sources.list.d/*.list; do
+        [ -r "$file" ] || continue
+        sed -n -E 's/^[[:space:]]*deb[[:space:]]+/deb-src /p' "$file" >> "$sources"
+    done
+    for file in "$etc"/sources.list.d/*.sources; do
+        [ -r "$file" ] || continue
+        # a stanza at a time: Types becomes deb-src, Architectures has no meaning
+        awk 'BEGIN { RS = ""; ORS = "\n\n" }
+             {
+                 out = ""; skip = 0
+                 n = split($0, line, "\n")
+                 for (i = 1; i <= n; ++i) {
+                     low = tolower(line[i])
+                     if (low ~ /^enabled:[ \t]*(no|false|0)/) skip = 1
+                     if (low ~ /^#/ || low ~ /^architectures:/) continue
+                     if (low ~ /^types:/) line[i] = "Types: deb-src"
+                     out = out line[i] "\n"
+                 }
+                 if (!skip) print out
+             }' "$file" > "$work/parts/$(basename "$file")"
+    done
+    if [ ! -s "$sources" ] && ! ls "$work"/parts/*.sources > /dev/null 2>&1; then
+        die "no package sources in $etc: give configure --with-ucx-src=DIR"
+    fi
+}
+
+# apt_suite: what --suite has
+apt_suite()
+{
+    local keys=/usr/share/keyrings/debian-archive-keyring.gpg
+
+    if [ -r "$keys" ]; then
+        keys="[signed-by=$keys] "
+    else
+        keys=
+    fi
+    echo "deb-src $keys$mirror $suite main" > "$sources"
+}
+
+if [ -n "$suite" ]; then
+    apt_begin
+    apt_suite
+    apt -o Acquire::Retries=2 update > "$work/log" 2>&1 || true
+    version=$(apt showsrc --only-source ucx 2>> "$work/log" |
+        sed -n 's/^Version: //p' | sort -V | tail -n 1) || true
+    [ -n "$version" ] || {
+        grep -E '^(E|W|Err)' "$work/log" | head -n 5 >&2
+        die "no list of the sources of $suite at $mirror: is the network there?"
+    }
+fi
 
 # The Debian version of the source package, such as 1.13.1-1.
 if [ -z "$version" ]; then
@@ -48,7 +158,10 @@ upstream=${version#*:}
 upstream=${upstream%-*}
 upstream=${upstream%%+*}
 
-cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/ucx-efa
+if [ "$which" = y ]; then
+    echo "$upstream"
+    exit
+fi
 tree=$cache/ucx-$upstream
 marker=$tree/.ucx-efa-source
 
@@ -64,68 +177,13 @@ if [ "$force" = n ] && [ ! -e "$marker" ] &&
     exit 0
 fi
 
-for tool in apt-get dpkg-source; do
-    command -v $tool > /dev/null ||
-        die "$tool is missing: run contrib/install-deps.sh (package dpkg-dev)"
-done
-
-mkdir -p "$cache"
-work=$(mktemp -d "$cache/fetch.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-
-# apt's sandbox user must reach the state when root runs this
-mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial" \
-    "$work/parts" "$work/source"
-if [ "$(id -u)" = 0 ] && id _apt > /dev/null 2>&1; then
-    sandbox=(-o APT::Sandbox::User=root)
-else
-    sandbox=()
-fi
-
-# The system's sources, of both formats, as sources of source packages. Only
-# what can hold ucx: archives of other suppliers are left out.
-sources=$work/sources.list
-: > "$sources"
-etc=/etc/apt
-for file in "$etc/sources.list" "$etc"/sources.list.d/*.list; do
-    [ -r "$file" ] || continue
-    sed -n -E 's/^[[:space:]]*deb[[:space:]]+/deb-src /p' "$file" >> "$sources"
-done
-for file in "$etc"/sources.list.d/*.sources; do
-    [ -r "$file" ] || continue
-    # a stanza at a time: Types becomes deb-src, Architectures has no meaning
-    awk 'BEGIN { RS = ""; ORS = "\n\n" }
-         {
-             out = ""; skip = 0
-             n = split($0, line, "\n")
-             for (i = 1; i <= n; ++i) {
-                 low = tolower(line[i])
-                 if (low ~ /^enabled:[ \t]*(no|false|0)/) skip = 1
-                 if (low ~ /^#/ || low ~ /^architectures:/) continue
-                 if (low ~ /^types:/) line[i] = "Types: deb-src"
-                 out = out line[i] "\n"
-             }
-             if (!skip) print out
-         }' "$file" > "$work/parts/$(basename "$file")"
-done
-if [ ! -s "$sources" ] && ! ls "$work"/parts/*.sources > /dev/null 2>&1; then
-    die "no package sources in $etc: give configure --with-ucx-src=DIR"
-fi
-
-apt()
-{
-    apt-get -q -o Dir::State="$work/state" -o Dir::State::lists="lists" \
-        -o Dir::State::status=/var/lib/dpkg/status \
-        -o Dir::Cache="$work/cache" \
-        -o Dir::Etc::sourcelist="$sources" -o Dir::Etc::sourceparts="$work/parts" \
-        -o APT::Get::List-Cleanup=false \
-        -o Acquire::Languages=none \
-        "${sandbox[@]}" "$@"
-}
-
 echo "ucx-headers.sh: fetching the source of ucx $version" >&2
-# One archive that fails (a third party's) does not matter if ucx is found.
-apt -o Acquire::Retries=2 update > "$work/log" 2>&1 || true
+if [ -z "$suite" ]; then
+    apt_begin
+    apt_system
+    # One that fails (a third party's) does not matter if ucx is found
+    apt -o Acquire::Retries=2 update > "$work/log" 2>&1 || true
+fi
 if ! (cd "$work/source" &&
       apt --only-source --download-only source "ucx=$version") \
       >> "$work/log" 2>&1; then

@@ -3,7 +3,7 @@
 #
 #   test/run.sh [--build DIR] [--variant plain|asan|tsan|valgrind] [--programs DIR]
 #               [--jobs N] [--beside SUITE] [--counts FILE] [--suites FILE]
-#               [--list] [SUITE...]
+#               [--efarun FILE] [--list] [SUITE...]
 #
 # A SUITE is a name of test/suites or the beginning of some. The output of each
 # goes to DIR/test-logs/ and is shown if it fails. The last line is
@@ -15,6 +15,7 @@
 # --beside  begins this suite first and runs the others beside it; it has what they
 #         leave of the processors
 # --suites  in place of test/suites
+# --efarun  of an installation, in place of that of the build tree
 # --programs  build tree of the test programs that DIR has not: those that get
 #         the product at run time, so that a second build needs none of them
 #
@@ -33,6 +34,7 @@ programs=
 jobs=
 beside=
 counts=
+efarun=
 list=n
 wanted=()
 while [ $# -gt 0 ]; do
@@ -44,8 +46,9 @@ while [ $# -gt 0 ]; do
     --beside)  beside=$2; shift ;;
     --counts)  counts=$2; shift ;;
     --suites)  suites=$2; shift ;;
+    --efarun)  efarun=$2; shift ;;
     --list)    list=y ;;
-    -h|--help) sed -n '2,24s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,25s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "run.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     *)  wanted+=("$1") ;;
     esac
@@ -60,7 +63,7 @@ valgrind)   scale=2 ;;
 esac
 
 export TOP=$top BUILD=$build VARIANT=$variant
-export EFARUN=$build/src/tools/efarun APPS=$build/test/apps
+export EFARUN=${efarun:-$build/src/tools/efarun} APPS=$build/test/apps
 export TEST_SCALE=${TEST_SCALE:-$scale}
 if [ ! -x "$EFARUN" ]; then
     echo "run.sh: $EFARUN is missing: build first (make check-programs)" >&2
