@@ -140,9 +140,11 @@ static void check_slots(void)
 static void check_peers(void)
 {
     unsigned peers = 0, idle = 0;
+    char why[UCT_SRD_CHECK_MAX];
     uct_srd_peer_t *peer;
 
-    uct_srd_iface_check(fuzz_iface);
+    uct_srd_iface_check(fuzz_iface, why);
+    FUZZ_CHECK(why[0] == '\0', "%s", why);
     ucs_list_for_each(peer, &fuzz_iface->peers.alive, list) {
         ++peers;
         idle += (peer->eps.num == 0);

@@ -232,12 +232,14 @@ peer_proc::~peer_proc()
 {
     if (m_pid > 0) {
         /* End of file ends the peer. One that hangs is ended by its pid. */
+        int status = 0;
         close(m_fd);
         if (wait_until(
-                    [this]() {
-            return waitpid(m_pid, nullptr, WNOHANG) == m_pid;
-                    },
+                    [&]() { return waitpid(m_pid, &status, WNOHANG) == m_pid; },
                     []() { usleep(1000); })) {
+            if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGABRT)) {
+                ADD_FAILURE() << "the peer process has aborted";
+            }
             return;
         }
         ADD_FAILURE() << "the peer process does not end";

@@ -316,6 +316,7 @@ private:
 
 int peer_main(int fd)
 {
+    node::is_in_peer = true;
     return peer_run(fd, [fd]() { peer(fd).loop(); });
 }
 

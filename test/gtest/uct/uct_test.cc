@@ -1,4 +1,5 @@
 #include "uct_test.h"
+#include "invariants.h"
 
 #include <cstdlib>
 
@@ -234,8 +235,19 @@ node::node(std::shared_ptr<domain> dom, const config_map &config,
     uct_iface_progress_enable(m_iface, UCT_PROGRESS_SEND | UCT_PROGRESS_RECV);
 }
 
+bool node::is_in_peer = false;
+
 node::~node()
 {
+    std::string broken = invariants_broken(m_iface);
+
+    if (!broken.empty() && is_in_peer) {
+        fprintf(stderr, "invariant broken: %s\n", broken.c_str());
+        abort(); /* seen by ~peer_proc() */
+    } else if (!broken.empty()) {
+        ADD_FAILURE() << "invariant broken: " << broken;
+    }
+
     uct_iface_close(m_iface);
     uct_worker_destroy(m_worker);
     ucs_async_context_destroy(m_async);
@@ -618,6 +630,9 @@ void uct_base::expect_promises()
 
 void uct_base::TearDown()
 {
+    for (auto &n : m_nodes) {
+        EXPECT_EQ("", invariants_broken(n->iface())) << "with endpoints";
+    }
     for (auto &e : m_ends) {
         e->destroy();
     }

@@ -130,6 +130,9 @@ public:
     std::vector<failure> failures;
     size_t               failure_count(uct_ep_h ep) const;
 
+    /* This process is another one than the test's: uct_peer.cc */
+    static bool is_in_peer;
+
 private:
     static ucs_status_t am_trampoline(void *arg, void *data, size_t length,
                                       unsigned flags);

@@ -85,8 +85,10 @@ void uct_srd_iface_close_forget(uct_srd_iface_t *iface);
 /* ---- srd_iface_check.c ------------------------------------------------- */
 
 #if UCT_SRD_CHECKS
-/* Ends the process if an invariant is broken. Not from within callbacks. */
-void uct_srd_iface_check(uct_srd_iface_t *iface);
+#define UCT_SRD_CHECK_MAX 128 /* characters, with the terminating zero         */
+
+/* Writes which invariant is broken, or "". Not from within callbacks. */
+void uct_srd_iface_check(uct_srd_iface_t *iface, char why[UCT_SRD_CHECK_MAX]);
 #endif
 
 /* ---- srd_iface_vfs.c, srd_housekeeping.c ------------------------------- */

@@ -5,8 +5,9 @@
  *   gates              say what stops a peer
  *   the segment        shows what is
  *
- * Slots and receive buffers are counted by the fuzzer, which knows what the
- * device has (test/fuzz/fuzz_check.c).
+ * Asked by the fuzzer after each step, and by the tests of UCT before an interface
+ * is closed. Slots and receive buffers are counted by the fuzzer, which knows what
+ * the device has (test/fuzz/fuzz_check.c).
  */
 #include "srd/uct/srd_iface.h"
 #include "srd/peer/srd_gate.h"
@@ -15,16 +16,17 @@
 
 #if UCT_SRD_CHECKS
 
+/* The first one that is broken is kept. */
 #define UCT_SRD_CHECK(_condition, _format, ...) \
     do { \
-        if (!(_condition)) { \
-            ucs_fatal("srd: check: " _format, ##__VA_ARGS__); \
+        if (!(_condition) && (why[0] == '\0')) { \
+            snprintf(why, UCT_SRD_CHECK_MAX, _format, ##__VA_ARGS__); \
         } \
     } while (0)
 
 /* How many entries of the table are the peer's */
 static unsigned uct_srd_iface_check_names(uct_srd_iface_t *iface,
-                                          const uct_srd_peer_t *peer)
+                                          const uct_srd_peer_t *peer, char *why)
 {
     unsigned names      = 1 + peer->aliases.num;
     uct_srd_ident_t any = peer->ident;
@@ -79,7 +81,7 @@ static int uct_srd_iface_check_is_of_ahn(const uct_srd_iface_t *iface,
 }
 
 /* Those with pending requests come first. */
-static void uct_srd_iface_check_eps(const uct_srd_peer_t *peer)
+static void uct_srd_iface_check_eps(const uct_srd_peer_t *peer, char *why)
 {
     unsigned pending = 0, before = 1;
     uct_srd_ep_t *ep;
@@ -94,7 +96,7 @@ static void uct_srd_iface_check_eps(const uct_srd_peer_t *peer)
 }
 
 /* Each bit says what its owner knows. */
-static void uct_srd_iface_check_gate(const uct_srd_peer_t *peer)
+static void uct_srd_iface_check_gate(const uct_srd_peer_t *peer, char *why)
 {
     UCT_SRD_CHECK(uct_srd_gate_has(peer, UCT_SRD_GATE_STATE) ==
                           (peer->state != UCT_SRD_PEER_JOINED),
@@ -121,7 +123,7 @@ static void uct_srd_iface_check_gate(const uct_srd_peer_t *peer)
 }
 
 /* What the segment shows of a peer, unless it shows many as one */
-static void uct_srd_iface_check_shown(const uct_srd_peer_t *peer)
+static void uct_srd_iface_check_shown(const uct_srd_peer_t *peer, char *why)
 {
     const uct_efa_stats_peer_t *stats = peer->stats;
     unsigned queued = ucs_queue_length((ucs_queue_head_t *)&peer->tx
@@ -168,19 +170,20 @@ static void uct_srd_iface_check_shown(const uct_srd_peer_t *peer)
                   "wait_time");
 }
 
-void uct_srd_iface_check(uct_srd_iface_t *iface)
+void uct_srd_iface_check(uct_srd_iface_t *iface, char why[UCT_SRD_CHECK_MAX])
 {
     unsigned peers = 0, names = 0, keys = 0, timers = 0, ahs = 0;
     unsigned special = iface->rx.unverified + (iface->rx.stash_len > 0);
     uct_srd_peer_t *peer, *other;
     khiter_t iter;
 
+    why[0] = '\0';
     ucs_list_for_each(peer, &iface->peers.alive, list) {
         ++peers;
-        names += uct_srd_iface_check_names(iface, peer);
+        names += uct_srd_iface_check_names(iface, peer, why);
         special += peer->rx.blind + peer->rx.no_ah;
-        uct_srd_iface_check_shown(peer);
-        uct_srd_iface_check_gate(peer);
+        uct_srd_iface_check_shown(peer, why);
+        uct_srd_iface_check_gate(peer, why);
         timers += uct_srd_timer_is_set(&peer->ctl.timer) +
                   uct_srd_timer_is_set(&peer->tx.timer) +
                   uct_srd_timer_is_set(&peer->suspect.timer);
@@ -194,7 +197,7 @@ void uct_srd_iface_check(uct_srd_iface_t *iface)
             UCT_SRD_CHECK(uct_srd_iface_check_is_of_ahn(iface, peer),
                           "its AH number does not know it");
         }
-        uct_srd_iface_check_eps(peer);
+        uct_srd_iface_check_eps(peer, why);
     }
 
     ucs_list_for_each(peer, &iface->peers.with_ah, ahn.list) {
@@ -217,6 +220,16 @@ void uct_srd_iface_check(uct_srd_iface_t *iface)
     timers += uct_srd_timer_is_set(&iface->recover.timer);
     UCT_SRD_CHECK(iface->timers.count == timers, "%u timers of %u",
                   iface->timers.count, timers);
+}
+
+/* Not from within callbacks: for the tests, which find it by this name in the
+ * module. */
+void ucx_efasrd_check(uct_iface_h iface, char why[UCT_SRD_CHECK_MAX])
+        __attribute__((visibility("default")));
+
+void ucx_efasrd_check(uct_iface_h tl_iface, char why[UCT_SRD_CHECK_MAX])
+{
+    uct_srd_iface_check(ucs_derived_of(tl_iface, uct_srd_iface_t), why);
 }
 
 #endif
