@@ -33,7 +33,7 @@ quietly()
     shift
 
     if ! "$@" > "$log" 2>&1 < /dev/null; then
-        { grep -E -A 3 '(error|warning|ERROR):' "$log" | head -n 40 |
+        { grep -E -A 3 '(error|warning|ERROR):|undefined reference' "$log" | head -n 40 |
               grep . || tail -n 40 "$log"; } >&2
         echo "'$*' failed, log: $log" >&2
         return 1

@@ -58,6 +58,7 @@
 #pragma weak ucs_config_sscanf_enum
 #pragma weak ucs_config_sscanf_table
 #pragma weak ucs_config_sscanf_ternary
+#pragma weak ucs_debug_asan_validate_address
 #pragma weak ucs_debug_get_symbol_name
 #pragma weak ucs_empty_function_return_unsupported
 #pragma weak ucs_fatal_error_format
@@ -84,6 +85,7 @@
 #pragma weak ucs_realloc
 #pragma weak ucs_snprintf_safe
 #pragma weak ucs_snprintf_zero
+#pragma weak ucs_stats_context_flags
 #pragma weak ucs_stats_get_root
 #pragma weak ucs_status_string
 #pragma weak ucs_string_buffer_appendf
