@@ -425,7 +425,7 @@ TEST_F(test_stats, leftovers_of_the_dead_are_removed)
 
     /* Files of others' business stay */
     write_file({'x'});
-    symlink("/etc/passwd", (m_dir + "/ucx-efa.1.0").c_str());
+    ASSERT_EQ(0, symlink("/etc/passwd", (m_dir + "/ucx-efa.1.0").c_str()));
     std::ofstream(m_dir + "/ucx-efa.12.x");
 
     open_segment(UCT_EFA_STATS_YES);
@@ -512,10 +512,9 @@ TEST_F(test_stats, name_taken_by_a_link)
     std::string victim = m_dir + "/victim";
     std::ofstream(victim) << "precious";
     for (unsigned n = 0; n < 200; ++n) {
-        symlink(victim.c_str(),
-                (m_dir + "/ucx-efa." + std::to_string(getpid()) + "." +
-                 std::to_string(n))
-                        .c_str());
+        std::string link = m_dir + "/ucx-efa." + std::to_string(getpid()) +
+                           "." + std::to_string(n);
+        ASSERT_EQ(0, symlink(victim.c_str(), link.c_str()));
     }
 
     open_segment(UCT_EFA_STATS_YES);
