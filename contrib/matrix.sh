@@ -14,7 +14,7 @@
 #                               (default: all roots, and 1.14 to the newest UCX
 #                               that there are sources of, at least 1.22)
 #
-#   --cache      roots, builds, wheels are kept there for the next time (default:
+#   --cache      builds and wheels are kept there for the next time (default:
 #                ${XDG_CACHE_HOME:-~/.cache}/ucx-efa/matrix)
 #   --ucx-src    UCX's sources of a version such as 1.18 or 1.18.1: needed for
 #                their private headers; for roots, where the archive has no
@@ -25,9 +25,9 @@
 #   --counts     adds "PASSED FAILED SKIPPED WHY" of each row to FILE
 #   --list       prints the rows that would be run
 #
-# A row is the suites ucx (all of ucx_perftest's tests, by the transport's
-# counters over srd alone), ucp (which checks what arrives; ucx_perftest cannot),
-# and loader in rows with a build of its own. What a row lacks (sources, network,
+# A row is the suites ucx (all of ucx_perftest's tests, over srd alone by the
+# transport's counters), ucp (which checks what arrives: no ucx_perftest can), and
+# loader in rows with a build of their own. What a row lacks (sources, network,
 # privilege) is a skip with its reason. The status is 0 if nothing failed and
 # something passed.
 set -uo pipefail
@@ -38,6 +38,8 @@ set -uo pipefail
 . "$top/contrib/root.sh"
 # shellcheck source=contrib/ucx-tree.sh
 . "$top/contrib/ucx-tree.sh"
+# shellcheck source=contrib/ucx-get.sh
+. "$top/contrib/ucx-get.sh"
 
 die()
 {
@@ -49,8 +51,8 @@ roots=(bookworm trixie sid)
 versions=(1.14 1.15 1.16 1.17 1.18 1.19 1.20 1.21 1.22)
 rows=()
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/ucx-efa/matrix
-declare -A trees=()                     # version as given: directory
-clone=
+declare -A ucx_trees=()                 # version as given: directory
+ucx_clone=
 build_only=n
 counts=
 list=n
@@ -63,11 +65,11 @@ while [ $# -gt 0 ]; do
         1.[0-9]*=?*) ;;
         *) die "--ucx-src needs VERSION=DIR, not '$2'" ;;
         esac
-        trees[${2%%=*}]=$(cd "${2#*=}" 2> /dev/null && pwd) ||
+        ucx_trees[${2%%=*}]=$(cd "${2#*=}" 2> /dev/null && pwd) ||
             die "--ucx-src $2: no such directory"
         shift ;;
     --ucx-git)
-        clone=$(git -C "${2:?--ucx-git needs a clone}" rev-parse \
+        ucx_clone=$(git -C "${2:?--ucx-git needs a clone}" rev-parse \
             --absolute-git-dir 2> /dev/null) ||
             die "--ucx-git $2: no clone of git"
         shift ;;
@@ -75,42 +77,19 @@ while [ $# -gt 0 ]; do
     --counts)  counts=${2:?--counts needs a file}; shift ;;
     --build-only) build_only=y ;;
     --list)    list=y ;;
-    -h|--help) sed -n '2,37s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,35s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *)         die "unknown option '$1' (try --help)" ;;
     esac
     shift
 done
-
-# tags_of MINOR: of the clone, newest first; HEAD if that is what MINOR is to be
-tags_of()
-{
-    [ -n "$clone" ] || return 0
-    git -C "$clone" tag --list "v$1.[0-9]*" | grep -xE 'v[0-9.]+' | sort -rV
-    [ "$(git -C "$clone" show HEAD:configure.ac |
-        sed -n 's/^define(\[ucx_ver_m..or\], *\([0-9]*\).*/\1/p' | xargs |
-        tr ' ' .)" != "$1" ] || echo HEAD
-}
-
-# given_tree MINOR: the directory of --ucx-src, if there is one
-given_tree()
-{
-    local version
-
-    for version in "${!trees[@]}"; do
-        case $version. in
-        "$1".*) echo "${trees[$version]}"; return ;;
-        esac
-    done
-    return 1
-}
 
 if [ ${#rows[@]} = 0 ]; then
     [ "$build_only" = y ] || rows=("${roots[@]}")
     for minor in 13 {14..40}; do
         case " ${versions[*]} " in
         *" 1.$minor "*) rows+=("1.$minor") ;;
-        *)  if given_tree "1.$minor" > /dev/null ||
-                [ -n "$(tags_of "1.$minor")" ]; then
+        *)  if ucx_get_given "1.$minor" > /dev/null ||
+                [ -n "$(ucx_get_tags "1.$minor")" ]; then
                 rows+=("1.$minor")
             fi ;;
         esac
@@ -137,6 +116,8 @@ cache=$(cd "$cache" && pwd)
 build=$cache/build
 prefix=$cache/install
 work=$(mktemp -d "${TMPDIR:-/tmp}/ucx-efa-matrix.XXXXXX")
+ucx_cache=$cache
+ucx_log=$work/pip
 trap 'root_kill; rm -rf --one-file-system "$work"' EXIT
 trap 'exit 130' INT TERM HUP
 table=$work/table
@@ -239,14 +220,6 @@ prepare()
     [ "$prepared" = y ]
 }
 
-# ucx_version [PREFIX]: of the libraries there
-ucx_version()
-{
-    LD_LIBRARY_PATH=${1:+$1/lib} "${1:+$1/bin/}ucx_info" -v 2> /dev/null |
-        sed -n -e 's/^# Library version: *\([0-9.]*\).*/\1/p' \
-            -e 's/^# Version *\([0-9.]*\).*/\1/p' | head -n 1
-}
-
 row_installed()
 {
     prepare || {
@@ -255,104 +228,6 @@ row_installed()
     }
     run_suites installed "$(ucx_version)" "$build/src/tools/efarun" \
         ucx ucp loader
-}
-
-# tree_of MINOR [VERSION]: prints the directory of sources, of this very version
-# if they are to be had
-tree_of()
-{
-    local minor=$1 version=${2:-} tag tree
-
-    given_tree "$minor" && return
-    for tag in $(tags_of "$minor" | grep -x "v$version") $(tags_of "$minor"); do
-        tree=$cache/src/ucx-${tag#v}
-        if [ ! -d "$tree" ] || [ "$tag" = HEAD ]; then
-            rm -rf "$tree"
-            mkdir -p "$tree"
-            git -C "$clone" archive "$tag" | tar -x -C "$tree" || return
-        fi
-        echo "$tree"
-        return
-    done
-    # what ucx-headers.sh has fetched
-    for tree in "${XDG_CACHE_HOME:-$HOME/.cache}/ucx-efa/ucx-$minor".*; do
-        if [ -r "$tree/src/uct/base/uct_iface.h" ]; then
-            echo "$tree"
-            return
-        fi
-    done
-    return 1
-}
-
-# wheel_of MINOR: prints the prefix of the newest wheel of that UCX, unpacked
-wheel_of()
-{
-    local dir=$cache/wheels/$1
-
-    if [ ! -d "$dir/libucx/lib" ]; then
-        rm -rf "$dir"
-        mkdir -p "$dir"
-        python3 -m pip download -q --disable-pip-version-check --no-deps \
-            --only-binary :all: -d "$dir" "libucx-cu12==$1.*" \
-            > "$work/pip" 2>&1 &&
-            python3 -m zipfile -e "$dir"/libucx_cu12-*.whl "$dir" &&
-            rm "$dir"/*.whl || return
-    fi
-    chmod u+x "$dir"/libucx/bin/*
-    echo "$dir/libucx"
-}
-
-# built_ucx MINOR TREE: prints the prefix of a release build of these sources
-built_ucx()
-{
-    local dir=$cache/ucx-$1 tree=$2
-
-    if [ ! -x "$dir/install/bin/ucx_perftest" ] ||
-        [ "$(cat "$dir/.tree" 2> /dev/null)" != "$tree" ]; then
-        rm -rf "$dir"
-        mkdir -p "$dir"
-        cp -a "$tree" "$dir/src"
-        (
-            cd "$dir/src" || exit
-            [ -x configure ] || ./autogen.sh || exit
-            ./contrib/configure-release --prefix="$dir/install" --enable-mt \
-                --disable-doxygen-doc --without-java --without-go \
-                --without-mpi --without-cuda --without-rocm --without-gdrcopy \
-                --without-verbs --without-mlx5 --without-rdmacm &&
-                make -j"$jobs" && make install
-        ) > "$dir/log" 2>&1 < /dev/null || return
-        rm -rf "$dir/src"
-        echo "$tree" > "$dir/.tree"
-    fi
-    echo "$dir/install"
-}
-
-# runs PREFIX PROGRAM: does it? Some wheels' ucx_perftest crashes before main()
-runs()
-{
-    (LD_LIBRARY_PATH=$1/lib "$2" -h) < /dev/null
-} > /dev/null 2>&1
-
-# built_perftest PREFIX TREE DIR: from the sources, with the wheel's libraries
-built_perftest()
-{
-    local prefix=$1 tree=$2 dir=$3 include
-    local flags=(-w -O1 -D_GNU_SOURCE -DHAVE_CONFIG_H -fopenmp)
-    local perf=$tree/src/tools/perf
-
-    rm -rf "$dir"
-    mkdir -p "$dir"
-    # UCX's config.h and version.h, as build-modules.sh has made them
-    include=$(echo "$build/modules/$(ucx_version "$prefix")"*-installed/include)
-    (
-        cd "$dir" || exit
-        "${CC:-cc}" -std=gnu11 "${flags[@]}" -I"$include" -I"$tree/src" -c \
-            "$perf"/lib/*.c "$perf"/perftest{,_run,_params}.c &&
-            "${CXX:-c++}" -std=gnu++11 "${flags[@]}" -I"$include" \
-                -I"$tree/src" -c "$perf"/lib/*.cc &&
-            "${CXX:-c++}" -fopenmp -o ucx_perftest ./*.o "$prefix"/lib/libuc{p,t,s}.so \
-                -lpthread -lm
-    ) > "$dir/log" 2>&1 < /dev/null
 }
 
 # build_row MINOR TREE: a module for these sources, no more
@@ -378,7 +253,7 @@ row_ucx()
 {
     local minor=$1 tree ucx version path log=$cache/logs/$1.log
 
-    if ! tree=$(tree_of "$minor"); then
+    if ! tree=$(ucx_get_tree "$minor"); then
         skipped "$minor" "no sources of UCX $minor: give --ucx-src" \
             "$minor=DIR or --ucx-git CLONE"
         return
@@ -388,13 +263,13 @@ row_ucx()
         return
     fi
 
-    if ucx=$(wheel_of "$minor"); then
-        tree=$(tree_of "$minor" "$(ucx_version "$ucx")")
+    if ucx=$(ucx_get_wheel "$minor"); then
+        tree=$(ucx_get_tree "$minor" "$(ucx_version "$ucx")")
     elif [ ! -x "$tree/autogen.sh" ] && [ ! -x "$tree/configure" ]; then
         skipped "$minor" "pip gets no libucx-cu12 $minor" \
-            "($(tail -n 1 "$work/pip")), and $tree is not complete"
+            "($(tail -n 1 "$ucx_log")), and $tree is not complete"
         return
-    elif ! ucx=$(built_ucx "$minor" "$tree"); then
+    elif ! ucx=$(ucx_get_built "$minor" "$tree"); then
         # by UCX's own scripts, which need what they need
         skipped "$minor" "no wheel, and UCX $minor is not built:" \
             "$cache/ucx-$minor/log"
@@ -413,10 +288,12 @@ row_ucx()
         return
     fi
     path=$ucx/bin
-    if ! runs "$ucx" "$ucx/bin/ucx_perftest"; then
+    if ! ucx_get_runs "$ucx" "$ucx/bin/ucx_perftest"; then
         path=$cache/perftest-$minor
-        if ! runs "$ucx" "$path/ucx_perftest" &&
-            ! built_perftest "$ucx" "$tree" "$path"; then
+        if ! ucx_get_runs "$ucx" "$path/ucx_perftest" &&
+            ! ucx_get_perftest "$ucx" "$tree" \
+                "$(echo "$build/modules/$version"*-installed/include)" \
+                "$path"; then
             failed "$minor" "$version" "ucx_perftest of the wheel crashes, and \
 is not built" "$path/log"
             return
@@ -427,17 +304,18 @@ is not built" "$path/log"
         "$prefix/bin/efarun" ucx ucp
 }
 
-# root_tree SUITE VERSION: prints the directory of UCX's sources of that version,
-# as given or as the archive has them; else says why, and returns non-zero
+# root_tree SUITE VERSION: prints the directory of UCX's sources of this very
+# version, as given or as the archive has them; else says why, returns non-zero
 root_tree()
 {
     local tree version=${2%%\~*}
 
-    if tree=$(tree_of "${version%.*}" "$version") &&
+    if tree=$(ucx_get_given "${version%.*}") &&
         [ "$(ucx_tree_version "$tree")" = "$version" ]; then
         echo "$tree"
         return
     fi
+    ucx_get_tag "v${2//\~/-}" 2> /dev/null && return
     "$top/contrib/ucx-headers.sh" --suite "$1" --mirror "$root_mirror" \
         2> "$work/headers" || {
         sed -n 's/^ucx-headers.sh: \(cannot .*\) Any of .*/\1/p' \

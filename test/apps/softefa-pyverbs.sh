@@ -81,7 +81,7 @@ elif [ ! -e $tests/test_efa_srd.py.gz ] && ! fetch_tests; then
 fi
 
 mkdir -p "$TMPDIR/pyverbs" && cp -r "$tests" "$TMPDIR/pyverbs/tests" &&
-    gunzip -qf "$TMPDIR"/pyverbs/tests/*.gz
+    find "$TMPDIR/pyverbs/tests" -name "*.gz" -exec gunzip -f {} +
 
 # Those of rdma-core 56 ask the kernel for the network interface of a device, by
 # iproute2's rdma, and go on without one.
