@@ -77,7 +77,7 @@ while [ $# -gt 0 ]; do
     --counts)  counts=${2:?--counts needs a file}; shift ;;
     --build-only) build_only=y ;;
     --list)    list=y ;;
-    -h|--help) sed -n '2,35s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,34s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *)         die "unknown option '$1' (try --help)" ;;
     esac
     shift
@@ -196,8 +196,8 @@ failed()
     row_done "$1" "$2" "$(rdma_core)" 0 1 0 0 "$3, log: $4"
 }
 
-# prepare [y]: the tree with the installed UCX, once; y: a new one, whose
-# modules are those of the rows alone. Packages are the caller's.
+# prepare: the tree with the installed UCX, and an installation of it in which the
+# rows' modules will be; once. The compiler takes most of a row's time.
 prepared=
 prepare()
 {
@@ -205,7 +205,7 @@ prepare()
         prepared=n
         setup_packages smoke &&
             build_tree "$build" --prefix="$prefix" \
-                --with-ucx-module-dir="$prefix/lib/ucx" CXXFLAGS=-O1 &&
+                --with-ucx-module-dir="$prefix/lib/ucx" CFLAGS=-O1 CXXFLAGS=-O0 &&
             step "the tests' programs" &&
             quietly "$build/make-check.log" make -C "$build/test/gtest" \
                 -j"$jobs" test_ucp libfake_srd.la &&

@@ -39,9 +39,17 @@ uapi()
 
 if [ -n "${RDMA_CORE:-}" ]; then
     build=${RDMA_CORE_BUILD:-$BUILD/rdma-core}
+    need cmake cmake
+    if [ ! -r "$RDMA_CORE/providers/efa/efadv.h" ]; then
+        not_ok "RDMA_CORE" "$RDMA_CORE has no sources of rdma-core"
+        finish
+    fi
     check "RDMA_CORE: the kernel's interface" uapi "$RDMA_CORE"
     if ! build_tree "$RDMA_CORE" "$build"; then
         not_ok "RDMA_CORE" "not built, log: $build/log"
+        finish
+    elif [ ! -d "$build/python/pyverbs" ]; then
+        not_ok "RDMA_CORE" "built without pyverbs: $python has no Cython (PYTHON)"
         finish
     fi
     libs=$build/lib
