@@ -6,6 +6,7 @@
 #endif
 #include "tools/doctor/doctor.h"
 #include "tools/host/hw_counters.h"
+#include "uct/ib/efa/loader/efa_pci.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -166,10 +167,9 @@ static void device_permissions(doctor_t *doctor, bool all)
 void doctor_device_find(doctor_t *doctor)
 {
     char list[EFA_SYSFS_MAX * (EFA_SYSFS_NAME + 1)] = "";
-    unsigned id                                     = 0, other;
     bool found                                      = false;
+    unsigned i, id;
     bool all;
-    unsigned i;
 
     doctor->num_devices = efa_sysfs_list(doctor->devices);
     for (i = 0; i < doctor->num_devices; ++i) {
@@ -177,7 +177,6 @@ void doctor_device_find(doctor_t *doctor)
                  (i == 0) ? "" : " ", doctor->devices[i]);
         if ((doctor->device == NULL) ||
             !strcmp(doctor->device, doctor->devices[i])) {
-            (void)efa_sysfs_is_efa(doctor->devices[i], found ? &other : &id);
             found = true;
         }
     }
@@ -191,6 +190,7 @@ void doctor_device_find(doctor_t *doctor)
     if (all) {
         doctor->device = doctor->devices[0];
     }
+    id = ucx_efa_pci_number(EFA_SYSFS_DIR, doctor->device, "device");
     report_fact_string(&doctor->report, "devices", list);
     report_fact_int(&doctor->report, "pci_id", id);
     report_add(&doctor->report, REPORT_OK, "device", NULL,

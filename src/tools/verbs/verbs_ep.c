@@ -6,6 +6,7 @@
 #endif
 #include "tools/host/efa_sysfs.h"
 #include "tools/verbs/verbs_ep.h"
+#include "uct/ib/efa/loader/efa_pci.h"
 #include "stats/efa_status.h"
 
 #include <assert.h>
@@ -51,7 +52,6 @@ int verbs_ep_open(verbs_ep_t *ep, const verbs_dl_t *dl, const char *device)
     struct ibv_device **list;
     int ret = ENODEV;
     const char *name;
-    unsigned id;
     int i, num;
 
     memset(ep, 0, sizeof(*ep));
@@ -64,7 +64,7 @@ int verbs_ep_open(verbs_ep_t *ep, const verbs_dl_t *dl, const char *device)
     for (i = 0; (i < num) && (ep->context == NULL); ++i) {
         name = dl->get_device_name(list[i]);
         if ((device != NULL) ? !strcmp(name, device) :
-                               efa_sysfs_is_efa(name, &id)) {
+                               ucx_efa_pci_is_efa(EFA_SYSFS_DIR, name)) {
             errno       = 0;
             ep->context = dl->open_device(list[i]);
             ret         = (ep->context != NULL) ? 0 : errno;

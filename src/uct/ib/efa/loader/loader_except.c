@@ -3,62 +3,20 @@
  */
 #define _GNU_SOURCE
 #include "loader_except.h"
+#include "efa_pci.h"
 #include "objects.h"
 
 #include <dirent.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
-#define LOADER_VENDOR_EFA 0x1d0f
-#define LOADER_VERBS_DIR  "/sys/class/infiniband_verbs"
+#define LOADER_VERBS_DIR "/sys/class/infiniband_verbs"
 
 typedef enum {
     LOADER_VERBS_NONE,  /* no verbs device                     */
     LOADER_VERBS_EFA,   /* EFA devices only, Soft-EFA included */
     LOADER_VERBS_MIXED  /* another device too                  */
 } loader_verbs_t;
-
-static unsigned long loader_read_hex(const char *device, const char *attribute)
-{
-    char path[PATH_MAX];
-    unsigned value = 0;
-    FILE *file;
-
-    snprintf(path, sizeof(path), LOADER_VERBS_DIR "/%s/device/%s", device,
-             attribute);
-    file = fopen(path, "re");
-    if (file != NULL) {
-        if (fscanf(file, "%x", &value) != 1) {
-            value = 0;
-        }
-        fclose(file);
-    }
-    return value;
-}
-
-/* Soft-EFA has no PCI files, but a modalias as every PCI device. */
-static int loader_is_efa(const char *device)
-{
-    char path[PATH_MAX];
-    unsigned vendor = 0;
-    FILE *file;
-
-    vendor = loader_read_hex(device, "vendor");
-    if (vendor == 0) {
-        snprintf(path, sizeof(path), LOADER_VERBS_DIR "/%s/device/modalias",
-                 device);
-        file = fopen(path, "re");
-        if (file != NULL) {
-            if (fscanf(file, "pci:v%8x", &vendor) != 1) {
-                vendor = 0;
-            }
-            fclose(file);
-        }
-    }
-    return vendor == LOADER_VENDOR_EFA;
-}
 
 static loader_verbs_t loader_verbs_devices(void)
 {
@@ -75,7 +33,7 @@ static loader_verbs_t loader_verbs_devices(void)
         if (strncmp(entry->d_name, "uverbs", strlen("uverbs"))) {
             continue;
         }
-        if (!loader_is_efa(entry->d_name)) {
+        if (!ucx_efa_pci_is_efa(LOADER_VERBS_DIR, entry->d_name)) {
             verbs = LOADER_VERBS_MIXED;
             break;
         }
