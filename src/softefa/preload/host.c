@@ -57,20 +57,39 @@ static void copy_local(const struct iovec *dst, const struct iovec *src,
     }
 }
 
-static bool copy_reachable(softefa_member_t member, int *error)
+/* 0, or why not */
+static int copy_check(softefa_member_t member)
 {
     const softefa_shm_proc_t *proc = softefa_fabric.shm->proc;
 
     if (softefa_unlikely(!softefa_member_alive(member.slot, false))) {
-        *error = ESRCH;
-        return false;
+        return ESRCH;
     }
 
     if (softefa_unlikely(proc[member.slot].pidns !=
                          proc[softefa_fabric.slot].pidns)) {
         copy_error(member, "it is in another PID namespace");
-        *error = EPERM;
-        return false;
+        return EPERM;
+    }
+
+    return 0;
+}
+
+/* All of a copy but that between two processes: true if nothing is left to do,
+ * with its result. */
+static inline bool copy_is_done(softefa_member_t member,
+                                const struct iovec *dst,
+                                const struct iovec *src, size_t length,
+                                int *result)
+{
+    if (length == 0) {
+        *result = 0;
+    } else if (member.slot == softefa_fabric.slot) {
+        copy_local(dst, src, length);
+        *result = 0;
+    } else {
+        *result = copy_check(member);
+        return *result != 0;
     }
 
     return true;
@@ -103,19 +122,10 @@ int softefa_host_write(softefa_member_t member, const struct iovec *local,
                        unsigned num_remote, size_t length)
 {
     ssize_t ret;
-    int error;
+    int result;
 
-    if (length == 0) {
-        return 0;
-    }
-
-    if (member.slot == softefa_fabric.slot) {
-        copy_local(remote, local, length);
-        return 0;
-    }
-
-    if (!copy_reachable(member, &error)) {
-        return error;
+    if (copy_is_done(member, remote, local, length, &result)) {
+        return result;
     }
 
     ret = process_vm_writev(member.pid, local, num_local, remote, num_remote,
@@ -128,19 +138,10 @@ int softefa_host_read(softefa_member_t member, const struct iovec *local,
                       unsigned num_remote, size_t length)
 {
     ssize_t ret;
-    int error;
+    int result;
 
-    if (length == 0) {
-        return 0;
-    }
-
-    if (member.slot == softefa_fabric.slot) {
-        copy_local(local, remote, length);
-        return 0;
-    }
-
-    if (!copy_reachable(member, &error)) {
-        return error;
+    if (copy_is_done(member, local, remote, length, &result)) {
+        return result;
     }
 
     ret = process_vm_readv(member.pid, local, num_local, remote, num_remote, 0);
