@@ -1,6 +1,6 @@
 /*
- * The option table. Adding an option is one line in `option_table` and one
- * parse function.
+ * The option table. An option that is a number is one line of `option_table`;
+ * any other has a parse function, too.
  */
 #include "config/options.h"
 
@@ -97,22 +97,6 @@ static int parse_fabric(softefa_options_t *options, const char *text,
     return 0;
 }
 
-static int parse_devices(softefa_options_t *options, const char *text,
-                         char *error, size_t size)
-{
-    uint64_t value;
-
-    if (parse_number(text, 1, SOFTEFA_MAX_DEVICES, &value)) {
-        return FAIL(error, size,
-                    "SOFTEFA_DEVICES=" GIVEN " is not a number "
-                    "from 1 to %d",
-                    text, SOFTEFA_MAX_DEVICES);
-    }
-
-    options->devices = value;
-    return 0;
-}
-
 static int parse_profile(softefa_options_t *options, const char *text,
                          char *error, size_t size)
 {
@@ -129,22 +113,6 @@ static int parse_profile(softefa_options_t *options, const char *text,
     return FAIL(error, size, "SOFTEFA_PROFILE=" GIVEN " is not one of %s..%s",
                 text, softefa_profile_get(0)->name,
                 softefa_profile_get(last)->name);
-}
-
-static int parse_mtu(softefa_options_t *options, const char *text, char *error,
-                     size_t size)
-{
-    uint64_t value;
-
-    if (parse_number(text, MTU_MIN, MTU_MAX, &value)) {
-        return FAIL(error, size,
-                    "SOFTEFA_MTU=" GIVEN " is not a number of "
-                    "bytes from %u to %u",
-                    text, MTU_MIN, MTU_MAX);
-    }
-
-    options->profile.max_msg_size = value;
-    return 0;
 }
 
 static int parse_limit(softefa_options_t *options, char *item, char *error,
@@ -217,35 +185,6 @@ static int parse_limits(softefa_options_t *options, const char *text,
     return 0;
 }
 
-static int parse_reorder(softefa_options_t *options, const char *text,
-                         char *error, size_t size)
-{
-    uint64_t value;
-
-    if (parse_number(text, 0, SOFTEFA_MAX_REORDER, &value)) {
-        return FAIL(error, size,
-                    "SOFTEFA_REORDER=" GIVEN " is not a number of "
-                    "messages from 0 to %d",
-                    text, SOFTEFA_MAX_REORDER);
-    }
-
-    options->reorder = value;
-    return 0;
-}
-
-static int parse_seed(softefa_options_t *options, const char *text, char *error,
-                      size_t size)
-{
-    if (parse_number(text, 0, UINT64_MAX, &options->seed)) {
-        return FAIL(error, size,
-                    "SOFTEFA_SEED=" GIVEN " is not a number from "
-                    "0 to %llu",
-                    text, (unsigned long long)UINT64_MAX);
-    }
-
-    return 0;
-}
-
 static int parse_faults(softefa_options_t *options, const char *text,
                         char *error, size_t size)
 {
@@ -278,36 +217,76 @@ static int parse_fault_log(softefa_options_t *options, const char *text,
                 text);
 }
 
-/* In the order of parsing: the profile comes before what adjusts it. */
-static const struct {
+typedef struct {
     const char *name;
     const char *fallback;
     const char *help;
+
+    /* NULL: a number */
     int        (*parse)(softefa_options_t *options, const char *text,
                         char *error, size_t size);
-} option_table[] = {
+    struct {
+        size_t     offset;      /* in softefa_options_t */
+        size_t     size;        /* bytes, 4 or 8 */
+        uint64_t   min;
+        uint64_t   max;
+        const char *unit;       /* for an error */
+    } number;
+} option_t;
+
+#define NUMBER(_field, _min, _max, _unit)                                     \
+    .number = {offsetof(softefa_options_t, _field),                           \
+               sizeof(((softefa_options_t*)0)->_field), _min, _max, _unit}
+
+/* In the order of parsing: the profile comes before what adjusts it. */
+static const option_t option_table[] = {
     {"SOFTEFA_FABRIC", DEFAULT_FABRIC,
      "processes of one user that name the same fabric see each other",
-     parse_fabric},
-    {"SOFTEFA_DEVICES", "1", "number of devices, 1 to 16", parse_devices},
+     .parse = parse_fabric},
+    {"SOFTEFA_DEVICES", "1", "number of devices, 1 to 16",
+     NUMBER(devices, 1, SOFTEFA_MAX_DEVICES, "")},
     {"SOFTEFA_PROFILE", DEFAULT_PROFILE,
-     "device generation, see the table below", parse_profile},
+     "device generation, see the table below", .parse = parse_profile},
     {"SOFTEFA_MTU", "", "largest SEND in bytes, 256 to 65535 [8928]",
-     parse_mtu},
+     NUMBER(profile.max_msg_size, MTU_MIN, MTU_MAX, "of bytes ")},
     {"SOFTEFA_LIMITS", "", "limits to change, as in max_ah=16,max_qp=8",
-     parse_limits},
+     .parse = parse_limits},
     {"SOFTEFA_REORDER", "0",
      "hold back up to this many messages and deliver out of order, 0 to 4096",
-     parse_reorder},
+     NUMBER(reorder, 0, SOFTEFA_MAX_REORDER, "of messages ")},
     {"SOFTEFA_SEED", "1",
-     "seed of the device's random choices, a number below 2^64", parse_seed},
+     "seed of the device's random choices, a number below 2^64",
+     NUMBER(seed, 0, UINT64_MAX, "")},
     {"SOFTEFA_FAULTS", "",
      "fault plan, or @FILE with one (docs/soft-efa.md, \"Faults\")",
-     parse_faults},
+     .parse = parse_faults},
     {"SOFTEFA_FAULT_LOG", "none",
      "say how often each rule applied (counts), or each time, too (all)",
-     parse_fault_log},
+     .parse = parse_fault_log},
 };
+
+static int option_parse_number(const option_t *option,
+                               softefa_options_t *options, const char *text,
+                               char *error, size_t size)
+{
+    void *field = (char *)options + option->number.offset;
+    uint64_t value;
+
+    if (parse_number(text, option->number.min, option->number.max, &value)) {
+        return FAIL(error, size,
+                    "%s=" GIVEN " is not a number %sfrom %llu to %llu",
+                    option->name, text, option->number.unit,
+                    (unsigned long long)option->number.min,
+                    (unsigned long long)option->number.max);
+    }
+
+    if (option->number.size == sizeof(uint32_t)) {
+        *(uint32_t *)field = value;
+    } else {
+        *(uint64_t *)field = value;
+    }
+    return 0;
+}
 
 static int option_is_known(const char *variable)
 {
@@ -342,7 +321,10 @@ int softefa_options_parse(softefa_options_t *options, char *error,
             continue;
         }
 
-        ret = option_table[i].parse(options, text, error, error_size);
+        ret = (option_table[i].parse != NULL) ?
+                      option_table[i].parse(options, text, error, error_size) :
+                      option_parse_number(&option_table[i], options, text,
+                                          error, error_size);
         if (ret != 0) {
             return ret;
         }
