@@ -2,30 +2,20 @@
 # The Python wheel: built, installed in virtual environments beside the wheels of
 # UCX's and NIXL's authors, and what those send is counted on srd.
 #
-#   UCX_SOURCES   directory with UCX's sources as ucx-1.18.1, for the versions
-#                 below (default: the cache of contrib/ucx-headers.sh)
-#   WHEEL         a wheel that is there already
-#
-# A version without sources, and all where the index of packages does not
-# answer, are skipped.
+# Variables: wheel_build.sh. A version without sources, and all where the index of
+# packages does not answer, are skipped.
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 # shellcheck source=test/apps/counters.sh
 . "$(dirname "$0")/counters.sh"
+# shellcheck source=test/apps/wheel_build.sh
+. "$(dirname "$0")/wheel_build.sh"
 
 # UCX of the transport, and version of the package libucx-cu12 with it
 versions=(1.15.0=1.15.0.post2 1.16.0=1.16.0.post1 1.17.0=1.17.0 1.18.1=1.18.1
           1.19.1=1.19.0 1.20.1=1.20.1 1.21.0=1.21.0 1.22.0=1.22.0)
 # and of nixl-cu12, whose UCX is of before that release
 nixl=1.23.0=1.5.1
-
-sources=${UCX_SOURCES:-${XDG_CACHE_HOME:-$HOME/.cache}/ucx-efa}
-
-# has_module UCX: is there a transport for it in the wheel?
-has_module()
-{
-    grep -q "/libefasrd-${1%.*}\.so " "$TMPDIR/list"
-}
 
 # index PACKAGE: does the index of packages answer?
 index()
@@ -103,22 +93,11 @@ if ! python3 -c 'import venv, ensurepip' 2> /dev/null; then
     finish
 fi
 
-if [ -z "${WHEEL:-}" ]; then
-    modules=()
-    for entry in "${versions[@]}" "$nixl"; do
-        tree=$sources/ucx-${entry%%=*}
-        [ ! -d "$tree/src" ] || modules+=("${entry%%=*}=$tree")
-    done
-    # No limit: some minutes for each version
-    if ! "$TOP/contrib/wheel.sh" --out "$TMPDIR/out" \
-        --work "$BUILD/wheel" "${modules[@]}" > "$TMPDIR/log" 2>&1; then
-        not_ok "the wheel is built" "$(tail -n 3 "$TMPDIR/log")"
-        finish
-    fi
-    WHEEL=$(echo "$TMPDIR"/out/*.whl)
-fi
-ok "the wheel is built"
-python3 -m zipfile -l "$WHEEL" > "$TMPDIR/list"
+trees=()
+for entry in "${versions[@]}" "$nixl"; do
+    trees+=("${entry%%=*}")
+done
+wheel_build "${trees[@]}" || finish
 
 # It runs without any other package, and without UCX's
 if venv; then
@@ -144,8 +123,8 @@ fi
 
 for entry in "${versions[@]}"; do
     name="libucx-cu12 ${entry#*=}"
-    if ! has_module "${entry%%=*}"; then
-        skip "$name" "no sources in $sources/ucx-${entry%%=*} (UCX_SOURCES)"
+    if ! wheel_has "${entry%%=*}"; then
+        skip "$name" "no sources in $wheel_sources/ucx-${entry%%=*} (UCX_SOURCES)"
         continue
     elif ! index "libucx-cu12==${entry#*=}"; then
         skip "$name" "pip does not get it: $(tail -n 1 "$TMPDIR/pip")"
@@ -166,8 +145,8 @@ for entry in "${versions[@]}"; do
 done
 
 name="nixl-cu12 ${nixl#*=}"
-if ! has_module "${nixl%%=*}"; then
-    skip "$name" "no sources in $sources/ucx-${nixl%%=*} (UCX_SOURCES)"
+if ! wheel_has "${nixl%%=*}"; then
+    skip "$name" "no sources in $wheel_sources/ucx-${nixl%%=*} (UCX_SOURCES)"
 elif ! index "nixl-cu12==${nixl#*=}" || ! index numpy; then
     skip "$name" "pip does not get it: $(tail -n 1 "$TMPDIR/pip")"
 elif ! venv "nixl-cu12==${nixl#*=}" numpy; then
