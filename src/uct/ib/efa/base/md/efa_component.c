@@ -112,7 +112,7 @@ static void uct_efa_component_md_vfs_init(uct_md_h md)
 
 UCT_EFA_RKEY_UNPACK_DEFINE(uct_efa_component_rkey_unpack, uct_efa_rkey_unpack)
 
-/* Registered together with its transport, by srd_iface.c. Not `efa`: that is a
+/* Registered together with its transport, by srd_tl.c. Not `efa`: that is a
  * module of UCX's ib. */
 uct_component_t uct_efa_component = {
     .name               = "efasrd",

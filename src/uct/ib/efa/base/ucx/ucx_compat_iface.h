@@ -65,7 +65,7 @@ typedef struct {
  * tell what the remote side has received, for ep_outstanding_purge.
  *
  * Used once, in the file that opens the interface:
- *   UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(uct_srd_iface_internal_ops, ...);
+ *   UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(uct_srd_tl_internal_ops, ...);
  * defines a static table of that name.
  */
 #define UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(_name, _estimate_perf, _vfs_refresh, \
@@ -76,7 +76,7 @@ typedef struct {
     UCT_EFA_IS_REACHABLE_V2_DEFINE(_name, _is_reachable) \
     UCT_EFA_IS_CONNECTED_DEFINE(_name, _is_connected) \
     UCT_EFA_QUERY_V2_DEFINE(_name, _sgl_max) \
-    static uct_iface_internal_ops_t _name = { \
+    uct_iface_internal_ops_t _name = { \
         .iface_estimate_perf = _estimate_perf, \
         .iface_vfs_refresh   = _vfs_refresh, \
         .ep_query            = UCT_EFA_UNSUPPORTED(uct_ep_query_func_t), \

@@ -64,27 +64,24 @@ static ucs_status_t uct_srd_slots_mem_init(uct_srd_iface_t *iface,
     return status;
 }
 
-ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
-                                const uct_srd_iface_config_t *config,
-                                const uct_srd_slot_ops_t *ops)
+static void uct_srd_slots_mem_cleanup(uct_srd_iface_t *iface)
 {
-    uct_md_h md                 = iface->super.md;
-    uct_iface_mpool_config_t mp = config->tx.mp;
-    size_t buf_len              = sizeof(uct_srd_buf_t) + iface->config.max_msg;
-    uct_srd_slot_t *slot;
-    ucs_status_t status;
-    uint32_t lkey;
-    unsigned i;
+    uct_efa_md_mem_dereg(iface->super.md, iface->tx.slots_memh);
+    munmap(iface->tx.slots_mem, iface->tx.slots_len);
+}
 
-    iface->tx.max_inline = uct_srd_iface_md(iface)->dev.max_inline;
-    ucs_arbiter_init(&iface->tx.arbiter);
-    for (i = 0; i < UCT_SRD_WR_LAST; ++i) {
-        uct_srd_slot_wr_init(&iface->tx.wr[i],
-                             (i == UCT_SRD_WR_INLINE) ? IBV_SEND_INLINE : 0);
-    }
-    for (i = 0; i < UCT_SRD_POST_BATCH; ++i) {
-        uct_srd_slot_wr_init(&iface->tx.wrs[i], 0);
-    }
+static void uct_srd_slots_pools_cleanup(uct_srd_iface_t *iface)
+{
+    ucs_mpool_cleanup(&iface->tx.buf_mp, 1);
+    ucs_mpool_cleanup(&iface->tx.flush_mp, 1);
+}
+
+/* Waiters, and buffers of buf_len bytes */
+static ucs_status_t uct_srd_slots_pools_init(uct_srd_iface_t *iface,
+                                             uct_iface_mpool_config_t mp,
+                                             size_t buf_len)
+{
+    ucs_status_t status;
 
     status = uct_efa_compat_mpool_init(&iface->tx.flush_mp, 0,
                                        sizeof(uct_srd_waiter_t), 0,
@@ -104,22 +101,20 @@ ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
                                   ucs_min(mp.max_bufs, 64u), uct_srd_buf_init,
                                   "srd_tx_buf");
     if (status != UCS_OK) {
-        goto err_flush_mp;
+        ucs_mpool_cleanup(&iface->tx.flush_mp, 1);
     }
 
-    status = uct_srd_slots_mem_init(iface, buf_len);
-    if (status != UCS_OK) {
-        goto err_buf_mp;
-    }
+    return status;
+}
 
-    iface->tx.free = ucs_calloc(iface->config.tx_queue_len,
-                                sizeof(*iface->tx.free), "srd_tx_free");
-    if (iface->tx.free == NULL) {
-        status = UCS_ERR_NO_MEMORY;
-        goto err_dereg;
-    }
+/* All slots are free. */
+static void uct_srd_slots_fill(uct_srd_iface_t *iface,
+                               const uct_srd_slot_ops_t *ops)
+{
+    uint32_t lkey = uct_efa_memh_lkey(iface->tx.slots_memh);
+    uct_srd_slot_t *slot;
+    unsigned i;
 
-    lkey            = uct_efa_memh_lkey(iface->tx.slots_memh);
     iface->tx.slots = iface->tx.slots_mem;
     iface->tx.ops   = ops;
     for (i = iface->tx.num_slots; i-- > 0;) {
@@ -133,20 +128,54 @@ ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
             iface->tx.ctl_free[iface->tx.num_ctl++] = slot;
         }
     }
+}
 
+ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
+                                const uct_srd_iface_config_t *config,
+                                const uct_srd_slot_ops_t *ops)
+{
+    size_t buf_len = sizeof(uct_srd_buf_t) + iface->config.max_msg;
+    ucs_status_t status;
+    unsigned i;
+
+    iface->tx.max_inline = uct_srd_iface_md(iface)->dev.max_inline;
+    ucs_arbiter_init(&iface->tx.arbiter);
+    for (i = 0; i < UCT_SRD_WR_LAST; ++i) {
+        uct_srd_slot_wr_init(&iface->tx.wr[i],
+                             (i == UCT_SRD_WR_INLINE) ? IBV_SEND_INLINE : 0);
+    }
+    for (i = 0; i < UCT_SRD_POST_BATCH; ++i) {
+        uct_srd_slot_wr_init(&iface->tx.wrs[i], 0);
+    }
+
+    status = uct_srd_slots_pools_init(iface, config->tx.mp, buf_len);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    status = uct_srd_slots_mem_init(iface, buf_len);
+    if (status != UCS_OK) {
+        goto err_pools;
+    }
+
+    iface->tx.free = ucs_calloc(iface->config.tx_queue_len,
+                                sizeof(*iface->tx.free), "srd_tx_free");
+    if (iface->tx.free == NULL) {
+        status = UCS_ERR_NO_MEMORY;
+        goto err_mem;
+    }
+
+    uct_srd_slots_fill(iface, ops);
     uct_srd_buf_init(&iface->super.super, uct_srd_slot_first_buf(iface),
                      iface->tx.slots_memh);
     uct_srd_buf_put(iface, uct_srd_slot_first_buf(iface));
     iface->tx.num_bufs = 1;
     return UCS_OK;
 
-err_dereg:
-    uct_efa_md_mem_dereg(md, iface->tx.slots_memh);
-    munmap(iface->tx.slots_mem, iface->tx.slots_len);
-err_buf_mp:
-    ucs_mpool_cleanup(&iface->tx.buf_mp, 1);
-err_flush_mp:
-    ucs_mpool_cleanup(&iface->tx.flush_mp, 1);
+err_mem:
+    uct_srd_slots_mem_cleanup(iface);
+err_pools:
+    uct_srd_slots_pools_cleanup(iface);
     return status;
 }
 
@@ -162,10 +191,8 @@ void uct_srd_slots_cleanup(uct_srd_iface_t *iface)
     }
 
     ucs_free(iface->tx.free);
-    uct_efa_md_mem_dereg(iface->super.md, iface->tx.slots_memh);
-    munmap(iface->tx.slots_mem, iface->tx.slots_len);
-    ucs_mpool_cleanup(&iface->tx.buf_mp, 1);
-    ucs_mpool_cleanup(&iface->tx.flush_mp, 1);
+    uct_srd_slots_mem_cleanup(iface);
+    uct_srd_slots_pools_cleanup(iface);
     ucs_arbiter_cleanup(&iface->tx.arbiter);
 }
 

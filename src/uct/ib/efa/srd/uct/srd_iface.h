@@ -1,18 +1,28 @@
 /*
  * UCT's face of an interface.
  *
- *   srd_iface.c          open, progress      srd_iface_query.c    query
+ *   srd_tl.c             functions          srd_iface.c          open, progress
  *   srd_iface_config.c   UCX_SRD_*          srd_iface_address.c  addresses
  *   srd_iface_event.c    sleeping           srd_iface_vfs.c      ucx_vfs
  *   srd_iface_close.c    close              srd_housekeeping.c   now and then
- *   srd_iface_check.c    invariants
+ *   srd_iface_check.c    invariants         srd_iface_query.c    query
  */
 #ifndef UCT_SRD_IFACE_H
 #define UCT_SRD_IFACE_H
 
 #include "srd/def/srd_iface_def.h"
 
+/* ---- srd_tl.c ---------------------------------------------------------- */
+
+extern uct_iface_ops_t          uct_srd_tl_ops;
+extern uct_iface_internal_ops_t uct_srd_tl_internal_ops;
+
 /* ---- srd_iface.c ------------------------------------------------------- */
+
+UCS_CLASS_DECLARE_NEW_FUNC(uct_srd_iface_t, uct_iface_t, uct_md_h, uct_worker_h,
+                           const uct_iface_params_t*,
+                           const uct_iface_config_t*);
+UCS_CLASS_DECLARE_DELETE_FUNC(uct_srd_iface_t, uct_iface_t);
 
 /* UCP begins with what is left of an MTU up to an address of this alignment:
  * 1 to an MTU. */
@@ -25,6 +35,11 @@ static inline size_t uct_srd_iface_zcopy_align(const uct_srd_iface_t *iface)
 
 /* One round: completions, timers, failures, pending. Returns events handled. */
 unsigned uct_srd_iface_progress(uct_iface_h iface);
+void     uct_srd_iface_progress_enable(uct_iface_h iface, unsigned flags);
+
+/* UCS_INPROGRESS until all messages and operations have completed; comp: NULL */
+ucs_status_t uct_srd_iface_flush(uct_iface_h iface, unsigned flags,
+                                 uct_completion_t *comp);
 
 /* ---- srd_iface_query.c ------------------------------------------------- */
 
