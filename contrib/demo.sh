@@ -130,6 +130,7 @@ program()
 missing()
 {
     printf '%-26s skipped: no %s\n' "$name" "$1"
+    skipped=$((skipped + 1))
     [ $installed = y ] || failed=y
 }
 
@@ -141,7 +142,8 @@ app()
         app=$work/$1
         "$2" -std=gnu11 -O2 -o "$app" "$top/test/apps/${1%.*}.c" \
             > "$work/compiler" 2>&1 || {
-            missing "compiler: $2 says $(tail -n 1 "$work/compiler")"
+            missing "compiler: $2 says:"
+            cat "$work/compiler"
             return 1
         }
     fi
@@ -160,6 +162,7 @@ mpirun=mpirun$mpi
 
 failed=n
 rows=0
+skipped=0
 # The line of efarun that says which device it uses
 step "run: $("${efarun[0]}" "${options[@]:1}" true 2>&1)"
 echo
@@ -235,5 +238,6 @@ if [ $failed = y ]; then
     fail "some bytes did not go over SRD, or a program is missing (see above)"
 fi
 [ $rows -gt 0 ] || fail "there is no program to run (see above)"
+[ $skipped = 0 ] || echo "$skipped skipped (see above)."
 echo "Every byte went over SRD. Next: efarun --help, docs/running.md," \
      "contrib/check.sh"
