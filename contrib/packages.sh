@@ -53,7 +53,7 @@ build_step()
 {
     # shellcheck disable=SC2016
     inside "$build" '
-        suite=$1 suffix=$2
+        suite=${1/sid/unstable} suffix=$2
         export UCX_SRC=$(contrib/ucx-headers.sh)
         mkdir /root/old
         cd /root/dist
