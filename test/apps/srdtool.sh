@@ -204,6 +204,27 @@ counters()
 }
 test_that "counters" counters
 
+# Of two processes
+sum()
+{
+    "$WRITE" "$TMPDIR/sum" <<- END
+	header pid=9 command=app
+	device name=efa_0 index=0
+	iface name=efa_0:1 index=0 gid=1 qpn=12 tx_msgs=2 tx_bytes=999
+	iface name=efa_0:1 index=1 gid=1 qpn=13 rx_msgs=3 rx_bytes=1000 rdma_read_bytes=1234567 rdma_write_bytes=2000
+	END
+    run 0 --file "$TMPDIR/sum" stat show sum && lines 1 &&
+        says '^srd carried 1\.2 MB: 2 messages of 999 B sent, 3 of 1\.0 kB received, 1\.2 MB read and 2\.0 kB written by RDMA; 1 process, 2 interfaces$' &&
+        run 0 -j --file "$TMPDIR/sum" stat show sum &&
+        json 'd["sum"]["carried_bytes"] == 999 + 1234567 + 2000 and
+              d["sum"]["ifaces"] == 2 and d["sum"]["processes"] == 1' &&
+        run 0 --file "$TMPDIR/sum" stat show sum qpn 12 &&
+        says '^srd carried 999 B: .*; 1 process, 1 interface$' &&
+        run 0 --file "$TMPDIR/sum" stat show sum link efa_0:1 dev efa_0 && lines 1 &&
+        run 1 --file "$TMPDIR/sum" stat show sum qpn 14
+}
+test_that "the sum" sum
+
 top()
 {
     run 0 --file "$dead" top -n 2 -i 0.05 &&

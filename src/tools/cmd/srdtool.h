@@ -7,6 +7,7 @@
  *      |-- srdtool_res.c     res, objects     |   srdtool_snapshots.c  which
  *      |-- srdtool_ep.c      res, ep, peer    |-> srdtool_filter.c     of them
  *      |-- srdtool_stat.c    stat             |   srdtool_row.c        what
+ *      |-- srdtool_sum.c     stat show sum    |
  *      |-- srdtool_nic.c     stat show nic    |   srdtool_list.c       where
  *      |-- srdtool_event.c   event            |   srdtool_print.c,
  *      |-- srdtool_top.c     top            --'   srdtool_time.c       how
@@ -208,6 +209,10 @@ struct json_object *srdtool_ep_row(const srdtool_snapshot_t *snap,
 /* res show ep, res show peer; object: whose usage a wrong filter prints */
 int srdtool_ep_show(const srdtool_object_t *object, srdtool_t *tool, bool peers,
                     int num_words, char **words);
+
+/* stat show sum: srdtool_sum.c; likewise */
+int srdtool_sum_show(const srdtool_object_t *object, srdtool_t *tool,
+                     int num_words, char **words);
 
 /* stat show nic: srdtool_nic.c; likewise */
 int srdtool_nic_show(const srdtool_object_t *object, srdtool_t *tool,

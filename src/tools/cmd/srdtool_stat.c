@@ -4,6 +4,7 @@
  *   stat                        interfaces and devices, a counter a line; peers
  *   stat show iface|peer|device one of them
  *   stat show nic               srdtool_nic.c
+ *   stat show sum               srdtool_sum.c
  *
  * Text leaves counters out that are 0, unless with -d. JSON has all, in
  * {"ifaces": [...], "peers": [...], "devices": [...]}.
@@ -118,11 +119,12 @@ static size_t show_kind(const srdtool_t *tool, const stats_segment_t *segment,
 static int run(srdtool_t *tool, int num_words, char **words)
 {
     static const char *const commands[] = {"show", NULL};
-    static const char *const types[] = {"device", "iface", "peer", "nic", NULL};
-    struct json_object *document     = NULL;
-    struct json_object *array        = NULL;
-    size_t shown                     = 0;
-    int type                         = -1;
+    static const char *const types[]    = {"device", "iface", "peer",
+                                           "nic",    "sum",   NULL};
+    struct json_object *document        = NULL;
+    struct json_object *array           = NULL;
+    size_t shown                        = 0;
+    int type                            = -1;
     srdtool_snapshots_t snapshots;
     srdtool_filter_t filter;
     unsigned i, k;
@@ -145,6 +147,9 @@ static int run(srdtool_t *tool, int num_words, char **words)
     }
     if (type == (int)NUM_KINDS) {
         return srdtool_nic_show(&srdtool_stat, tool, num_words, words);
+    }
+    if (type == (int)NUM_KINDS + 1) {
+        return srdtool_sum_show(&srdtool_stat, tool, num_words, words);
     }
     if (srdtool_filter_parse(&srdtool_stat, keys, num_words, words, &filter) !=
         0) {
@@ -184,10 +189,12 @@ const srdtool_object_t srdtool_stat = {
         "       srdtool stat [show [FILTER ...]]\n"
         "       srdtool stat show { iface | peer | device } [FILTER ...]\n"
         "       srdtool stat show nic [dev LIST]\n"
+        "       srdtool stat show sum [FILTER ...]\n"
         "\n"
         "FILTER: KEY LIST, as in: pid 0-100,654 qpn 12 link efa_0:1\n"
         "What has been counted since each was made; text leaves out what is\n"
         "0, unless with -d.\n"
+        "sum: one line, what srd carried in all, for 'did it go over srd?'.\n"
         "nic: the device's own counters, of all programs together, beside\n"
         "the sum of ours, and what moved in the time of --interval. flag:\n"
         "  error      the NIC has counted trouble: drops, timeouts, refusals\n"
