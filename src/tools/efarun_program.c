@@ -8,8 +8,8 @@
  *                                                 load there, and musl ends a
  *                                                 program for that (127)
  *
- * Statically linked ones and scripts are EFARUN_PROGRAM_ANY: what they start may
- * be served.
+ * Statically linked ones and scripts are EFARUN_PROGRAM_ANY: what they start
+ * may be served.
  */
 #include "tools/efarun_program.h"
 

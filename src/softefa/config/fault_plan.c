@@ -69,11 +69,16 @@ static const char *const point_names[] = {
 };
 
 static const char *const cmd_names[] = {
-    [SOFTEFA_CMD_OPEN]      = "open",      [SOFTEFA_CMD_ALLOC_PD]  = "alloc_pd",
-    [SOFTEFA_CMD_CREATE_AH] = "create_ah", [SOFTEFA_CMD_REG_MR]    = "reg_mr",
-    [SOFTEFA_CMD_CREATE_CQ] = "create_cq", [SOFTEFA_CMD_CREATE_QP] = "create_qp",
-    [SOFTEFA_CMD_MODIFY_QP] = "modify_qp", [SOFTEFA_CMD_QUERY_QP]  = "query_qp",
-    [SOFTEFA_CMD_DESTROY]   = "destroy",   [SOFTEFA_CMD_ANY]       = "any",
+    [SOFTEFA_CMD_OPEN]      = "open",
+    [SOFTEFA_CMD_ALLOC_PD]  = "alloc_pd",
+    [SOFTEFA_CMD_CREATE_AH] = "create_ah",
+    [SOFTEFA_CMD_REG_MR]    = "reg_mr",
+    [SOFTEFA_CMD_CREATE_CQ] = "create_cq",
+    [SOFTEFA_CMD_CREATE_QP] = "create_qp",
+    [SOFTEFA_CMD_MODIFY_QP] = "modify_qp",
+    [SOFTEFA_CMD_QUERY_QP]  = "query_qp",
+    [SOFTEFA_CMD_DESTROY]   = "destroy",
+    [SOFTEFA_CMD_ANY]       = "any",
     NULL
 };
 

@@ -62,10 +62,11 @@ int softefa_cmd_device_get_context(softefa_cmd_t *cmd)
 
 int softefa_cmd_device_query_port(softefa_cmd_t *cmd)
 {
+    uint64_t port = softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_PORT_PORT_NUM);
     softefa_abi_port_ex_t resp = {};
-    int ret                    = check_port(softefa_attr_u64(cmd,
-                                                             SOFTEFA_ATTR_QUERY_PORT_PORT_NUM));
+    int ret;
 
+    ret = check_port(port);
     if (ret != 0) {
         return ret;
     }
@@ -79,15 +80,17 @@ int softefa_cmd_device_query_port(softefa_cmd_t *cmd)
 
 int softefa_cmd_device_query_port_speed(softefa_cmd_t *cmd)
 {
-    /* unit: 100 Mb/s */
-    uint64_t speed = 10ull * softefa_dev_profile(cmd->file->dev)->link_gbps;
-    int ret        = check_port(
-                   softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_PORT_SPEED_PORT_NUM));
+    uint64_t port, speed;
+    int ret;
 
+    port = softefa_attr_u64(cmd, SOFTEFA_ATTR_QUERY_PORT_SPEED_PORT_NUM);
+    ret  = check_port(port);
     if (ret != 0) {
         return ret;
     }
 
+    /* unit: 100 Mb/s */
+    speed = 10ull * softefa_dev_profile(cmd->file->dev)->link_gbps;
     softefa_attr_copy_out(cmd, SOFTEFA_ATTR_QUERY_PORT_SPEED_RESP, &speed,
                           sizeof(speed));
     return 0;

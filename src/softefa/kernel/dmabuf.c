@@ -24,6 +24,7 @@ int softefa_dmabuf_map(int fd, uint64_t offset, uint64_t length, int writable,
     uint64_t skip = offset & (page - 1);
     uint64_t size;
     struct stat st;
+    int prot;
 
     if (softefa_sys_fstat(fd, &st) != 0) {
         return EBADF;
@@ -34,10 +35,10 @@ int softefa_dmabuf_map(int fd, uint64_t offset, uint64_t length, int writable,
         return EINVAL;
     }
 
+    prot               = PROT_READ | (writable ? PROT_WRITE : 0);
     dmabuf->map_length = length + skip;
-    dmabuf->map        = softefa_sys_mmap_at(dmabuf->map_length,
-                                             PROT_READ | (writable ? PROT_WRITE : 0),
-                                             MAP_SHARED, fd, offset - skip);
+    dmabuf->map = softefa_sys_mmap_at(length + skip, prot, MAP_SHARED, fd,
+                                      offset - skip);
     if (dmabuf->map == MAP_FAILED) {
         return (errno == ENOMEM) ? ENOMEM : EINVAL;
     }

@@ -40,7 +40,8 @@ int softefa_host_read(softefa_member_t member, const struct iovec *local,
                       unsigned num_local, const struct iovec *remote,
                       unsigned num_remote, size_t length);
 
-/* A device was opened: from now on other members may reach this one's memory. */
+/* A device was opened: from now on other members may reach this one's
+ * memory. */
 void softefa_host_dev_opened(void);
 
 /* Something waits since just now: from now on softefa_progress_all() must be

@@ -156,7 +156,8 @@ int      softefa_async_open(softefa_dev_t *dev, int *fd);
 uint32_t softefa_async_qp_events(softefa_qp_t *qp);
 
 /* Whether it is of this process, which is still a member: not in the child of a
- * fork, nor after exit. Whether commands on it fail with EIO: its device died. */
+ * fork, nor after exit. Whether commands on it fail with EIO: its device
+ * died. */
 bool softefa_dev_is_valid(const softefa_dev_t *dev);
 bool softefa_dev_is_dead(const softefa_dev_t *dev);
 

@@ -157,6 +157,7 @@ static int qp_alloc(softefa_qp_t *qp, const softefa_qp_attr_t *attr,
                     uint32_t *index)
 {
     softefa_dev_t *dev = qp->dev;
+    uint64_t size;
     int ret;
 
     ret = softefa_pd_hold(dev, attr->pdn, 1);
@@ -170,10 +171,9 @@ static int qp_alloc(softefa_qp_t *qp, const softefa_qp_attr_t *attr,
     }
 
     qp->shm = &dev->shm->qp[*index];
-    ret     = softefa_heap_alloc(&qp->shm->extent,
-                                 (2 * softefa_page_size()) +
-                                         softefa_page_align(attr->sq_ring_size) +
-                                         softefa_page_align(attr->rq_ring_size));
+    size = (2 * softefa_page_size()) + softefa_page_align(attr->sq_ring_size) +
+           softefa_page_align(attr->rq_ring_size);
+    ret = softefa_heap_alloc(&qp->shm->extent, size);
     if (ret != 0) {
         goto err_table;
     }

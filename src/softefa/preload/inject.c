@@ -2,8 +2,10 @@
  * Orders from outside: softefa_inject(), which `efarun --inject` calls in a
  * process of its own and a test in its own process, found by dlsym().
  *
- *   fatal dev=N [return=T]      return dev=N      qp_error dev=N [qp=Q] [pid=P]
- *   pause dev=N for=T    unresponsive dev=N [for=T]    unreachable dev=N [for=T]
+ *   fatal dev=N [return=T]    return dev=N    qp_error dev=N [qp=Q] [pid=P]
+ *   pause dev=N for=T
+ *   unresponsive dev=N [for=T]
+ *   unreachable dev=N [for=T]
  *
  * return ends the last three as well. They hold for the device as a whole,
  * whoever uses it, and take effect before the call returns.

@@ -21,7 +21,8 @@ static const char *const peer_keys[] = {
     "gid", "qpn", "pid", "comm", "gone", "stopped", "link", "+iface", "others",
     "state", "state_ns", "why", "why_ns", "eps", "pending", "unacked", "window",
     "depth", "queued", "rma", "status", "+done_ns", "+rx_ns", "+psn_next",
-    "+psn_una", "+psn_rx", "+rnr", "+retransmit", "+epoch", "+remote_epoch", NULL
+    "+psn_una", "+psn_rx", "+rnr", "+retransmit", "+epoch",
+    "+remote_epoch", NULL
 };
 
 static void add_peer(struct json_object *row, const stats_segment_t *segment,

@@ -259,7 +259,8 @@ const srdtool_object_t srdtool_event = {
         "       srdtool event [show] [FILTER ...]\n"
         "       srdtool event monitor [FILTER ...]\n"
         "\n"
-        "FILTER: KEY LIST, as in: pid 0-100,654 event peer-suspected,rnr qpn 12\n"
+        "FILTER: KEY LIST, as in: pid 0-100,654 event peer-suspected,rnr qpn "
+        "12\n"
         "show: the last events of each process, oldest first; monitor: new\n"
         "ones, until interrupted or --count; with -j one document a line.\n",
     .run   = run

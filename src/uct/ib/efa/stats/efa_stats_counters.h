@@ -34,7 +34,8 @@
     X(drop_epoch,   "dropped: from an earlier association") \
     X(drop_unknown, "dropped: no extended header, sender not known") \
     X(drop_failed,  "dropped: the peer has failed") \
-    X(drop_nomem,   "dropped: no memory for a peer, or too many self-asserted") \
+    X(drop_nomem,   "dropped: no memory for a peer, or too many " \
+                    "self-asserted") \
     X(tx_errors,    "completions with an error that ended a peer") \
     X(rx_errors,    "receive completions with an error") \
     X(peers,        "peers made") \
@@ -118,8 +119,10 @@ enum {
     X(rma,        "one-sided operations in flight, at present") \
     X(state_time, "when it came into its state") \
     X(gap_time,   "since when a message is missing, 0: none is") \
-    X(wait_time,  "since when pending, suspected, backoff, fence, blocked; 0: none") \
-    X(gate,       "why messages do not leave at once, bits; 0: they do, at present")
+    X(wait_time,  "since when pending, suspected, backoff, fence, blocked; " \
+                  "0: none") \
+    X(gate,       "why messages do not leave at once, bits; 0: they do, at " \
+                  "present")
 
 /* Counters of a device, X(name, text). The first five are in the
  * order of efa_stats_kind_t, the next five, too. */

@@ -49,10 +49,12 @@ extern "C" {
       "remote memory is not registered, or not for this address or access", \
       "check that the remote buffer stays registered until the transfer has " \
       "finished, and that its key belongs to it") \
-    X(8, REMOTE_ABORT, SUSPECT_QP, SUSPECT_QP, SUSPECT_QP, UCS_ERR_CONNECTION_RESET, \
+    X(8, REMOTE_ABORT, SUSPECT_QP, SUSPECT_QP, SUSPECT_QP, \
+      UCS_ERR_CONNECTION_RESET, \
       "the remote side reset the connection", \
       "the remote process or its device went away: look at its output") \
-    X(9, REMOTE_QPN, SUSPECT_QP, SUSPECT_QP, SUSPECT_QP, UCS_ERR_ENDPOINT_TIMEOUT, \
+    X(9, REMOTE_QPN, SUSPECT_QP, SUSPECT_QP, SUSPECT_QP, \
+      UCS_ERR_ENDPOINT_TIMEOUT, \
       "the remote queue pair does not exist or is in an error state", \
       "the remote process has exited or closed its interface: look at its " \
       "output") \
@@ -60,7 +62,8 @@ extern "C" {
       "the remote side has no receive buffer", \
       "sent again after a pause; if it happens all the time the remote " \
       "process makes no progress or needs a larger UCX_SRD_RX_QUEUE_LEN") \
-    X(11, REMOTE_LENGTH, FAIL_PEER, FAIL_PEER, FAIL_PEER, UCS_ERR_EXCEEDS_LIMIT, \
+    X(11, REMOTE_LENGTH, FAIL_PEER, FAIL_PEER, FAIL_PEER, \
+      UCS_ERR_EXCEEDS_LIMIT, \
       "the remote receive buffer is too small", \
       "compare max_msg_sz of ibv_devinfo -v on both hosts; otherwise a fault " \
       "of this transport: please report it") \
@@ -68,7 +71,8 @@ extern "C" {
       "the remote device answered with an unexpected status", \
       "sent again a few times; if it stays, update the EFA driver on both " \
       "hosts") \
-    X(13, UNRESPONSIVE, SUSPECT_RETRY, SUSPECT_RETRY, SUSPECT_RETRY, UCS_ERR_ENDPOINT_TIMEOUT, \
+    X(13, UNRESPONSIVE, SUSPECT_RETRY, SUSPECT_RETRY, SUSPECT_RETRY, \
+      UCS_ERR_ENDPOINT_TIMEOUT, \
       "the remote side answered before and does no longer", \
       "sent again a few times; if it stays, the remote host is down or the " \
       "network between is broken") \
@@ -76,18 +80,20 @@ extern "C" {
       "the remote device has no address handle for us", \
       "one-sided operations need one; it is made by the handshake, which may " \
       "not have finished") \
-    X(15, UNREACHABLE, SUSPECT_DEVICE, SUSPECT_DEVICE, SUSPECT_DEVICE, UCS_ERR_UNREACHABLE, \
+    X(15, UNREACHABLE, SUSPECT_DEVICE, SUSPECT_DEVICE, SUSPECT_DEVICE, \
+      UCS_ERR_UNREACHABLE, \
       "the remote address never answered", \
       "check the security group of both instances: it must allow all traffic " \
       "from and to itself (a rule whose source, and one whose destination, " \
       "is the group's own id), and that both are in the same subnet") \
-    X(18, FEATURE_MISMATCH, FAIL_PEER, FAIL_PEER, FAIL_OP, UCS_ERR_UNSUPPORTED, \
+    X(18, FEATURE_MISMATCH, FAIL_PEER, FAIL_PEER, FAIL_OP, \
+      UCS_ERR_UNSUPPORTED, \
       "the remote queue pair was made with other features", \
       "use the same version of this library and of the EFA driver on both " \
       "hosts")
 
-/* What follows (srd-wire.md, 6 and 11). "Suspected": the peer may have been reset,
- * and is asked for some time; only if it was heard from. */
+/* What follows (srd-wire.md, 6 and 11). "Suspected": the peer may have been
+ * reset, and is asked for some time; only if it was heard from. */
 typedef enum {
     UCT_EFA_STATUS_ACTION_NONE,       /* success                            */
     UCT_EFA_STATUS_ACTION_RESEND,     /* back off, send again, without end  */

@@ -35,6 +35,7 @@ static ucs_status_t uct_efa_rcache_mem_reg(void *context, ucs_rcache_t *rcache,
     const uct_efa_rcache_arg_t *asked = arg;
     uct_efa_reg_params_t params       = UCT_EFA_REG_PARAMS_INIT(0);
     ucs_status_t status;
+    size_t length;
 
     (void)rcache;
     if (asked == NULL) {
@@ -51,11 +52,11 @@ static ucs_status_t uct_efa_rcache_mem_reg(void *context, ucs_rcache_t *rcache,
         params.is_exact = 1;
     }
 
+    length                = rregion->super.end - rregion->super.start;
     region->asked         = asked->access;
     region->mem.is_cached = 1;
-    status                = uct_efa_mem_init(md, (void *)rregion->super.start,
-                                             rregion->super.end - rregion->super.start,
-                                             asked->access, &params, &region->mem);
+    status = uct_efa_mem_init(md, (void *)rregion->super.start, length,
+                              asked->access, &params, &region->mem);
     if (status == UCS_OK) {
         pthread_mutex_lock(&md->regions_lock);
         ucs_list_add_tail(&md->regions, &region->list);

@@ -26,8 +26,8 @@ typedef struct {
 /* REJOIN has no handler here: it changes who its sender is (srd_receive.c). */
 extern const uct_srd_ctl_op_t uct_srd_ctl_ops[UCT_SRD_OP_LAST];
 
-/* DATA, a message with an extended header and this PSN. Returns whether it is to
- * be delivered. */
+/* DATA, a message with an extended header and this PSN. Returns whether it is
+ * to be delivered. */
 int uct_srd_ctl_ops_data(uct_srd_peer_t *peer, const uct_srd_ext_t *ext,
                          uint16_t psn);
 

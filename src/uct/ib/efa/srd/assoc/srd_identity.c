@@ -1,6 +1,7 @@
 /*
  * Who sent a message with an extended header, and in which association: is the
- * header its sender's, and of the present epoch; is there room for another peer.
+ * header its sender's, and of the present epoch; is there room for another
+ * peer.
  */
 #include "srd/assoc/srd_identity.h"
 #include "srd/assoc/srd_assoc.h"

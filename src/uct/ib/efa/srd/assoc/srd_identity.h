@@ -9,7 +9,7 @@
 /* Is the identity in the header the one that the device saw? */
 typedef enum {
     UCT_SRD_IDENTITY_PROVEN,
-    UCT_SRD_IDENTITY_ASSERTED, /* the QPN is, of the GID the device says nothing */
+    UCT_SRD_IDENTITY_ASSERTED, /* the QPN is, the device does not say the GID */
     UCT_SRD_IDENTITY_FORGED
 } uct_srd_identity_t;
 

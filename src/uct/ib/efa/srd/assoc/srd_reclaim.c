@@ -1,10 +1,10 @@
 /*
  * Address handles are few: who needs none at the moment gives it up.
  *
- *   the CQ names source GIDs,      at once: what comes without a header is known
- *   or it was told nothing         by its GID
- *   else                           EXT_REQ; when EXT_ACK says that it sends
- *                                  headers again
+ *   the CQ names source GIDs,   at once: what comes without a header is known
+ *   or it was told nothing      by its GID
+ *   else                        EXT_REQ; when EXT_ACK says that it sends
+ *                               headers again
  */
 #include "srd/assoc/srd_reclaim.h"
 #include "srd/peer/srd_gate.h"
@@ -12,10 +12,10 @@
 #include "srd/peer/srd_peer_ah.h"
 #include "srd/send/srd_ctl.h"
 
-/* May the peer do without its AH? One that has sent since the last look is passed
- * over once, so that nothing has to be noted on the fast path. One that is
- * LEAVING may, too: the remote may keep its endpoint, and us waiting, for ever.
- * Not one that is suspected: it is being asked. */
+/* May the peer do without its AH? One that has sent since the last look is
+ * passed over once, so that nothing has to be noted on the fast path. One that
+ * is LEAVING may, too: the remote may keep its endpoint, and us waiting, for
+ * ever. Not one that is suspected: it is being asked. */
 static int uct_srd_reclaim_is_idle(uct_srd_peer_t *peer)
 {
     uint16_t sent = peer->tx.una.una + peer->rma.una.una;

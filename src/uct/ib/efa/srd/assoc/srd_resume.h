@@ -1,8 +1,8 @@
 /*
  * What assoc/recovery/ adds to an association: it survives a reset of either
- * device, which gives an interface another queue pair (srd-wire.md, 12). Nothing
- * of this happens where no device is reset, but that a peer which does not answer
- * is asked for some time before it fails.
+ * device, which gives an interface another queue pair (srd-wire.md, 12).
+ * Nothing of this happens where no device is reset, but that a peer which does
+ * not answer is asked for some time before it fails.
  *
  *   REJOIN     "I am who had the queue pair ... before": resume a session
  *   KEY_REQ    "what is the key of today, for this one of before?"

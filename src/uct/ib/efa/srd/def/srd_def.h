@@ -28,7 +28,8 @@
 
 #include <stdalign.h>
 
-/* Are invariants checked? They are in a UCX with assertions, and by the fuzzer. */
+/* Are invariants checked? They are in a UCX with assertions, and by the
+ * fuzzer. */
 #if ENABLE_ASSERT || defined(UCT_SRD_WITH_CHECKS)
 #  define UCT_SRD_CHECKS 1
 #else

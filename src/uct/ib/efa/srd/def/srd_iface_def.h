@@ -70,8 +70,8 @@ struct uct_srd_iface {
                                          unverified; a stash                 */
         unsigned            asserted; /* peers that exist for no other reason
                                          than their own word                 */
-        uint8_t             unverified; /* a peer had no AH until now: the CQ may
-                                         hold what it sent before            */
+        uint8_t             unverified; /* a peer had no AH until now: what it
+                                         sent before may be in the CQ        */
         uct_srd_desc_t      *free;
         uct_srd_desc_t      *all;     /* wherever they are                   */
         uct_recv_desc_t     release;

@@ -22,8 +22,8 @@ enum {
     UCT_SRD_SLOT_AGAIN  = UCS_BIT(11) /* was posted before; retries counts   */
 };
 
-/* Work requests that are prepared as far as they are always the same. The user's
- * memory may be a GPU's, which libefa cannot copy. */
+/* Work requests that are prepared as far as they are always the same. The
+ * user's memory may be a GPU's, which libefa cannot copy. */
 enum {
     UCT_SRD_WR_BUF,               /* one buffer of ours                      */
     UCT_SRD_WR_INLINE,            /* as above, which libefa copies           */
@@ -127,8 +127,8 @@ struct uct_srd_buf {
     uint8_t            data[];
 };
 
-/* Waits until una reaches psn, and rma.una rma_psn. comp NULL: an EXT_ACK is due
- * instead. */
+/* Waits until una reaches psn, and rma.una rma_psn. comp NULL: an EXT_ACK is
+ * due instead. */
 typedef struct {
     ucs_queue_elem_t queue;
     uct_completion_t *comp;

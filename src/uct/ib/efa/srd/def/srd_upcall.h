@@ -19,8 +19,8 @@ typedef enum {
 /* Somebody wants an association with the peer, which has an AH. */
 void uct_srd_upcall_wants(uct_srd_peer_t *peer, uct_srd_wants_t what);
 
-/* A send to the peer ended with this status, whose action is SUSPECT_... Nonzero:
- * that may be a reset of its device; it is given time, send again. */
+/* A send to the peer ended with this status, whose action is SUSPECT_...
+ * Nonzero: that may be a reset of its device; it is given time, send again. */
 int uct_srd_upcall_suspects(uct_srd_peer_t *peer, unsigned vendor_err);
 
 /* una moved, or the state changed: who waits for that goes on, what is over

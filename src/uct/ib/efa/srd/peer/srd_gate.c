@@ -1,6 +1,6 @@
 /*
- * May messages leave at once? One answer, recomputed when something changes that
- * it depends on.
+ * May messages leave at once? One answer, recomputed when something changes
+ * that it depends on.
  */
 #include "srd/peer/srd_gate.h"
 #include "srd/peer/srd_show.h"

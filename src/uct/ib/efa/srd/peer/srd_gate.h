@@ -1,7 +1,7 @@
 /*
  * May messages leave at once? What the fast path of a send asks, tx.credit and
- * tx.flags of a peer, follows from the gate, in which each reason why not is a bit
- * that its owner sets and clears, and from the windows.
+ * tx.flags of a peer, follows from the gate, in which each reason why not is a
+ * bit that its owner sets and clears, and from the windows.
  *
  *   STATE        srd_peer.c               NO_AH       srd_peer_ah.c
  *   EP_FAILED    srd_peer_ep.c            TRACE       srd_peer.c, for ever

@@ -36,8 +36,8 @@ void         uct_srd_names_del(uct_srd_peer_t *peer);
  * Nobody else is. */
 ucs_status_t uct_srd_names_set_known(uct_srd_peer_t *peer);
 
-/* From now on the peer is known by ident. Nobody else has that name, nor, if the
- * peer was heard from, sends from there. */
+/* From now on the peer is known by ident. Nobody else has that name, nor, if
+ * the peer was heard from, sends from there. */
 ucs_status_t uct_srd_names_move(uct_srd_peer_t *peer,
                                 const uct_srd_ident_t *ident);
 

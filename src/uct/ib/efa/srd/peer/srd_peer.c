@@ -84,8 +84,8 @@ err:
 
 #define UCT_SRD_PEER_TO(_state) UCS_BIT(UCT_SRD_PEER_##_state)
 
-/* Which state may follow (srd-wire.md, 7). JOINING may begin anew, after another
- * reset of our device. */
+/* Which state may follow (srd-wire.md, 7). JOINING may begin anew, after
+ * another reset of our device. */
 static const unsigned uct_srd_peer_next[UCT_SRD_PEER_LAST] = {
     [UCT_SRD_PEER_NEW]     = UCT_SRD_PEER_TO(NEW) | UCT_SRD_PEER_TO(JOINING) |
                              UCT_SRD_PEER_TO(LEAVING) |

@@ -68,8 +68,8 @@ static UCS_F_ALWAYS_INLINE int uct_srd_peer_is_quiet(const uct_srd_peer_t *peer)
            (peer->holds == 0);
 }
 
-/* Between these the peer is not freed, whatever callbacks do. Whoever releases it
- * goes on with uct_srd_upcall_moved(). */
+/* Between these the peer is not freed, whatever callbacks do. Whoever releases
+ * it goes on with uct_srd_upcall_moved(). */
 static UCS_F_ALWAYS_INLINE void uct_srd_peer_hold(uct_srd_peer_t *peer)
 {
     ++peer->holds;

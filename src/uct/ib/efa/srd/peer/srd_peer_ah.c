@@ -199,7 +199,8 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
     return UCS_OK;
 }
 
-/* The key stays: the cache may keep the AH, and the device report its number. */
+/* The key stays: the cache may keep the AH, and the device report its
+ * number. */
 void uct_srd_peer_ah_drop(uct_srd_peer_t *peer)
 {
     uct_srd_iface_t *iface = peer->iface;

@@ -23,7 +23,8 @@ const union ibv_gid *uct_srd_peer_ah_gid(uct_srd_iface_t *iface, uint16_t ahn);
 void         uct_srd_peer_ah_key_del(uct_srd_peer_t *peer);
 ucs_status_t uct_srd_peer_ah_key_add(uct_srd_peer_t *peer);
 
-/* Does the peer exist because of its own word alone? Of those there is a limit. */
+/* Does the peer exist because of its own word alone? Of those there is a
+ * limit. */
 static UCS_F_ALWAYS_INLINE void
 uct_srd_peer_ah_set_asserted(uct_srd_peer_t *peer, uint8_t asserted)
 {
@@ -31,8 +32,8 @@ uct_srd_peer_ah_set_asserted(uct_srd_peer_t *peer, uint8_t asserted)
     peer->rx.asserted = asserted;
 }
 
-/* Has the device named our AH for the peer yet? Until it has all completions are
- * read with source GIDs, where there are such. */
+/* Has the device named our AH for the peer yet? Until it has all completions
+ * are read with source GIDs, where there are such. */
 static UCS_F_ALWAYS_INLINE void uct_srd_peer_ah_set_no_ah(uct_srd_peer_t *peer,
                                                           uint8_t no_ah)
 {

@@ -1,6 +1,6 @@
 /*
- * The completion channel: what makes the interface's epoll set readable when the
- * CQ, once armed, has something, or the device was reset.
+ * The completion channel: what makes the interface's epoll set readable when
+ * the CQ, once armed, has something, or the device was reset.
  */
 #include "srd/queues/srd_queues.h"
 

@@ -13,7 +13,7 @@ ucs_status_t uct_srd_qp_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
     struct ibv_qp_init_attr_ex attr    = {};
     struct efadv_qp_init_attr efa_attr = {};
     struct ibv_qp_attr mod             = {};
-    int ret;
+    int mask, ret;
 
     attr.comp_mask      = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
     attr.pd             = queues->context->pd;
@@ -48,9 +48,8 @@ ucs_status_t uct_srd_qp_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues)
     mod.pkey_index = 0;
     mod.port_num   = UCT_EFA_PORT_NUM;
     mod.qkey       = queues->self.qkey;
-    ret            = ibv_modify_qp(queues->qp, &mod,
-                                   IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
-                                           IBV_QP_QKEY);
+    mask = IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_QKEY;
+    ret  = ibv_modify_qp(queues->qp, &mod, mask);
     if (ret != 0) {
         ucs_error("srd: cannot initialize the queue pair on %s: %s",
                   uct_efa_md_device_name(md), strerror(ret));

@@ -11,8 +11,8 @@
 
 #include "srd/def/srd_iface_def.h"
 
-/* CQ and QP. queues: context, self but for the QPN, and the channel, if there is
- * one, are set; the channel is destroyed if the device has no notifications.
+/* CQ and QP. queues: context, self but for the QPN, and the channel, if there
+ * is one, are set; the channel is destroyed if the device has no notifications.
  * Logs the cause of a failure. */
 ucs_status_t
 uct_srd_queues_create(uct_srd_iface_t *iface, uct_srd_queues_t *queues);

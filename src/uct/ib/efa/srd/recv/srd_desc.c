@@ -187,7 +187,8 @@ static ucs_status_t uct_srd_desc_layout(uct_srd_iface_t *iface,
     size_t align, place;
     ucs_status_t status;
 
-    /* UCP asks for an offset beyond the alignment, too: the remainder counts. */
+    /* UCP asks for an offset beyond the alignment, too: the remainder
+     * counts. */
     status = uct_iface_param_am_alignment(params, SIZE_MAX, 0, 0, &align,
                                           &place);
     if (status != UCS_OK) {

@@ -32,8 +32,8 @@ void uct_srd_rx_awaited(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 /* Gives back what the reorder ring holds. */
 void uct_srd_rx_purge(uct_srd_peer_t *peer);
 
-/* A message of the peer, which may be gone afterwards. held: desc comes from the
- * ring and has been replaced. */
+/* A message of the peer, which may be gone afterwards. held: desc comes from
+ * the ring and has been replaced. */
 static UCS_F_ALWAYS_INLINE void
 uct_srd_rx_deliver(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                    uct_srd_desc_t *desc, void *data, size_t length,

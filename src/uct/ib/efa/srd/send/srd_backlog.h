@@ -10,7 +10,8 @@
 /* Posts it, as far as the peer's state allows. */
 void uct_srd_backlog_post(uct_srd_peer_t *peer);
 
-/* As above, after a time in which nothing could be sent: who waits tries, too. */
+/* As above, after a time in which nothing could be sent: who waits tries,
+ * too. */
 void uct_srd_backlog_resume(uct_srd_peer_t *peer);
 
 /* The pause after a failure is over (tx.timer). */

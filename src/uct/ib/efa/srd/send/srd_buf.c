@@ -2,8 +2,8 @@
  * Buffers of send and put_bcopy, get_bcopy: made when they are needed. If there
  * is no memory then, the one behind the slots carries all messages, one after
  * the other: who asks UCT for a send can wait for a buffer, but not all users
- * can do without the message. UCP, for one, does not tell the other side that an
- * answer could not be sent.
+ * can do without the message. UCP, for one, does not tell the other side that
+ * an answer could not be sent.
  */
 #include "srd/send/srd_buf.h"
 

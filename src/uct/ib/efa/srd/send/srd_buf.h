@@ -9,8 +9,8 @@
 /* A pool's element; also the one behind the slots */
 void uct_srd_buf_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh);
 
-/* A bcopy buffer, NULL: none (tx.bufs_short is set). There is at least one, which
- * comes back: a send returns uct_srd_tx_no_resource() then. */
+/* A bcopy buffer, NULL: none (tx.bufs_short is set). There is at least one,
+ * which comes back: a send returns uct_srd_tx_no_resource() then. */
 uct_srd_buf_t *uct_srd_buf_get_slow(uct_srd_iface_t *iface);
 
 /* A pack callback wrote length bytes to buf, for which there was no room. Puts

@@ -1,7 +1,7 @@
 /*
- * Control messages: filled, posted, and the timer that repeats them (srd-wire.md,
- * 4 to 8). None of them is in PSN order, each may be lost: what expects an answer
- * is repeated by the peer's timer, what is an answer is not.
+ * Control messages: filled, posted, and the timer that repeats them
+ * (srd-wire.md, 4 to 8). None of them is in PSN order, each may be lost: what
+ * expects an answer is repeated by the peer's timer, what is an answer is not.
  */
 #include "srd/send/srd_ctl.h"
 #include "srd/peer/srd_gate.h"

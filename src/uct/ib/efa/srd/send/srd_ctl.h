@@ -32,8 +32,8 @@ void uct_srd_ctl_ext_init(const uct_srd_peer_t *peer, uct_srd_op_t op,
 /* The identity of who sent an extended header */
 void uct_srd_ctl_ident(const uct_srd_ext_t *ext, uct_srd_ident_t *ident);
 
-/* Sets the peer's timer to the given first interval, s, unless it runs; to twice
- * the last one, at most max; stops it. */
+/* Sets the peer's timer to the given first interval, s, unless it runs; to
+ * twice the last one, at most max; stops it. */
 void uct_srd_ctl_timer_start(uct_srd_peer_t *peer, double first);
 void uct_srd_ctl_timer_again(uct_srd_peer_t *peer, double max);
 void uct_srd_ctl_timer_stop(uct_srd_peer_t *peer);

@@ -23,8 +23,8 @@ ucs_status_t uct_srd_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
 void uct_srd_post_batch_begin(uct_srd_iface_t *iface);
 void uct_srd_post_batch_end(uct_srd_iface_t *iface);
 
-/* ibv_post_send() refused a send to peer (or NULL): it fails, never the process.
- * Returns UCS_ERR_IO_ERROR. */
+/* ibv_post_send() refused a send to peer (or NULL): it fails, never the
+ * process. Returns UCS_ERR_IO_ERROR. */
 ucs_status_t uct_srd_post_refused(uct_srd_peer_t *peer, int error);
 
 #endif

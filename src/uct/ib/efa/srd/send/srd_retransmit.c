@@ -1,6 +1,6 @@
 /*
- * Sends that the device did not bring to their end: kept, and posted again after
- * a pause of 50 us, doubling to 10 ms.
+ * Sends that the device did not bring to their end: kept, and posted again
+ * after a pause of 50 us, doubling to 10 ms.
  *
  *   failed --> resend --+-- timer (srd_backlog.c) --> post
  *              held ----+   (srd_tx.h)

@@ -11,8 +11,8 @@
 void uct_srd_retransmit_note(uct_srd_peer_t *peer, unsigned vendor_err,
                              unsigned retries);
 
-/* What failed with this action: may it be sent again, now or later? retries: how
- * often it was, because of RETRY. The peer may be suspected afterwards. */
+/* What failed with this action: may it be sent again, now or later? retries:
+ * how often it was, because of RETRY. The peer may be suspected afterwards. */
 int uct_srd_retransmit_may(uct_srd_peer_t *peer, uct_efa_status_action_t action,
                            unsigned vendor_err, uint8_t *retries);
 

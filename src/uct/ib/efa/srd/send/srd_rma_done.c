@@ -1,6 +1,6 @@
 /*
- * What becomes of a one-sided operation that the device is done with. What follows
- * an error is said by the status table (efa_status.h).
+ * What becomes of a one-sided operation that the device is done with. What
+ * follows an error is said by the status table (efa_status.h).
  */
 #include "srd/send/srd_rma_done.h"
 #include "srd/peer/srd_addr.h"

@@ -1,6 +1,6 @@
 /*
- * One-sided operations that wait: for the handshake, for a pause to end, or for a
- * key.
+ * One-sided operations that wait: for the handshake, for a pause to end, or for
+ * a key.
  */
 #include "srd/send/srd_rma_held.h"
 #include "srd/peer/srd_gate.h"

@@ -16,8 +16,9 @@
  *     not JOINED  v         v | handshake, or timer
  *                  ---> held
  *
- * What follows an error is said by the status table (efa_status.h). An operation
- * that fails alone says so to its completion; without one, its endpoint fails.
+ * What follows an error is said by the status table (efa_status.h). An
+ * operation that fails alone says so to its completion; without one, its
+ * endpoint fails.
  */
 #ifndef UCT_SRD_RMA_TX_H
 #define UCT_SRD_RMA_TX_H

@@ -34,8 +34,8 @@ static UCS_F_ALWAYS_INLINE void uct_srd_slot_clear_queued(uct_srd_slot_t *slot)
     }
 }
 
-/* Slots, buffers and waiters of an interface; ops: messages'. Logs the cause of a
- * failure. */
+/* Slots, buffers and waiters of an interface; ops: messages'. Logs the cause of
+ * a failure. */
 ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
                                 const uct_srd_iface_config_t *config,
                                 const uct_srd_slot_ops_t *ops);

@@ -20,7 +20,8 @@ static void uct_srd_tx_done_finish(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     uct_srd_peer_t *peer = slot->peer;
     unsigned credit;
 
-    /* una moves before the user hears of it; the peer stays until all is said */
+    /* una moves before the user hears of it; the peer stays until all is
+     * said */
     credit = uct_srd_peer_count_done(iface, peer, (uint16_t)slot->imm);
     if (!(peer->tx.flags & UCT_SRD_PEER_TX_CLOSED)) {
         peer->tx.credit += credit; /* else the callback could send at once */

@@ -12,7 +12,8 @@
 
 extern const uct_srd_slot_ops_t uct_srd_tx_done_ops;
 
-/* Of a message that completed before an older one, or that older one: its PSN */
+/* Of a message that completed before an older one, or that older one: its
+ * PSN */
 void uct_srd_tx_done_ahead(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
 
 /* All slots of a queue have ended with status (failed peer). */

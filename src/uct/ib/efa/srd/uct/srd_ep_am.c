@@ -172,6 +172,7 @@ ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
     size_t payload         = uct_iov_total_length(iov, iovcnt);
     size_t total           = header_length + payload;
     struct ibv_send_wr *wr;
+    struct ibv_sge *sge;
     uct_srd_slot_t *slot;
     ucs_status_t status;
 
@@ -213,8 +214,9 @@ ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
     if (ucs_likely(open)) {
         wr          = &iface->tx.wr[UCT_SRD_WR_USER];
         wr->num_sge = (header_length != 0) + (payload != 0);
-        status      = uct_srd_tx_post_fast(iface, ep->peer, slot, id, wr,
-                                           &slot->sge[header_length == 0], total);
+        sge         = &slot->sge[header_length == 0];
+        status      = uct_srd_tx_post_fast(iface, ep->peer, slot, id, wr, sge,
+                                           total);
     } else {
         status = uct_srd_tx_send(iface, ep->peer, slot, id, total);
     }

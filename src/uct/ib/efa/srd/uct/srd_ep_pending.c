@@ -1,6 +1,6 @@
 /*
- * Pending requests: one arbiter group for each endpoint. A group that its peer's
- * window stops is taken out of the arbiter until the window opens
+ * Pending requests: one arbiter group for each endpoint. A group that its
+ * peer's window stops is taken out of the arbiter until the window opens
  * (uct_srd_peer_ep_wake()); want of slots or buffers stops the whole arbiter.
  */
 #include "srd/uct/srd_ep.h"

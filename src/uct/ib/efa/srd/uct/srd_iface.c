@@ -41,8 +41,9 @@ unsigned uct_srd_iface_progress(uct_iface_h tl_iface)
     return count;
 }
 
-/* From now on the user means to call progress. UCP arms the events of interfaces
- * that nobody uses yet: if it does not call, that is no sleep any more. */
+/* From now on the user means to call progress. UCP arms the events of
+ * interfaces that nobody uses yet: if it does not call, that is no sleep any
+ * more. */
 void uct_srd_iface_progress_enable(uct_iface_h tl_iface, unsigned flags)
 {
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);

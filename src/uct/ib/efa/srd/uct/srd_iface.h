@@ -37,7 +37,8 @@ static inline size_t uct_srd_iface_zcopy_align(const uct_srd_iface_t *iface)
 unsigned uct_srd_iface_progress(uct_iface_h iface);
 void     uct_srd_iface_progress_enable(uct_iface_h iface, unsigned flags);
 
-/* UCS_INPROGRESS until all messages and operations have completed; comp: NULL */
+/* UCS_INPROGRESS until all messages and operations have completed; comp:
+ * NULL */
 ucs_status_t uct_srd_iface_flush(uct_iface_h iface, unsigned flags,
                                  uct_completion_t *comp);
 
@@ -93,14 +94,14 @@ void uct_srd_iface_close_eps(uct_srd_iface_t *iface);
 /* Lets what is under way arrive, for a bounded time, and says goodbye. */
 void uct_srd_iface_close_drain(uct_srd_iface_t *iface);
 
-/* The queue pair is destroyed: the device has forgotten all work requests; so do
- * we. */
+/* The queue pair is destroyed: the device has forgotten all work requests; so
+ * do we. */
 void uct_srd_iface_close_forget(uct_srd_iface_t *iface);
 
 /* ---- srd_iface_check.c ------------------------------------------------- */
 
 #if UCT_SRD_CHECKS
-#define UCT_SRD_CHECK_MAX 128 /* characters, with the terminating zero         */
+#define UCT_SRD_CHECK_MAX 128 /* characters, with the terminating zero        */
 
 /* Writes which invariant is broken, or "". Not from within callbacks. */
 void uct_srd_iface_check(uct_srd_iface_t *iface, char why[UCT_SRD_CHECK_MAX]);

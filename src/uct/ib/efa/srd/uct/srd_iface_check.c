@@ -5,9 +5,9 @@
  *   gates              say what stops a peer
  *   the segment        shows what is
  *
- * Asked by the fuzzer after each step, and by the tests of UCT before an interface
- * is closed. Slots and receive buffers are counted by the fuzzer, which knows what
- * the device has (test/fuzz/fuzz_check.c).
+ * Asked by the fuzzer after each step, and by the tests of UCT before an
+ * interface is closed. Slots and receive buffers are counted by the fuzzer,
+ * which knows what the device has (test/fuzz/fuzz_check.c).
  */
 #include "srd/uct/srd_iface.h"
 #include "srd/peer/srd_gate.h"

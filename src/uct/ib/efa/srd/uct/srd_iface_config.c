@@ -37,8 +37,8 @@ static ucs_config_field_t uct_srd_iface_config_srd_table[] = {
 
     {"TX_WINDOW", "256",
      "Messages an interface may have under way to one peer; a power of two, 16 "
-     "to 4096. The peer's RX_WINDOW and half of TX_QUEUE_LEN limit it, too: one "
-     "peer that does not take messages cannot stop the others.",
+     "to 4096. The peer's RX_WINDOW and half of TX_QUEUE_LEN limit it, too: "
+     "one peer that does not take messages cannot stop the others.",
      ucs_offsetof(uct_srd_iface_config_t, tx.window),
      UCT_EFA_CONFIG_TYPE_UINT_FLAGS(UCT_SRD_WINDOW_MIN, UCT_SRD_WINDOW_MAX,
                                     UCT_EFA_CONFIG_POW2)},
@@ -60,8 +60,8 @@ static ucs_config_field_t uct_srd_iface_config_srd_table[] = {
                                 ucs_offsetof(uct_srd_iface_config_t, tx.mp)),
 
     {"RX_QUEUE_LEN", "1024",
-     "Receive buffers an interface keeps posted at most: 256 for each peer that "
-     "was heard from, at least 256. Each takes the device's max_msg_sz of "
+     "Receive buffers an interface keeps posted at most: 256 for each peer "
+     "that was heard from, at least 256. Each takes the device's max_msg_sz of "
      "registered memory.",
      ucs_offsetof(uct_srd_iface_config_t, rx.queue_len),
      UCT_EFA_CONFIG_TYPE_UINT(1, UCT_SRD_QUEUE_MAX)},
@@ -87,14 +87,14 @@ static ucs_config_field_t uct_srd_iface_config_srd_table[] = {
      UCT_EFA_CONFIG_TYPE_UINT(1, UCT_SRD_POLL_BATCH)},
 
     {"EVENTS", "try",
-     "Completion events, for workers that sleep: \"try\" uses them if the device "
-     "has them, \"y\" demands them, \"n\" does without.",
+     "Completion events, for workers that sleep: \"try\" uses them if the "
+     "device has them, \"y\" demands them, \"n\" does without.",
      ucs_offsetof(uct_srd_iface_config_t, events), UCS_CONFIG_TYPE_TERNARY},
 
     {"RDMA", "try",
-     "One-sided operations of the device: \"try\" uses RDMA read and RDMA write "
-     "as far as the device and libefa have them, \"y\" demands at least read, "
-     "\"n\" does without; then UCP sends all data as active messages.",
+     "One-sided operations of the device: \"try\" uses RDMA read and RDMA "
+     "write as far as the device and libefa have them, \"y\" demands at least "
+     "read, \"n\" does without; then UCP sends all data as active messages.",
      ucs_offsetof(uct_srd_iface_config_t, rdma), UCS_CONFIG_TYPE_TERNARY},
 
     {"CLOSE_TIMEOUT", "200ms",
@@ -105,7 +105,8 @@ static ucs_config_field_t uct_srd_iface_config_srd_table[] = {
      UCT_EFA_CONFIG_TYPE_DURATION},
 
     {"GONE_TIMEOUT", "2s",
-     "How long a peer may be without its queue pair, though its device answers,\n"
+     "How long a peer may be without its queue pair, though its device "
+     "answers,\n"
      "before it counts as failed: its process has exited, or makes a new one\n"
      "after a reset of the device.",
      ucs_offsetof(uct_srd_iface_config_t, gone_timeout),
@@ -120,8 +121,9 @@ static ucs_config_field_t uct_srd_iface_config_srd_table[] = {
     {.name = NULL}
 };
 
-/* uct_config_modify(), which UCP calls for ucp_config_modify(), knows the prefix
- * of a transport from UCX 1.17 on, but that of a table in all of them. */
+/* uct_config_modify(), which UCP calls for ucp_config_modify(), knows the
+ * prefix of a transport from UCX 1.17 on, but that of a table in all of
+ * them. */
 ucs_config_field_t uct_srd_iface_config_table[] = {
     {"SRD_", "", NULL, 0,
      UCS_CONFIG_TYPE_TABLE(uct_srd_iface_config_srd_table)},
@@ -157,6 +159,7 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
                                         const uct_srd_iface_config_t *config)
 {
     const uct_efa_device_t *dev = &uct_srd_iface_md(iface)->dev;
+    unsigned half_queue, max_batch;
     ucs_status_t status;
 
     status = uct_srd_iface_config_check_queue(iface, "TX_QUEUE_LEN",
@@ -174,22 +177,21 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
         return status;
     }
 
-    iface->config.max_msg          = ucs_min(config->seg_size, dev->max_msg_sz);
-    iface->config.tx_queue_len     = config->tx.queue_len;
-    iface->config.tx_window        = config->tx.window;
-    iface->config.peer_window      = ucs_min(config->tx.window,
-                                             ucs_max(config->tx.queue_len / 2, 1u));
-    iface->config.rnr_retry        = config->tx.rnr_retry;
-    iface->config.retry_count      = config->tx.retry_count;
-    iface->config.rx_queue_len     = ucs_min(config->rx.queue_len,
-                                             config->rx.mp.max_bufs);
-    iface->config.rx_window        = config->rx.window;
-    iface->config.rx_batch         = ucs_min(config->rx.batch,
-                                             ucs_max(iface->config.rx_queue_len / 4,
-                                                     1u));
-    iface->config.max_poll         = config->max_poll;
-    iface->config.close_timeout    = config->close_timeout;
-    iface->config.gone_timeout     = config->gone_timeout;
+    iface->config.max_msg       = ucs_min(config->seg_size, dev->max_msg_sz);
+    iface->config.tx_queue_len  = config->tx.queue_len;
+    iface->config.tx_window     = config->tx.window;
+    half_queue                  = ucs_max(config->tx.queue_len / 2, 1u);
+    iface->config.peer_window   = ucs_min(config->tx.window, half_queue);
+    iface->config.rnr_retry     = config->tx.rnr_retry;
+    iface->config.retry_count   = config->tx.retry_count;
+    iface->config.rx_queue_len  = ucs_min(config->rx.queue_len,
+                                          config->rx.mp.max_bufs);
+    iface->config.rx_window     = config->rx.window;
+    max_batch                   = ucs_max(iface->config.rx_queue_len / 4, 1u);
+    iface->config.rx_batch      = ucs_min(config->rx.batch, max_batch);
+    iface->config.max_poll      = config->max_poll;
+    iface->config.close_timeout = config->close_timeout;
+    iface->config.gone_timeout  = config->gone_timeout;
     iface->config.recovery_timeout = config->recovery_timeout;
 
     iface->config.rdma_read  = (config->rdma != UCS_NO) && dev->has_rdma_read;

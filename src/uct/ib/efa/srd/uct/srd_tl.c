@@ -1,6 +1,6 @@
 /*
- * The transport as UCX knows it: the functions of interfaces and endpoints, where
- * there are devices, and how it is registered.
+ * The transport as UCX knows it: the functions of interfaces and endpoints,
+ * where there are devices, and how it is registered.
  */
 #include "srd/uct/srd_iface.h"
 #include "srd/uct/srd_ep.h"

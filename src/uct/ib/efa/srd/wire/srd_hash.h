@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Both halves fold into the lower one; the upper one of the product depends on all
- * of that. */
+/* Both halves fold into the lower one; the upper one of the product depends on
+ * all of that. */
 static inline uint64_t uct_srd_hash_mix(uint64_t value)
 {
     value = (value ^ (value >> 32)) * 0x9e3779b97f4a7c15ull;

@@ -21,8 +21,8 @@ struct uct_srd_timer {
     unsigned             index;      /* place in the heap + 1; 0: not in it  */
 };
 
-/* So many are there without an allocation, that of a reset among them: all those
- * of peers are taken out before it is set. */
+/* So many are there without an allocation, that of a reset among them: all
+ * those of peers are taken out before it is set. */
 #define UCT_SRD_TIMERS_MIN 16
 
 typedef struct {

@@ -9,7 +9,8 @@
 extern const uct_srd_resume_ops_t uct_srd_recover_resume_ops;
 
 /* Has the device something to say? If it or our queue pair is lost, begins to
- * recover. At most every 10 ms, unless the queue pair is known to have failed. */
+ * recover. At most every 10 ms, unless the queue pair is known to have
+ * failed. */
 void uct_srd_recover_look(uct_srd_iface_t *iface);
 
 /* The same, however short a time ago that was */

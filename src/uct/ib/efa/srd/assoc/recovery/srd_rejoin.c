@@ -32,8 +32,8 @@
 #include "srd/send/srd_ctl.h"
 #include "srd/def/srd_upcall.h"
 
-#define UCT_SRD_REJOIN_MIN 10e-3  /* seconds, doubling with each try          */
-#define UCT_SRD_REJOIN_AH  0.5e-3 /* likewise, while there is no AH for it     */
+#define UCT_SRD_REJOIN_MIN 10e-3  /* seconds, doubling with each try         */
+#define UCT_SRD_REJOIN_AH  0.5e-3 /* likewise, while there is no AH for it    */
 
 static const char uct_srd_rejoin_look[]  = "look at the output of the remote "
                                            "process";
@@ -202,7 +202,7 @@ void uct_srd_rejoin_done(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     uct_srd_backlog_resume(peer);
 }
 
-/* ------------------------------------------------------------ their new pair */
+/* ----------------------------------------------------------- their new pair */
 
 static uct_srd_peer_t *uct_srd_rejoin_find(uct_srd_iface_t *iface,
                                            uct_srd_peer_t *peer, uint64_t uid)
@@ -232,8 +232,8 @@ static void uct_srd_rejoin_ack(uct_srd_peer_t *peer)
     ext.next  = peer->rx.ring.next;
     ext.flags = peer->rx.started ? UCT_SRD_TAIL_NEXT : 0;
     if ((uct_srd_ctl_send_ext(peer, &ext) == UCS_OK) && peer->rx.started) {
-        /* It is JOINED by that, and leaves out headers, even if we had asked for
-         * them, to give up its AH. */
+        /* It is JOINED by that, and leaves out headers, even if we had asked
+         * for them, to give up its AH. */
         peer->rx.acked    = 1;
         peer->ctl.ext_req = 0;
     }
