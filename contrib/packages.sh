@@ -143,11 +143,12 @@ install_step()
 {
     put new "$out" && put lower "$out/lower" || return
     root_apt "$bare" "/var/tmp/new/$(basename "$out"/ucx-efa_*.deb)" || return
-    # Nothing else of ours, and no compiler or headers
+    # Nothing else of ours, and nothing that only a build needs
     # shellcheck disable=SC2016
     chroot "$bare" dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' |
         sed -n 's/^ii *//p' > "$work/installed"
-    ! grep -xE 'softefa|ucx-efa-.*|gcc|.*-dev' "$work/installed" || return
+    ! grep -xE 'softefa|ucx-efa-.*|gcc|libucx-dev|libibverbs-dev' \
+        "$work/installed" || return
     echo "$(grep -c . "$work/installed") packages in the root" >&3
 }
 

@@ -259,8 +259,10 @@ TEST_F(wire, extended_header)
     ext.features = number(match[8]);
     ext.arg      = number(match[9]);
 
-    bytes_t packed(UCT_SRD_EXT_LEN, 0xee);
+    /* gcc 14 does not see that there is no tail */
+    bytes_t packed(UCT_SRD_EXT_TAIL_LEN, 0xee);
     uct_srd_ext_pack(&ext, packed.data());
+    packed.resize(uct_srd_ext_len(ext.op));
     EXPECT_EQ(example.second, packed);
 
     uct_srd_ext_t out = {};
