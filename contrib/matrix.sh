@@ -371,7 +371,7 @@ row_root()
     root_run "$work/root" --bind "$dir:/matrix" --dir /matrix/src \
         contrib/matrix.sh --rows installed --cache /matrix > "$log" 2>&1
     rm -rf --one-file-system "$work/root"
-    grep '^   u\|^   l' "$log"
+    grep '^   ' "$log" | grep -v '^   installed: '
     if [ -r "$dir/last" ]; then
         IFS='|' read -r _ ucx rdma p f s time why < "$dir/last"
         row_done "$suite" "$ucx" "$rdma" "$p" "$f" "$s" "$time" "$why"
