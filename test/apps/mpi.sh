@@ -23,6 +23,13 @@ for reorder in "" --reorder; do
             fi
         done
     done
+
+    # efarun comes first: the launcher starts the children, too. MPICH of Debian 12
+    # to sid cannot spawn over its UCX, whatever the transport.
+    if [ -x "$APPS/mpi_spawn.openmpi" ]; then
+        job "Open MPI mpi_spawn, 2 ranks$note" 2 "${efarun[@]}" \
+            mpirun.openmpi "${openmpi[@]}" -np 2 "$APPS/mpi_spawn.openmpi"
+    fi
 done
 
 [ -x "$APPS/mpi_p2p.openmpi" ] ||
