@@ -74,7 +74,7 @@ static void uct_srd_ctl_done_lost(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 
 static void uct_srd_ctl_done_drop(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
-    if (slot->flags & UCT_SRD_SLOT_AH) {
+    if (slot->ah != NULL) {
         uct_efa_ah_put(iface->queues.context->ahs, slot->ah);
     }
 }

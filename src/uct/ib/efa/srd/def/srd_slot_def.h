@@ -7,15 +7,22 @@
 
 #include "srd/def/srd_def.h"
 
-/* What a slot holds besides a short message. ZCOPY of an operation: comp, ep */
+/*
+ * What a slot holds besides a short message. ZCOPY of an operation: comp, ep.
+ *
+ * What differs by kind (message, control message, operation) is in the slot's
+ * ops. These differ within a kind, and change while a slot is under way: a
+ * message gets a buffer in place of the user's memory (BUF for ZCOPY), is
+ * cancelled, waits, was lost. As tables of operations they would be one for
+ * each combination. And the fast path tests all of them at once: nothing, or
+ * BUF alone.
+ */
 enum {
     UCT_SRD_SLOT_BUF    = UCS_BIT(0), /* buf and sge[2]: a bcopy buffer      */
     UCT_SRD_SLOT_ZCOPY  = UCS_BIT(1), /* sge[0,1], comp, ep: the user's      */
     UCT_SRD_SLOT_OTHER  = UCS_BIT(2), /* no message: ops know                */
-    UCT_SRD_SLOT_AH     = UCS_BIT(3), /* ah: a reference to give back        */
     UCT_SRD_SLOT_CANCEL = UCS_BIT(4), /* complete as cancelled               */
     UCT_SRD_SLOT_QUEUED = UCS_BIT(5), /* in a queue of the peer, not posted  */
-    UCT_SRD_SLOT_SILENT = UCS_BIT(6), /* the send call failed: no completion */
     UCT_SRD_SLOT_READ   = UCS_BIT(8), /* of an operation: a get              */
     UCT_SRD_SLOT_DEVICE = UCS_BIT(9), /* of ZCOPY: memory that no CPU reads  */
     UCT_SRD_SLOT_LOST   = UCS_BIT(10), /* a dead device has it: srd_recover.c */
@@ -93,7 +100,8 @@ struct uct_srd_slot {
     union {
         uct_srd_buf_t      *buf;
         uct_srd_ep_t       *ep;
-        uct_efa_ah_t       *ah;
+        uct_efa_ah_t       *ah;   /* of a control message to nobody we know:
+                                     a reference; else NULL                  */
     };
     union {
         ucs_queue_elem_t queue;

@@ -134,8 +134,8 @@ void uct_srd_trace_send(uct_srd_iface_t *iface, const uct_srd_slot_t *slot,
 
 void uct_srd_trace_send_ctl(uct_srd_iface_t *iface, const uct_srd_slot_t *slot)
 {
-    const void *gid = (slot->flags & UCT_SRD_SLOT_AH) ? slot->ah->gid.raw :
-                                                        slot->peer->ident.gid;
+    const void *gid = (slot->ah != NULL) ? slot->ah->gid.raw :
+                                           slot->peer->ident.gid;
     uct_srd_ext_t ext;
 
     if (uct_srd_ext_unpack(slot->data, slot->sge[0].length, slot->imm, &ext) ==

@@ -86,8 +86,9 @@ static ucs_status_t uct_srd_ctl_post(uct_srd_iface_t *iface,
 
 void uct_srd_ctl_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
-    if (slot->flags & UCT_SRD_SLOT_AH) {
+    if (slot->ah != NULL) {
         uct_efa_ah_put(iface->queues.context->ahs, slot->ah);
+        slot->ah = NULL;
     }
 
     slot->flags                             = 0;
@@ -166,11 +167,11 @@ void uct_srd_ctl_answer(uct_srd_iface_t *iface, const uct_srd_ext_t *to,
     }
 
     if (uct_srd_peer_ah_get_gid(iface, to->gid, &slot->ah) != UCS_OK) {
+        slot->ah = NULL;
         uct_srd_ctl_slot_put(iface, slot);
         return;
     }
 
-    slot->flags |= UCT_SRD_SLOT_AH;
     slot->dest.ah   = slot->ah->ibv_ah;
     slot->dest.qpn  = to->qpn;
     slot->dest.qkey = to->qkey & UCT_SRD_QKEY_MASK;

@@ -163,7 +163,7 @@ ucs_status_t uct_srd_rma_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
             uct_srd_retransmit_start(peer, UCT_EFA_STATUS_OK);
         }
     } else if (ucs_unlikely(status != UCS_OK)) {
-        slot->flags |= UCT_SRD_SLOT_SILENT;
+        slot->comp = NULL;
         uct_srd_rma_tx_slot_put(iface, slot, status);
         return status;
     }

@@ -265,7 +265,7 @@ void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
         if ((flags & UCT_SRD_SLOT_CANCEL) && (status == UCS_OK)) {
             status = UCS_ERR_CANCELED;
         }
-        if ((comp != NULL) && !(flags & UCT_SRD_SLOT_SILENT)) {
+        if (comp != NULL) {
             uct_invoke_completion(comp, status);
         }
         if (ucs_unlikely(!ucs_queue_is_empty(&cancels))) {

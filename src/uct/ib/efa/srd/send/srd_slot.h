@@ -41,7 +41,8 @@ ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
                                 const uct_srd_slot_ops_t *ops);
 void         uct_srd_slots_cleanup(uct_srd_iface_t *iface);
 
-/* Gives back what the slot holds and the slot; completes with status. */
+/* Gives back what the slot holds and the slot; completes with status, unless
+ * comp is NULL: the send call failed. */
 void uct_srd_slot_release(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                           ucs_status_t status);
 

@@ -99,48 +99,53 @@ ucs_status_t uct_srd_tx_admit(uct_srd_ep_t *ep)
                                              status;
 }
 
-/* Bytes of payload */
-static size_t uct_srd_tx_length(const uct_srd_slot_t *slot)
+/* The pieces of a message: how many, 1 or 2, and their bytes */
+static unsigned uct_srd_tx_pieces(const uct_srd_slot_t *slot,
+                                  const struct ibv_sge **pieces_p,
+                                  size_t *length_p)
 {
+    const struct ibv_sge *pieces = slot->sge;
+    unsigned num                 = 1;
+
     if (slot->flags & UCT_SRD_SLOT_BUF) {
-        return slot->sge[2].length;
-    } else if (slot->flags & UCT_SRD_SLOT_ZCOPY) {
-        return slot->sge[0].length + slot->sge[1].length;
+        pieces = &slot->sge[2];
+    } else if ((slot->flags & UCT_SRD_SLOT_ZCOPY) && (pieces[1].length > 0)) {
+        num = 2;
     }
 
-    return slot->sge[0].length;
+    *pieces_p = pieces;
+    *length_p = pieces[0].length + ((num == 2) ? pieces[1].length : 0);
+    return num;
 }
 
 int uct_srd_tx_must_wait(const uct_srd_slot_t *slot)
 {
-    return (slot->peer->state != UCT_SRD_PEER_JOINED) &&
-           (uct_srd_tx_length(slot) + UCT_SRD_EXT_LEN >
-            uct_srd_iface_md(slot->peer->iface)->dev.max_msg_sz);
+    const struct ibv_sge *pieces;
+    size_t length;
+
+    if (slot->peer->state == UCT_SRD_PEER_JOINED) {
+        return 0;
+    }
+
+    uct_srd_tx_pieces(slot, &pieces, &length);
+    return length + UCT_SRD_EXT_LEN >
+           uct_srd_iface_md(slot->peer->iface)->dev.max_msg_sz;
 }
 
 ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
 {
     uct_srd_peer_t *peer = slot->peer;
     uint32_t imm         = slot->imm | uct_srd_imm_pack(peer->epoch, 0, 0, 0);
-    size_t total         = uct_srd_tx_length(slot);
+    const struct ibv_sge *pieces;
     struct ibv_send_wr *wr;
     struct ibv_sge *sge;
     uct_srd_ext_t ext;
     unsigned num_sge;
+    size_t total;
 
-    wr = uct_srd_post_next(iface, &sge);
-    if (slot->flags & UCT_SRD_SLOT_BUF) {
-        sge[0]  = slot->sge[2];
-        num_sge = 1;
-    } else {
-        sge[0]  = slot->sge[0];
-        sge[1]  = slot->sge[1];
-        num_sge = ((slot->flags & UCT_SRD_SLOT_ZCOPY) &&
-                   (slot->sge[1].length > 0)) ?
-                          2 :
-                          1;
-    }
-
+    wr      = uct_srd_post_next(iface, &sge);
+    num_sge = uct_srd_tx_pieces(slot, &pieces, &total);
+    memcpy(sge, pieces, num_sge * sizeof(*sge));
     if (peer->state != UCT_SRD_PEER_JOINED) {
         imm |= UCT_SRD_IMM_EXT;
         sge[0].addr -= UCT_SRD_EXT_LEN;
@@ -177,7 +182,7 @@ ucs_status_t uct_srd_tx_refused_slot(uct_srd_iface_t *iface,
                                      uct_srd_peer_t *peer, uct_srd_slot_t *slot,
                                      int error)
 {
-    slot->flags |= UCT_SRD_SLOT_SILENT;
+    slot->comp = NULL;
     uct_srd_slot_release(iface, slot, UCS_ERR_IO_ERROR);
     return uct_srd_post_refused(peer, error);
 }
@@ -199,7 +204,7 @@ ucs_status_t uct_srd_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     } else {
         status = uct_srd_tx_post(iface, slot);
         if (ucs_unlikely(status != UCS_OK)) {
-            slot->flags |= UCT_SRD_SLOT_SILENT;
+            slot->comp = NULL;
             uct_srd_slot_release(iface, slot, status);
             return status;
         }
