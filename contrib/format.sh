@@ -4,8 +4,9 @@
 #   contrib/format.sh [--check] [FILE...]
 #   contrib/format.sh --which
 #
-#   --check  changes nothing, shows what would change, up to 200 lines of it;
-#            status 1 if anything would
+#   --check  changes nothing, shows what would change, up to 200 lines of it, and
+#            the lines of src that are longer than 80 columns, whatever they are;
+#            status 1 if there is anything
 #   --which  prints the program that it would run
 #
 # It takes clang-format 14, that of Debian 12, and no other: each version formats
@@ -28,7 +29,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     --check)   check=y ;;
     --which)   which=y ;;
-    -h|--help) sed -n '2,21s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,22s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "format.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     *)  files+=("$1") ;;
     esac
@@ -128,7 +129,13 @@ formatted()
 }
 
 changed=0
+: > "$work/long"
 for file in "${files[@]}"; do
+    if [ $check = y ] && [[ $(realpath "$file") = "$top"/src/* ]]; then
+        awk -v name="${file#"$top"/}" \
+            'length > 80 {print name ":" FNR ": " length " columns"}' \
+            "$file" >> "$work/long"
+    fi
     formatted "$file" > "$work/out"
     if cmp -s "$file" "$work/out"; then
         continue
@@ -142,6 +149,7 @@ for file in "${files[@]}"; do
     fi
 done
 
+cat "$work/long"
 if [ $check = n ]; then
     echo "format.sh: ${#files[@]} files, $changed changed"
 elif [ $changed != 0 ]; then
@@ -151,4 +159,5 @@ elif [ $changed != 0 ]; then
     exit 1
 else
     echo "format.sh: ${#files[@]} files"
+    [ ! -s "$work/long" ] || exit 1
 fi

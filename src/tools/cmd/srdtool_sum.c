@@ -2,8 +2,8 @@
  * srdtool stat show sum: did the data go over srd? One line for all interfaces
  * that pass the filter, whatever their processes, devices and fabrics are:
  *
- *   srd carried 24.0 MB: 2000 messages of 16.0 MB sent, 2000 of 16.0 MB received,
- *   8.0 MB read and 0 B written by RDMA; 2 processes, 2 interfaces
+ *   srd carried 24.0 MB: 2000 messages of 16.0 MB sent, 2000 of 16.0 MB
+ *   received, 8.0 MB read and 0 B written by RDMA; 2 processes, 2 interfaces
  *
  * What is sent is also received, here or on another host: "carried" is what was
  * sent, read and written from here.
