@@ -76,7 +76,7 @@ typedef struct {
     UCT_EFA_IS_REACHABLE_V2_DEFINE(_name, _is_reachable) \
     UCT_EFA_IS_CONNECTED_DEFINE(_name, _is_connected) \
     UCT_EFA_QUERY_V2_DEFINE(_name, _sgl_max) \
-    uct_iface_internal_ops_t _name = { \
+    static uct_iface_internal_ops_t _name = { \
         .iface_estimate_perf = _estimate_perf, \
         .iface_vfs_refresh   = _vfs_refresh, \
         .ep_query            = UCT_EFA_UNSUPPORTED(uct_ep_query_func_t), \

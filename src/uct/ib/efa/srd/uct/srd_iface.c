@@ -119,9 +119,9 @@ static uct_efa_context_t *uct_srd_iface_context(uct_efa_md_t *md)
     return uct_efa_context_get(md);
 }
 
-static ucs_status_t uct_srd_iface_check_params(const uct_efa_md_t *md,
-                                               uct_worker_h worker,
-                                               const uct_iface_params_t *params)
+ucs_status_t uct_srd_iface_check_params(const uct_efa_md_t *md,
+                                        uct_worker_h worker,
+                                        const uct_iface_params_t *params)
 {
     UCT_CHECK_PARAM(params->field_mask & UCT_IFACE_PARAM_FIELD_OPEN_MODE,
                     "UCT_IFACE_PARAM_FIELD_OPEN_MODE is not defined");
@@ -251,64 +251,47 @@ err:
     return status;
 }
 
-static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
-                           const uct_iface_params_t *params,
-                           const uct_iface_config_t *tl_config)
+ucs_status_t uct_srd_iface_init(uct_srd_iface_t *iface,
+                                const uct_iface_params_t *params,
+                                const uct_srd_iface_config_t *config)
 {
-    uct_efa_md_t *md = ucs_derived_of(tl_md, uct_efa_md_t);
-    const uct_srd_iface_config_t
-            *config = ucs_derived_of(tl_config, uct_srd_iface_config_t);
     ucs_status_t status;
 
-    status = uct_srd_iface_check_params(md, worker, params);
+    uct_srd_iface_tables_init(iface);
+
+    status = uct_srd_iface_config_check(iface, config);
     if (status != UCS_OK) {
         return status;
     }
 
-    UCS_CLASS_CALL_SUPER_INIT(
-            uct_base_iface_t, &uct_srd_tl_ops, &uct_srd_tl_internal_ops, tl_md,
-            worker, params,
-            tl_config UCS_STATS_ARG((params->field_mask &
-                                     UCT_IFACE_PARAM_FIELD_STATS_ROOT) ?
-                                            params->stats_root :
-                                            NULL)
-                    UCS_STATS_ARG(params->mode.device.dev_name));
-
-    uct_srd_iface_tables_init(self);
-
-    status = uct_srd_iface_config_check(self, config);
-    if (status != UCS_OK) {
-        return status;
-    }
-
-    self->queues.context = uct_srd_iface_context(md);
-    if (self->queues.context == NULL) {
+    iface->queues.context = uct_srd_iface_context(uct_srd_iface_md(iface));
+    if (iface->queues.context == NULL) {
         return UCS_ERR_NO_DEVICE;
     }
 
-    status = uct_srd_iface_self_init(self);
+    status = uct_srd_iface_self_init(iface);
     if (status != UCS_OK) {
         goto err_context;
     }
 
-    status = uct_srd_slots_init(self, config, &uct_srd_tx_done_ops);
+    status = uct_srd_slots_init(iface, config, &uct_srd_tx_done_ops);
     if (status != UCS_OK) {
         goto err_context;
     }
 
-    uct_srd_ctl_init(self, &uct_srd_ctl_done_ops);
+    uct_srd_ctl_init(iface, &uct_srd_ctl_done_ops);
 
-    status = uct_srd_desc_pool_init(self, params, config);
+    status = uct_srd_desc_pool_init(iface, params, config);
     if (status != UCS_OK) {
         goto err_tx;
     }
 
-    status = uct_srd_iface_queues_init(self, config->events);
+    status = uct_srd_iface_queues_init(iface, config->events);
     if (status != UCS_OK) {
         goto err_rx;
     }
 
-    status = uct_srd_iface_start(self);
+    status = uct_srd_iface_start(iface);
     if (status != UCS_OK) {
         goto err_queues;
     }
@@ -316,41 +299,35 @@ static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
     return UCS_OK;
 
 err_queues:
-    uct_srd_iface_queues_cleanup(self);
+    uct_srd_iface_queues_cleanup(iface);
 err_rx:
-    uct_srd_desc_pool_cleanup(self);
+    uct_srd_desc_pool_cleanup(iface);
 err_tx:
-    uct_srd_slots_cleanup(self);
+    uct_srd_slots_cleanup(iface);
 err_context:
-    uct_efa_context_put(self->queues.context);
+    uct_efa_context_put(iface->queues.context);
     return status;
 }
 
-static UCS_CLASS_CLEANUP_FUNC(uct_srd_iface_t)
+void uct_srd_iface_cleanup(uct_srd_iface_t *iface)
 {
-    uct_base_iface_progress_disable(&self->super.super,
+    uct_base_iface_progress_disable(&iface->super.super,
                                     UCT_PROGRESS_SEND | UCT_PROGRESS_RECV);
-    uct_srd_show_state(self, EFA_STATS_IFACE_CLOSING);
-    uct_srd_iface_close_eps(self);
-    uct_srd_iface_close_drain(self);
-    uct_efa_ah_cache_remove_owner(self->queues.context->ahs, self);
-    uct_srd_qp_destroy(&self->queues);
-    uct_srd_iface_close_forget(self);
-    uct_srd_cq_destroy(&self->queues);
-    uct_srd_iface_event_cleanup(self);
-    uct_srd_queues_hide(self, &self->queues);
-    uct_efa_stats_iface_put(self->stats);
-    uct_srd_desc_pool_cleanup(self);
-    uct_srd_slots_cleanup(self);
-    uct_efa_context_put(self->queues.context);
-    uct_srd_timers_cleanup(&self->timers);
-    kh_destroy_inplace(uct_srd_ahns, &self->peers.ahns);
-    kh_destroy_inplace(uct_srd_keys, &self->peers.keys);
-    kh_destroy_inplace(uct_srd_idents, &self->peers.idents);
+    uct_srd_show_state(iface, EFA_STATS_IFACE_CLOSING);
+    uct_srd_iface_close_eps(iface);
+    uct_srd_iface_close_drain(iface);
+    uct_efa_ah_cache_remove_owner(iface->queues.context->ahs, iface);
+    uct_srd_qp_destroy(&iface->queues);
+    uct_srd_iface_close_forget(iface);
+    uct_srd_cq_destroy(&iface->queues);
+    uct_srd_iface_event_cleanup(iface);
+    uct_srd_queues_hide(iface, &iface->queues);
+    uct_efa_stats_iface_put(iface->stats);
+    uct_srd_desc_pool_cleanup(iface);
+    uct_srd_slots_cleanup(iface);
+    uct_efa_context_put(iface->queues.context);
+    uct_srd_timers_cleanup(&iface->timers);
+    kh_destroy_inplace(uct_srd_ahns, &iface->peers.ahns);
+    kh_destroy_inplace(uct_srd_keys, &iface->peers.keys);
+    kh_destroy_inplace(uct_srd_idents, &iface->peers.idents);
 }
-
-UCS_CLASS_DEFINE(uct_srd_iface_t, uct_base_iface_t);
-UCS_CLASS_DEFINE_NEW_FUNC(uct_srd_iface_t, uct_iface_t, uct_md_h, uct_worker_h,
-                          const uct_iface_params_t*,
-                          const uct_iface_config_t*);
-UCS_CLASS_DEFINE_DELETE_FUNC(uct_srd_iface_t, uct_iface_t);

@@ -1,7 +1,7 @@
 /*
  * UCT's face of an interface.
  *
- *   srd_tl.c             functions          srd_iface.c          open, progress
+ *   srd_tl.c             UCX's table        srd_iface.c          open, progress
  *   srd_iface_config.c   UCX_SRD_*          srd_iface_address.c  addresses
  *   srd_iface_event.c    sleeping           srd_iface_vfs.c      ucx_vfs
  *   srd_iface_close.c    close              srd_housekeeping.c   now and then
@@ -12,17 +12,7 @@
 
 #include "srd/def/srd_iface_def.h"
 
-/* ---- srd_tl.c ---------------------------------------------------------- */
-
-extern uct_iface_ops_t          uct_srd_tl_ops;
-extern uct_iface_internal_ops_t uct_srd_tl_internal_ops;
-
 /* ---- srd_iface.c ------------------------------------------------------- */
-
-UCS_CLASS_DECLARE_NEW_FUNC(uct_srd_iface_t, uct_iface_t, uct_md_h, uct_worker_h,
-                           const uct_iface_params_t*,
-                           const uct_iface_config_t*);
-UCS_CLASS_DECLARE_DELETE_FUNC(uct_srd_iface_t, uct_iface_t);
 
 /* UCP begins with what is left of an MTU up to an address of this alignment:
  * 1 to an MTU. */
@@ -32,6 +22,17 @@ static inline size_t uct_srd_iface_zcopy_align(const uct_srd_iface_t *iface)
                    1 :
                    UCS_SYS_PCI_MAX_PAYLOAD;
 }
+
+/* What UCT asks for, before anything is made; logs what is wrong with it. */
+ucs_status_t uct_srd_iface_check_params(const uct_efa_md_t *md,
+                                        uct_worker_h worker,
+                                        const uct_iface_params_t *params);
+
+/* All behind UCT's part of an interface; logs the cause of a failure. */
+ucs_status_t uct_srd_iface_init(uct_srd_iface_t *iface,
+                                const uct_iface_params_t *params,
+                                const uct_srd_iface_config_t *config);
+void         uct_srd_iface_cleanup(uct_srd_iface_t *iface);
 
 /* One round: completions, timers, failures, pending. Returns events handled. */
 unsigned uct_srd_iface_progress(uct_iface_h iface);

@@ -1,10 +1,15 @@
 /*
- * The transport as UCX knows it: the functions of interfaces and endpoints,
- * where there are devices, and how it is registered.
+ * The transport as UCX knows it: the class of interfaces and the functions of
+ * interfaces and endpoints, where there are devices, and how it is registered.
  */
 #include "srd/uct/srd_iface.h"
 #include "srd/uct/srd_ep.h"
 #include "srd/send/srd_fence.h"
+
+UCS_CLASS_DECLARE_NEW_FUNC(uct_srd_iface_t, uct_iface_t, uct_md_h, uct_worker_h,
+                           const uct_iface_params_t*,
+                           const uct_iface_config_t*);
+UCS_CLASS_DECLARE_DELETE_FUNC(uct_srd_iface_t, uct_iface_t);
 
 /* Two whose result is not a status */
 static ssize_t
@@ -30,7 +35,7 @@ uct_srd_tl_tag_rndv_zcopy(UCS_V_UNUSED uct_ep_h ep, UCS_V_UNUSED uct_tag_t tag,
 
 /* Those that are not offered are here for callers that do not look at flags:
  * they get a status. docs/uct-contract.md says why each is not. */
-uct_iface_ops_t uct_srd_tl_ops = {
+static uct_iface_ops_t uct_srd_tl_ops = {
     .ep_get_short = UCT_EFA_UNSUPPORTED(uct_ep_get_short_func_t),
     .ep_atomic_cswap64 = UCT_EFA_UNSUPPORTED(uct_ep_atomic_cswap64_func_t),
     .ep_atomic_cswap32 = UCT_EFA_UNSUPPORTED(uct_ep_atomic_cswap32_func_t),
@@ -90,6 +95,43 @@ UCT_EFA_IFACE_INTERNAL_OPS_DEFINE(
         uct_srd_iface_vfs_refresh, uct_srd_ep_invalidate,
         uct_srd_iface_is_reachable_why, uct_srd_ep_is_connected,
         uct_srd_ep_sgl_max, uct_srd_ep_put_sgl, uct_srd_ep_get_sgl);
+
+static UCS_CLASS_INIT_FUNC(uct_srd_iface_t, uct_md_h tl_md, uct_worker_h worker,
+                           const uct_iface_params_t *params,
+                           const uct_iface_config_t *tl_config)
+{
+    uct_efa_md_t *md = ucs_derived_of(tl_md, uct_efa_md_t);
+    ucs_status_t status;
+
+    status = uct_srd_iface_check_params(md, worker, params);
+    if (status != UCS_OK) {
+        return status;
+    }
+
+    UCS_CLASS_CALL_SUPER_INIT(
+            uct_base_iface_t, &uct_srd_tl_ops, &uct_srd_tl_internal_ops, tl_md,
+            worker, params,
+            tl_config UCS_STATS_ARG((params->field_mask &
+                                     UCT_IFACE_PARAM_FIELD_STATS_ROOT) ?
+                                            params->stats_root :
+                                            NULL)
+                    UCS_STATS_ARG(params->mode.device.dev_name));
+
+    return uct_srd_iface_init(self, params,
+                              ucs_derived_of(tl_config,
+                                             uct_srd_iface_config_t));
+}
+
+static UCS_CLASS_CLEANUP_FUNC(uct_srd_iface_t)
+{
+    uct_srd_iface_cleanup(self);
+}
+
+UCS_CLASS_DEFINE(uct_srd_iface_t, uct_base_iface_t);
+UCS_CLASS_DEFINE_NEW_FUNC(uct_srd_iface_t, uct_iface_t, uct_md_h, uct_worker_h,
+                          const uct_iface_params_t*,
+                          const uct_iface_config_t*);
+UCS_CLASS_DEFINE_DELETE_FUNC(uct_srd_iface_t, uct_iface_t);
 
 static ucs_status_t
 uct_srd_tl_query_devices(uct_md_h tl_md,
