@@ -66,24 +66,31 @@ packages_begin()
     all=$(cd "$out" && pwd)             # of all releases
     out=$all/$1
     logs=$out/logs
-    [ $built = y ] || rm -rf "$out"
+    if [ $built = n ] && [ -d "$out" ]; then
+        [ -d "$logs" ] || die "$out is there, and not of an earlier run"
+        rm -rf "$out"
+    fi
     mkdir -p "$logs"
     work=$(mktemp -d "${TMPDIR:-/var/tmp}/ucx-efa-packages.XXXXXX")
     build=$work/build
     bare=$work/bare
     failed=0
+    blocked=
     trap packages_end EXIT
     trap 'exit 130' INT TERM
 }
 
 # step NAME COMMAND...: its line; what it found or why not is the last line that
-# it wrote to file descriptor 3, all else is in the log. Failure of one that others
-# need is theirs, too: they are not run.
+# it wrote to file descriptor 3, all else is in the log.
 step()
 {
     local name=$1 log=$logs/$1.log status=0
     shift
 
+    if [ -n "$blocked" ]; then
+        echo "skip ${out##*/} $name: needs $blocked"
+        return 1
+    fi
     : > "$work/found"
     "$@" > "$log" 2>&1 3> "$work/found" || status=$?
     if [ $status = 0 ]; then
@@ -96,6 +103,12 @@ step()
             grep -aE '([Ee]rror|ERROR|^E): ' "$log" | tail -n 1 | grep . ||
             tail -n 1 "$log") (log: $log)"
     return 1
+}
+
+# need NAME COMMAND...: a step without which those after it are skipped
+need()
+{
+    step "$@" || blocked=${blocked:-$1}
 }
 
 # inside ROOT SCRIPT [ARGUMENT...]: bash in a root, in its clone of this

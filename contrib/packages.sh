@@ -15,7 +15,7 @@
 #   --keep     leaves the roots there and says where
 #
 # One line for each step, "ok SUITE STEP", "not ok SUITE STEP: WHY" or
-# "skip SUITE STEP: WHY", with what it found:
+# "skip SUITE STEP: WHY" where one that it needs has failed:
 #
 #   source    make dist, the tar file of the source package
 #   build     dpkg-buildpackage, and once more with a lower version
@@ -293,16 +293,16 @@ if ! { [ $built = y ] || make_build_root packages lintian; } \
     die "the roots of $suite cannot be made"
 fi
 
-# Those below need the ones above, but for the looks at what was built
 if [ $built = n ]; then
-    step source source_step && step build build_step || exit 1
+    need source source_step
+    need build build_step
     step lintian lintian_step
     step contents contents_step
 fi
-if step install install_step; then
-    step alone alone_step
-    step tests tests_step
-    step purge purge_step
-    step upgrade upgrade_step && step refused refused_step
-fi
+need install install_step
+step alone alone_step
+step tests tests_step
+step purge purge_step
+need upgrade upgrade_step
+step refused refused_step
 [ $failed = 0 ]

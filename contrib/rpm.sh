@@ -85,8 +85,10 @@ if ! { [ $built = y ] || make_build_root rpm rpm rpmlint; } \
 fi
 
 if [ $built = n ]; then
-    step source source_step && step build build_step || exit 1
+    need source source_step
+    need build build_step
     step rpmlint rpmlint_step
 fi
-step tests tests_step && step remove remove_step
+need tests tests_step
+step remove remove_step
 [ $failed = 0 ]
