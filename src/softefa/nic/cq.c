@@ -1,6 +1,6 @@
 /*
- * Completion queues: writing completions, raising their events. How they are made:
- * cq_create.c.
+ * Completion queues: writing completions, raising their events. How they are
+ * made: cq_create.c.
  *
  *   memory    doorbell page | sub-CQ 0 .. n-1
  *   ring      entry i of a sub-CQ is at (i mod depth); its phase bit is 1 in

@@ -1,6 +1,6 @@
 /*
- * stat() and its relatives: what a path means is as in interpose_path.c; a uverbs
- * device, by its path or open, is a character device.
+ * stat() and its relatives: what a path means is as in interpose_path.c; a
+ * uverbs device, by its path or open, is a character device.
  */
 #define _GNU_SOURCE
 /* Both make libc's headers replace the functions that are defined here. */

@@ -1,4 +1,5 @@
-/* For the libc functions that take paths: interpose_path.c, interpose_stat.c. */
+/* For the libc functions that take paths: interpose_path.c,
+ * interpose_stat.c. */
 #ifndef SOFTEFA_REWRITE_H
 #define SOFTEFA_REWRITE_H
 
