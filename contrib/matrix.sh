@@ -146,7 +146,7 @@ skipped()
 why_skipped()
 {
     cat "$@" | awk '
-        /^skip / { sub(/^skip [^:]*: /, ""); why[$0]++; next }
+        /^skip / { sub(/^skip [^:]*: /, ""); sub(/: *$/, ""); why[$0]++; next }
         is_reason && NF { why[$0]++ }
         { is_reason = /: Skipped$/ }
         END { for (w in why) printf "%s%d: %s", n++ ? "; " : "", why[w], w }'
