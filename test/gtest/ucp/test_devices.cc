@@ -108,8 +108,8 @@ TEST_F(ucp_devices, configured_again)
     if (!is_srd()) {
         GTEST_SKIP() << "of this transport";
     }
-#if UCP_API_VERSION < UCP_VERSION(1, 16)
-    GTEST_SKIP() << "UCX before 1.16";
-#endif
+    if (!is_ucx(16)) {
+        GTEST_SKIP() << "UCX before 1.16";
+    }
     EXPECT_EQ("", run("strong"));
 }

@@ -76,6 +76,9 @@ private:
     std::vector<ucp_ep_h> m_eps;
 };
 
+/* The libucp that runs, which may be newer than the headers, is 1.minor or newer. */
+bool is_ucx(unsigned minor);
+
 /* Whether ucp_put_nbx() and ucp_get_nbx() do anything with this value of
  * UCX_PROTO_ENABLE: UCX 1.22 has them in its new protocols only, and returns
  * UCS_ERR_UNSUPPORTED over any transport. */
