@@ -56,6 +56,23 @@ function enumerators(list,    n, part, i, value, pair)
     next
 }
 
+# gdb 18, unlike 13, gives each enumerator a line
+/^type = enum .*{$/ {
+    enum_lines = $0
+    next
+}
+
+enum_lines != "" {
+    sub(/^ +/, enum_lines ~ /{$/ ? "" : " ")
+    enum_lines = enum_lines $0
+    if (!/^ ?}/) {
+        next
+    }
+    sub(/,? ?}/, "}", enum_lines)
+    $0 = enum_lines
+    enum_lines = ""
+}
+
 /^type = enum .*}$|^type = enum {.*}$/ {
     sub(/^[^{]*{/, "")
     sub(/}.*/, "")

@@ -74,7 +74,7 @@ only_that()
 {
     if grep -E '^[a-z]' "$TMPDIR/out" |
         grep -vxE \
-            '(struct uct_(tl|component|md_attr|base_iface)|uct_alloc_method_t|macro UCT_C.*|function ucs_arbiter_init)( .*)?'
+            '(struct uct_(tl|component|md_attr|base_iface)|uct_(alloc_method|md_attr_v2)_t|macro UCT_C.*|function ucs_arbiter_init)( .*)?'
     then
         cat "$TMPDIR/out"
         return 1
