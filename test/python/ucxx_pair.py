@@ -83,7 +83,7 @@ async def main_endpoints(accept, peer):
 
 async def peer_closed(connect):
     ep = await connect()
-    await ep.send(numpy.zeros(1, dtype="i4"))
+    await ep.recv(numpy.empty(1, dtype="i4"))
     await ep.close()
 
 
@@ -104,8 +104,12 @@ async def receive_error(ep):
 
 async def main_closed(accept, peer):
     ep = await accept()
-    await ep.recv(numpy.empty(1, dtype="i4"))
-    print("ok the peer closed:", await receive_error(ep))
+    # Posted before the peer closes: what is posted to an endpoint that closes at
+    # that moment, ucxx may leave waiting
+    received = asyncio.ensure_future(receive_error(ep))
+    await asyncio.sleep(0)
+    await ep.send(numpy.zeros(1, dtype="i4"))
+    print("ok the peer closed:", await received)
 
 
 async def main_killed(accept, peer):
