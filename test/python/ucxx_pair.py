@@ -7,7 +7,8 @@ UCX has, in the mode of progress that UCXPY_PROGRESS_MODE says.
     endpoints   500 endpoints to one listener, a message on each
     closed      the peer closes its endpoint while this one receives
     killed      the peer dies by SIGKILL while this one receives
-    idle        this one waits for a message of a peer that sleeps
+    idle        this one waits for a message of a peer that sleeps; says how much
+                of the processor ucxx took meanwhile
 
 Prints "ok" lines and ends with 0; a failure is an exception. This process
 starts its peer and listens; the peer connects.

@@ -24,6 +24,15 @@ bool is_ucx(unsigned wanted)
     return (major > 1) || (minor >= wanted);
 }
 
+bool bears_rndv_death()
+{
+    bool has_rcache = (env("UCX_RCACHE_ENABLE", "try") != "n") &&
+                      (env("LD_PRELOAD", "").find("libasan") ==
+                       std::string::npos);
+
+    return has_rcache || !is_ucx(16) || is_ucx(23);
+}
+
 bool has_put_get(const char *proto_enable)
 {
     return (proto_enable[0] == 'y') || !is_ucx(22);

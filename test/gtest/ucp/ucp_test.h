@@ -79,6 +79,11 @@ private:
 /* The libucp that runs, which may be newer than the headers, is 1.minor or newer. */
 bool is_ucx(unsigned minor);
 
+/* Whether it survives a peer that dies in the middle of a rendezvous. From 1.16 to
+ * 1.22 it crashes then if it has no registration cache: UCX_RCACHE_ENABLE=n, or
+ * AddressSanitizer, which replaces what UCX's memory hooks need. */
+bool bears_rndv_death();
+
 /* Whether ucp_put_nbx() and ucp_get_nbx() do anything with this value of
  * UCX_PROTO_ENABLE: UCX 1.22 has them in its new protocols only, and returns
  * UCS_ERR_UNSUPPORTED over any transport. */
