@@ -3,10 +3,10 @@
 # headers that the transport is built with, and prints its directory.
 #
 #   contrib/ucx-headers.sh [--version VERSION] [--force]
-#   contrib/ucx-headers.sh --suite SUITE [--mirror URI] [--which]
+#   contrib/ucx-headers.sh --suite SUITE --mirror URI [--which]
 #
 #   --suite   of the version that this release of Debian has
-#   --mirror  of Debian (default: https://deb.debian.org/debian)
+#   --mirror  the archive of Debian that has it
 #   --which   print that version alone
 #
 # Source: the Debian (or Ubuntu) source package of the installed libucx0. apt
@@ -26,7 +26,7 @@ die()
 version=
 force=n
 suite=
-mirror=https://deb.debian.org/debian
+mirror=
 which=n
 while [ $# -gt 0 ]; do
     case $1 in
@@ -40,6 +40,9 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+
+[ -z "$suite" ] || [ -n "$mirror" ] ||
+    die "--suite $suite needs the archive that has it: --mirror URI"
 
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/ucx-efa
 
