@@ -46,77 +46,8 @@ done
 
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/ucx-efa
 
-# apt_begin: a state of apt's own, whose sources are in the file $sources and in
-# $work/parts
-apt_begin()
-{
-    for tool in apt-get dpkg-source; do
-        command -v $tool > /dev/null ||
-            die "$tool is missing: run contrib/install-deps.sh (package dpkg-dev)"
-    done
-
-    mkdir -p "$cache"
-    work=$(mktemp -d "$cache/fetch.XXXXXX")
-    trap 'rm -rf "$work"' EXIT
-
-    # apt's sandbox user must reach the state when root runs this
-    mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial" \
-        "$work/parts" "$work/source"
-    if [ "$(id -u)" = 0 ] && id _apt > /dev/null 2>&1; then
-        sandbox=(-o APT::Sandbox::User=root)
-    else
-        sandbox=()
-    fi
-    sources=$work/sources.list
-    : > "$sources"
-}
-
-# apt COMMAND...: of apt-get
-apt()
-{
-    local tool=apt-get
-
-    [ "$1" != showsrc ] || tool=apt-cache
-    "$tool" -q -o Dir::State="$work/state" -o Dir::State::lists="lists" \
-        -o Dir::State::status=/var/lib/dpkg/status \
-        -o Dir::Cache="$work/cache" \
-        -o Dir::Etc::sourcelist="$sources" -o Dir::Etc::sourceparts="$work/parts" \
-        -o APT::Get::List-Cleanup=false \
-        -o Acquire::Languages=none \
-        "${sandbox[@]}" "$@"
-}
-
-# apt_system: the system's sources, of both formats, as sources of source
-# packages. Only what can hold ucx: archives of other suppliers are left out.
-apt_system()
-{
-    local etc=/etc/apt file
-
-    for file in "$etc/sources.list" "$etc"/sources.list.d/*.list; do
-        [ -r "$file" ] || continue
-        sed -n -E 's/^[[:space:]]*deb[[:space:]]+/deb-src /p' "$file" >> "$sources"
-    done
-    for file in "$etc"/sources.list.d/*.sources; do
-        [ -r "$file" ] || continue
-        # a stanza at a time: Types becomes deb-src, Architectures has no meaning
-        awk 'BEGIN { RS = ""; ORS = "\n\n" }
-             {
-                 out = ""; skip = 0
-                 n = split($0, line, "\n")
-                 for (i = 1; i <= n; ++i) {
-                     low = tolower(line[i])
-                     if (low ~ /^enabled:[ \t]*(no|false|0)/) skip = 1
-                     if (low ~ /^#/ || low ~ /^architectures:/) continue
-                     if (low ~ /^types:/) line[i] = "Types: deb-src"
-                     out = out line[i] "\n"
-                 }
-                 if (!skip) print out
-             }' "$file" > "$work/parts/$(basename "$file")"
-    done
-    if [ ! -s "$sources" ] && ! ls "$work"/parts/*.sources > /dev/null 2>&1; then
-        die "no package sources in $etc: give configure --with-ucx-src=DIR"
-    fi
-}
+# shellcheck source=contrib/apt-source.sh
+. "$(dirname "$0")/apt-source.sh"
 
 # apt_suite: what --suite has
 apt_suite()
@@ -134,9 +65,8 @@ apt_suite()
 if [ -n "$suite" ]; then
     apt_begin
     apt_suite
-    apt -o Acquire::Retries=2 update > "$work/log" 2>&1 || true
-    version=$(apt showsrc --only-source ucx 2>> "$work/log" |
-        sed -n 's/^Version: //p' | sort -V | tail -n 1) || true
+    apt_update
+    version=$(apt_newest ucx)
     [ -n "$version" ] || {
         grep -E '^(E|W|Err)' "$work/log" | head -n 5 >&2
         die "no list of the sources of $suite at $mirror: is the network there?"
@@ -184,36 +114,18 @@ echo "ucx-headers.sh: fetching the source of ucx $version" >&2
 if [ -z "$suite" ]; then
     apt_begin
     apt_system
-    # One that fails (a third party's) does not matter if ucx is found
-    apt -o Acquire::Retries=2 update > "$work/log" 2>&1 || true
+    apt_update
 fi
-if ! (cd "$work/source" &&
-      apt --only-source --download-only source "ucx=$version") \
-      >> "$work/log" 2>&1; then
-    grep -E '^(E|W|Err)' "$work/log" | head -n 5 >&2
-    why="Offline?"
-    if grep -q 'is expired' "$work/log"; then
-        why="The archive's lists are too old for apt: is the clock right? is \
-it a mirror that stands still?"
-    elif grep -qE '^(Err|E: Failed).* 404 ' "$work/log"; then
-        why="The archive lists it but has not its files: a mirror that is \
-not complete, or lists that are older than the archive (apt-get update)."
-    fi
+if ! apt_download ucx "$version"; then
     tag=v${upstream//\~/-}
-    die "cannot fetch the source package ucx $version. $why Any of these helps:
+    die "cannot fetch the source package ucx $version. $apt_why Any of these helps:
   upgrade libucx0, if the archive has a newer version only
   copy the tree from a machine that has it to $tree
   git clone -b $tag https://github.com/openucx/ucx $tree
   configure --with-ucx-src=DIR, for a tree that you have"
 fi
 
-dsc=$(find "$work/source" -name 'ucx_*.dsc' | head -n 1)
-[ -n "$dsc" ] || die "apt-get source left no ucx_*.dsc"
-# apt-get has checked the hashes against the signed list of the archive
-dpkg-source --no-check -x "$dsc" "$work/tree" > "$work/log" 2>&1 || {
-    cat "$work/log" >&2
-    die "cannot unpack $dsc"
-}
+apt_unpack ucx
 [ -r "$work/tree/src/uct/base/uct_iface.h" ] ||
     die "the source package of ucx $version has no src/uct/base/uct_iface.h"
 echo "$version" > "$work/tree/.ucx-efa-source"

@@ -12,7 +12,7 @@ counters_reset()
     rm -f "$XDG_RUNTIME_DIR"/ucx-efa.*
 }
 
-# counted NAME: total over all interfaces since then
+# counted NAME...: total of these over all interfaces since then
 counted()
 {
     local file
@@ -20,5 +20,6 @@ counted()
     for file in "$XDG_RUNTIME_DIR"/ucx-efa.*; do
         [ ! -e "$file" ] ||
             "$BUILD/src/tools/srdtool" -d --file "$file" stat show iface
-    done | awk -v name="$1" '$1 == name { sum += $2 } END { printf "%d", sum }'
+    done | awk -v names=" $* " 'index(names, " " $1 " ") { sum += $2 }
+                                END { printf "%d", sum }'
 }

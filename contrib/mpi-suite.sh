@@ -1,0 +1,472 @@
+#!/usr/bin/env bash
+# Runs MPICH's own test suite over srd, on Soft-EFA, and each test over TCP in the
+# same run: with MPICH or Open MPI. Prints what differs.
+#
+#   contrib/mpi-suite.sh --build BUILD [OPTIONS]
+#
+#   --build DIR      build tree with its test programs (make check-programs)
+#   --mpi MPI        mpich (default) or openmpi
+#   --parts "P ..."  directories of the suite (default: all of MPI's C functions)
+#   --tests FILE     in place of the suite's lists: lines of their form, with the
+#                    directory: "pt2pt/sendself 2 arg=-seed=1"
+#   --suite-src DIR  MPICH's source tree (default: Debian's source package of the
+#                    installed mpich)
+#   --jobs N         tests at a time (1)
+#   --limit SECONDS  what a test may take at least; three times the limit of its
+#                    list where that is more (600)
+#   --max-ranks N    tests with more are skipped (40)
+#   --again N        a test that differs is repeated N times over both (3)
+#   --output DIR     for results and the output of what failed (default: in BUILD)
+#   --prepare        fetch and configure only
+#
+# The suite is built in ${XDG_CACHE_HOME:-~/.cache}/ucx-efa/mpi-suite-*, where it
+# stays. A test passed if it says "No Errors" and nothing else, or what its list
+# wants (resultTest). Messages are those that srd counted.
+#
+# Status 0: nothing that passed over TCP failed over srd. 3: there is no suite,
+# and the last line says why.
+set -uo pipefail
+
+# shellcheck source=contrib/common.sh
+. "$(dirname "$0")/common.sh"
+
+die()
+{
+    echo "mpi-suite.sh: $*" >&2
+    exit 2
+}
+
+# no_suite WHY...: nothing to run, nothing failed
+no_suite()
+{
+    echo "mpi-suite.sh: $*" >&2
+    exit 3
+}
+
+cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/ucx-efa
+build=
+mpi=mpich
+parts="attr coll comm datatype errhan group info init pt2pt rma spawn threads topo"
+tests=
+suite=
+at_once=1
+least=600
+max_ranks=40
+again=3
+output=
+prepare=n
+while [ $# -gt 0 ]; do
+    case $1 in
+    --build)     build=${2:?--build needs a value}; shift ;;
+    --mpi)       mpi=${2:?--mpi needs a value}; shift ;;
+    --parts)     parts=${2:?--parts needs a value}; shift ;;
+    --tests)     tests=$(realpath -e "${2:?--tests needs a value}") || exit 2
+                 shift ;;
+    --suite-src) suite=${2:?--suite-src needs a value}; shift ;;
+    --jobs)      at_once=${2:?--jobs needs a value}; shift ;;
+    --limit)     least=${2:?--limit needs a value}; shift ;;
+    --max-ranks) max_ranks=${2:?--max-ranks needs a value}; shift ;;
+    --again)     again=${2:?--again needs a value}; shift ;;
+    --output)    output=${2:?--output needs a value}; shift ;;
+    --prepare)   prepare=y ;;
+    -h|--help)   sed -n '2,28s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) die "unknown option '$1' (try --help)" ;;
+    esac
+    shift
+done
+case $mpi in mpich|openmpi) ;; *) die "--mpi is mpich or openmpi" ;; esac
+command -v "mpicc.$mpi" > /dev/null ||
+    no_suite "no mpicc.$mpi (Debian: lib$mpi-dev)"
+
+# ---- The suite: fetched, configured, and built as far as it is needed
+
+# suite_cached VERSION: sets suite to that of the cache, or to another version's
+suite_cached()
+{
+    for suite in "$cache/mpich-$1" "$cache"/mpich-[0-9]*; do
+        [ ! -e "$suite/.complete" ] || return 0
+    done
+    return 1
+}
+
+# suite_fetch: sets suite, MPICH's source tree, to that of the cache
+suite_fetch()
+{
+    local installed
+
+    # dpkg-query replaces the ${...}, not the shell
+    # shellcheck disable=SC2016
+    installed=$(dpkg-query -W -f '${db:Status-Status} ${source:Version}\n' \
+        libmpich12 2> /dev/null | sed -n 's/^installed //p') || true
+    suite_cached "$installed" && return
+    (
+        # shellcheck source=contrib/apt-source.sh
+        . "$top/contrib/apt-source.sh"
+        die()
+        {
+            echo "$*" >&2
+            exit 3
+        }
+        apt_begin
+        apt_system
+        apt_update
+        wanted=${installed:-$(apt_newest mpich)}
+        [ -n "$wanted" ] || die "no archive lists the source of mpich"
+        apt_download mpich "$wanted" ||
+            die "cannot fetch the source package mpich $wanted. $apt_why"
+        apt_unpack mpich
+        touch "$work/tree/.complete"
+        rm -rf "$cache/mpich-$wanted"
+        mv "$work/tree" "$cache/mpich-$wanted"
+    ) > "$cache/mpi-suite.log" 2>&1 ||
+        no_suite "$(tail -n 1 "$cache/mpi-suite.log")"
+    suite_cached "$installed"
+}
+
+# suite_configure: sets place, the directory in which the suite is built
+suite_configure()
+{
+    local options=(--disable-dependency-tracking --disable-cxx
+        --enable-fortran=no --enable-threads=multiple --disable-dtpools
+        --disable-perftest --disable-romio --disable-part CC=gcc CFLAGS=-O1
+        "MPICC=mpicc.$mpi" "MPICXX=mpicxx.$mpi" "MPIEXEC=mpirun.$mpi")
+    local library key
+
+    # those tests alone that MPI's standard has
+    [ "$mpi" = mpich ] || options+=(--enable-strictmpi --enable-part=no)
+    library=$("mpicc.$mpi" -show 2> /dev/null
+        dpkg-query -W "lib$mpi-dev" 2> /dev/null)
+    key=$(echo "$suite $library ${options[*]}" | cksum | cut -d ' ' -f 1)
+    place=$cache/mpi-suite-$mpi-$key
+    [ ! -e "$place/.complete" ] || return 0
+    step "configure in ${place##*/}"
+    rm -rf "$place"
+    mkdir -p "$place"
+    (cd "$place" && quietly "$place/configure.log" \
+        "$suite/test/mpi/configure" --quiet "${options[@]}") || return
+    quietly "$place/make.log" make -C "$place/util" -j"$jobs" &&
+        touch "$place/.complete"
+}
+
+# suite_make PART/PROGRAM...: what is not there yet. Tests of functions that this
+# MPI does not have cannot be built.
+suite_make()
+{
+    local part
+
+    while IFS= read -r part; do
+        step "make in $part"
+        # shellcheck disable=SC2046 # words
+        make -C "$place/$part" -k -j"$jobs" \
+            $(printf '%s\n' "$@" | sed -n "s,^$part/\([^/]*\)$,\1,p" | sort -u) \
+            < /dev/null >> "$place/make.log" 2>&1
+    done < <(printf '%s\n' "$@" | sed 's,/[^/]*$,,' | sort -u)
+}
+
+# ---- The lists. A line is PROGRAM [RANKS [KEY=VALUE...]], or a directory.
+
+# suite_list FILE PREFIX: its tests, one a line, with the fields of run_test,
+# separated by the character of the same name
+suite_list()
+{
+    awk -v prefix="$2" -v mpi="$mpi" '
+        BEGIN { OFS = "\037" }
+        { sub(/#.*/, "") }
+        NF == 0 || /^[ \t]*!/ { next }
+        {
+            args = env = launch = test = limit = mem = skip = ""
+            for (i = 3; i <= NF; ++i) {
+                key = value = $i
+                sub(/=.*/, "", key)
+                sub(/^[^=]*=/, "", value)
+                if (key == "arg") args = args " " value
+                else if (key == "env") env = env " " value
+                else if (key == "mpiexecarg") launch = launch " " value
+                else if (key == "resultTest") test = value
+                else if (key == "timeLimit") limit = value
+                else if (key == "mem") mem = value
+                else if (key == "xfail" && mpi == "mpich")
+                    skip = "expected to fail: " value
+                else if (key == "strict" && tolower(value) == "false" &&
+                         mpi != "mpich")
+                    skip = "not in the standard of this MPI"
+            }
+            print prefix $1, (NF > 1 ? $2 : 2), args, env, launch, test, limit,
+                  mem, skip
+        }' "$1"
+}
+
+# suite_part PART: of its list, and those of directories in it
+suite_part()
+{
+    local list line name
+
+    list=$place/$1/testlist
+    [ -s "$list" ] || list=$suite/test/mpi/$1/testlist
+    [ -s "$list" ] || return 0
+    while IFS= read -r line; do
+        name=${line%%$'\037'*}
+        if [ -d "$place/$name" ]; then
+            suite_part "$name"
+        else
+            echo "$line"
+        fi
+    done < <(suite_list "$list" "$1/")
+}
+
+# ---- A test
+
+# judge STATUS OUTPUT RESULT_TEST: sets outcome, and why if it has not passed
+judge()
+{
+    local other
+
+    outcome=failed
+    why=
+    other=$(grep -m 1 -vE '^ *(No [Ee]rrors|Test Passed)? *$' "$2")
+    case $1 in
+    124|137) outcome=hung; why="not done in $limit s"; return ;;
+    esac
+    case $3 in
+    TestStatus|TestErrFatal)
+        [ "$1" = 0 ] || outcome=passed
+        why="ended with status $1"
+        return ;;
+    esac
+    if [ -n "$other" ]; then
+        why="status $1: $(cut -c 1-200 <<< "$other")"
+    elif ! grep -qE '^ *No [Ee]rrors *$' "$2"; then
+        why="status $1, and no 'No Errors'"
+    elif [ "$1" != 0 ] && [ "$3" != TestStatusNoErrors ]; then
+        why="status $1"
+    else
+        outcome=passed
+    fi
+}
+
+# run_over srd|tcp: the test of run_test; sets outcome, why, seconds, messages,
+# bytes
+run_over()
+{
+    local status=0 start=${EPOCHREALTIME/./} before=() after=() options=()
+    local over=("UCX_TLS=$1,self")
+    local out=$slot/$1.out waits=("LD_PRELOAD=$build/test/apps/mpich_wait.so")
+
+    case $mpi in
+    mpich)
+        options=("${mpich[@]}" -n "$ranks")
+        # over tcp it hangs in MPI_Finalize() without
+        [ "$1" = tcp ] || [ $((ranks * at_once)) -gt "$jobs" ] || waits=()
+        [ "$1" = srd ] || waits+=(MPICH_WAIT_PROGRESS=y)
+        after=(env "${waits[@]}") ;;
+    openmpi) options=("${openmpi[@]}" -np "$ranks") ;;
+    esac
+    if [ "$1" = tcp ]; then
+        over=(-u UCX_EFA_STATS "${over[@]}")
+    else
+        counters_reset
+        # children that MPI_Comm_spawn starts inherit from the launcher
+        case $name in
+        *spawn*) before=("${efarun[@]}") ;;
+        *) after+=("${efarun[@]}") ;;
+        esac
+    fi
+    # shellcheck disable=SC2086 # words
+    (
+        cd "$place/${name%/*}" || exit
+        env "${over[@]}" $env timeout --foreground -k 20 "$limit" ${before[@]+"${before[@]}"} \
+            "mpirun.$mpi" "${options[@]}" $launch ${after[@]+"${after[@]}"} \
+            "./${name##*/}" $args
+    ) > "$out" 2>&1 < /dev/null || status=$?
+    seconds=$(((${EPOCHREALTIME/./} - start) / 1000))
+    messages=0
+    bytes=0
+    if [ "$1" = srd ]; then
+        messages=$(counted tx_msgs rdma_read_ops rdma_write_ops)
+        bytes=$(counted tx_bytes rdma_read_bytes rdma_write_bytes)
+    fi
+    judge $status "$out" "$test"
+    [ "$outcome" = passed ] || cp "$out" "$output/${label//[^A-Za-z0-9_.=-]/_}.$1"
+}
+
+# why_not: why the test of run_test cannot be run
+why_not()
+{
+    local available
+
+    available=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)
+    if [ -n "$skip" ]; then
+        echo "$skip"
+    elif [ ! -x "$place/$name" ]; then
+        echo "cannot be built with this MPI"
+    elif [ "$ranks" -gt "$max_ranks" ]; then
+        echo "more than $max_ranks ranks"
+    elif [ "$(awk -v g="${mem:-0}" 'BEGIN { print int(g * 1200) }')" -gt \
+           "$available" ]; then
+        echo "needs $mem GB of memory"
+    fi
+}
+
+# run_test NUMBER LINE: to the file results/NUMBER
+run_test()
+{
+    local name ranks args env launch test limit mem skip label reason
+    local srd srd_why srd_seconds srd_bytes srd_messages tcp tcp_why count
+    local srd_good=0 tcp_good=0 times=1 outcome why seconds messages bytes
+
+    IFS=$'\037' read -r name ranks args env launch test limit mem skip <<< "$2"
+    label="$name $ranks$args${env:+ (${env# })}"
+    reason=$(why_not)
+    if [ -n "$reason" ]; then
+        printf 'skipped  skipped  %s: %s\n' "$label" "$reason"
+        printf '%s\037' "$label" skipped "$reason" 0 0 skipped "" \
+            > "$output/results/$1"
+        return
+    fi
+    limit=$((${limit:-180} * 3))
+    [ $limit -ge "$least" ] || limit=$least
+    run_over srd
+    srd=$outcome srd_why=$why srd_seconds=$seconds
+    srd_messages=$messages srd_bytes=$bytes
+    run_over tcp
+    tcp=$outcome tcp_why=$why
+    [ "$srd" != passed ] || srd_good=1
+    [ "$tcp" != passed ] || tcp_good=1
+    if [ $srd_good != $tcp_good ]; then
+        for ((count = 0; count < again; ++count)); do
+            run_over srd
+            [ "$outcome" != passed ] || srd_good=$((srd_good + 1))
+            run_over tcp
+            [ "$outcome" != passed ] || tcp_good=$((tcp_good + 1))
+        done
+        times=$((again + 1))
+        srd_why="${srd_why:-passed}; of $times: $srd_good over srd, $tcp_good over tcp"
+    fi
+    printf '%-8s %-8s %s  (%d.%02d s, tcp %d.%02d s; %d messages, %d bytes)\n' \
+        "$srd" "$tcp" "$label" $((srd_seconds / 1000)) \
+        $((srd_seconds % 1000 / 10)) $((seconds / 1000)) $((seconds % 1000 / 10)) \
+        "$srd_messages" "$srd_bytes"
+    printf '%s\037' "$label" "$srd" "$srd_why" "$srd_messages" "$srd_bytes" \
+        "$tcp" "$tcp_why" > "$output/results/$1"
+}
+
+# ---- What came out
+
+report()
+{
+    printf '%s\n' "$mpi $version, MPICH's suite of ${suite##*/}"
+    find "$output/results" -type f | sort | while IFS= read -r file; do
+        cat "$file"
+        echo
+    done | awk -F '\037' '
+        function add(part, transport, outcome) {
+            ++count[part, transport, outcome == "hung" ? "failed" : outcome]
+            ++count["all", transport, outcome == "hung" ? "failed" : outcome]
+        }
+        function row(part, skipped) {
+            printf "%-16s %7d %7d  %7d %7d  %8d\n", part, count[part, "srd",
+                "passed"], count[part, "srd", "failed"], count[part, "tcp",
+                "passed"], count[part, "tcp", "failed"], count[part, "srd",
+                "skipped"]
+        }
+        {
+            part = $1
+            sub(/\/[^\/]*$/, "", part)
+            sub(/ .*/, "", part)
+            if (!(part in seen)) order[++parts] = part
+            seen[part] = 1
+            add(part, "srd", $2)
+            add(part, "tcp", $6)
+            messages += $4
+            bytes += $5
+            if ($2 == "skipped")
+                skip = skip "  " $1 ": " $3 "\n"
+            else if ($2 != "passed" && $6 == "passed")
+                worse = worse "  " $1 ": " $3 "\n"
+            else if ($2 == "passed" && $6 != "passed")
+                better = better "  " $1 ": tcp: " $7 "; " $3 "\n"
+            else if ($2 != "passed")
+                both = both "  " $1 ": " $3 "\n"
+            ranks = $1
+            sub(/^[^ ]* /, "", ranks)
+            if ($2 == "passed" && ranks + 0 > 1 && $4 == 0)
+                silent = silent "  " $1 "\n"
+        }
+        END {
+            print "                  over srd         over tcp"
+            print "part              passed  failed   passed  failed   skipped"
+            for (i = 1; i <= parts; ++i) row(order[i])
+            row("all")
+            printf "srd sent %d messages, %d bytes\n", messages, bytes
+            if (skip != "") print "skipped:\n" skip
+            if (silent != "") print "passed, and sent nothing over srd:\n" silent
+            if (both != "") print "failed over both:\n" both
+            if (better != "") print "failed over tcp only:\n" better
+            if (worse != "") print "failed over srd only:\n" worse
+            else print "nothing that passed over tcp failed over srd"
+            exit worse != ""
+        }'
+}
+
+mkdir -p "$cache"
+[ -n "$suite" ] || suite_fetch
+suite=$(realpath -e "$suite") || exit 2
+[ -x "$suite/test/mpi/configure" ] || no_suite "$suite has no test/mpi/configure"
+suite_configure || exit 2
+[ $prepare = n ] || exit 0
+
+[ -n "$build" ] || die "--build DIR is missing"
+build=$(realpath -e "$build") || exit 2
+[ "$mpi" != mpich ] || [ -e "$build/test/apps/mpich_wait.so" ] ||
+    die "no test programs in $build: make check-programs"
+output=${output:-$build/test-logs/mpi-suite-$mpi}
+mkdir -p "$output"
+output=$(realpath "$output")
+rm -rf "${output:?}"/*
+mkdir "$output/results"
+work=$(mktemp -d "${TMPDIR:-/tmp}/mpi-suite.XXXXXX")
+trap 'kill $(jobs -p) 2> /dev/null; wait; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+export TMPDIR=$work BUILD=$build
+# shellcheck source=test/apps/jobs.sh
+. "$top/test/apps/jobs.sh"
+efarun=("$build/src/tools/efarun" --soft --quiet)
+case $mpi in
+mpich)   version=$(mpichversion | sed -n 's/^MPICH Version:[ \t]*//p') ;;
+openmpi) version=$(mpirun.openmpi --version | sed -n 's/^mpirun (Open MPI) //p') ;;
+esac
+
+if [ -n "$tests" ]; then
+    mapfile -t lines < <(suite_list "$tests" "")
+else
+    # shellcheck disable=SC2086 # words
+    mapfile -t lines < <(for part in $parts; do suite_part "$part"; done)
+fi
+[ ${#lines[@]} -gt 0 ] || die "no tests in ${tests:-$parts}"
+suite_make "${lines[@]%%$'\037'*}"
+
+step "${#lines[@]} tests: over srd, over tcp"
+slots=()
+for ((number = 0; number < at_once; ++number)); do
+    slots[number]=
+done
+for number in "${!lines[@]}"; do
+    # the first slot that is free
+    while :; do
+        for index in "${!slots[@]}"; do
+            kill -0 "${slots[index]:-none}" 2> /dev/null || break 2
+        done
+        wait -n
+    done
+    (
+        trap - EXIT
+        slot=$work/$index
+        mkdir -p "$slot/segments"
+        chmod 700 "$slot/segments"
+        export SOFTEFA_FABRIC=mpi-suite-$$-$index XDG_RUNTIME_DIR=$slot/segments
+        run_test "$(printf '%05d' "$number")" "${lines[number]}"
+    ) &
+    slots[index]=$!
+done
+wait
+report | tee "$output/report"
