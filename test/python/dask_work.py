@@ -1,6 +1,6 @@
 """Dask's work on two workers: an array's sum over a transposition, and of data
 frames a shuffle, a merge and a group-by. Prints a digest of the results, which do
-not depend on the protocol.
+not depend on the protocol, and how many seconds the shutdown took.
 
     dask_work.py PROTOCOL             a LocalCluster of processes
     dask_work.py PROTOCOL SCHEDULER   workers that are there, by the scheduler's file
@@ -8,6 +8,7 @@ not depend on the protocol.
 
 import hashlib
 import sys
+import time
 
 import dask
 import dask.array
@@ -49,16 +50,25 @@ def work(client):
     print("digest", digest.hexdigest(), flush=True)
 
 
-if __name__ == "__main__":
-    dask.config.set({"dataframe.shuffle.method": "p2p",
-                     "distributed.admin.tick.limit": "60s"})
-    if len(sys.argv) == 3:
-        with Client(scheduler_file=sys.argv[2]) as client:
+def run(protocol, scheduler_file=None):
+    """Returns when the shutdown began"""
+    if scheduler_file:
+        with Client(scheduler_file=scheduler_file) as client:
             work(client)
+            begin = time.monotonic()
             client.shutdown()
     else:
-        with LocalCluster(protocol=sys.argv[1], n_workers=2, threads_per_worker=1,
+        with LocalCluster(protocol=protocol, n_workers=2, threads_per_worker=1,
                           processes=True, dashboard_address=None) as cluster, \
                 Client(cluster) as client:
             work(client)
+            begin = time.monotonic()
+    return begin
+
+
+if __name__ == "__main__":
+    dask.config.set({"dataframe.shuffle.method": "p2p",
+                     "distributed.admin.tick.limit": "60s"})
+    begin = run(*sys.argv[1:])
+    print(f"shutdown {time.monotonic() - begin:.1f}")
     print("ok")

@@ -1,7 +1,7 @@
 """Two processes of ucxx, RAPIDS' Python binding of UCX, over whatever transports
 UCX has, in the mode of progress that UCXPY_PROGRESS_MODE says.
 
-    ucxx_pair.py TEST
+    ucxx_pair.py TEST...
 
     arrays      every size from 1 byte to 256 MB goes there and comes back
     endpoints   500 endpoints to one listener, a message on each
@@ -10,8 +10,8 @@ UCX has, in the mode of progress that UCXPY_PROGRESS_MODE says.
     idle        this one waits for a message of a peer that sleeps; says how much
                 of the processor ucxx took meanwhile
 
-Prints "ok" lines and ends with 0; a failure is an exception. This process
-starts its peer and listens; the peer connects.
+Prints "ok TEST: what it was" or "failed TEST: why" for each. This process listens,
+and starts a peer for each test, which connects.
 """
 
 import asyncio
@@ -37,13 +37,24 @@ def pattern(size):
     return numpy.resize(block, size)
 
 
+async def leave(ep):
+    """Closes, after the other has received all: what ucxx has only sent may be lost
+    when it closes, over tcp"""
+    await ep.recv(numpy.empty(1, dtype="u1"))
+    await ep.close()
+
+
+async def let_leave(ep):
+    await ep.send(numpy.zeros(1, dtype="u1"))
+
+
 async def peer_arrays(connect):
     ep = await connect()
     for size in SIZES:
         data = numpy.empty(size, dtype="u1")
         await ep.recv(data)
         await ep.send(data)
-    await ep.close()
+    await leave(ep)
 
 
 async def main_arrays(accept, peer):
@@ -55,7 +66,8 @@ async def main_arrays(accept, peer):
         await ep.recv(back)
         if not numpy.array_equal(data, back):
             raise RuntimeError(f"{size} bytes: other data came back")
-    print(f"ok {len(SIZES)} sizes, {sum(SIZES)} bytes in each direction")
+    await let_leave(ep)
+    return f"{len(SIZES)} sizes, {sum(SIZES)} bytes in each direction"
 
 
 async def peer_endpoints(connect):
@@ -79,7 +91,7 @@ async def main_endpoints(accept, peer):
         raise RuntimeError(f"{len(numbers)} of {ENDPOINTS} messages are right")
     for ep in eps:
         await ep.send(numpy.zeros(1, dtype="i4"))
-    print(f"ok {ENDPOINTS} endpoints")
+    return f"{ENDPOINTS} endpoints"
 
 
 async def peer_closed(connect):
@@ -110,14 +122,14 @@ async def main_closed(accept, peer):
     received = asyncio.ensure_future(receive_error(ep))
     await asyncio.sleep(0)
     await ep.send(numpy.zeros(1, dtype="i4"))
-    print("ok the peer closed:", await received)
+    return await received
 
 
 async def main_killed(accept, peer):
     ep = await accept()
     await ep.recv(numpy.empty(1, dtype="i4"))
     asyncio.get_running_loop().call_later(0.5, peer.send_signal, signal.SIGKILL)
-    print("ok the peer was killed:", await receive_error(ep))
+    return await receive_error(ep)
 
 
 async def peer_idle(connect):
@@ -125,7 +137,7 @@ async def peer_idle(connect):
     await ep.send(numpy.zeros(1, dtype="i4"))
     await asyncio.sleep(IDLE_SECONDS)
     await ep.send(numpy.zeros(1000000, dtype="u1"))
-    await ep.close()
+    await leave(ep)
 
 
 async def main_idle(accept, peer):
@@ -133,8 +145,9 @@ async def main_idle(accept, peer):
     await ep.recv(numpy.empty(1, dtype="i4"))
     begin = time.process_time()
     await ep.recv(numpy.empty(1000000, dtype="u1"))
-    print(f"ok idle: {time.process_time() - begin:.2f} s of processor time in "
-          f"{IDLE_SECONDS} s")
+    used = time.process_time() - begin
+    await let_leave(ep)
+    return f"{used:.2f} s of processor time in {IDLE_SECONDS} s"
 
 
 async def run_peer(test, port):
@@ -144,7 +157,7 @@ async def run_peer(test, port):
     await globals()["peer_" + test](connect)
 
 
-async def run_main(test):
+async def run_test(test):
     accepted = asyncio.Queue()
     finished = asyncio.Event()
 
@@ -153,9 +166,13 @@ async def run_main(test):
         await finished.wait()
 
     listener = ucxx.create_listener(on_endpoint)
-    peer = subprocess.Popen([sys.executable, __file__, test, str(listener.port)])
+    peer = subprocess.Popen([sys.executable, __file__, "--peer", test,
+                             str(listener.port)])
     try:
-        await globals()["main_" + test](accepted.get, peer)
+        result = await globals()["main_" + test](accepted.get, peer)
+    except BaseException:
+        peer.kill()
+        raise
     finally:
         finished.set()
         # Its endpoints close with the help of our progress
@@ -164,11 +181,20 @@ async def run_main(test):
         listener.close()
     if peer.returncode != (-signal.SIGKILL if test == "killed" else 0):
         raise RuntimeError(f"the peer ended with {peer.returncode}")
+    return result
+
+
+async def run_tests(tests):
+    for test in tests:
+        try:
+            print(f"ok {test}: {await run_test(test)}", flush=True)
+        except Exception as error:
+            print(f"failed {test}: {error!r}", flush=True)
 
 
 if __name__ == "__main__":
     ucxx.init()
-    if len(sys.argv) == 3:
-        asyncio.run(run_peer(sys.argv[1], int(sys.argv[2])))
+    if sys.argv[1] == "--peer":
+        asyncio.run(run_peer(sys.argv[2], int(sys.argv[3])))
     else:
-        asyncio.run(run_main(sys.argv[1]))
+        asyncio.run(run_tests(sys.argv[1:]))
