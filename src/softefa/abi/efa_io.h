@@ -54,12 +54,17 @@ typedef enum {
     SOFTEFA_STATUS_UNREACHABLE      = 15,
     SOFTEFA_STATUS_FEATURE_MISMATCH = 18,
 
-    SOFTEFA_STATUS_AGAIN            = 0x100 /* internal: hold and try again */
+    /* Not of a completion: hold and try again; the receiver's process died, to
+     * be looked after without its lock */
+    SOFTEFA_STATUS_AGAIN            = 0x100,
+    SOFTEFA_STATUS_DIED             = 0x101
 } softefa_status_t;
 
 enum {
     SOFTEFA_WQE_SIZE        = 64,
     SOFTEFA_WQE_SIZE_EX     = 128,
+    SOFTEFA_WQE_SHIFT       = 6,
+    SOFTEFA_WQE_SHIFT_EX    = 7,
     SOFTEFA_WQE_SEND_SGE    = 2,
     SOFTEFA_AH_UNKNOWN      = 0xffff,
     SOFTEFA_GRH_SIZE        = 40,          /* before each UD payload */

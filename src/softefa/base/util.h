@@ -9,7 +9,20 @@
 #define softefa_likely(_x)   __builtin_expect(!!(_x), 1)
 #define softefa_unlikely(_x) __builtin_expect(!!(_x), 0)
 
+/* A step of the fast path that stands apart to be read, and is called once. */
+#define SOFTEFA_STEP static inline __attribute__((always_inline))
+
 #define SOFTEFA_ARRAY_SIZE(_array) (sizeof(_array) / sizeof((_array)[0]))
+
+/* In a loop that waits for another processor */
+static inline void softefa_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
 
 static inline uint64_t softefa_page_size(void)
 {

@@ -120,7 +120,8 @@ int softefa_dir_lock_enter(int lock_fd)
     int ret;
 
     for (;;) {
-        ret = softefa_dir_lock(lock_fd, F_OFD_SETLK, F_WRLCK, 0, 1);
+        ret = softefa_dir_lock(lock_fd, F_OFD_SETLK, F_WRLCK,
+                               SOFTEFA_ENTER_BYTE, 1);
         if ((ret != EAGAIN) && (ret != EACCES)) {
             break;
         }

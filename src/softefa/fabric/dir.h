@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/types.h>
 
+#define SOFTEFA_ENTER_BYTE       0
 #define SOFTEFA_SLOT_BYTE(_slot) (1 + (off_t)(_slot))
 
 /* fcntl(): lock or ask for bytes of the lock file. Returns 0 or an errno;

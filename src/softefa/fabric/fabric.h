@@ -36,6 +36,7 @@ typedef struct {
     softefa_shm_t    *shm;                   /* NULL: not a member */
     _Atomic uint32_t epoch;                  /* grows at fork and at exit */
     uint32_t         slot;
+    uint32_t         generation;             /* of the slot; 0: has none */
     int              dir_fd, lock_fd, mem_fd;
     char             dir[96];
 } softefa_fabric_t;

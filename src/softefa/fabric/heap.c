@@ -8,7 +8,7 @@
 #include "base/point.h"
 #include "base/util.h"
 #include "fabric/fabric.h"
-#include "fabric/member.h"
+#include "fabric/reap.h"
 #include "fabric/memory.h"
 
 #include <errno.h>
@@ -75,7 +75,7 @@ int softefa_heap_alloc(softefa_extent_t *extent, uint64_t size)
 
     count = (count + align - 1) / align * align;
     unit  = heap_find(shm->heap_next, count, align);
-    if ((unit == SOFTEFA_HEAP_UNITS) && (softefa_member_reap() > 0)) {
+    if ((unit == SOFTEFA_HEAP_UNITS) && (softefa_reap_dead() > 0)) {
         unit = heap_find(shm->heap_next, count, align);
     }
     if (unit == SOFTEFA_HEAP_UNITS) {

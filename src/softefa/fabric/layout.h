@@ -11,8 +11,8 @@
  *   QP lock        its RQ: descriptors are taken, copied into, completed
  *   CQ lock        its ring: entries are written; never held over a copy
  *   order          admin -> QP -> CQ. All three are robust: a process that
- *                  finds the owner dead repairs what the lock protects. No
- *                  process waits for an owner that is stopped (lock.c).
+ *                  finds the holder dead repairs what the lock protects. No
+ *                  process waits for a holder that is stopped (lock.c).
  *   the rest of an object is constant from `state` alive to `state` free
  *
  * An MR's `addr` is an address in its owner's memory: the NIC model hands it to
@@ -26,15 +26,15 @@
 #include "config/options.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum {
-    SOFTEFA_LAYOUT_VERSION = 4,
+    SOFTEFA_LAYOUT_VERSION = 5,
     SOFTEFA_MAX_PROCS      = 1024,
+    SOFTEFA_SLOT_JOINING   = SOFTEFA_MAX_PROCS, /* of a process without one */
     SOFTEFA_MAX_CHANNELS   = 4096,
     SOFTEFA_MAX_SUB_CQS    = 4,
     SOFTEFA_MR_INDEX_BITS  = 18,
@@ -54,10 +54,16 @@ enum {
 #define SOFTEFA_NO_DEVICE  0xffu
 #define SOFTEFA_CACHE_LINE 64
 
-/* A robust mutex between processes. */
+/* Who holds a lock (lock.c): a thread, of the member that has this slot for
+ * this time. Zero: nobody, so a lock in zeroed memory is ready. */
+enum {
+    SOFTEFA_HOLDER_TID_BITS  = 22,           /* as the kernel's PID_MAX_LIMIT */
+    SOFTEFA_HOLDER_SLOT_BITS = 11,
+    SOFTEFA_HOLDER_GENERATION_BITS = 31
+};
+
 typedef struct {
-    pthread_mutex_t mutex;
-    uint32_t        ready;                   /* initialised, once for ever */
+    _Atomic uint64_t holder;                 /* generation | slot | tid */
 } softefa_lock_t;
 
 /* Every table entry starts like this. */
@@ -115,6 +121,7 @@ typedef struct {
 typedef struct {
     softefa_shm_obj_t obj;
     uint32_t          depth;                 /* of each sub-CQ, power of two */
+    uint32_t          capacity;              /* of all sub-CQs */
     uint16_t          entry_size;
     uint16_t          num_sub_cqs;
     uint64_t          ring;                  /* offset of the first ring */
@@ -129,6 +136,7 @@ typedef struct {
     /* Under the lock. */
     softefa_lock_t    lock;
     uint32_t          head[SOFTEFA_MAX_SUB_CQS]; /* entries written so far */
+    uint32_t          total;                 /* sum of these */
     uint32_t          armed;
     uint32_t          events;                /* raised so far */
     uint16_t          overrun;               /* already logged */
@@ -254,8 +262,10 @@ typedef struct {
     _Atomic uint32_t state;                  /* softefa_state_t */
     int32_t          pid;
     uint64_t         pidns;                  /* inode of the PID namespace */
+    _Atomic uint32_t generation;             /* of the slot, never reset */
+    uint32_t         zero;
     uint16_t         opens[SOFTEFA_MAX_DEVICES];
-    uint64_t         pad[2];
+    uint64_t         pad;
 } softefa_shm_proc_t;
 
 typedef struct {

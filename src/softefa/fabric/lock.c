@@ -1,5 +1,7 @@
 /*
- * Waiting for a lock that processes share, and never without an end.
+ * A lock is one word: who holds it, zero for nobody. Taking a free one is a
+ * compare-and-swap, giving it back a store; the rest is here: waiting for one
+ * that is held, and never without an end.
  *
  *   holder             a process that wants the lock
  *   works              waits: it is held for microseconds
@@ -12,18 +14,22 @@
  * the middle of a send. A thread that was found stopped is known for a while,
  * so that repeated tries do not wait each time.
  *
- * No pthread_mutex_timedlock(): valgrind refuses the futex call behind it.
+ * Whether the holder is dead, the one who waits asks (member.c). The word has
+ * the slot's generation, so that a holder that died is not taken for the
+ * process that has its slot now, nor for a thread that has its number now. A
+ * process that joins has no slot yet: it holds the directory's lock meanwhile.
+ *
+ * Why not pthread's robust mutex: a message takes three, which cost 306
+ * instructions, for a list that the kernel walks when a thread ends.
  */
 #define _GNU_SOURCE
 #include "fabric/lock.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "fabric/fabric.h"
+#include "fabric/member.h"
 #include "fabric/thread.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/futex.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,28 +58,49 @@ static struct {
     _Atomic uint64_t since, checked;         /* ns */
 } stuck_threads[NUM_STUCK];
 
-void softefa_lock_init(softefa_lock_t *lock)
+static_assert(SOFTEFA_HOLDER_TID_BITS + SOFTEFA_HOLDER_SLOT_BITS +
+                              SOFTEFA_HOLDER_GENERATION_BITS ==
+                      64,
+              "a holder is one word");
+static_assert(SOFTEFA_SLOT_JOINING < (1 << SOFTEFA_HOLDER_SLOT_BITS),
+              "a holder has no room for the slot");
+
+__thread uint64_t softefa_lock_self
+        __attribute__((tls_model("initial-exec")));
+
+/* A holder of this process without its thread's number */
+static _Atomic uint64_t lock_process;
+
+void softefa_lock_identify(uint32_t slot, uint32_t generation)
 {
-    pthread_mutexattr_t attr;
-
-    if (lock->ready) {
-        return;
-    }
-
-    pthread_mutexattr_init(&attr);
-    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-    pthread_mutex_init(&lock->mutex, &attr);
-    pthread_mutexattr_destroy(&attr);
-    lock->ready = 1;
+    atomic_store(&lock_process,
+                 (((uint64_t)generation << SOFTEFA_HOLDER_SLOT_BITS) | slot)
+                         << SOFTEFA_HOLDER_TID_BITS);
+    softefa_lock_self = 0;
 }
 
-/* The thread that has it, 0: nobody. The word that the kernel knows: the owner
- * that glibc notes beside it comes later and goes earlier. */
-static inline int lock_holder(const softefa_lock_t *lock)
+void softefa_lock_identify_thread(void)
 {
-    return __atomic_load_n(&lock->mutex.__data.__lock, __ATOMIC_RELAXED) &
-           FUTEX_TID_MASK;
+    softefa_lock_self = lock_process | (uint64_t)syscall(SYS_gettid);
+}
+
+static inline int holder_tid(uint64_t holder)
+{
+    return holder & ((1u << SOFTEFA_HOLDER_TID_BITS) - 1);
+}
+
+static bool holder_gone(uint64_t holder)
+{
+    uint64_t member = holder >> SOFTEFA_HOLDER_TID_BITS;
+
+    return softefa_member_gone(member & ((1u << SOFTEFA_HOLDER_SLOT_BITS) - 1),
+                               member >> SOFTEFA_HOLDER_SLOT_BITS,
+                               holder_tid(holder));
+}
+
+static inline uint64_t lock_holder(const softefa_lock_t *lock)
+{
+    return atomic_load_explicit(&lock->holder, memory_order_relaxed);
 }
 
 static void stuck_note(int tid, uint64_t now)
@@ -110,68 +137,72 @@ static uint64_t stuck_since(int tid)
 
 bool softefa_lock_stuck(const softefa_lock_t *lock)
 {
-    return stuck_since(lock_holder(lock)) != 0;
+    return stuck_since(holder_tid(lock_holder(lock))) != 0;
 }
 
-/* 0, EOWNERDEAD or EBUSY: the holder is stuck. */
-static int lock_wait(softefa_lock_t *lock)
+static inline bool lock_take(softefa_lock_t *lock, uint64_t holder)
+{
+    return atomic_compare_exchange_strong_explicit(&lock->holder, &holder,
+                                                   softefa_lock_self,
+                                                   memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+int softefa_lock_slow(softefa_lock_t *lock)
 {
     static const struct timespec nap = {.tv_nsec = NAP_NS};
     uint64_t start                   = 0;
-    uint64_t now;
+    uint64_t last                    = 0;
+    uint64_t now, holder;
     unsigned round;
-    int holder, ret;
 
     for (round = 1;; ++round) {
         holder = lock_holder(lock);
-        if (stuck_since(holder) != 0) {
-            return EBUSY;
-        }
-
-        if (round > SPINS) {
-            nanosleep(&nap, NULL);
-        }
-
-        ret = pthread_mutex_trylock(&lock->mutex);
-        if (ret != EBUSY) {
-            return ret;
-        }
-
-        if ((round % LOOK_ROUNDS) != 0) {
+        if (holder == 0) {
+            if (lock_take(lock, 0)) {
+                return 0;
+            }
             continue;
         }
 
-        now   = softefa_clock_coarse();
-        start = (start == 0) ? now : start;
-        if ((holder != 0) && (holder == lock_holder(lock)) &&
-            (softefa_thread_stopped(holder) || (now - start > HOLD_NS)) &&
-            (holder == lock_holder(lock))) {
-            stuck_note(holder, now);
+        if (stuck_since(holder_tid(holder)) != 0) {
             return EBUSY;
         }
+
+        if (round < SPINS) {
+            softefa_relax();
+            continue;
+        }
+
+        if (((round % LOOK_ROUNDS) == 0) || (round == SPINS)) {
+            if (holder_gone(holder)) {
+                if (lock_take(lock, holder)) {
+                    return EOWNERDEAD;
+                }
+                continue;
+            }
+
+            now   = softefa_clock_coarse();
+            start = (holder == last) ? start : now;
+            last  = holder;
+            if ((round > SPINS) &&
+                (softefa_thread_stopped(holder_tid(holder)) ||
+                 (now - start > HOLD_NS)) &&
+                (holder == lock_holder(lock))) {
+                stuck_note(holder_tid(holder), now);
+                return EBUSY;
+            }
+        }
+        nanosleep(&nap, NULL);
     }
 }
 
-int softefa_lock_slow(softefa_lock_t *lock, int ret)
+void softefa_lock_local_slow(softefa_lock_t *lock)
 {
-    if (ret == EBUSY) {
-        ret = lock_wait(lock);
-    }
+    static const struct timespec nap = {.tv_nsec = MS};
 
-    switch (ret) {
-    case 0:
-    case EBUSY:
-        return ret;
-    case EOWNERDEAD:
-        pthread_mutex_consistent(&lock->mutex);
-        return EOWNERDEAD;
-    default:
-        /* Nothing else can come back: a lock is made consistent at once, so
-         * it never becomes unrecoverable, and no thread takes one twice. */
-        softefa_error("a lock of fabric %s is damaged (%s); end its processes "
-                      "and start again",
-                      softefa_fabric.dir, strerror(ret));
-        return EBUSY;
+    while (softefa_lock_slow(lock) == EBUSY) {
+        nanosleep(&nap, NULL);
     }
 }
 
@@ -185,7 +216,7 @@ int softefa_lock_command(softefa_lock_t *lock, const char *what)
 
     while ((ret = softefa_lock(lock)) == EBUSY) {
         now    = softefa_clock_now();
-        holder = lock_holder(lock);
+        holder = holder_tid(lock_holder(lock));
         if (holder == (int)syscall(SYS_gettid)) {
             return ETIME; /* exit() in a signal handler */
         }

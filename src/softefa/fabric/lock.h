@@ -6,24 +6,48 @@
 #define SOFTEFA_LOCK_H
 
 #include "base/point.h"
+#include "base/util.h"
 #include "fabric/layout.h"
 
-/* Initialises a lock in zeroed memory; later calls do nothing. A lock outlives
- * the object that it is in: a late sender may still hold it. */
-void softefa_lock_init(softefa_lock_t *lock);
+#include <errno.h>
 
-/* What softefa_lock() does after a try that returned `ret`. */
-int softefa_lock_slow(softefa_lock_t *lock, int ret);
+/* This thread as a holder; 0: it has tried no lock since its process joined.
+ * The library is preloaded, so its thread storage is at a fixed place. */
+extern __thread uint64_t softefa_lock_self
+        __attribute__((tls_model("initial-exec")));
 
-/* 0: taken. EOWNERDEAD: taken, the last owner died holding it: repair. EBUSY:
+/* Who the process is from now on: the member in `slot`, the generation of which
+ * that is, or a process that joins (SOFTEFA_SLOT_JOINING). The calling thread
+ * holds no lock as another, and no other thread has one. */
+void softefa_lock_identify(uint32_t slot, uint32_t generation);
+
+/* Sets softefa_lock_self. */
+void softefa_lock_identify_thread(void);
+
+/* What softefa_lock() does if the lock is not free. */
+int softefa_lock_slow(softefa_lock_t *lock);
+
+/* Whether it was free, and is this thread's now. */
+static inline bool softefa_lock_try(softefa_lock_t *lock)
+{
+    uint64_t free = 0;
+
+    if (softefa_unlikely(softefa_lock_self == 0)) {
+        softefa_lock_identify_thread();
+    }
+    return atomic_compare_exchange_strong_explicit(&lock->holder, &free,
+                                                   softefa_lock_self,
+                                                   memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+/* 0: taken. EOWNERDEAD: taken, the last holder died with it: repair. EBUSY:
  * not taken, its holder is stopped or makes no progress. */
 static inline int softefa_lock(softefa_lock_t *lock)
 {
-    int ret = pthread_mutex_trylock(&lock->mutex);
+    int ret = softefa_likely(softefa_lock_try(lock)) ? 0 :
+                                                       softefa_lock_slow(lock);
 
-    if (__builtin_expect(ret != 0, 0)) {
-        ret = softefa_lock_slow(lock, ret);
-    }
     SOFTEFA_POINT("lock");
     return ret;
 }
@@ -38,8 +62,23 @@ bool softefa_lock_stuck(const softefa_lock_t *lock);
 static inline void softefa_unlock(softefa_lock_t *lock)
 {
     SOFTEFA_POINT("unlock");
-    pthread_mutex_unlock(&lock->mutex);
+    atomic_store_explicit(&lock->holder, 0, memory_order_release);
     SOFTEFA_POINT("unlocked");
+}
+
+/* A lock in this process's own memory, of its threads: waits until taken. */
+void softefa_lock_local_slow(softefa_lock_t *lock);
+
+static inline void softefa_lock_local(softefa_lock_t *lock)
+{
+    if (softefa_unlikely(!softefa_lock_try(lock))) {
+        softefa_lock_local_slow(lock);
+    }
+}
+
+static inline void softefa_unlock_local(softefa_lock_t *lock)
+{
+    atomic_store_explicit(&lock->holder, 0, memory_order_release);
 }
 
 #endif

@@ -9,7 +9,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fabric/dir.h"
-#include "fabric/reap.h"
 #include "fabric/thread.h"
 
 #define ALIVE_FOR_NS 20000000ull
@@ -47,6 +46,37 @@ bool softefa_member_alive(uint32_t slot, bool now)
     return true;
 }
 
+/* Its own thread's number, unless that is one of another PID namespace */
+static bool member_thread_gone(const softefa_shm_proc_t *proc, int tid)
+{
+    const softefa_shm_proc_t *own = &softefa_fabric.shm
+                                             ->proc[softefa_fabric.slot];
+
+    return (softefa_fabric.generation != 0) && (proc->pidns == own->pidns) &&
+           softefa_thread_gone(proc->pid, tid);
+}
+
+bool softefa_member_gone(uint32_t slot, uint32_t generation, int tid)
+{
+    const softefa_shm_proc_t *proc = &softefa_fabric.shm->proc[slot];
+    off_t byte                     = SOFTEFA_SLOT_BYTE(slot);
+
+    if (slot == SOFTEFA_SLOT_JOINING) {
+        byte = SOFTEFA_ENTER_BYTE;
+    } else if (proc->generation != generation) {
+        return true;
+    } else if ((slot == softefa_fabric.slot) &&
+               (generation == softefa_fabric.generation)) {
+        return member_thread_gone(proc, tid);
+    }
+
+    /* What this process itself has locked counts as free: a slot that it takes
+     * just now was the dead one's, and who enters is it. */
+    return (softefa_dir_lock(softefa_fabric.lock_fd, F_OFD_GETLK, F_WRLCK, byte,
+                             1) == 0) ||
+           ((slot != SOFTEFA_SLOT_JOINING) && member_thread_gone(proc, tid));
+}
+
 bool softefa_member_give_up(softefa_member_t member, uint64_t start)
 {
     uint64_t passed = softefa_clock_now() - start;
@@ -61,21 +91,4 @@ bool softefa_member_give_up(softefa_member_t member, uint64_t start)
                   "let it go on (kill -CONT %d) or end it (kill -9 %d)",
                   member.pid, member.pid, member.pid);
     return true;
-}
-
-unsigned softefa_member_reap(void)
-{
-    softefa_shm_t *shm = softefa_fabric.shm;
-    unsigned count     = 0;
-    uint32_t slot;
-
-    for (slot = 0; slot < shm->num_procs; ++slot) {
-        if ((shm->proc[slot].state != SOFTEFA_STATE_FREE) &&
-            !softefa_member_alive(slot, true) && softefa_reap(slot)) {
-            shm->proc[slot].state = SOFTEFA_STATE_FREE;
-            ++count;
-        }
-    }
-
-    return count;
 }

@@ -32,11 +32,12 @@ static inline softefa_member_t softefa_member(uint32_t owner)
  * `now`: then it costs a system call. */
 bool softefa_member_alive(uint32_t slot, bool now);
 
+/* Whether a thread that held a lock has ended, or its process has: the one that
+ * had `slot` in this generation, or that joined (SOFTEFA_SLOT_JOINING). */
+bool softefa_member_gone(uint32_t slot, uint32_t generation, int tid);
+
 /* Whether waiting since `start` (ns) for a member that may be about to read or
  * write memory is to be given up, as it is stopped or took too long; logged. */
 bool softefa_member_give_up(softefa_member_t member, uint64_t start);
-
-/* Reclaims every member that died. Returns how many. Under the admin lock. */
-unsigned softefa_member_reap(void);
 
 #endif

@@ -11,12 +11,12 @@
 #include "fabric/event.h"
 #include "fabric/fabric.h"
 #include "fabric/lock.h"
-#include "fabric/member.h"
 #include "fabric/memory.h"
 #include "fabric/reap.h"
 #include "faults/fault.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -48,7 +48,7 @@ static uint64_t membership_layout(void)
         offsetof(softefa_shm_qp_t, rq_head),
         offsetof(softefa_shm_qp_t, rdma_target),
         sizeof(softefa_profile_t),
-        sizeof(pthread_mutex_t),
+        offsetof(softefa_shm_proc_t, generation),
         SOFTEFA_HEAP_SIZE
     };
     uint64_t hash = 0xcbf29ce484222325ull;
@@ -128,7 +128,6 @@ static int membership_create(softefa_fabric_t *fabric)
     shm         = fabric->shm;
     shm->layout = membership_layout();
     shm->size   = size;
-    softefa_lock_init(&shm->admin);
     atomic_thread_fence(memory_order_release);
     shm->magic = FABRIC_MAGIC;
     return 0;
@@ -172,6 +171,24 @@ static uint64_t membership_pidns(void)
     return st.stx_ino;
 }
 
+/* From the new generation on, whatever a dead process of this slot still holds
+ * is known to be a dead one's. */
+static void membership_fill_slot(softefa_fabric_t *fabric, uint32_t slot)
+{
+    softefa_shm_proc_t *proc = &fabric->shm->proc[slot];
+    uint32_t generation      = (proc->generation + 1) &
+                          ((1u << SOFTEFA_HOLDER_GENERATION_BITS) - 1);
+
+    generation       = (generation == 0) ? 1 : generation;
+    proc->generation = generation;
+    proc->pid        = getpid();
+    proc->pidns      = membership_pidns();
+    memset(proc->opens, 0, sizeof(proc->opens));
+    proc->state        = SOFTEFA_STATE_ALIVE;
+    fabric->slot       = slot;
+    fabric->generation = generation;
+}
+
 /* Takes a free slot; what a dead process left in it is reclaimed. */
 static int membership_take_slot(softefa_fabric_t *fabric)
 {
@@ -179,6 +196,8 @@ static int membership_take_slot(softefa_fabric_t *fabric)
     uint32_t slot;
     int ret;
 
+    fabric->generation = 0;
+    softefa_lock_identify(SOFTEFA_SLOT_JOINING, 0);
     ret = softefa_admin_lock();
     if (ret != 0) {
         return ret;
@@ -203,19 +222,16 @@ static int membership_take_slot(softefa_fabric_t *fabric)
         return EMFILE;
     }
 
-    fabric->slot = slot;
     softefa_fault_set_proc(slot);
     SOFTEFA_POINT("slot");
-    memset(&shm->proc[slot], 0, sizeof(shm->proc[slot]));
-    shm->proc[slot].pid   = getpid();
-    shm->proc[slot].pidns = membership_pidns();
-    shm->proc[slot].state = SOFTEFA_STATE_ALIVE;
+    membership_fill_slot(fabric, slot);
     SOFTEFA_POINT("process");
     if (slot >= shm->num_procs) {
         shm->num_procs = slot + 1;
     }
-    softefa_member_reap();
+    softefa_reap_dead();
     softefa_admin_unlock();
+    softefa_lock_identify(slot, fabric->generation);
     return 0;
 }
 
@@ -273,7 +289,8 @@ static int membership_open(softefa_fabric_t *fabric)
         goto err_unmap;
     }
 
-    softefa_dir_lock(fabric->lock_fd, F_OFD_SETLK, F_UNLCK, 0, 1);
+    softefa_dir_lock(fabric->lock_fd, F_OFD_SETLK, F_UNLCK, SOFTEFA_ENTER_BYTE,
+                     1);
     return 0;
 
 err_unmap:
@@ -371,11 +388,13 @@ bool softefa_membership_leave_begin(void)
     return true;
 }
 
+/* A thread that is still in the model may have a lock: as long as it lives, the
+ * descriptor that says so stays open. */
 void softefa_membership_leave_end(bool quiet)
 {
     if (quiet) {
         membership_give_back(&softefa_fabric);
+        softefa_dir_close(&softefa_fabric);
     }
-    softefa_dir_close(&softefa_fabric);
     pthread_mutex_unlock(&join_lock);
 }

@@ -152,3 +152,20 @@ bool softefa_reap(uint32_t slot)
     reap_channels(slot);
     return true;
 }
+
+unsigned softefa_reap_dead(void)
+{
+    softefa_shm_t *shm = softefa_fabric.shm;
+    unsigned count     = 0;
+    uint32_t slot;
+
+    for (slot = 0; slot < shm->num_procs; ++slot) {
+        if ((shm->proc[slot].state != SOFTEFA_STATE_FREE) &&
+            !softefa_member_alive(slot, true) && softefa_reap(slot)) {
+            shm->proc[slot].state = SOFTEFA_STATE_FREE;
+            ++count;
+        }
+    }
+
+    return count;
+}

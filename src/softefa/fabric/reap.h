@@ -13,4 +13,7 @@ bool softefa_reap(uint32_t slot);
 void softefa_reap_qp(softefa_shm_qp_t *qp);
 void softefa_reap_cq(softefa_shm_cq_t *cq);
 
+/* Reclaims every member that died. Returns how many. Under the admin lock. */
+unsigned softefa_reap_dead(void);
+
 #endif

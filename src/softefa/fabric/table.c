@@ -6,7 +6,7 @@
 #include "fabric/table.h"
 #include "base/point.h"
 #include "fabric/fabric.h"
-#include "fabric/member.h"
+#include "fabric/reap.h"
 #include "fabric/memory.h"
 
 #include <errno.h>
@@ -145,7 +145,7 @@ int softefa_table_alloc(softefa_shm_dev_t *dev, softefa_kind_t kind,
     int ret;
 
     if ((table->count >= table->limit) &&
-        ((softefa_member_reap() == 0) || (table->count >= table->limit))) {
+        ((softefa_reap_dead() == 0) || (table->count >= table->limit))) {
         return ENOMEM;
     }
 

@@ -3,8 +3,11 @@
 #include "fabric/thread.h"
 #include "base/sys.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* Process state T (stopped) or t (traced) */
 bool softefa_thread_stopped(int tid)
@@ -31,4 +34,9 @@ bool softefa_thread_stopped(int tid)
     state        = strrchr(line, ')');
     return (state != NULL) && (state[1] == ' ') &&
            ((state[2] == 'T') || (state[2] == 't'));
+}
+
+bool softefa_thread_gone(int pid, int tid)
+{
+    return (syscall(SYS_tgkill, pid, tid, 0) < 0) && (errno == ESRCH);
 }

@@ -7,4 +7,7 @@
 /* Whether it is stopped or traced */
 bool softefa_thread_stopped(int tid);
 
+/* Whether process `pid` has no such thread any more */
+bool softefa_thread_gone(int pid, int tid);
+
 #endif

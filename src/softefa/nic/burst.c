@@ -24,11 +24,7 @@ typedef struct {
     unsigned             num_local, num_remote;
     size_t               length;
     uint32_t             lengths[SOFTEFA_BURST_MAX];
-    softefa_rx_t rx;             /* of the message being added */
-    struct {
-        uint32_t descriptors;
-        uint16_t req_id;
-    } request[SOFTEFA_BURST_MAX];
+    softefa_rx_t         request[SOFTEFA_BURST_MAX];
 } deliver_burst_t;
 
 /* Appends one message, if its receive request can take it; else false. */
@@ -37,14 +33,14 @@ static bool burst_add(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                       deliver_burst_t *burst)
 {
     uint32_t prefix = (qp->type == SOFTEFA_QP_UD) ? SOFTEFA_GRH_SIZE : 0;
-    softefa_sgl_t local;
+    softefa_sgl_t local, remote;
     uint64_t left;
     unsigned i;
 
     if ((softefa_sgl_local(qp, wqe, &local) != SOFTEFA_STATUS_OK) ||
-        (softefa_rx_peek(dest->dev, dest->qp, skip, &burst->rx) !=
-         SOFTEFA_STATUS_OK) ||
-        burst->rx.bad || (burst->rx.sgl.length < local.length + prefix)) {
+        (softefa_rx_peek(dest->dev, dest->qp, skip, &remote,
+                         &burst->request[index]) != SOFTEFA_STATUS_OK) ||
+        burst->request[index].bad || (remote.length < local.length + prefix)) {
         return false;
     }
 
@@ -55,18 +51,16 @@ static bool burst_add(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 
     /* The copy is one stream, so each message must end where the next one's
      * buffers begin. */
-    softefa_sgl_skip(&burst->rx.sgl, prefix);
+    softefa_sgl_skip(&remote, prefix);
     for (i = 0, left = local.length; left > 0; ++i) {
-        if (burst->rx.sgl.iov[i].iov_len > left) {
-            burst->rx.sgl.iov[i].iov_len = left;
+        if (remote.iov[i].iov_len > left) {
+            remote.iov[i].iov_len = left;
         }
-        left -= burst->rx.sgl.iov[i].iov_len;
-        burst->remote[burst->num_remote++] = burst->rx.sgl.iov[i];
+        left -= remote.iov[i].iov_len;
+        burst->remote[burst->num_remote++] = remote.iov[i];
     }
 
-    burst->lengths[index]             = local.length + prefix;
-    burst->request[index].descriptors = burst->rx.descriptors;
-    burst->request[index].req_id      = burst->rx.req_id;
+    burst->lengths[index] = local.length + prefix;
     return true;
 }
 
@@ -82,10 +76,8 @@ static unsigned burst_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     switch (softefa_cq_lock(cq)) {
     case 0:
         for (i = 0; i < count; ++i) {
-            burst->rx.descriptors = burst->request[i].descriptors;
-            burst->rx.req_id      = burst->request[i].req_id;
-            softefa_rx_put(qp, &wqe[i], dest, cq, &burst->rx, SOFTEFA_STATUS_OK,
-                           burst->lengths[i]);
+            softefa_rx_put(qp, &wqe[i], dest, cq, burst->request[i],
+                           SOFTEFA_STATUS_OK, burst->lengths[i]);
         }
         softefa_unlock(&cq->lock);
         softefa_counters_send(qp, dest->qp, count, burst->length);
@@ -113,7 +105,7 @@ static unsigned burst_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         if (!burst_add(qp, &wqe[i], dest, skip, i, &burst)) {
             break;
         }
-        skip += burst.rx.descriptors;
+        skip += burst.request[i].descriptors;
     }
 
     /* Of a copy that fails, the single way finds out what is wrong. */

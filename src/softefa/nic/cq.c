@@ -36,8 +36,8 @@
 
 #include <string.h>
 
-/* Under the lock. A full channel keeps the CQ armed: the next entry tries. */
-static void cq_raise(softefa_shm_cq_t *cq)
+/* A full channel keeps the CQ armed: the next entry tries. */
+void softefa_cq_raise(softefa_shm_cq_t *cq)
 {
     if (cq->channel == 0) {
         return;
@@ -52,38 +52,6 @@ static void cq_raise(softefa_shm_cq_t *cq)
     }
     SOFTEFA_POINT("event counted");
     cq->raising = 0;
-}
-
-static inline uint32_t cq_phase(const softefa_shm_cq_t *cq, uint32_t pos)
-{
-    return (pos & cq->depth) ? 0 : SOFTEFA_CQE_PHASE;
-}
-
-static inline softefa_io_cqe_t *cq_entry(const softefa_shm_cq_t *cq,
-                                         unsigned sub, uint32_t pos)
-{
-    uint64_t index = ((uint64_t)sub * cq->depth) + (pos & (cq->depth - 1));
-
-    return softefa_fabric_at(cq->ring + (index * cq->entry_size));
-}
-
-static inline uint32_t cq_doorbell(const softefa_shm_cq_t *cq)
-{
-    return atomic_load_explicit((_Atomic uint32_t *)softefa_fabric_at(cq->db),
-                                memory_order_acquire);
-}
-
-/* Entries written and, as the doorbell has it, not consumed. */
-static inline uint32_t cq_pending(const softefa_shm_cq_t *cq, uint32_t doorbell)
-{
-    uint32_t total = cq->head[0];
-    unsigned sub;
-
-    for (sub = 1; sub < cq->num_sub_cqs; ++sub) {
-        total += cq->head[sub];
-    }
-
-    return (total - doorbell) & SOFTEFA_CQ_DB_CONSUMER;
 }
 
 /* The entry at `sub`'s head has not been written. */
@@ -112,14 +80,17 @@ static void cq_repair(softefa_shm_cq_t *cq)
         return;
     }
 
+    cq->total = 0;
     for (sub = 0; sub < cq->num_sub_cqs; ++sub) {
-        cqe = cq_entry(cq, sub, cq->head[sub]);
-        if ((cqe->flags & SOFTEFA_CQE_PHASE) == cq_phase(cq, cq->head[sub])) {
+        cqe = softefa_cq_entry(cq, sub, cq->head[sub]);
+        if ((cqe->flags & SOFTEFA_CQE_PHASE) ==
+            softefa_cq_phase(cq, cq->head[sub])) {
             ++cq->head[sub];
             found = true;
         } else {
             cq_lost(cq, sub);
         }
+        cq->total += cq->head[sub];
         SOFTEFA_POINT("repair");
     }
 
@@ -129,21 +100,20 @@ static void cq_repair(softefa_shm_cq_t *cq)
         found         = true;
     }
     if (found && cq->armed) {
-        cq_raise(cq);
+        softefa_cq_raise(cq);
     }
 }
 
-int softefa_cq_lock(softefa_shm_cq_t *cq)
+int softefa_cq_lock_slow(softefa_shm_cq_t *cq, int ret)
 {
-    int ret = softefa_lock(&cq->lock);
+    if (ret == EBUSY) {
+        return EBUSY;
+    }
 
-    if (softefa_unlikely(ret != 0)) {
-        if (ret == EBUSY) {
-            return EBUSY;
-        }
+    if (ret != 0) {
         cq_repair(cq);
     }
-    if (softefa_unlikely(cq->obj.state != SOFTEFA_STATE_ALIVE)) {
+    if (cq->obj.state != SOFTEFA_STATE_ALIVE) {
         softefa_unlock(&cq->lock);
         return ENOENT;
     }
@@ -154,69 +124,19 @@ int softefa_cq_lock(softefa_shm_cq_t *cq)
 
 /* Real hardware overwrites silently. So do we, but not silently: lost
  * completions are the hardest error to find later. */
-static void cq_overrun(softefa_shm_cq_t *cq, const softefa_io_cqe_t *cqe)
+void softefa_cq_overrun(softefa_shm_cq_t *cq, const softefa_io_cqe_t *cqe)
 {
+    /* A doorbell of 0 may also be a CQ whose owner has none. */
+    if ((softefa_cq_doorbell(cq) == 0) || cq->overrun ||
+        atomic_load(&cq->behind)) {
+        return;
+    }
+
     cq->overrun = 1;
     softefa_error("CQ OVERRUN: an unpolled completion of QP %u is overwritten, "
                   "the CQ has %u entries; create it with room for all send "
                   "and receive requests of its QPs",
-                  cqe->qpn, cq->depth * cq->num_sub_cqs);
-}
-
-void softefa_cq_put(softefa_shm_cq_t *cq, unsigned sub, softefa_io_cqe_t *cqe)
-{
-    uint32_t pos           = cq->head[sub];
-    softefa_io_cqe_t *slot = cq_entry(cq, sub, pos);
-    uint32_t doorbell      = cq_doorbell(cq);
-
-    /* A doorbell of 0 may also be a CQ whose owner has none. */
-    if (softefa_unlikely((doorbell != 0) && !cq->overrun &&
-                         (cq_pending(cq, doorbell) >=
-                          cq->depth * cq->num_sub_cqs)) &&
-        !atomic_load(&cq->behind)) {
-        cq_overrun(cq, cqe);
-    }
-
-    cqe->flags |= cq_phase(cq, pos);
-    SOFTEFA_POINT("entry");
-    memcpy((char *)slot + sizeof(cqe->first), (char *)cqe + sizeof(cqe->first),
-           cq->entry_size - sizeof(cqe->first));
-    SOFTEFA_POINT("entry written");
-    atomic_store_explicit((_Atomic uint32_t *)&slot->first, cqe->first,
-                          memory_order_release);
-    SOFTEFA_POINT("commit");
-    cq->head[sub] = pos + 1;
-    SOFTEFA_POINT("head");
-
-    if (softefa_unlikely(cq->armed)) {
-        cq_raise(cq);
-    }
-}
-
-void softefa_cq_put_recv(softefa_shm_cq_t *cq, unsigned sub,
-                         softefa_io_cqe_t *cqe, softefa_shm_qp_t *qp,
-                         uint32_t descriptors)
-{
-    qp->journal_lost = 0;
-    qp->journal_pos  = cq->head[sub];
-    cq->writer       = softefa_fabric_offset(qp);
-    SOFTEFA_POINT("journal");
-    qp->journal_head = softefa_rq_head(qp) + descriptors;
-    softefa_cq_put(cq, sub, cqe);
-    SOFTEFA_POINT("put");
-    softefa_rq_set_head(qp, qp->journal_head);
-    SOFTEFA_POINT("taken");
-}
-
-bool softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub, softefa_io_cqe_t *cqe)
-{
-    int ret = softefa_cq_lock(cq);
-
-    if (softefa_likely(ret == 0)) {
-        softefa_cq_put(cq, sub, cqe);
-        softefa_unlock(&cq->lock);
-    }
-    return ret != EBUSY;
+                  cqe->qpn, cq->capacity);
 }
 
 void softefa_cq_set_behind(softefa_cq_t *handle, bool behind)
@@ -238,8 +158,8 @@ void softefa_cq_arm(softefa_cq_t *handle)
     ret = softefa_cq_lock(cq);
     if (ret == 0) {
         cq->armed = 1;
-        if (cq_pending(cq, cq_doorbell(cq)) != 0) {
-            cq_raise(cq);
+        if (softefa_cq_pending(cq) != 0) {
+            softefa_cq_raise(cq);
         }
         softefa_unlock(&cq->lock);
     } else if ((ret == EBUSY) && !atomic_exchange(&handle->arm_later, true)) {

@@ -31,6 +31,7 @@ static bool cq_attr_valid(const softefa_dev_t *dev,
 static void cq_init_shared(softefa_shm_cq_t *shm, const softefa_cq_attr_t *attr)
 {
     shm->depth       = attr->depth;
+    shm->capacity    = attr->depth * attr->num_sub_cqs;
     shm->entry_size  = attr->entry_size;
     shm->num_sub_cqs = attr->num_sub_cqs;
     shm->db          = shm->extent.offset;
@@ -43,8 +44,8 @@ static void cq_init_shared(softefa_shm_cq_t *shm, const softefa_cq_attr_t *attr)
         shm->channel = attr->channel->index + 1;
         ++attr->channel->shm->refs;
     }
-    softefa_lock_init(&shm->lock);
     memset(shm->head, 0, sizeof(shm->head));
+    shm->total     = 0;
     shm->armed     = 0;
     shm->events    = 0;
     shm->overrun   = 0;

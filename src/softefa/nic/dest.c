@@ -14,6 +14,7 @@
 #include "fabric/admin.h"
 #include "fabric/lock.h"
 #include "fabric/member.h"
+#include "fabric/reap.h"
 #include "nic/device.h"
 #include "nic/rq.h"
 
@@ -45,45 +46,13 @@ int softefa_dest_status(const softefa_qp_t *qp, const softefa_dest_t *dest)
                    SOFTEFA_STATUS_UNREACHABLE;
 }
 
-int softefa_dest_find(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                      softefa_dest_t *dest)
-{
-    softefa_shm_dev_t *own = qp->dev->shm;
-    uint32_t index;
-    int status;
-
-    dest->index = own->ah[wqe->ahn].device;
-    if (softefa_unlikely(dest->index == SOFTEFA_NO_DEVICE)) {
-        return SOFTEFA_STATUS_UNREACHABLE;
-    }
-
-    dest->dev = &softefa_fabric.shm->dev[dest->index];
-    if (softefa_unlikely((dest->dev->opens == 0) | softefa_device_faulted())) {
-        status = softefa_dest_status(qp, dest);
-        if (status != SOFTEFA_STATUS_OK) {
-            return status;
-        }
-    }
-
-    if (softefa_unlikely(!(own->responded & (1u << dest->index)))) {
-        own->responded |= 1u << dest->index;
-    }
-
-    index    = wqe->dest_qpn & dest->dev->qp_mask;
-    dest->qp = &dest->dev->qp[index];
-    return softefa_likely((index < dest->dev->table[SOFTEFA_KIND_QP].backed) &&
-                          softefa_dest_receives(dest->qp, wqe->dest_qpn)) ?
-                   SOFTEFA_STATUS_OK :
-                   SOFTEFA_STATUS_REMOTE_QPN;
-}
-
 int softefa_dest_died(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
 {
     softefa_dest_t dest;
     int status;
 
     if (softefa_admin_lock_soon() == 0) {
-        softefa_member_reap();
+        softefa_reap_dead();
         softefa_admin_unlock();
     }
 

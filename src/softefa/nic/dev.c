@@ -8,7 +8,7 @@
 #include "base/point.h"
 #include "config/options.h"
 #include "fabric/admin.h"
-#include "fabric/member.h"
+#include "fabric/reap.h"
 #include "fabric/membership.h"
 #include "fabric/memory.h"
 #include "fabric/table.h"
@@ -105,7 +105,7 @@ int softefa_dev_open(unsigned index, softefa_dev_t **dev_p)
 
     ret = softefa_admin_lock();
     if (ret == 0) {
-        softefa_member_reap();
+        softefa_reap_dead();
         ret              = softefa_device_alive(index) ?
                                    dev_init_shared(dev, &options->profile) :
                                    ENODEV;

@@ -28,8 +28,8 @@
 #include <infiniband/verbs.h>
 #include <string.h>
 
-static void engine_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                            int status)
+SOFTEFA_STEP void engine_complete(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                                  int status)
 {
     if (softefa_unlikely(!softefa_complete(qp, wqe, status))) {
         softefa_flight_done(qp, wqe, status);
@@ -103,7 +103,7 @@ static bool engine_hold(softefa_qp_t *qp, softefa_io_wqe_t *wqe, int *status)
     return (qp->reorder > 0) && softefa_flight_hold(qp, wqe, *status);
 }
 
-static void engine_start(softefa_qp_t *qp, softefa_io_wqe_t *wqe)
+SOFTEFA_STEP void engine_start(softefa_qp_t *qp, softefa_io_wqe_t *wqe)
 {
     int status = softefa_validate(qp, wqe);
 
@@ -114,7 +114,8 @@ static void engine_start(softefa_qp_t *qp, softefa_io_wqe_t *wqe)
 
     if (softefa_likely(status == SOFTEFA_STATUS_OK)) {
         status = softefa_message_send(qp, wqe);
-        if (softefa_unlikely(status == SOFTEFA_STATUS_AGAIN)) {
+        if (softefa_unlikely(status != SOFTEFA_STATUS_OK) &&
+            (status == SOFTEFA_STATUS_AGAIN)) {
             if (softefa_flight_rnr(qp, wqe)) {
                 return;
             }
@@ -127,43 +128,64 @@ static void engine_start(softefa_qp_t *qp, softefa_io_wqe_t *wqe)
 
 /* How many of the announced entries can be fetched now: each may need a slot of
  * qp->flight. The application that obeys libefa's limit has never more. */
-static uint32_t engine_room(softefa_qp_t *qp, uint32_t announced)
+static inline uint32_t engine_room(softefa_qp_t *qp, uint32_t announced)
 {
     uint32_t waiting = atomic_load_explicit(&qp->waiting, memory_order_relaxed);
-    uint32_t room    = (waiting < qp->sq_size) ? (qp->sq_size - waiting) : 0;
+    uint32_t room;
 
-    if (softefa_unlikely(qp->done != NULL)) {
-        room = 0;
+    if (softefa_likely((waiting == 0) && (qp->done == NULL))) {
+        qp->backlog = false;
+        return announced;
     }
+
+    room        = ((waiting < qp->sq_size) && (qp->done == NULL)) ?
+                          (qp->sq_size - waiting) :
+                          0;
     qp->backlog = announced > room;
-    return softefa_unlikely(qp->backlog) ? room : announced;
+    return qp->backlog ? room : announced;
+}
+
+static void engine_nonsense(softefa_qp_t *qp, uint32_t db, uint32_t count)
+{
+    if (!qp->doorbell_error) {
+        qp->doorbell_error = true;
+        softefa_error("QP %u: doorbell %u announces %u entries, the send "
+                      "queue has %u; ignored",
+                      qp->qpn, db, count, qp->sq_size);
+    }
 }
 
 /* How many entries the doorbell announces; 0 for nonsense. */
-static uint32_t engine_announced(softefa_qp_t *qp)
+static inline uint32_t engine_announced(softefa_qp_t *qp)
 {
     uint32_t db    = atomic_load_explicit((_Atomic uint32_t *)qp->sq_db,
                                           memory_order_acquire);
     uint32_t count = (uint16_t)(db - qp->sq_head);
 
     if (softefa_unlikely(count > qp->sq_size)) {
-        if (!qp->doorbell_error) {
-            qp->doorbell_error = true;
-            softefa_error("QP %u: doorbell %u announces %u entries, the send "
-                          "queue has %u; ignored",
-                          qp->qpn, db, count, qp->sq_size);
-        }
+        engine_nonsense(qp, db, count);
         return 0;
     }
 
     return count;
 }
 
-static const softefa_io_wqe_t *engine_next(softefa_qp_t *qp)
+static inline const uint8_t *engine_next(const softefa_qp_t *qp)
 {
     uint32_t index = qp->sq_head & (qp->sq_size - 1);
 
-    return (const void *)(qp->sq + ((size_t)index << qp->wqe_shift));
+    return qp->sq + ((size_t)index << qp->wqe_shift);
+}
+
+/* A copy: the application can write to the ring at any time. */
+static inline void engine_copy(const softefa_qp_t *qp, const uint8_t *entry,
+                               softefa_io_wqe_t *wqe)
+{
+    memcpy(wqe, entry, SOFTEFA_WQE_SIZE);
+    if (softefa_unlikely(qp->wqe_shift == SOFTEFA_WQE_SHIFT_EX)) {
+        memcpy((uint8_t *)wqe + SOFTEFA_WQE_SIZE, entry + SOFTEFA_WQE_SIZE,
+               SOFTEFA_WQE_SIZE_EX - SOFTEFA_WQE_SIZE);
+    }
 }
 
 static void engine_advance(softefa_qp_t *qp)
@@ -180,7 +202,7 @@ static uint32_t engine_burst(softefa_qp_t *qp, uint32_t count)
 {
     softefa_shm_cq_t *cq  = qp->send_cq->shm;
     uint32_t ring_left    = qp->sq_size - (qp->sq_head & (qp->sq_size - 1));
-    const uint8_t *source = (const void *)engine_next(qp);
+    const uint8_t *source = engine_next(qp);
     softefa_io_wqe_t wqe[SOFTEFA_BURST_MAX];
     softefa_io_cqe_t cqe;
     uint32_t sent, i;
@@ -190,8 +212,7 @@ static uint32_t engine_burst(softefa_qp_t *qp, uint32_t count)
     count = (count < SOFTEFA_BURST_MAX) ? count : SOFTEFA_BURST_MAX;
     count = (count < ring_left) ? count : ring_left;
     for (i = 0; i < count; ++i) {
-        memcpy(&wqe[i], source + ((size_t)i << qp->wqe_shift),
-               1u << qp->wqe_shift);
+        engine_copy(qp, source + ((size_t)i << qp->wqe_shift), &wqe[i]);
         if (((wqe[i].ctrl1 & SOFTEFA_CTRL1_OP) != SOFTEFA_OP_SEND) ||
             (wqe[i].ahn != wqe[0].ahn) ||
             (wqe[i].dest_qpn != wqe[0].dest_qpn) ||
@@ -226,11 +247,44 @@ static uint32_t engine_burst(softefa_qp_t *qp, uint32_t count)
     return sent;
 }
 
-void softefa_engine_fetch(softefa_qp_t *qp)
+/* Sends as many of the first `count` entries as can be sent together. Returns
+ * how many were. */
+static __attribute__((noinline)) uint32_t engine_bursts(softefa_qp_t *qp,
+                                                        uint32_t count)
+{
+    uint32_t total = 0, sent;
+
+    while ((total < count) && (qp->done == NULL) &&
+           ((sent = engine_burst(qp, count - total)) > 0)) {
+        total += sent;
+    }
+
+    return total;
+}
+
+/* Sends one entry. False: the device or the QP is in error now. */
+SOFTEFA_STEP bool engine_fetch_one(softefa_qp_t *qp)
+{
+    softefa_io_wqe_t wqe;
+
+    engine_copy(qp, engine_next(qp), &wqe);
+    if (softefa_unlikely(qp->learn_phase)) {
+        qp->learn_phase = false;
+        qp->sq_phase    = wqe.ctrl2 & SOFTEFA_CTRL2_PHASE;
+    }
+    if (softefa_unlikely(qp->planned) && engine_fault(qp, &wqe)) {
+        return false;
+    }
+
+    engine_start(qp, &wqe);
+    engine_advance(qp);
+    return true;
+}
+
+SOFTEFA_STEP void engine_fetch(softefa_qp_t *qp)
 {
     uint32_t single = 0; /* entries to send one by one */
-    softefa_io_wqe_t wqe;
-    uint32_t count, sent;
+    uint32_t count;
 
     if (softefa_unlikely((qp->state != IBV_QPS_RTS) |
                          softefa_device_faulted()) &&
@@ -239,43 +293,30 @@ void softefa_engine_fetch(softefa_qp_t *qp)
     }
 
     count = engine_room(qp, engine_announced(qp));
-    for (; count > 0; --count) {
-        if (softefa_unlikely(qp->done != NULL)) {
+    while (count > 0) {
+        if ((count >= 2) && (single == 0) && !qp->slow && !qp->learn_phase) {
+            count -= engine_bursts(qp, count);
+            single = SOFTEFA_BURST_MAX;
+        } else if (softefa_unlikely(!engine_fetch_one(qp))) {
+            return;
+        } else {
+            single = (single > 0) ? (single - 1) : 0;
+            --count;
+        }
+        if ((count > 0) && softefa_unlikely(qp->done != NULL)) {
             qp->backlog = true;
             break;
         }
-        if ((count >= 2) && (single == 0) && !qp->slow && !qp->learn_phase) {
-            while ((qp->done == NULL) &&
-                   ((sent = engine_burst(qp, count)) > 0)) {
-                count -= sent;
-            }
-            if (softefa_unlikely(qp->done != NULL)) {
-                qp->backlog = count > 0;
-                break;
-            }
-            if (count == 0) {
-                break;
-            }
-            single = SOFTEFA_BURST_MAX;
-        }
-        single = (single > 0) ? (single - 1) : 0;
-
-        /* A copy: the application can write to the ring at any time. */
-        memcpy(&wqe, engine_next(qp), 1u << qp->wqe_shift);
-        if (softefa_unlikely(qp->learn_phase)) {
-            qp->learn_phase = false;
-            qp->sq_phase    = wqe.ctrl2 & SOFTEFA_CTRL2_PHASE;
-        }
-        if (softefa_unlikely(qp->planned) && engine_fault(qp, &wqe)) {
-            return;
-        }
-        engine_start(qp, &wqe);
-        engine_advance(qp);
     }
 
-    if (softefa_unlikely(qp->num_held > qp->reorder)) {
+    if (softefa_unlikely(qp->slow) && (qp->num_held > qp->reorder)) {
         softefa_flight_reordered(qp, false);
     }
+}
+
+void softefa_engine_fetch(softefa_qp_t *qp)
+{
+    engine_fetch(qp);
 }
 
 void softefa_engine_flush(softefa_qp_t *qp, bool complete)
@@ -291,7 +332,7 @@ void softefa_engine_flush(softefa_qp_t *qp, bool complete)
                 qp->backlog = true;
                 break;
             }
-            memcpy(&wqe, engine_next(qp), 1u << qp->wqe_shift);
+            engine_copy(qp, engine_next(qp), &wqe);
             engine_complete(qp, &wqe, SOFTEFA_STATUS_FLUSHED);
         }
         engine_advance(qp);
@@ -319,14 +360,16 @@ bool softefa_engine_in_error(softefa_qp_t *qp)
 
 void softefa_engine_doorbell(softefa_qp_t *qp)
 {
-    /* Without a lock: that of an invalid handle may stay taken for ever. */
-    if (softefa_unlikely(!softefa_dev_valid(qp->dev))) {
-        return;
+    /* That of an invalid handle may stay taken for ever. */
+    if (softefa_unlikely(!softefa_lock_try(&qp->lock))) {
+        if (!softefa_dev_valid(qp->dev)) {
+            return;
+        }
+        softefa_lock_local(&qp->lock);
     }
 
-    pthread_mutex_lock(&qp->lock);
     if (softefa_likely(softefa_dev_valid(qp->dev))) {
-        softefa_engine_fetch(qp);
+        engine_fetch(qp);
     }
-    pthread_mutex_unlock(&qp->lock);
+    softefa_unlock_local(&qp->lock);
 }

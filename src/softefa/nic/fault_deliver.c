@@ -46,6 +46,13 @@ static void *corrupt_copy(softefa_qp_t *qp, const softefa_sgl_t *local,
     return data;
 }
 
+/* Apart, as the code of a delivery is long where it is called */
+static int deliver_once(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                        const softefa_sgl_t *local)
+{
+    return softefa_deliver(qp, wqe, local);
+}
+
 static int deliver_corrupt(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                            const softefa_sgl_t *local)
 {
@@ -58,7 +65,7 @@ static int deliver_corrupt(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         data = corrupt_copy(qp, local, &copy);
     }
 
-    status = softefa_deliver(qp, wqe, (data != NULL) ? &copy : local);
+    status = deliver_once(qp, wqe, (data != NULL) ? &copy : local);
     if (read && (status == SOFTEFA_STATUS_OK)) {
         flip_bit(qp, local);
     }
@@ -73,11 +80,11 @@ int softefa_fault_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 
     status = ((wqe->fault & SOFTEFA_WQE_CORRUPT) && (local->length > 0)) ?
                      deliver_corrupt(qp, wqe, local) :
-                     softefa_deliver(qp, wqe, local);
+                     deliver_once(qp, wqe, local);
 
     /* If the receiver has no second request, the network lost the duplicate. */
     if ((wqe->fault & SOFTEFA_WQE_DUPLICATE) && (status == SOFTEFA_STATUS_OK) &&
-        (softefa_deliver(qp, wqe, local) == SOFTEFA_STATUS_OK)) {
+        (deliver_once(qp, wqe, local) == SOFTEFA_STATUS_OK)) {
         softefa_counters_again(qp, wqe, local->length);
     }
     return status;

@@ -155,6 +155,12 @@ static void rnr_hold(softefa_qp_t *qp, softefa_msg_t *msg)
     qp->rnr        = msg;
 }
 
+static int msg_send(softefa_qp_t *qp, const softefa_msg_t *msg)
+{
+    return msg_ah_valid(qp, msg) ? softefa_message_send(qp, &msg->wqe) :
+                                   SOFTEFA_STATUS_FLUSHED;
+}
+
 /* Sends a held message, or completes it. */
 static void msg_release(softefa_qp_t *qp, softefa_msg_t *msg)
 {
@@ -165,8 +171,7 @@ static void msg_release(softefa_qp_t *qp, softefa_msg_t *msg)
         return;
     }
 
-    status = msg_ah_valid(qp, msg) ? softefa_message_send(qp, &msg->wqe) :
-                                     SOFTEFA_STATUS_FLUSHED;
+    status = msg_send(qp, msg);
     if (status != SOFTEFA_STATUS_AGAIN) {
         msg_finish(qp, msg, status);
     } else if (qp->rnr_retry == 0) {
@@ -264,8 +269,7 @@ static int rnr_status(softefa_qp_t *qp, softefa_msg_t *msg, uint64_t *now)
     int status = SOFTEFA_STATUS_AGAIN;
 
     if (softefa_dest_ready(qp, &msg->wqe)) {
-        status = msg_ah_valid(qp, msg) ? softefa_message_send(qp, &msg->wqe) :
-                                         SOFTEFA_STATUS_FLUSHED;
+        status = msg_send(qp, msg);
         if (status != SOFTEFA_STATUS_AGAIN) {
             return status;
         }

@@ -24,8 +24,6 @@
 #include <sched.h>
 #include <stdlib.h>
 
-#define MR_INDEX_MASK ((1u << SOFTEFA_MR_INDEX_BITS) - 1)
-
 static_assert(SOFTEFA_MR_INDEX_BITS < 24, "lkey has no room for the index");
 
 /* A linear congruential generator of full period. */
@@ -196,41 +194,4 @@ int softefa_mr_dereg(softefa_mr_t *mr)
     pthread_mutex_unlock(&dev->lock);
     free(mr);
     return 0;
-}
-
-static inline bool mr_covers(const softefa_shm_mr_t *mr, uint16_t pdn,
-                             uint64_t addr, uint64_t length, uint32_t access)
-{
-    return (atomic_load_explicit(&mr->obj.state, memory_order_acquire) ==
-            SOFTEFA_STATE_ALIVE) &&
-           (mr->pdn == pdn) && ((mr->access & access) == access) &&
-           (addr >= mr->iova) && (length <= mr->length) &&
-           (addr - mr->iova <= mr->length - length);
-}
-
-const softefa_shm_mr_t *softefa_mr_find(const softefa_shm_dev_t *dev,
-                                        uint32_t lkey, uint16_t pdn,
-                                        uint64_t addr, uint64_t length,
-                                        uint32_t access)
-{
-    uint32_t index             = lkey & MR_INDEX_MASK;
-    const softefa_shm_mr_t *mr = &dev->mr[index];
-
-    return ((index < dev->table[SOFTEFA_KIND_MR].backed) &&
-            mr_covers(mr, pdn, addr, length, access) && (mr->lkey == lkey)) ?
-                   mr :
-                   NULL;
-}
-
-softefa_shm_mr_t *softefa_mr_find_remote(softefa_shm_dev_t *dev, uint32_t rkey,
-                                         uint16_t pdn, uint64_t addr,
-                                         uint64_t length, uint32_t access)
-{
-    uint32_t index       = rkey & MR_INDEX_MASK;
-    softefa_shm_mr_t *mr = &dev->mr[index];
-
-    return ((index < dev->table[SOFTEFA_KIND_MR].backed) &&
-            mr_covers(mr, pdn, addr, length, access) && (mr->rkey == rkey)) ?
-                   mr :
-                   NULL;
 }

@@ -7,8 +7,8 @@
  *        |  THIS INTERFACE   |  nic/host.h
  *        v                   |
  *   dev.c pd.c ah.c mr.c cq.c qp.c channel.c async.c  objects and their limits
- *   engine.c  doorbell --> validate.c --> message.c --> deliver.c, rdma.c,
- *             burst.c: sgl.c, dest.c, rx.c         --> cq.c: completions
+ *   engine.c  doorbell --> validate.h --> message.h --> deliver.h, rdma.c,
+ *             burst.c: sgl.h, dest.h, rx.h         --> cq.h: completions
  *   flight.c  what cannot be finished at once (reorder.c); progress.c looks
  *             after it
  *   device.c  status of a whole device; counters.c what it counts

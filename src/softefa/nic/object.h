@@ -21,6 +21,8 @@
 #include "fabric/fabric.h"
 #include "nic/nic.h"
 
+#include <pthread.h>
+
 struct softefa_dev {
     uint32_t          epoch;         /* of softefa_fabric when it was opened */
     uint32_t          owner;         /* tag of its entries in the tables */
@@ -107,7 +109,7 @@ struct softefa_qp {
     softefa_link_t   wait_link;      /* in dev->waiters, if waiting */
     softefa_link_t   link;
 
-    pthread_mutex_t  lock;           /* everything below */
+    softefa_lock_t   lock;           /* everything below */
     const uint8_t    *sq;
     const _Atomic uint32_t *sq_db;
     uint32_t         sq_size;        /* entries, power of two */

@@ -1,5 +1,6 @@
 /* See progress.h. */
 #include "nic/progress.h"
+#include "fabric/lock.h"
 #include "nic/cq.h"
 #include "nic/dev.h"
 #include "nic/dev_list.h"
@@ -8,6 +9,7 @@
 #include "nic/flight.h"
 #include "nic/rq.h"
 
+#include <errno.h>
 #include <time.h>
 
 /* Under qp->lock */
@@ -59,11 +61,11 @@ static void progress_retry(softefa_dev_t *dev)
     count = dev->num_waiters;
     pthread_mutex_unlock(&dev->wait_lock);
     for (; (count > 0) && ((qp = progress_next(dev)) != NULL); --count) {
-        if (pthread_mutex_trylock(&qp->lock) == 0) {
+        if (softefa_lock_try(&qp->lock)) {
             if (softefa_dev_valid(dev) && !softefa_dev_dead(dev)) {
                 progress_qp(qp);
             }
-            pthread_mutex_unlock(&qp->lock);
+            softefa_unlock_local(&qp->lock);
         }
     }
     for (link = dev->cqs.next;
@@ -122,11 +124,11 @@ static bool progress_quiesce(softefa_dev_t *dev)
 
     for (link = dev->qps.next; link != &dev->qps; link = link->next) {
         qp = softefa_container_of(link, softefa_qp_t, link);
-        if (pthread_mutex_timedlock(&qp->lock, &until) == 0) {
-            pthread_mutex_unlock(&qp->lock);
-        } else {
+        if (softefa_lock_slow(&qp->lock) == EBUSY) {
             quiet = false;
+            break;
         }
+        softefa_unlock_local(&qp->lock);
     }
 
     pthread_mutex_unlock(&dev->lock);

@@ -115,7 +115,6 @@ static int qp_take_entry(softefa_dev_t *dev, uint32_t *index_p)
             return ret;
         }
         shm = &dev->shm->qp[*index_p];
-        softefa_lock_init(&shm->lock);
     } while (softefa_lock(&shm->lock) == EBUSY);
 
     return 0;
@@ -126,7 +125,9 @@ static int qp_init_local(softefa_qp_t *qp, const softefa_qp_attr_t *attr)
     const softefa_options_t *options = softefa_options();
 
     qp->sq_size   = attr->sq_ring_size / attr->sq_entry_size;
-    qp->wqe_shift = (attr->sq_entry_size == SOFTEFA_WQE_SIZE) ? 6 : 7;
+    qp->wqe_shift = (attr->sq_entry_size == SOFTEFA_WQE_SIZE) ?
+                            SOFTEFA_WQE_SHIFT :
+                            SOFTEFA_WQE_SHIFT_EX;
     qp->reorder   = softefa_fault_reorder(qp->dev->index);
     if (options->reorder > qp->reorder) {
         qp->reorder = options->reorder;
@@ -141,7 +142,6 @@ static int qp_init_local(softefa_qp_t *qp, const softefa_qp_attr_t *attr)
         return ENOMEM;
     }
 
-    pthread_mutex_init(&qp->lock, NULL);
     return 0;
 }
 
@@ -246,7 +246,6 @@ int softefa_qp_create(softefa_dev_t *dev, const softefa_qp_attr_t *attr,
     return 0;
 
 err_local:
-    pthread_mutex_destroy(&qp->lock);
     free(qp->held);
     free(qp->flight);
 err_free:
@@ -288,9 +287,9 @@ int softefa_qp_destroy(softefa_qp_t *qp)
     int ret;
 
     if (softefa_dev_valid(dev)) {
-        pthread_mutex_lock(&qp->lock);
+        softefa_lock_local(&qp->lock);
         softefa_engine_flush(qp, false);
-        pthread_mutex_unlock(&qp->lock);
+        softefa_unlock_local(&qp->lock);
         ret = qp_release(qp);
         if ((ret != 0) && !dev->closing) {
             return ret;
@@ -300,7 +299,6 @@ int softefa_qp_destroy(softefa_qp_t *qp)
     pthread_mutex_lock(&dev->lock);
     softefa_list_del(&qp->link);
     pthread_mutex_unlock(&dev->lock);
-    pthread_mutex_destroy(&qp->lock);
     free(qp->held);
     free(qp->flight);
     free(qp);

@@ -72,7 +72,7 @@ int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
         return EINVAL;
     }
 
-    pthread_mutex_lock(&qp->lock);
+    softefa_lock_local(&qp->lock);
     if (mod->state == IBV_QPS_ERR) {
         ret = qp_to_err(qp);
         goto out;
@@ -116,7 +116,7 @@ int softefa_qp_modify(softefa_qp_t *qp, const softefa_qp_mod_t *mod)
         break;
     }
 out:
-    pthread_mutex_unlock(&qp->lock);
+    softefa_unlock_local(&qp->lock);
     return ret;
 }
 

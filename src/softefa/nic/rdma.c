@@ -69,7 +69,8 @@ static int rdma_copy(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 static int rdma_notify(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                        const softefa_dest_t *dest, bool peek)
 {
-    softefa_rx_t rx;
+    softefa_rx_t rx = {};
+    softefa_sgl_t sgl;
     int status;
 
     status = softefa_dest_check(qp, wqe, dest->qp);
@@ -78,13 +79,13 @@ static int rdma_notify(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     }
 
     if (dest->qp->unsolicited) {
-        return softefa_rx_complete(qp, wqe, dest, NULL, SOFTEFA_STATUS_OK,
+        return softefa_rx_complete(qp, wqe, dest, rx, SOFTEFA_STATUS_OK,
                                    wqe->rdma.remote.length);
     }
 
-    status = softefa_rx_peek(dest->dev, dest->qp, 0, &rx);
+    status = softefa_rx_peek(dest->dev, dest->qp, 0, &sgl, &rx);
     if ((status == SOFTEFA_STATUS_OK) && !peek) {
-        status = softefa_rx_complete(qp, wqe, dest, &rx, SOFTEFA_STATUS_OK,
+        status = softefa_rx_complete(qp, wqe, dest, rx, SOFTEFA_STATUS_OK,
                                      wqe->rdma.remote.length);
     }
     return status;

@@ -28,19 +28,8 @@ static int sgl_add_local(softefa_sgl_t *sgl, softefa_qp_t *qp,
     return SOFTEFA_STATUS_OK;
 }
 
-static void sgl_add_inline(softefa_sgl_t *sgl, const void *data,
-                           uint32_t length)
-{
-    if (length > 0) {
-        sgl->iov[0].iov_base = (void *)data;
-        sgl->iov[0].iov_len  = length;
-        sgl->length          = length;
-        sgl->count           = 1;
-    }
-}
-
-int softefa_sgl_local(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                      softefa_sgl_t *sgl)
+int softefa_sgl_buffers(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                        softefa_sgl_t *sgl)
 {
     unsigned op = wqe->ctrl1 & SOFTEFA_CTRL1_OP;
     unsigned i;
@@ -48,13 +37,6 @@ int softefa_sgl_local(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 
     sgl->count  = 0;
     sgl->length = 0;
-    if (wqe->ctrl1 & SOFTEFA_CTRL1_INLINE) {
-        sgl_add_inline(sgl,
-                       (op == SOFTEFA_OP_SEND) ? wqe->data : wqe->rdma.data,
-                       wqe->length);
-        return SOFTEFA_STATUS_OK;
-    }
-
     if (op != SOFTEFA_OP_SEND) {
         return (wqe->length == 0) ?
                        SOFTEFA_STATUS_OK :

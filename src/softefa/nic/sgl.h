@@ -37,9 +37,28 @@ static inline void softefa_sgl_add(softefa_sgl_t *sgl,
     ++sgl->count;
 }
 
-/* The whole payload on our side. OK or BAD_LKEY. */
-int softefa_sgl_local(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
-                      softefa_sgl_t *sgl);
+/* The payload on our side in registered memory. OK or INVALID_LKEY. */
+int softefa_sgl_buffers(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                        softefa_sgl_t *sgl);
+
+/* The whole payload on our side. The same. */
+static inline int softefa_sgl_local(softefa_qp_t *qp,
+                                    const softefa_io_wqe_t *wqe,
+                                    softefa_sgl_t *sgl)
+{
+    if (!(wqe->ctrl1 & SOFTEFA_CTRL1_INLINE)) {
+        return softefa_sgl_buffers(qp, wqe, sgl);
+    }
+
+    sgl->iov[0].iov_base = (void *)(((wqe->ctrl1 & SOFTEFA_CTRL1_OP) ==
+                                     SOFTEFA_OP_SEND) ?
+                                            wqe->data :
+                                            wqe->rdma.data);
+    sgl->iov[0].iov_len  = wqe->length;
+    sgl->length          = wqe->length;
+    sgl->count           = (wqe->length > 0) ? 1 : 0;
+    return SOFTEFA_STATUS_OK;
+}
 
 /* Drops the first `length` bytes of a longer list. */
 void softefa_sgl_skip(softefa_sgl_t *sgl, uint32_t length);

@@ -75,6 +75,16 @@ static int copy_check(softefa_member_t member)
     return 0;
 }
 
+/* Whether a copy is one piece to one piece of this process's own memory, as
+ * most are that stay in it. */
+static inline bool copy_is_simple(softefa_member_t member,
+                                  const struct iovec *dst,
+                                  const struct iovec *src, size_t length)
+{
+    return (length > 0) && (member.slot == softefa_fabric.slot) &&
+           (dst->iov_len >= length) && (src->iov_len >= length);
+}
+
 /* All of a copy but that between two processes: true if nothing is left to do,
  * with its result. */
 static inline bool copy_is_done(softefa_member_t member,
@@ -117,9 +127,10 @@ static int copy_result(softefa_member_t member, ssize_t ret, size_t length)
     }
 }
 
-int softefa_host_write(softefa_member_t member, const struct iovec *local,
-                       unsigned num_local, const struct iovec *remote,
-                       unsigned num_remote, size_t length)
+static __attribute__((noinline)) int
+host_write(softefa_member_t member, const struct iovec *local,
+           unsigned num_local, const struct iovec *remote, unsigned num_remote,
+           size_t length)
 {
     ssize_t ret;
     int result;
@@ -131,6 +142,18 @@ int softefa_host_write(softefa_member_t member, const struct iovec *local,
     ret = process_vm_writev(member.pid, local, num_local, remote, num_remote,
                             0);
     return copy_result(member, ret, length);
+}
+
+int softefa_host_write(softefa_member_t member, const struct iovec *local,
+                       unsigned num_local, const struct iovec *remote,
+                       unsigned num_remote, size_t length)
+{
+    if (copy_is_simple(member, remote, local, length)) {
+        memcpy(remote->iov_base, local->iov_base, length);
+        return 0;
+    }
+
+    return host_write(member, local, num_local, remote, num_remote, length);
 }
 
 int softefa_host_read(softefa_member_t member, const struct iovec *local,

@@ -16,7 +16,9 @@ static const struct {
     CASE(flush_and_reset), CASE(events),      CASE(fork),
     CASE(kill_traffic), CASE(kill_admin),     CASE(kill_attach),
     CASE(points_send),  CASE(points_admin),   CASE(stopped_admin),
-    CASE(stopped_attach), CASE(stopped_queues),
+    CASE(stopped_attach), CASE(stopped_queues), CASE(lock_excludes),
+    CASE(lock_of_thread), CASE(lock_of_former), CASE(lock_of_stopped),
+    CASE(lock_of_joining),
 };
 
 static int run(unsigned index)

@@ -121,5 +121,10 @@ void test_points_admin(void);
 void test_stopped_admin(void);
 void test_stopped_attach(void);
 void test_stopped_queues(void);
+void test_lock_excludes(void);
+void test_lock_of_thread(void);
+void test_lock_of_former(void);
+void test_lock_of_stopped(void);
+void test_lock_of_joining(void);
 
 #endif
