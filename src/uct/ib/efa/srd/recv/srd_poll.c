@@ -1,6 +1,7 @@
 /*
  * Polling the completion queue, and the fast path of what arrives: a message
- * without extended header, from the sender of the last one, in order.
+ * without extended header, from a known sender, in order. That of the last one
+ * is found at once.
  *
  *   plain   ibv_poll_cq(): cheapest
  *   blind   while some peer's AH is given up, and until the CQ was empty once
@@ -15,21 +16,36 @@
 #include "srd/recv/srd_rx.h"
 #include "srd/send/srd_tx_done.h"
 
+/* Whether rx.last_peer is whose message this is, or has become it. */
+static UCS_F_ALWAYS_INLINE int uct_srd_poll_turn(uct_srd_iface_t *iface,
+                                                 const struct ibv_wc *wc)
+{
+    uint32_t key = uct_srd_key(wc->slid, wc->src_qp);
+
+    return ucs_likely(key == iface->rx.last_key) || uct_srd_rx_turn(iface, key);
+}
+
+static UCS_F_ALWAYS_INLINE int
+uct_srd_poll_is_awaited(const uct_srd_peer_t *peer, uint32_t imm)
+{
+    return (imm & ~UCT_SRD_IMM_AM_MASK) ==
+           (peer->rx.imm_base | peer->rx.ring.next);
+}
+
 static UCS_F_ALWAYS_INLINE void uct_srd_poll_rx_wc(uct_srd_iface_t *iface,
                                                    const struct ibv_wc *wc)
 {
-    uct_srd_peer_t *peer = iface->rx.last_peer;
+    uint32_t imm = be32toh(wc->imm_data);
     uct_srd_rx_wc_t rx;
     uct_srd_desc_t *desc;
-    uint32_t imm;
+    uct_srd_peer_t *peer;
     void *data;
 
-    imm = be32toh(wc->imm_data);
     if (ucs_likely((wc->status == IBV_WC_SUCCESS) &&
                    (wc->wc_flags & IBV_WC_WITH_IMM) &&
-                   (uct_srd_key(wc->slid, wc->src_qp) == iface->rx.last_key) &&
-                   ((imm & ~UCT_SRD_IMM_AM_MASK) ==
-                    (peer->rx.imm_base | peer->rx.ring.next)))) {
+                   uct_srd_poll_turn(iface, wc) &&
+                   uct_srd_poll_is_awaited(iface->rx.last_peer, imm))) {
+        peer = iface->rx.last_peer;
         desc = (uct_srd_desc_t *)wc->wr_id;
         data = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
         if (UCT_SRD_TRACE_FAST()) {

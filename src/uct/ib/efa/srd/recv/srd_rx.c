@@ -182,6 +182,7 @@ static uct_srd_peer_t *uct_srd_rx_find(uct_srd_iface_t *iface,
     const union ibv_gid *gid;
     uct_srd_peer_t *peer;
     khiter_t iter;
+    uint32_t key;
 
     if (rx->wc.slid == UCT_EFA_AHN_UNKNOWN) {
         return rx->has_gid ?
@@ -189,8 +190,8 @@ static uct_srd_peer_t *uct_srd_rx_find(uct_srd_iface_t *iface,
                        NULL;
     }
 
-    iter = kh_get(uct_srd_keys, &iface->peers.keys,
-                  uct_srd_key(rx->wc.slid, rx->wc.src_qp));
+    key  = uct_srd_key(rx->wc.slid, rx->wc.src_qp);
+    iter = kh_get(uct_srd_keys, &iface->peers.keys, key);
     if (iter == kh_end(&iface->peers.keys)) {
         /* Its AH was given up, then made anew for another peer of that host */
         gid = uct_srd_peer_ah_gid(iface, rx->wc.slid);
@@ -200,12 +201,26 @@ static uct_srd_peer_t *uct_srd_rx_find(uct_srd_iface_t *iface,
 
     peer = kh_val(&iface->peers.keys, iter);
     uct_srd_peer_ah_set_no_ah(peer, 0);
-    if ((peer->ah != NULL) && !iface->trace) {
-        iface->rx.last_key  = uct_srd_key(rx->wc.slid, rx->wc.src_qp);
-        iface->rx.last_peer = peer;
+    return peer;
+}
+
+int uct_srd_rx_turn(uct_srd_iface_t *iface, uint32_t key)
+{
+    khiter_t iter = kh_get(uct_srd_keys, &iface->peers.keys, key);
+    uct_srd_peer_t *peer;
+
+    if (iter == kh_end(&iface->peers.keys)) {
+        return 0;
     }
 
-    return peer;
+    peer = kh_val(&iface->peers.keys, iter);
+    if ((peer->ah == NULL) || peer->rx.no_ah || iface->trace) {
+        return 0;
+    }
+
+    iface->rx.last_key  = key;
+    iface->rx.last_peer = peer;
+    return 1;
 }
 
 static void uct_srd_rx_violation(uct_srd_peer_t *peer, uint16_t psn)

@@ -21,6 +21,10 @@ void uct_srd_rx_drop(uct_srd_iface_t *iface, const void *gid, uint32_t qpn,
 void uct_srd_rx_drop_wc(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx,
                         unsigned counter);
 
+/* Makes who sends with this key of AH number and QPN the sender of the last
+ * message (rx.last_peer). False: nobody, or nobody for the fast path. */
+int uct_srd_rx_turn(uct_srd_iface_t *iface, uint32_t key);
+
 /* A receive completion that is not for the fast path */
 void uct_srd_rx_slow(uct_srd_iface_t *iface, const uct_srd_rx_wc_t *rx);
 
