@@ -3,12 +3,14 @@
 # UCX's own benchmark, an MPI and an OpenSHMEM program over SRD queue pairs, on
 # the EFA device of this machine or on Soft-EFA.
 #
-#   contrib/demo.sh [--soft] [--installed]
+#   contrib/demo.sh [--soft] [--installed] [--python]
 #
 #   --soft       Soft-EFA even if there is a device
 #   --installed  with the efarun and srdtool that are in PATH, from a package or
 #                a Python wheel. Nothing is installed or built but the small MPI
 #                and OpenSHMEM programs; what is not there is skipped
+#   --python     ucxx and Dask instead, with the packages of the Python in PATH
+#                (PYTHON), and the wheel of ucx-efa if that has it
 #
 # UCX, libibverbs and libefa are those of the distribution, unmodified. UCX may
 # use no other transport (UCX_TLS=srd,self), and the transport's counters must
@@ -19,15 +21,19 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 # shellcheck source=test/apps/pair.sh
 . "$top/test/apps/pair.sh"
+# shellcheck source=contrib/demo-python.sh
+. "$top/contrib/demo-python.sh"
 build=${BUILD_DIR:-$top/build}
 
 options=(--quiet)
 installed=n
+only=
 while [ $# -gt 0 ]; do
     case $1 in
     --soft)      options+=(--soft) ;;
     --installed) installed=y ;;
-    -h|--help)   sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --python)    only=python ;;
+    -h|--help)   sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "demo.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     esac
     shift
@@ -39,7 +45,10 @@ fail()
     exit 1
 }
 
-if [ $installed = n ]; then
+if [ "$only" = python ] && [ $installed = n ] && tools=$(python_tools); then
+    efarun=$tools/efarun
+    srdtool=$tools/srdtool
+elif [ $installed = n ]; then
     setup_packages demo
     build_tree "$build"
     quietly "$build/make-apps.log" make -C "$build/test/apps" check-programs
@@ -153,6 +162,19 @@ app()
     }
 }
 
+# verdict: the end
+verdict()
+{
+    echo
+    if [ $failed = y ]; then
+        fail "some bytes did not go over SRD, or a program is missing (see above)"
+    fi
+    [ $rows -gt 0 ] || fail "there is no program to run (see above)"
+    [ $skipped = 0 ] || echo "$skipped skipped (see above)."
+    echo "Every byte went over SRD. Next: efarun --help, docs/running.md," \
+         "contrib/check.sh"
+}
+
 # Debian's names; elsewhere it has the plain ones
 mpi=.openmpi
 command -v mpicc.openmpi > /dev/null || ! command -v ompi_info > /dev/null ||
@@ -169,6 +191,12 @@ echo
 printf '%-26s %-14s %13s %13s\n' "" "" "bytes sent by" "bytes counted"
 printf '%-26s %-14s %13s %13s   %s\n' "program" "result" "the program" \
     "by srd" "over SRD"
+
+if [ -n "$only" ]; then
+    "${only}_rows"
+    verdict
+    exit
+fi
 
 name="ucx_perftest"
 if program ucx_perftest "ucx_perftest in PATH (Debian: ucx-utils)"; then
@@ -233,11 +261,4 @@ if program oshcc "oshcc (Debian: libopenmpi-dev)" &&
                $1, $2, $3, $4 }' "$work/shmem"
 fi
 
-echo
-if [ $failed = y ]; then
-    fail "some bytes did not go over SRD, or a program is missing (see above)"
-fi
-[ $rows -gt 0 ] || fail "there is no program to run (see above)"
-[ $skipped = 0 ] || echo "$skipped skipped (see above)."
-echo "Every byte went over SRD. Next: efarun --help, docs/running.md," \
-     "contrib/check.sh"
+verdict

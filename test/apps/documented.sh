@@ -10,7 +10,7 @@
 #
 # A command is a line indented by four spaces, with the next one if it ends in \; what
 # stands behind two spaces and # is no part of it. Placeholders are replaced
-# (substitute). Every program has UCX_TLS=srd,self, so it ends with an error if the
+# (substitute). Settings in tables have the default that ucx_info prints. Every program has UCX_TLS=srd,self, so it ends with an error if the
 # command does not bring srd to it. On Soft-EFA; a command without efarun has
 # libsoftefa.so preloaded, as if the machine had a device.
 # shellcheck source=test/apps/common.sh
@@ -266,6 +266,23 @@ try()
     fi
 }
 
+# settings: in tables, a name and its default, seconds. UCX prints microseconds
+# shellcheck disable=SC2016 # no command
+settings()
+{
+    local name default is
+
+    "$EFARUN" --soft --quiet ucx_info -caf > "$TMPDIR/ucx_info" 2> /dev/null
+    while read -r name default; do
+        is=$(sed -n "s/^$name=//p" "$TMPDIR/ucx_info" | head -n 1)
+        if [ "$is" = "${default%s}000000.00us" ]; then
+            ok "default of $name"
+        else
+            not_ok "default of $name" "is '$is', not $default"
+        fi
+    done < <(sed -n 's/^| `\(UCX_[A-Z_]*\)` | \([^ ]*\) .*/\1 \2/p' "$TOP/docs/running.md")
+}
+
 while IFS= read -r line; do
     [ -z "$line" ] || lines+=("$line")
 done <<< "$table"
@@ -314,6 +331,7 @@ while IFS= read -r line; do
 done < "$TMPDIR/commands"
 
 if [ $# = 0 ] && [ $list = n ]; then
+    settings
     for number in "${!lines[@]}"; do
         [ -n "${seen[$number]:-}" ] ||
             not_ok "the table" "no document has: ${lines[$number]}"

@@ -53,6 +53,12 @@ moved()
             $(counted rdma_write_bytes)))
 }
 
+# value NAME TLS: what a program of test/python printed so
+value()
+{
+    sed -n "s/^$1 //p" "$TMPDIR/$2.txt"
+}
+
 # pair TLS MODE TEST...: what ucxx_pair.py says is in $TMPDIR/TLS.txt
 pair()
 {
@@ -84,8 +90,7 @@ ucxx()
     for test in "$@"; do
         name="ucxx, $mode: $test"
         srd=$(verdict srd "$test")
-        # there and back
-        if [ "$test" = arrays ] && [ "$bytes" -lt 570000000 ]; then
+        if [ "$test" = arrays ] && [ "$bytes" -lt "$(value payload srd)" ]; then
             srd="failed arrays: $bytes bytes on srd"
         fi
         tcp=
@@ -162,12 +167,6 @@ separate()
     return "$status"
 }
 
-# value NAME TLS: what dask_work.py printed so
-value()
-{
-    sed -n "s/^$1 //p" "$TMPDIR/$2.txt"
-}
-
 # dask NAME START: over Dask's own tcp, then over ucxx on srd. START is a function
 dask()
 {
@@ -186,7 +185,7 @@ dask()
     elif [ -z "$(value digest srd)" ] ||
              [ "$(value digest srd)" != "$(value digest tcp)" ]; then
         not_ok "$name" "other results than over tcp"
-    elif [ "$(moved)" -lt 10000000 ]; then
+    elif [ "$(moved)" -lt "$(value payload srd)" ]; then
         not_ok "$name" "$(moved) bytes on srd"
     else
         # On a busy machine Dask kills its workers after 4 s, over tcp as well

@@ -1,6 +1,7 @@
-"""Two NIXL agents in two processes: one writes and reads the other's memory.
+"""Two NIXL agents in two processes: one reads and writes the other's memory, in
+pieces of 1 byte to all of it, and says so by NIXL's notifications.
 
-wheel_nixl.py BYTES: prints "ok" if every byte has arrived. Each process is
+wheel_nixl.py BYTES: prints "ok TRANSFERS" if every byte has arrived. Each process is
 started by the interpreter itself, so that UCX is loaded in both.
 """
 
@@ -20,6 +21,20 @@ def finish(agent, handle):
     agent.release_xfer_handle(handle)
 
 
+def pieces(size):
+    """(begin, length) of what is transferred, one behind the other"""
+    begin = 0
+    for length in (1, 8, 4096, 8929, 1000003):
+        yield begin, length
+        begin += length
+    yield begin, size - begin
+
+
+def notified(agent, name):
+    while not agent.check_remote_xfer_done(name, b"written"):
+        time.sleep(0.001)
+
+
 def run(is_target, size, pipe):
     import numpy
     from nixl_cu12._api import nixl_agent, nixl_agent_config
@@ -33,6 +48,9 @@ def run(is_target, size, pipe):
 
     if is_target:
         pipe.send((agent.get_agent_metadata(), memory.ctypes.data))
+        # One of each write
+        for _ in pieces(size):
+            notified(agent, "initiator")
         pipe.recv()
         pipe.send(bool((memory == pattern(numpy, size)).all()))
         pipe.recv()
@@ -40,22 +58,29 @@ def run(is_target, size, pipe):
         metadata, address = pipe.recv()
         name = agent.add_remote_agent(metadata)
         name = name.decode() if isinstance(name, bytes) else name
-        local = agent.get_xfer_descs([(memory.ctypes.data, size, 0)], "DRAM")
-        remote = agent.get_xfer_descs([(address, size, 0)], "DRAM")
 
-        finish(agent, agent.initialize_xfer("READ", local, remote, name))
+        def transfer(operation, begin, length, *notification):
+            local = agent.get_xfer_descs(
+                [(memory.ctypes.data + begin, length, 0)], "DRAM")
+            remote = agent.get_xfer_descs([(address + begin, length, 0)], "DRAM")
+            finish(agent, agent.initialize_xfer(operation, local, remote, name,
+                                                *notification))
+
+        for piece in pieces(size):
+            transfer("READ", *piece)
         if not (memory == 7).all():
             raise RuntimeError("what was read is not what is there")
 
         memory[:] = pattern(numpy, size)
-        finish(agent, agent.initialize_xfer("WRITE", local, remote, name))
+        for piece in pieces(size):
+            transfer("WRITE", *piece, b"written")
         pipe.send("written")
         if not pipe.recv():
             raise RuntimeError("what was written is not there")
         agent.remove_remote_agent(name)
         agent.deregister_memory(registered)
         pipe.send("end")
-        print("ok", flush=True)
+        print("ok", 2 * len(list(pieces(size))), flush=True)
 
     # Its UCX and the system's libefa bring two libnl-route, whose destructors
     # collide (docs/upstream.md)

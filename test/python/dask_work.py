@@ -22,6 +22,8 @@ ROWS = 200000
 
 def array_work():
     numbers = numpy.arange(4000 * 4000, dtype="i8").reshape(4000, 4000)
+    # From the client to the scheduler, and to the workers, at least
+    print("payload", 2 * numbers.nbytes)
     array = dask.array.from_array(numbers, chunks=(1000, 4000))
     # Each block of the result needs one of every worker
     mixed = array.rechunk((4000, 1000)) + array.T.rechunk((4000, 1000))

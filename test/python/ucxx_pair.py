@@ -67,6 +67,7 @@ async def main_arrays(accept, peer):
         if not numpy.array_equal(data, back):
             raise RuntimeError(f"{size} bytes: other data came back")
     await let_leave(ep)
+    print("payload", 2 * sum(SIZES))
     return f"{len(SIZES)} sizes, {sum(SIZES)} bytes in each direction"
 
 
