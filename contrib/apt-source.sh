@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # apt_why and cache: of who sources this
 # Sourced by what fetches source packages of Debian: a state of apt's own, which
 # needs no privilege and leaves the system's lists and configuration as they are.
 #
@@ -96,7 +97,6 @@ apt_newest()
 # apt_download PACKAGE VERSION: sets apt_why if it fails
 apt_download()
 {
-    # shellcheck disable=SC2034 # for who sources this
     apt_why=
     (cd "$work/source" &&
      apt --only-source --download-only source "$1=$2") >> "$work/log" 2>&1 &&

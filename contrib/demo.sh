@@ -89,7 +89,7 @@ counted()
     for file in "$XDG_RUNTIME_DIR"/ucx-efa.*; do
         [ -e "$file" ] || fail "no process left a stats segment"
         value=$("$srdtool" -d --file "$file" stat show iface |
-            awk -v name="$1" '$1 == name { sum += $2 } END { printf "%d", sum }')
+            awk -v name="$1" '$1 == name { sum += $2 } END { printf "%.0f", sum }')
         total=$((total + value))
     done
     echo $total

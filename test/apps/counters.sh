@@ -21,5 +21,5 @@ counted()
         [ ! -e "$file" ] ||
             "$BUILD/src/tools/srdtool" -d --file "$file" stat show iface
     done | awk -v names=" $* " 'index(names, " " $1 " ") { sum += $2 }
-                                END { printf "%d", sum }'
+                                END { printf "%.0f", sum }'
 }

@@ -47,6 +47,7 @@ crashes_on_tcp()
 
 # job NAME RANKS COMMAND...: its last line says that nothing was wrong, nothing
 # is on stderr, and srd moved at least the payload that the program counted.
+# A program that cannot be tested here says "skip: WHY" on its last line.
 # A read or write by RDMA is counted where it was asked for, not as a message;
 # by_rdma=PERCENT of the payload at least must have been such.
 job()
@@ -68,6 +69,8 @@ job()
     elif [ $status != 0 ]; then
         not_ok "$name" "status $status: $(head -n 3 "$TMPDIR/out" \
             "$TMPDIR/err" | cut -c 1-300)"
+    elif grep -q '^skip: ' "$TMPDIR/out"; then
+        skip "$name" "$(sed -n 's/^skip: //p' "$TMPDIR/out")"
     elif ! grep -qx "$ranks \(ranks\|PEs\), 0 errors" "$TMPDIR/out"; then
         not_ok "$name" "$(tail -n 3 "$TMPDIR/out")"
     elif [ -s "$TMPDIR/err" ]; then

@@ -2,9 +2,11 @@
  * Collectives, each result compared with the one every rank computes alone;
  * also in a split communicator, and nonblocking.
  *
- *   mpi_coll [PERCENT]
+ *   mpi_coll [PERCENT [LENGTH]]    contributions of at most LENGTH numbers
  */
 #include "mpi_check.h"
+
+#include <limits.h>
 
 /* What rank `rank` contributes at place `i` of operation `op` */
 static int64_t value(int rank, uint64_t op, size_t i)
@@ -151,7 +153,7 @@ static void all(MPI_Comm comm, const int *world, uint64_t op, size_t n)
 int main(int argc, char **argv)
 {
     static const size_t lengths[] = {1, 3, 100, 1000, 1116, 5000, 100000};
-    unsigned long rounds, round;
+    unsigned long rounds, round, longest;
     int world[64], half[64], rank, i, n = 0;
     MPI_Comm part;
     unsigned l;
@@ -165,9 +167,11 @@ int main(int argc, char **argv)
         }
     }
     MPI_Comm_split(MPI_COMM_WORLD, rank & 1, rank, &part);
-    rounds = scaled(argc, argv, 20);
+    rounds  = scaled(argc, argv, 20);
+    longest = (argc > 2) ? strtoul(argv[2], NULL, 0) : ULONG_MAX;
     for (l = 0; l < sizeof(lengths) / sizeof(lengths[0]); ++l) {
         for (round = 0;
+             (lengths[l] <= longest) &&
              round < ((lengths[l] > 10000) ? rounds / 5 + 1 : rounds);
              ++round) {
             all(MPI_COMM_WORLD, world, l * 1000 + round * 10, lengths[l]);

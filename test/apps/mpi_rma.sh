@@ -34,6 +34,11 @@ for reorder in "" --reorder; do
     UCX_RNDV_THRESH=64k by_rdma=90 mpi 2 mpi_large
 done
 
+# 2 and 4 GB
+efarun=("$EFARUN" --soft --quiet)
+reorder=
+by_rdma=40 mpi 2 mpi_huge
+
 [ -x "$APPS/mpi_rma.openmpi" ] ||
     skip "Open MPI" "not built (Debian package libopenmpi-dev)"
 [ -x "$APPS/mpi_rma.mpich" ] ||

@@ -1,13 +1,14 @@
 /*
- * Preloaded into MPICH's ranks: how they wait, where MPICH 4.0 waits badly over any
- * transport. What is sent and received does not change.
+ * Preloaded into ranks of MPI: how they wait, where they are more than the machine's
+ * processors. What is sent and received does not change, over any transport.
  *
  * - MPICH waits in a loop around ucp_worker_progress() and never gives its processor
- *   away. Where ranks are more than processors, each message takes time slices of
- *   all of them. A loop that finds nothing to do yields here.
- * - With MPICH_WAIT_PROGRESS set, a rank that waits for the launcher goes on with
- *   UCX. In MPI_Finalize() a rank that has closed its endpoints does not, while
- *   others may need it to close theirs: over UCX's tcp they hang.
+ *   away; Open MPI at most yields. Each message then takes time slices of all ranks.
+ *   A loop that finds nothing to do yields here, and sleeps after a while. Not
+ *   where MPICH has threads: whoever is here holds the lock that the others want.
+ * - With MPI_WAIT_PROGRESS set, a rank that waits for the launcher goes on with UCX.
+ *   In MPI_Finalize() a rank of MPICH 4.0 that has closed its endpoints does not,
+ *   while others may need it to close theirs: over UCX's tcp they hang.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -17,22 +18,39 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A rank that has a processor for itself does not lose it over a short wait */
-#define IDLE_POLLS 20
+#define POLLS_TO_YIELD 20
+#define POLLS_TO_SLEEP 500
+#define SLEEP_NS       50000
 
 static unsigned (*progress)(void *worker);
 static void *wait_worker;
 static __thread unsigned idle;
 /* This thread is one of MPI's, and is not within UCX */
 static __thread int outside;
+/* Threads that have been here */
+static _Atomic int num_threads;
+static __thread int is_known;
 
 unsigned ucp_worker_progress(void *worker);
 void ucp_worker_destroy(void *worker);
 
+static int of_mpich(void)
+{
+    static _Atomic int answer = -1;
+
+    if (answer < 0) {
+        answer = dlsym(RTLD_DEFAULT, "MPIX_GPU_query_support") != NULL;
+    }
+    return answer;
+}
+
 unsigned ucp_worker_progress(void *worker)
 {
+    static const struct timespec nap = {.tv_nsec = SLEEP_NS};
     unsigned count;
 
     if (progress == NULL) {
@@ -43,9 +61,18 @@ unsigned ucp_worker_progress(void *worker)
     wait_worker = worker;
     count       = progress(worker);
     outside     = 1;
+    if (!is_known) {
+        is_known = 1;
+        ++num_threads;
+    }
+    if ((num_threads > 1) && of_mpich()) {
+        return count;
+    }
     if (count != 0) {
         idle = 0;
-    } else if (++idle >= IDLE_POLLS) {
+    } else if (++idle >= POLLS_TO_SLEEP) {
+        nanosleep(&nap, NULL);
+    } else if (idle >= POLLS_TO_YIELD) {
         sched_yield();
     }
     return count;
@@ -68,7 +95,7 @@ static int from_launcher(int fd)
     int type;
 
     return outside && (wait_worker != NULL) &&
-           (getenv("MPICH_WAIT_PROGRESS") != NULL) &&
+           (getenv("MPI_WAIT_PROGRESS") != NULL) &&
            ((fcntl(fd, F_GETFL) & O_NONBLOCK) == 0) &&
            (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0);
 }
