@@ -3,7 +3,7 @@
 # UCX's own benchmark, an MPI and an OpenSHMEM program over SRD queue pairs, on
 # the EFA device of this machine or on Soft-EFA.
 #
-#   contrib/demo.sh [--soft] [--installed] [--python]
+#   contrib/demo.sh [--soft] [--installed] [--python | --java]
 #
 #   --soft       Soft-EFA even if there is a device
 #   --installed  with the efarun and srdtool that are in PATH, from a package or
@@ -11,6 +11,7 @@
 #                and OpenSHMEM programs; what is not there is skipped
 #   --python     ucxx and Dask instead, with the packages of the Python in PATH
 #                (PYTHON), and the wheel of ucx-efa if that has it
+#   --java       a JUCX program instead; needs a JDK, and Maven, which fetches JUCX
 #
 # UCX, libibverbs and libefa are those of the distribution, unmodified. UCX may
 # use no other transport (UCX_TLS=srd,self), and the transport's counters must
@@ -23,6 +24,8 @@ set -euo pipefail
 . "$top/test/apps/pair.sh"
 # shellcheck source=contrib/demo-python.sh
 . "$top/contrib/demo-python.sh"
+# shellcheck source=contrib/demo-java.sh
+. "$top/contrib/demo-java.sh"
 build=${BUILD_DIR:-$top/build}
 
 options=(--quiet)
@@ -33,7 +36,8 @@ while [ $# -gt 0 ]; do
     --soft)      options+=(--soft) ;;
     --installed) installed=y ;;
     --python)    only=python ;;
-    -h|--help)   sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --java)      only=java ;;
+    -h|--help)   sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "demo.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     esac
     shift

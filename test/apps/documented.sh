@@ -55,6 +55,11 @@ srd    | *efarun python app.py                      |
 not    | pip install distributed-ucxx-*             | the suite python
 not    | cat $(python -c *libucx*VERSION.txt        | the suite python has what that names
 not    | *efarun java -cp jucx-*                    | the suite java
+not    | sed -i *pom.xml                            | contrib/spark-ucx.sh does it
+not    | mvn -DskipTests *                          | contrib/spark-ucx.sh does it
+not    | spark.*                                    | settings, which contrib/spark-ucx.sh has
+not    | *efarun spark-submit *                     | a cluster of Spark
+not    | *efarun sbin/start-slave.sh *              | a cluster of Spark
 srd    | UCX_RNDV_THRESH=64k mpirun ... efarun ./app | mpirun.openmpi openmpi-bin
 srd    | UCX_NET_DEVICES=*efarun ./app              |
 says   | srdtool doctor                             | ^ok    ucx

@@ -8,24 +8,20 @@
 . "$(dirname "$0")/common.sh"
 # shellcheck source=test/apps/counters.sh
 . "$(dirname "$0")/counters.sh"
+# shellcheck source=test/apps/jucx.sh
+. "$(dirname "$0")/jucx.sh"
 
-# The JUCX for this UCX: not newer. 1.12.1 and 1.18.0 are on Maven Central.
-jucx=1.12.1
-ucx=$(ucx_info -v 2> /dev/null |
-    sed -n 's/.*[Vv]ersion[: ]*\([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
-if [ "${ucx#*.}" -ge 18 ] 2> /dev/null; then
-    jucx=1.18.0
-fi
-
-# maven NAME GOAL [COMMAND...]: run by that command; output in TMPDIR/NAME.log,
-# results below TMPDIR/NAME
+# maven NAME GOAL [COMMAND...]: over what UCX_TLS says, below that command; output
+# in TMPDIR/NAME.log, results below TMPDIR/NAME
 maven()
 {
-    local name=$1 goal=$2
-    shift 2
-
-    limited "$@" mvn -B -q -f "$TOP/test/java/pom.xml" -Djucx.version="$jucx" \
-        -Dbuild.dir="$TMPDIR/$name" "$goal" > "$TMPDIR/$name.log" 2>&1 < /dev/null
+    (
+        # functions cannot be run by a command
+        export -f jucx_maven
+        export jucx
+        limited "${@:3}" bash -c 'jucx_maven "$@"' - \
+            -Dbuild.dir="$TMPDIR/$1" "$2" > "$TMPDIR/$1.log" 2>&1 < /dev/null
+    )
 }
 
 # results NAME: a line for each test, good or bad and its name
@@ -54,12 +50,11 @@ results()
         END { line() }' | sort
 }
 
-for command in javac mvn; do
-    if ! command -v $command > /dev/null; then
-        skip "JUCX" "no $command (Debian: default-jdk-headless, maven)"
-        finish
-    fi
-done
+if jucx_missing; then
+    skip "JUCX" "no $jucx_why"
+    finish
+fi
+jucx_find
 if ! maven build test-compile; then
     if grep -qE 'Could not (transfer|resolve|find)|Non-resolvable|Unknown host' \
         "$TMPDIR/build.log"; then

@@ -28,6 +28,8 @@ import org.openucx.jucx.ucs.UcsConstants;
  */
 final class Node implements AutoCloseable {
     private static final long DEADLINE_MS = 600_000;
+    /** Calls without progress, after which others may run. */
+    private static final int SPINS = 500;
 
     final UcpContext context;
     final UcpWorker worker;
@@ -98,10 +100,11 @@ final class Node implements AutoCloseable {
 
     void await(BooleanSupplier done, String what) {
         long end = System.currentTimeMillis() + DEADLINE_MS;
+        int idle = 0;
 
         while (!done.getAsBoolean()) {
             try {
-                if (worker.progress() == 0) {
+                if (worker.progress() == 0 && ++idle % SPINS == 0) {
                     Peer.checkAll();
                     Thread.yield();
                 }
