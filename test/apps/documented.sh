@@ -47,11 +47,15 @@ config | opal_common_ucx_tls = any                  | mca-params.conf
 runs   | mpirun.mpich -np 2 efarun ./app            | mpirun.mpich mpich
 srd    | MPIR_CVAR_NOLOCAL=1 *mpirun.mpich *        | mpirun.mpich mpich
 srd    | oshrun --mca spml ucx *efarun ./app        | oshrun openmpi-bin
+srd    | mpirun --mca pml ucx *efarun python app.py | mpirun.openmpi openmpi-bin
+not    | MPICC=mpicc.mpich pip install *            | the suite mpi4py
+runs   | mpirun.mpich -np 2 efarun python app.py    | mpirun.mpich mpich
 not    | git clone *                                | the network; contrib/matrix.sh --ucx-git
 not    | git -C ucx-* checkout *                    | the clone before it
 not    | contrib/wheel.sh --out . *                 | takes minutes: the suite wheel
 not    | pip install ucx_efa-*                      | the suites wheel and python
-srd    | *efarun python app.py                      |
+srd    | efarun python app.py                       |
+srd    | UCX_TLS=* efarun python app.py             |
 not    | pip install distributed-ucxx-*             | the suite python
 not    | cat $(python -c *libucx*VERSION.txt        | the suite python has what that names
 not    | *efarun java -cp jucx-*                    | the suite java
@@ -314,10 +318,10 @@ for tool in mpirun python; do
         fi
     done
 done
-# Python as a user of UCX: what it starts has srd, as what it loads has
+# What Python starts has srd, as what it loads has
 cat > "$work/app.py" <<'PYTHON'
-import subprocess
-subprocess.run(["./app"], check=True)
+import os
+os.execv("./app", ["./app"])
 PYTHON
 
 while IFS= read -r line; do
