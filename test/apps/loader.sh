@@ -206,6 +206,11 @@ expect "options are those of who serves" \
 info "$soft:$loader" "$APPS/dlopen_uct"
 expect "UCX opened with RTLD_LOCAL" grep -qx 'efasrd 1' "$TMPDIR/out"
 
+# Other threads may be reading the environment
+info "$soft:$loader" env -u RDMAV_ALLOW_DISASSOC_DESTROY "$APPS/environ_uct"
+expect "the environment that others read stays" grep -qx \
+    'environment: untouched; RDMAV_ALLOW_DISASSOC_DESTROY=1' "$TMPDIR/out"
+
 # The trap is real: with ib, UCX 1.13 prints errors about the EFA device
 info "$soft:$loader" env LD_DEBUG=files ucx_info -d
 expect "ib stays out where all devices are EFA" \

@@ -28,6 +28,7 @@
  * word unless the program uses UCX and cannot have srd.
  */
 #define _GNU_SOURCE
+#include "loader_environ.h"
 #include "loader_except.h"
 #include "loader_module.h"
 #include "objects.h"
@@ -224,6 +225,7 @@ void ucs_load_modules(const char *framework, const char *modules,
 {
     /* ib loads its modules while uct is loaded */
     static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    static char disassoc[]      = "RDMAV_ALLOW_DISASSOC_DESTROY=1";
     static int is_said          = 0;
     loader_ucs_t ucs;
     Dl_info caller;
@@ -247,8 +249,8 @@ void ucs_load_modules(const char *framework, const char *modules,
     is_uct = (caller.dli_fname != NULL) && !strcmp(framework, "uct");
     if (is_uct) {
         /* Before anybody starts libibverbs: objects of a device that was reset
-         * can be freed then (docs/srd-wire.md, section 12). */
-        setenv("RDMAV_ALLOW_DISASSOC_DESTROY", "1", 0);
+         * can be freed then (docs/srd-wire.md, section 12). efarun does it. */
+        loader_environ_add(disassoc);
     }
 
     if (is_uct || !strcmp(framework, "uct_ib")) {
