@@ -13,8 +13,9 @@
 #                    installed mpich)
 #   --device "O..."  more options for efarun, such as "--reorder --profile=efa4"
 #   --jobs N         tests at a time (1)
-#   --limit SECONDS  what a test may take at least; three times the limit of its
-#                    list where that is more (600)
+#   --limit SECONDS  what a test may take at most (three times the limit of its list,
+#                    which mostly is 180)
+#   --without "P..." programs that are left out
 #   --max-ranks N    tests with more are skipped (40)
 #   --again N        a test that differs is repeated N times over both (3)
 #   --output DIR     for results and the output of what failed (default: in BUILD)
@@ -52,7 +53,8 @@ tests=
 suite=
 device=
 at_once=1
-least=600
+most=
+without=
 max_ranks=40
 again=3
 output=
@@ -67,12 +69,13 @@ while [ $# -gt 0 ]; do
     --suite-src) suite=${2:?--suite-src needs a value}; shift ;;
     --device)    device=${2:?--device needs a value}; shift ;;
     --jobs)      at_once=${2:?--jobs needs a value}; shift ;;
-    --limit)     least=${2:?--limit needs a value}; shift ;;
+    --limit)     most=${2:?--limit needs a value}; shift ;;
+    --without)   without=${2:?--without needs a value}; shift ;;
     --max-ranks) max_ranks=${2:?--max-ranks needs a value}; shift ;;
     --again)     again=${2:?--again needs a value}; shift ;;
     --output)    output=${2:?--output needs a value}; shift ;;
     --prepare)   prepare=y ;;
-    -h|--help)   sed -n '2,29s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help)   sed -n '2,30s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) die "unknown option '$1' (try --help)" ;;
     esac
     shift
@@ -307,6 +310,8 @@ why_not()
     available=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)
     if [ -n "$skip" ]; then
         echo "$skip"
+    elif [[ " $without " == *" ${name##*/} "* ]]; then
+        echo "left out"
     elif [ ! -x "$place/$name" ]; then
         echo "cannot be built with this MPI"
     elif [ "$ranks" -gt "$max_ranks" ]; then
@@ -334,7 +339,7 @@ run_test()
         return
     fi
     limit=$((${limit:-180} * 3))
-    [ $limit -ge "$least" ] || limit=$least
+    limit=${most:-$limit}
     run_over srd
     srd=$outcome srd_why=$why srd_seconds=$seconds
     srd_messages=$messages srd_bytes=$bytes

@@ -4,8 +4,8 @@
  *
  * - MPICH waits in a loop around ucp_worker_progress() and never gives its processor
  *   away; Open MPI at most yields. Each message then takes time slices of all ranks.
- *   A loop that finds nothing to do yields here, and sleeps after a while. Not
- *   where MPICH has threads: whoever is here holds the lock that the others want.
+ *   A loop that finds nothing to do yields here, and sleeps after a while. Not where
+ *   MPICH has threads: who is here holds the lock that the others want.
  * - With MPI_WAIT_PROGRESS set, a rank that waits for the launcher goes on with UCX.
  *   In MPI_Finalize() a rank of MPICH 4.0 that has closed its endpoints does not,
  *   while others may need it to close theirs: over UCX's tcp they hang.
@@ -23,8 +23,9 @@
 
 /* A rank that has a processor for itself does not lose it over a short wait */
 #define POLLS_TO_YIELD 20
-#define POLLS_TO_SLEEP 500
-#define SLEEP_NS       50000
+#define POLLS_TO_SLEEP 100
+#define MIN_SLEEP_NS   20000
+#define MAX_SLEEP_NS   1000000
 
 static unsigned (*progress)(void *worker);
 static void *wait_worker;
@@ -50,7 +51,7 @@ static int of_mpich(void)
 
 unsigned ucp_worker_progress(void *worker)
 {
-    static const struct timespec nap = {.tv_nsec = SLEEP_NS};
+    static __thread struct timespec nap;
     unsigned count;
 
     if (progress == NULL) {
@@ -69,9 +70,13 @@ unsigned ucp_worker_progress(void *worker)
         return count;
     }
     if (count != 0) {
-        idle = 0;
+        idle        = 0;
+        nap.tv_nsec = MIN_SLEEP_NS;
     } else if (++idle >= POLLS_TO_SLEEP) {
         nanosleep(&nap, NULL);
+        if (nap.tv_nsec < MAX_SLEEP_NS) {
+            nap.tv_nsec += nap.tv_nsec / 4;
+        }
     } else if (idle >= POLLS_TO_YIELD) {
         sched_yield();
     }
