@@ -142,9 +142,12 @@ suite_tests()
 
     if [ -d "$1/verifier" ]; then
         if verifier_build "$1"; then
-            "$output/verifier/oshmem_test" exec --info=case 2> /dev/null |
+            # a line "SUITE (xx) WHAT", or "CASE (tcN) WHAT", cut to columns
+            "$output/verifier/oshmem_test" exec --info=case 2>&1 |
                 awk '/^ +[a-z]+ +\([a-z]+\)/ { suite = $1 }
-                     /\(tc[0-9]+\)/ { gsub(/[()]/, "", $2); print suite ":" $2 }' |
+                     match($0, /\(tc[0-9]+/) {
+                         print suite ":" substr($0, RSTART + 1, RLENGTH - 1)
+                     }' |
                 while read -r task; do
                     echo "$name/$task|$output/verifier/oshmem_test exec --task=$task"
                 done
@@ -188,7 +191,8 @@ run_over()
     [ "$1" = tcp ] ||
         messages=$(counted tx_msgs rdma_read_ops rdma_write_ops)
 
-    other=$(grep -m 1 -E '[Ff]ailed|FAIL|UCX +(ERROR|FATAL)|stack smashing' "$out")
+    other=$(grep -E '[Ff]ailed|FAIL|UCX +(ERROR|FATAL)|stack smashing' "$out" |
+        grep -m 1 -v 'Failed: 0$')
     outcome=failed
     case $status in
     124|137) outcome=hung; why="not done in $limit s" ;;
