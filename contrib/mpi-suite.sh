@@ -201,6 +201,7 @@ suite_list()
                          mpi != "mpich")
                     skip = "not in the standard of this MPI"
             }
+            if ($1 == "timeout") skip = "tests the time limit of the launcher"
             print prefix $1, (NF > 1 ? $2 : 2), args, env, launch, test, limit,
                   mem, skip
         }' "$1"

@@ -19,7 +19,7 @@ counted()
 
     for file in "$XDG_RUNTIME_DIR"/ucx-efa.*; do
         [ ! -e "$file" ] ||
-            "$BUILD/src/tools/srdtool" -d --file "$file" stat show iface
+            "$BUILD/src/tools/srdtool" -d --file "$file" stat show iface 2> /dev/null
     done | awk -v names=" $* " 'index(names, " " $1 " ") { sum += $2 }
                                 END { printf "%.0f", sum }'
 }
