@@ -41,6 +41,9 @@ CQs with source GIDs: rdma-core 43 or newer is needed. See config.log])])
         [unsolicited write receive],
         [(void)EFADV_DEVICE_ATTR_CAPS_UNSOLICITED_WRITE_RECV;
          (void)EFADV_QP_FLAGS_UNSOLICITED_WRITE_RECV;])
+    UCX_EFA_VERBS_FEATURE([EFADV_QUERY_QP_WQS], [direct access to its queues],
+        [return (efadv_query_qp_wqs(0, 0, 0, 0) != 0) +
+                (efadv_query_cq(0, 0, 0) != 0);])
     LIBS=$save_LIBS
     CPPFLAGS=$save_CPPFLAGS
 

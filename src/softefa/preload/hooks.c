@@ -15,18 +15,17 @@
  *
  * Verbs objects are found by their address (hook_table.h).
  *
- * Not covered: doorbells that the application itself rings through
- * efadv_query_qp_wqs() (rdma-core 59 and later).
+ * A program that stores doorbells itself (efadv_query_qp_wqs()): doorbell.c.
  */
 #define _GNU_SOURCE
+#include "preload/doorbell.h"
 #include "preload/hook_table.h"
+#include "preload/symbol.h"
 
 #include <infiniband/verbs.h>
 
 #include <assert.h>
-#include <dlfcn.h>
 #include <errno.h>
-#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -159,36 +158,6 @@ static int handle_is_verbs_object(uint64_t user_handle, int fd)
            (cmd_fd == fd);
 }
 
-static int find_libibverbs(struct dl_phdr_info *info, size_t size, void *arg)
-{
-    (void)size;
-    if ((info->dlpi_name == NULL) ||
-        (strstr(info->dlpi_name, "/libibverbs") == NULL) ||
-        (strlen(info->dlpi_name) >= 4096)) {
-        return 0;
-    }
-
-    strcpy(arg, info->dlpi_name);
-    return 1;
-}
-
-/* libibverbs may have been loaded with RTLD_LOCAL, out of dlsym()'s sight. */
-static void *libibverbs_symbol(const char *name)
-{
-    void *symbol = dlsym(RTLD_DEFAULT, name);
-    char path[4096];
-    void *handle;
-
-    if ((symbol == NULL) && dl_iterate_phdr(find_libibverbs, path)) {
-        handle = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
-        if (handle != NULL) {
-            symbol = dlsym(handle, name);
-            dlclose(handle);
-        }
-    }
-    return symbol;
-}
-
 static int hooks_get(softefa_hooks_t **hooks_p, struct ibv_context *context,
                      softefa_hooks_t **result)
 {
@@ -207,7 +176,7 @@ static int hooks_get(softefa_hooks_t **hooks_p, struct ibv_context *context,
     }
 
     hooks->context       = context;
-    hooks->to_qp_ex      = libibverbs_symbol("ibv_qp_to_qp_ex");
+    hooks->to_qp_ex      = softefa_symbol_next("libibverbs", "ibv_qp_to_qp_ex");
     hooks->post_send     = context->ops.post_send;
     hooks->poll_cq       = context->ops.poll_cq;
     hooks->req_notify_cq = context->ops.req_notify_cq;
@@ -314,6 +283,12 @@ uint32_t softefa_hooks_events_acked(uint64_t user_handle)
 
 void softefa_hooks_remove(const softefa_dev_t *dev, uint64_t user_handle)
 {
+    softefa_hook_t *hook = softefa_hook_table_get(user_handle);
+
+    /* of a QP; none is at the address of a CQ */
+    if ((hook != NULL) && (hook->dev == dev)) {
+        softefa_doorbell_remove(hook->u.qp.qp);
+    }
     softefa_hook_table_remove(dev, user_handle);
 }
 

@@ -1,0 +1,352 @@
+/*
+ * Doorbells that a program rings itself.
+ *
+ *   efadv_query_qp_wqs() --> libefa's, then the SQ's doorbell is replaced by a
+ *                            word of a page that cannot be written
+ *   store to that word   --> SIGSEGV --> the store is carried out on the real
+ *                            doorbell, softefa_engine_doorbell(), and the
+ *                            program goes on behind the store
+ *
+ * So only those pay for the trap who go past libefa: some microseconds for each
+ * doorbell. A NIC sees the store itself. Other doorbells need no trap: that of
+ * a receive queue is read when a message comes, that of a CQ when an entry is
+ * written; what waits is looked after by the progress thread.
+ *
+ * The instruction is decoded, not single-stepped: no window in which another
+ * thread could store unseen. Known are those that compilers make of a 32-bit
+ * store: mov, movnti and xchg (x86-64), str, stur and stlr (arm64).
+ */
+#define _GNU_SOURCE
+#include "preload/doorbell.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "preload/hook_table.h"
+#include "preload/symbol.h"
+
+#include <infiniband/verbs.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* efadv.h of rdma-core 59; older headers do not have it. */
+typedef struct {
+    uint64_t comp_mask;
+    uint8_t  *buffer;
+    uint32_t entry_size;
+    uint32_t num_entries;
+    uint32_t *doorbell;
+    uint32_t max_batch;
+    uint16_t caps;
+    uint8_t  reserved[2];
+} doorbell_wq_attr_t;
+
+static_assert(sizeof(doorbell_wq_attr_t) == 40, "struct efadv_wq_attr");
+
+typedef int (*doorbell_query_t)(struct ibv_qp*, doorbell_wq_attr_t*,
+                                doorbell_wq_attr_t*, uint32_t);
+
+enum {
+    MAX_DOORBELLS = 1024             /* in one page */
+};
+
+typedef struct {
+    _Atomic(softefa_qp_t*) qp;       /* NULL: free, or destroyed */
+    _Atomic uint32_t       *real;
+} doorbell_t;
+
+static doorbell_t doorbells[MAX_DOORBELLS];
+static uint32_t *_Atomic trap_page;
+static pthread_mutex_t doorbell_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct sigaction old_action;
+
+EXPORT int efadv_query_qp_wqs(struct ibv_qp *qp, doorbell_wq_attr_t *sq,
+                              doorbell_wq_attr_t *rq, uint32_t length);
+
+/*
+ * The store that was trapped. store_decode() returns how long the instruction
+ * is, 0 if it is no 32-bit store that it knows, and what is stored. xchg also
+ * gives back what was there.
+ */
+#if defined(__x86_64__)
+
+static greg_t *store_register(ucontext_t *context, unsigned number)
+{
+    static const uint8_t index[] = {
+        REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+        REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15
+    };
+
+    return &context->uc_mcontext.gregs[index[number]];
+}
+
+/* Bytes of a memory operand: ModRM, SIB, displacement. 0: it is none. */
+static unsigned store_operand(const uint8_t *code)
+{
+    unsigned mod = code[0] >> 6, rm = code[0] & 7;
+    bool sib      = (rm == 4);
+    unsigned base = sib ? (code[1] & 7) : rm;
+
+    switch (mod) {
+    case 0:
+        return 1 + sib + ((base == 5) ? 4 : 0);
+    case 1:
+        return 1 + sib + 1;
+    case 2:
+        return 1 + sib + 4;
+    default:
+        return 0;
+    }
+}
+
+static unsigned store_decode(ucontext_t *context, uint32_t there,
+                             uint32_t *value)
+{
+    const uint8_t *code = (void *)context->uc_mcontext.gregs[REG_RIP];
+    const uint8_t *next = code;
+    unsigned rex        = 0;
+    bool exchange;
+    unsigned operand;
+    greg_t *reg;
+
+    if ((*next & 0xf0) == 0x40) {
+        rex = *next++;
+    }
+    if (rex & 8) {
+        return 0; /* 64 bits */
+    }
+
+    if (*next == 0xc7) { /* mov: an immediate value */
+        operand = store_operand(next + 1);
+        memcpy(value, next + 1 + operand, sizeof(*value));
+        return (operand == 0) ? 0 : (next - code) + 1 + operand + 4;
+    }
+
+    exchange = (*next == 0x87);
+    if ((next[0] == 0x0f) && (next[1] == 0xc3)) { /* movnti */
+        ++next;
+    } else if ((*next != 0x89) && !exchange) { /* mov */
+        return 0;
+    }
+
+    operand = store_operand(next + 1);
+    if (operand == 0) {
+        return 0;
+    }
+
+    reg = store_register(context, ((next[1] >> 3) & 7) | ((rex & 4) ? 8 : 0));
+    *value = *reg;
+    if (exchange) {
+        *reg = there;
+    }
+    return (next - code) + 1 + operand;
+}
+
+static void store_skip(ucontext_t *context, unsigned length)
+{
+    context->uc_mcontext.gregs[REG_RIP] += length;
+}
+
+#elif defined(__aarch64__)
+
+static unsigned store_decode(ucontext_t *context, uint32_t there,
+                             uint32_t *value)
+{
+    uint32_t code = *(const uint32_t *)context->uc_mcontext.pc;
+    unsigned rt   = code & 31;
+
+    (void)there;
+    if (((code & 0xffc00000) != 0xb9000000) && /* str [x, #offset] */
+        ((code & 0xffe00c00) != 0xb8000000) && /* stur */
+        ((code & 0xffe00c00) != 0xb8200800) && /* str [x, register] */
+        ((code & 0xfffffc00) != 0x889ffc00)) { /* stlr */
+        return 0;
+    }
+
+    *value = (rt == 31) ? 0 : context->uc_mcontext.regs[rt];
+    return 4;
+}
+
+static void store_skip(ucontext_t *context, unsigned length)
+{
+    context->uc_mcontext.pc += length;
+}
+
+#else
+
+static unsigned store_decode(ucontext_t *context, uint32_t there,
+                             uint32_t *value)
+{
+    (void)context;
+    (void)there;
+    (void)value;
+    return 0;
+}
+
+static void store_skip(ucontext_t *context, unsigned length)
+{
+    (void)context;
+    (void)length;
+}
+
+#endif
+
+/* The doorbell at that address, NULL: none */
+static doorbell_t *doorbell_at(const void *address)
+{
+    const char *page = (const char *)atomic_load(&trap_page);
+    size_t offset    = (const char *)address - page;
+
+    return ((page != NULL) && ((const char *)address >= page) &&
+            (offset < MAX_DOORBELLS * sizeof(uint32_t))) ?
+                   &doorbells[offset / sizeof(uint32_t)] :
+                   NULL;
+}
+
+/* Somebody else's fault: as if this handler were not there */
+static void doorbell_pass_on(int signal, siginfo_t *info, void *context)
+{
+    if (old_action.sa_flags & SA_SIGINFO) {
+        old_action.sa_sigaction(signal, info, context);
+    } else if ((old_action.sa_handler != SIG_DFL) &&
+               (old_action.sa_handler != SIG_IGN)) {
+        old_action.sa_handler(signal);
+    } else {
+        sigaction(SIGSEGV, &old_action, NULL); /* and it faults once more */
+    }
+}
+
+/* It is the program's own thread, at its own store: nothing of the model's or
+ * of libc's is interrupted. */
+static void doorbell_trap(int signal, siginfo_t *info, void *arg)
+{
+    doorbell_t *doorbell = doorbell_at(info->si_addr);
+    ucontext_t *context  = arg;
+    int saved_errno      = errno;
+    softefa_qp_t *qp;
+    unsigned length;
+    uint32_t value;
+
+    qp     = (doorbell == NULL) ? NULL : atomic_load(&doorbell->qp);
+    length = (doorbell == NULL) ?
+                     0 :
+                     store_decode(context,
+                                  (qp == NULL) ? 0 :
+                                                 atomic_load(doorbell->real),
+                                  &value);
+    if (length == 0) {
+        if (doorbell != NULL) {
+            softefa_error("a doorbell from efadv_query_qp_wqs() was accessed "
+                          "by an instruction other than a 32-bit store");
+        }
+        doorbell_pass_on(signal, info, context);
+        return;
+    }
+
+    if (qp != NULL) {
+        atomic_store_explicit(doorbell->real, value, memory_order_release);
+        softefa_engine_doorbell(qp);
+    }
+    store_skip(context, length);
+    errno = saved_errno;
+}
+
+/* Locked: the page and the handler, once */
+static int doorbell_begin(void)
+{
+    struct sigaction action = {
+        .sa_sigaction = doorbell_trap, .sa_flags = SA_SIGINFO | SA_NODEFER
+    };
+    void *page;
+
+    if (trap_page != NULL) {
+        return 0;
+    }
+
+    page = mmap(NULL, MAX_DOORBELLS * sizeof(uint32_t), PROT_READ,
+                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) {
+        return ENOMEM;
+    }
+
+    /* What overflows a stack must still find the other one. */
+    sigaction(SIGSEGV, NULL, &old_action);
+    action.sa_flags |= old_action.sa_flags & SA_ONSTACK;
+    sigaction(SIGSEGV, &action, &old_action);
+    atomic_store(&trap_page, page);
+    return 0;
+}
+
+/* The word to be stored to for this QP; NULL: none is left */
+static uint32_t *doorbell_add(softefa_qp_t *qp, uint32_t *real)
+{
+    uint32_t *word = NULL;
+    unsigned i;
+
+    pthread_mutex_lock(&doorbell_lock);
+    if (doorbell_begin() == 0) {
+        for (i = 0; (i < MAX_DOORBELLS) && (word == NULL); ++i) {
+            if ((doorbells[i].qp == NULL) || (doorbells[i].qp == qp)) {
+                doorbells[i].real = (_Atomic uint32_t *)real;
+                atomic_store(&doorbells[i].qp, qp);
+                word = trap_page + i;
+            }
+        }
+    }
+    pthread_mutex_unlock(&doorbell_lock);
+    return word;
+}
+
+void softefa_doorbell_remove(const softefa_qp_t *qp)
+{
+    unsigned i;
+
+    if (atomic_load(&trap_page) == NULL) {
+        return;
+    }
+
+    pthread_mutex_lock(&doorbell_lock);
+    for (i = 0; i < MAX_DOORBELLS; ++i) {
+        if (doorbells[i].qp == qp) {
+            atomic_store(&doorbells[i].qp, NULL);
+        }
+    }
+    pthread_mutex_unlock(&doorbell_lock);
+}
+
+/* In place of libefa's. A QP that is none of ours keeps its doorbell. */
+int efadv_query_qp_wqs(struct ibv_qp *qp, doorbell_wq_attr_t *sq,
+                       doorbell_wq_attr_t *rq, uint32_t length)
+{
+    doorbell_query_t query = (doorbell_query_t)
+            softefa_symbol_next("libefa", "efadv_query_qp_wqs");
+    softefa_hook_t *hook = softefa_hook_table_get((uintptr_t)qp);
+    uint32_t *word;
+    int ret;
+
+    if (query == NULL) {
+        return EOPNOTSUPP;
+    }
+
+    ret = query(qp, sq, rq, length);
+    if ((ret != 0) || (hook == NULL) || (hook->dev == NULL)) {
+        return ret;
+    }
+
+    word = doorbell_add(hook->u.qp.qp, sq->doorbell);
+    if (word == NULL) {
+        softefa_error("more than %d queue pairs whose doorbells the program "
+                      "rings itself, or no memory: efadv_query_qp_wqs() fails",
+                      MAX_DOORBELLS);
+        return ENOMEM;
+    }
+
+    sq->doorbell = word;
+    return 0;
+}
