@@ -200,6 +200,17 @@ if ! python3 -c 'import venv, ensurepip' 2> /dev/null; then
     skip "Python" "no python3 with venv and pip (Debian: python3-venv)"
     finish
 fi
+# demo.sh --python names what this Python has not: all, as there is no package in it
+python3 -m venv --without-pip "$TMPDIR/bare" > /dev/null 2>&1
+PATH=$BUILD/src/tools:$PATH PYTHON=$TMPDIR/bare/bin/python \
+    "$TOP/contrib/demo.sh" --soft --python --installed > "$TMPDIR/out.txt" 2>&1
+if [ "$(grep -c "skipped: no .* in .*/bare/bin/python: pip install " "$TMPDIR/out.txt")" = 2 ]
+then
+    ok "demo.sh --python says what to install"
+else
+    not_ok "demo.sh --python says what to install" "$(tail -n 3 "$TMPDIR/out.txt")"
+fi
+
 if [ -z "${WHEEL:-}" ] && [ ! -d "$wheel_sources/ucx-$ucx/src" ]; then
     skip "Python" "no sources of UCX $ucx in $wheel_sources (UCX_SOURCES)"
     finish
