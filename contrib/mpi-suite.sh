@@ -31,6 +31,8 @@ set -uo pipefail
 
 # shellcheck source=contrib/common.sh
 . "$(dirname "$0")/common.sh"
+# shellcheck source=contrib/suite-common.sh
+. "$(dirname "$0")/suite-common.sh"
 
 die()
 {
@@ -255,13 +257,15 @@ judge()
     fi
 }
 
-# run_over srd|tcp: the test of run_test; sets outcome, why, seconds, messages,
-# bytes
+# run_over srd|tcp: the test of run_test
 run_over()
 {
     local status=0 start=${EPOCHREALTIME/./} before=() after=() options=()
     local over=("UCX_TLS=$1,self")
-    local out=$slot/$1.out waits=()
+    local waits=() out
+
+    # shellcheck disable=SC2031 # of suite_run
+    out=$slot/$1.out
 
     case $mpi in
     mpich)   options=("${mpich[@]}" -n "$ranks") ;;
@@ -323,105 +327,21 @@ why_not()
     fi
 }
 
-# run_test NUMBER LINE: to the file results/NUMBER
+# run_test NUMBER LINE
 run_test()
 {
     local name ranks args env launch test limit mem skip label reason
-    local srd srd_why srd_seconds srd_bytes srd_messages tcp tcp_why count
-    local srd_good=0 tcp_good=0 times=1 outcome why seconds messages bytes
 
     IFS=$'\037' read -r name ranks args env launch test limit mem skip <<< "$2"
     label="$name $ranks$args${env:+ (${env# })}"
     reason=$(why_not)
     if [ -n "$reason" ]; then
-        printf 'skipped  skipped  %s: %s\n' "$label" "$reason"
-        printf '%s\037' "$label" skipped "$reason" 0 0 skipped "" \
-            > "$output/results/$1"
+        suite_skip "$1" "$label" "$reason"
         return
     fi
     limit=$((${limit:-180} * 3))
     limit=${most:-$limit}
-    run_over srd
-    srd=$outcome srd_why=$why srd_seconds=$seconds
-    srd_messages=$messages srd_bytes=$bytes
-    run_over tcp
-    tcp=$outcome tcp_why=$why
-    [ "$srd" != passed ] || srd_good=1
-    [ "$tcp" != passed ] || tcp_good=1
-    if [ $srd_good != $tcp_good ]; then
-        for ((count = 0; count < again; ++count)); do
-            run_over srd
-            [ "$outcome" != passed ] || srd_good=$((srd_good + 1))
-            run_over tcp
-            [ "$outcome" != passed ] || tcp_good=$((tcp_good + 1))
-        done
-        times=$((again + 1))
-        srd_why="${srd_why:-passed}; of $times: $srd_good over srd, $tcp_good over tcp"
-    fi
-    printf '%-8s %-8s %s  (%d.%02d s, tcp %d.%02d s; %d messages, %d bytes)\n' \
-        "$srd" "$tcp" "$label" $((srd_seconds / 1000)) \
-        $((srd_seconds % 1000 / 10)) $((seconds / 1000)) $((seconds % 1000 / 10)) \
-        "$srd_messages" "$srd_bytes"
-    printf '%s\037' "$label" "$srd" "$srd_why" "$srd_messages" "$srd_bytes" \
-        "$tcp" "$tcp_why" > "$output/results/$1"
-}
-
-# ---- What came out
-
-report()
-{
-    printf '%s\n' "$mpi $version, MPICH's suite of ${suite##*/}"
-    find "$output/results" -type f | sort | while IFS= read -r file; do
-        cat "$file"
-        echo
-    done | awk -F '\037' '
-        function add(part, transport, outcome) {
-            ++count[part, transport, outcome == "hung" ? "failed" : outcome]
-            ++count["all", transport, outcome == "hung" ? "failed" : outcome]
-        }
-        function row(part, skipped) {
-            printf "%-16s %7d %7d  %7d %7d  %8d\n", part, count[part, "srd",
-                "passed"], count[part, "srd", "failed"], count[part, "tcp",
-                "passed"], count[part, "tcp", "failed"], count[part, "srd",
-                "skipped"]
-        }
-        {
-            part = $1
-            sub(/\/[^\/]*$/, "", part)
-            sub(/ .*/, "", part)
-            if (!(part in seen)) order[++parts] = part
-            seen[part] = 1
-            add(part, "srd", $2)
-            add(part, "tcp", $6)
-            messages += $4
-            bytes += $5
-            if ($2 == "skipped")
-                skip = skip "  " $1 ": " $3 "\n"
-            else if ($2 != "passed" && $6 == "passed")
-                worse = worse "  " $1 ": " $3 "\n"
-            else if ($2 == "passed" && $6 != "passed")
-                better = better "  " $1 ": tcp: " $7 "; " $3 "\n"
-            else if ($2 != "passed")
-                both = both "  " $1 ": " $3 "\n"
-            ranks = $1
-            sub(/^[^ ]* /, "", ranks)
-            if ($2 == "passed" && ranks + 0 > 1 && $4 == 0)
-                silent = silent "  " $1 "\n"
-        }
-        END {
-            print "                  over srd         over tcp"
-            print "part              passed  failed   passed  failed   skipped"
-            for (i = 1; i <= parts; ++i) row(order[i])
-            row("all")
-            printf "srd sent %.0f messages, %.0f bytes\n", messages, bytes
-            if (skip != "") print "skipped:\n" skip
-            if (silent != "") print "passed, and sent nothing over srd:\n" silent
-            if (both != "") print "failed over both:\n" both
-            if (better != "") print "failed over tcp only:\n" better
-            if (worse != "") print "failed over srd only:\n" worse
-            else print "nothing that passed over tcp failed over srd"
-            exit worse != ""
-        }'
+    suite_compare "$1" "$label"
 }
 
 mkdir -p "$cache"
@@ -462,28 +382,6 @@ fi
 [ ${#lines[@]} -gt 0 ] || die "no tests in ${tests:-$parts}"
 suite_make "${lines[@]%%$'\037'*}"
 
-step "${#lines[@]} tests: over srd, over tcp"
-slots=()
-for ((number = 0; number < at_once; ++number)); do
-    slots[number]=
-done
-for number in "${!lines[@]}"; do
-    # the first slot that is free
-    while :; do
-        for index in "${!slots[@]}"; do
-            kill -0 "${slots[index]:-none}" 2> /dev/null || break 2
-        done
-        wait -n
-    done
-    (
-        trap - EXIT
-        slot=$work/$index
-        mkdir -p "$slot/segments"
-        chmod 700 "$slot/segments"
-        export SOFTEFA_FABRIC=mpi-suite-$$-$index XDG_RUNTIME_DIR=$slot/segments
-        run_test "$(printf '%05d' "$number")" "${lines[number]}"
-    ) &
-    slots[index]=$!
-done
-wait
-report | tee "$output/report"
+suite_run run_test "${lines[@]}"
+suite_report "$mpi $version, MPICH's suite of ${suite##*/}" |
+    tee "$output/report"

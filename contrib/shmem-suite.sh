@@ -27,6 +27,8 @@ set -uo pipefail
 
 # shellcheck source=contrib/common.sh
 . "$(dirname "$0")/common.sh"
+# shellcheck source=contrib/suite-common.sh
+. "$(dirname "$0")/suite-common.sh"
 
 die()
 {
@@ -173,11 +175,13 @@ suite_tests()
 
 # ---- A test
 
-# run_over srd|tcp: the command of run_test; sets outcome, why, seconds, messages
+# run_over srd|tcp: the command of run_test
 run_over()
 {
-    local status=0 start=${EPOCHREALTIME/./} out=$slot/$1.out other
+    local status=0 start=${EPOCHREALTIME/./} out other
 
+    # shellcheck disable=SC2031 # of suite_run
+    out=$slot/$1.out
     if [ "$1" = tcp ]; then
         UCX_TLS=tcp,self timeout -k 20 "$limit" oshrun "${oshmem[@]}" -np "$pes" \
             env -u UCX_EFA_STATS "${command[@]}"
@@ -188,8 +192,11 @@ run_over()
     fi > "$out" 2>&1 < /dev/null || status=$?
     seconds=$(((${EPOCHREALTIME/./} - start) / 1000))
     messages=0
-    [ "$1" = tcp ] ||
+    bytes=0
+    if [ "$1" = srd ]; then
         messages=$(counted tx_msgs rdma_read_ops rdma_write_ops)
+        bytes=$(counted tx_bytes rdma_read_bytes rdma_write_bytes)
+    fi
 
     other=$(grep -E '[Ff]ailed|FAIL|UCX +(ERROR|FATAL)|stack smashing' "$out" |
         grep -m 1 -v 'Failed: 0$')
@@ -204,94 +211,17 @@ run_over()
     [ $outcome = passed ] || cp "$out" "$output/${name//\//_}.$1"
 }
 
-# run_test NUMBER NAME COMMAND...: to the file results/NUMBER
+# run_test NUMBER LINE, as suite_tests has it
 run_test()
 {
-    local number=$1 name=$2 srd srd_why srd_seconds srd_messages tcp tcp_why
-    local srd_good=0 tcp_good=0 outcome why seconds messages count
-    local command=("${@:3}")
+    local name=${2%%|*} command=()
 
+    read -r -a command <<< "${2#*|}"
     if [ ${#command[@]} = 0 ]; then
-        printf 'skipped  skipped  %s: cannot be built\n' "$name"
-        printf '%s\037' "$name" skipped "" 0 skipped "" \
-            > "$output/results/$number"
-        return
+        suite_skip "$1" "$name $pes" "cannot be built with this OpenSHMEM"
+    else
+        suite_compare "$1" "$name $pes"
     fi
-    run_over srd
-    srd=$outcome srd_why=$why srd_seconds=$seconds srd_messages=$messages
-    run_over tcp
-    tcp=$outcome tcp_why=$why
-    [ "$srd" != passed ] || srd_good=1
-    [ "$tcp" != passed ] || tcp_good=1
-    if [ $srd_good != $tcp_good ]; then
-        for ((count = 0; count < again; ++count)); do
-            run_over srd
-            [ "$outcome" != passed ] || srd_good=$((srd_good + 1))
-            run_over tcp
-            [ "$outcome" != passed ] || tcp_good=$((tcp_good + 1))
-        done
-        srd_why="${srd_why:-passed}; of $((again + 1)): $srd_good over srd,"
-        srd_why="$srd_why $tcp_good over tcp"
-    fi
-    printf '%-8s %-8s %s  (%d.%02d s, tcp %d.%02d s; %d messages)\n' "$srd" \
-        "$tcp" "$name" $((srd_seconds / 1000)) $((srd_seconds % 1000 / 10)) \
-        $((seconds / 1000)) $((seconds % 1000 / 10)) "$srd_messages"
-    printf '%s\037' "$name" "$srd" "$srd_why" "$srd_messages" "$tcp" "$tcp_why" \
-        > "$output/results/$number"
-}
-
-# ---- What came out
-
-report()
-{
-    oshmem_info 2> /dev/null |
-        sed -n 's/^ *Open SHMEM: */OpenSHMEM of Open MPI /p'
-    find "$output/results" -type f | sort | while IFS= read -r file; do
-        cat "$file"
-        echo
-    done | awk -F '\037' -v pes="$pes" '
-        function add(suite, transport, outcome) {
-            if (outcome == "hung") outcome = "failed"
-            ++count[suite, transport, outcome]
-            ++count["all", transport, outcome]
-        }
-        function row(suite) {
-            printf "%-20s %7d %7d  %7d %7d  %8d\n", suite,
-                count[suite, "srd", "passed"], count[suite, "srd", "failed"],
-                count[suite, "tcp", "passed"], count[suite, "tcp", "failed"],
-                count[suite, "srd", "skipped"]
-        }
-        {
-            suite = $1
-            sub(/\/.*/, "", suite)
-            if (!(suite in seen)) order[++suites] = suite
-            seen[suite] = 1
-            add(suite, "srd", $2)
-            add(suite, "tcp", $5)
-            messages += $4
-            if ($2 == "skipped") next
-            if ($2 != "passed" && $5 == "passed")
-                worse = worse "  " $1 ": " $3 "\n"
-            else if ($2 == "passed" && $5 != "passed")
-                better = better "  " $1 ": tcp: " $6 "; " $3 "\n"
-            else if ($2 != "passed")
-                both = both "  " $1 ": " $3 "\n"
-            if ($2 == "passed" && $4 == 0)
-                silent = silent "  " $1 "\n"
-        }
-        END {
-            printf "%d PEs                over srd         over tcp\n", pes
-            print "suite                 passed  failed   passed  failed   skipped"
-            for (i = 1; i <= suites; ++i) row(order[i])
-            row("all")
-            printf "srd sent %d messages\n", messages
-            if (silent != "") print "passed, and sent nothing over srd:\n" silent
-            if (both != "") print "failed over both:\n" both
-            if (better != "") print "failed over tcp only:\n" better
-            if (worse != "") print "failed over srd only:\n" worse
-            else print "nothing that passed over tcp failed over srd"
-            exit worse != ""
-        }'
 }
 
 [ ${#suites[@]} -gt 0 ] || examples_fetch
@@ -314,30 +244,7 @@ efarun=("$build/src/tools/efarun" --soft --quiet)
 step "make"
 mapfile -t tests < <(for suite in "${suites[@]}"; do suite_tests "$suite"; done)
 [ ${#tests[@]} -gt 0 ] || die "no test in ${suites[*]}"
-step "${#tests[@]} tests: over srd, over tcp"
-slots=()
-for ((number = 0; number < at_once; ++number)); do
-    slots[number]=
-done
-for number in "${!tests[@]}"; do
-    # the first slot that is free
-    while :; do
-        for index in "${!slots[@]}"; do
-            kill -0 "${slots[index]:-none}" 2> /dev/null || break 2
-        done
-        wait -n
-    done
-    (
-        trap - EXIT
-        slot=$temporary/$index
-        mkdir -p "$slot/segments"
-        chmod 700 "$slot/segments"
-        export SOFTEFA_FABRIC=shmem-suite-$$-$index XDG_RUNTIME_DIR=$slot/segments
-        # shellcheck disable=SC2086 # words
-        run_test "$(printf '%05d' "$number")" "${tests[number]%%|*}" \
-            ${tests[number]#*|}
-    ) &
-    slots[index]=$!
-done
-wait
-report | tee "$output/report"
+suite_run run_test "${tests[@]}"
+suite_report "$(oshmem_info 2> /dev/null |
+    sed -n 's/^ *Open SHMEM: */OpenSHMEM of Open MPI /p')" first |
+    tee "$output/report"

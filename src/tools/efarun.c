@@ -213,8 +213,6 @@ static bool efarun_set_preload(const efarun_options_t *options, int soft,
         return false;
     }
     ret |= efarun_list_append("LD_PRELOAD", path);
-    /* Otherwise the loader does, when other threads may run already */
-    ret |= setenv("RDMAV_ALLOW_DISASSOC_DESTROY", "1", 0);
     if (ret != 0) {
         fprintf(stderr, "efarun: cannot set the environment: %s\n",
                 strerror(errno));

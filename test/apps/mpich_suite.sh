@@ -4,6 +4,8 @@
 # fetched; skipped where there is none.
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
+# shellcheck source=test/apps/suite_results.sh
+. "$(dirname "$0")/suite_results.sh"
 
 status=0
 "$TOP/contrib/mpi-suite.sh" --build "$BUILD" --device --reorder \
@@ -14,24 +16,8 @@ if [ $status = 3 ]; then
     finish
 fi
 
-# one file a test: label, over srd, why, messages, bytes, over tcp, why
-for file in "$TMPDIR"/suite/results/*; do
-    [ -e "$file" ] || break
-    IFS=$'\037' read -r label srd why messages _ tcp tcp_why < "$file"
-    if [ "$srd" = skipped ]; then
-        skip "$label" "$why"
-    elif [ "$srd" != passed ] && [ "$tcp" = passed ]; then
-        not_ok "$label" "$why"
-    elif [ "$srd" != passed ]; then
-        skip "$label" "fails over tcp, too: ${tcp_why%$'\037'}"
-    elif [ "$messages" = 0 ]; then
-        not_ok "$label" "sent nothing over srd"
-    else
-        ok "$label"
-    fi
-done
+suite_results "$TMPDIR/suite"
 lines=$(grep -cvE '^ *(#|$)' "$TOP/test/apps/mpich_suite.tests")
-count=$(find "$TMPDIR/suite/results" -type f 2> /dev/null | wc -l)
 [ "$count" = "$lines" ] ||
     not_ok "MPICH's test suite" "$count of $lines tests: $(tail -n 1 "$TMPDIR/out")"
 finish

@@ -4,6 +4,8 @@
 # knows some. Skipped where the source package cannot be had.
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
+# shellcheck source=test/apps/suite_results.sh
+. "$(dirname "$0")/suite_results.sh"
 
 status=0
 "$TOP/contrib/shmem-suite.sh" --build "$BUILD" --output "$TMPDIR/suite" \
@@ -14,24 +16,7 @@ if [ $status = 3 ]; then
     finish
 fi
 
-# one file a test: name, over srd, why, messages, over tcp, why
-count=0
-for file in "$TMPDIR"/suite/results/*; do
-    [ -e "$file" ] || break
-    IFS=$'\037' read -r name srd why messages tcp tcp_why < "$file"
-    count=$((count + 1))
-    if [ "$srd" = skipped ]; then
-        skip "$name" "cannot be built with this OpenSHMEM"
-    elif [ "$srd" != passed ] && [ "$tcp" = passed ]; then
-        not_ok "$name" "$why"
-    elif [ "$srd" != passed ]; then
-        skip "$name" "fails over tcp, too: ${tcp_why%$'\037'}"
-    elif [ "$messages" = 0 ]; then
-        not_ok "$name" "sent nothing over srd"
-    else
-        ok "$name"
-    fi
-done
+suite_results "$TMPDIR/suite"
 [ $count -ge 5 ] ||
     not_ok "OpenSHMEM's suite" "$count tests: $(tail -n 1 "$TMPDIR/out")"
 finish

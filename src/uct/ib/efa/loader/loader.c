@@ -249,7 +249,8 @@ void ucs_load_modules(const char *framework, const char *modules,
     is_uct = (caller.dli_fname != NULL) && !strcmp(framework, "uct");
     if (is_uct) {
         /* Before anybody starts libibverbs: objects of a device that was reset
-         * can be freed then (docs/srd-wire.md, section 12). efarun does it. */
+         * can be freed then (docs/srd-wire.md, section 12). Not in efarun:
+         * verbs programs see the device as it is. */
         loader_environ_add(disassoc);
     }
 
