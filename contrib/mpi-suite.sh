@@ -34,19 +34,6 @@ set -uo pipefail
 # shellcheck source=contrib/suite-common.sh
 . "$(dirname "$0")/suite-common.sh"
 
-die()
-{
-    echo "mpi-suite.sh: $*" >&2
-    exit 2
-}
-
-# no_suite WHY...: nothing to run, nothing failed
-no_suite()
-{
-    echo "mpi-suite.sh: $*" >&2
-    exit 3
-}
-
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/ucx-efa
 build=
 mpi=mpich
@@ -351,21 +338,9 @@ suite=$(realpath -e "$suite") || exit 2
 suite_configure || exit 2
 [ $prepare = n ] || exit 0
 
-[ -n "$build" ] || die "--build DIR is missing"
-build=$(realpath -e "$build") || exit 2
+suite_begin "mpi-suite-$mpi"
 [ -e "$build/test/apps/mpi_wait.so" ] ||
     die "no test programs in $build: make check-programs"
-output=${output:-$build/test-logs/mpi-suite-$mpi}
-mkdir -p "$output"
-output=$(realpath "$output")
-rm -rf "${output:?}"/*
-mkdir "$output/results"
-work=$(mktemp -d "${TMPDIR:-/tmp}/mpi-suite.XXXXXX")
-trap 'kill $(jobs -p) 2> /dev/null; wait; rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-export TMPDIR=$work BUILD=$build
-# shellcheck source=test/apps/jobs.sh
-. "$top/test/apps/jobs.sh"
 # shellcheck disable=SC2206 # words
 efarun=("$build/src/tools/efarun" --soft --quiet $device)
 case $mpi in

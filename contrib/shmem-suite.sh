@@ -30,19 +30,6 @@ set -uo pipefail
 # shellcheck source=contrib/suite-common.sh
 . "$(dirname "$0")/suite-common.sh"
 
-die()
-{
-    echo "shmem-suite.sh: $*" >&2
-    exit 2
-}
-
-# no_suite WHY...: nothing to run, nothing failed
-no_suite()
-{
-    echo "shmem-suite.sh: $*" >&2
-    exit 3
-}
-
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/ucx-efa
 build=
 suites=()
@@ -226,19 +213,8 @@ run_test()
 
 [ ${#suites[@]} -gt 0 ] || examples_fetch
 [ $prepare = n ] || exit 0
-[ -n "$build" ] || die "--build DIR is missing"
-build=$(realpath -e "$build") || exit 2
-output=${output:-$build/test-logs/shmem-suite}
-mkdir -p "$output"
-output=$(realpath "$output")
-rm -rf "${output:?}"/*
-mkdir "$output/results" "$output/programs"
-temporary=$(mktemp -d "${TMPDIR:-/tmp}/shmem-suite.XXXXXX")
-trap 'kill $(jobs -p) 2> /dev/null; wait; rm -rf "$temporary"' EXIT
-trap 'exit 130' INT TERM
-export TMPDIR=$temporary BUILD=$build
-# shellcheck source=test/apps/jobs.sh
-. "$top/test/apps/jobs.sh"
+suite_begin shmem-suite
+mkdir "$output/programs"
 efarun=("$build/src/tools/efarun" --soft --quiet)
 
 step "make"

@@ -13,6 +13,39 @@
 #
 # shellcheck disable=SC2154 # output, at_once, again
 
+die()
+{
+    echo "${0##*/}: $*" >&2
+    exit 2
+}
+
+# no_suite WHY...: nothing to run, nothing failed
+no_suite()
+{
+    echo "${0##*/}: $*" >&2
+    exit 3
+}
+
+# suite_begin NAME: of build, what --build says, and output, NAME in the build
+# tree if --output said nothing; emptied. Directories for temporary files end with
+# the script. Has what starts MPI's programs (jobs.sh).
+suite_begin()
+{
+    [ -n "$build" ] || die "--build DIR is missing"
+    build=$(realpath -e "$build") || exit 2
+    output=${output:-$build/test-logs/$1}
+    mkdir -p "$output"
+    output=$(realpath "$output")
+    rm -rf "${output:?}"/*
+    mkdir "$output/results"
+    TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/$1.XXXXXX")
+    trap 'kill $(jobs -p) 2> /dev/null; wait; rm -rf "$TMPDIR"' EXIT
+    trap 'exit 130' INT TERM
+    export TMPDIR BUILD=$build
+    # shellcheck source=test/apps/jobs.sh
+    . "$top/test/apps/jobs.sh"
+}
+
 # suite_skip NUMBER LABEL REASON
 suite_skip()
 {
