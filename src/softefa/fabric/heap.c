@@ -8,8 +8,8 @@
 #include "base/point.h"
 #include "base/util.h"
 #include "fabric/fabric.h"
-#include "fabric/reap.h"
 #include "fabric/memory.h"
+#include "fabric/reap.h"
 
 #include <errno.h>
 #include <string.h>

@@ -140,14 +140,6 @@ bool softefa_lock_stuck(const softefa_lock_t *lock)
     return stuck_since(holder_tid(lock_holder(lock))) != 0;
 }
 
-static inline bool lock_take(softefa_lock_t *lock, uint64_t holder)
-{
-    return atomic_compare_exchange_strong_explicit(&lock->holder, &holder,
-                                                   softefa_lock_self,
-                                                   memory_order_acquire,
-                                                   memory_order_relaxed);
-}
-
 int softefa_lock_slow(softefa_lock_t *lock)
 {
     static const struct timespec nap = {.tv_nsec = NAP_NS};
@@ -159,7 +151,7 @@ int softefa_lock_slow(softefa_lock_t *lock)
     for (round = 1;; ++round) {
         holder = lock_holder(lock);
         if (holder == 0) {
-            if (lock_take(lock, 0)) {
+            if (softefa_lock_take(lock, 0)) {
                 return 0;
             }
             continue;
@@ -176,7 +168,7 @@ int softefa_lock_slow(softefa_lock_t *lock)
 
         if (((round % LOOK_ROUNDS) == 0) || (round == SPINS)) {
             if (holder_gone(holder)) {
-                if (lock_take(lock, holder)) {
+                if (softefa_lock_take(lock, holder)) {
                     return EOWNERDEAD;
                 }
                 continue;

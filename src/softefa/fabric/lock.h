@@ -27,18 +27,22 @@ void softefa_lock_identify_thread(void);
 /* What softefa_lock() does if the lock is not free. */
 int softefa_lock_slow(softefa_lock_t *lock);
 
-/* Whether it was free, and is this thread's now. */
-static inline bool softefa_lock_try(softefa_lock_t *lock)
+/* Whether `holder` had it, 0: nobody, and it is this thread's now. */
+static inline bool softefa_lock_take(softefa_lock_t *lock, uint64_t holder)
 {
-    uint64_t free = 0;
-
-    if (softefa_unlikely(softefa_lock_self == 0)) {
-        softefa_lock_identify_thread();
-    }
-    return atomic_compare_exchange_strong_explicit(&lock->holder, &free,
+    return atomic_compare_exchange_strong_explicit(&lock->holder, &holder,
                                                    softefa_lock_self,
                                                    memory_order_acquire,
                                                    memory_order_relaxed);
+}
+
+/* Whether it was free, and is this thread's now. */
+static inline bool softefa_lock_try(softefa_lock_t *lock)
+{
+    if (softefa_unlikely(softefa_lock_self == 0)) {
+        softefa_lock_identify_thread();
+    }
+    return softefa_lock_take(lock, 0);
 }
 
 /* 0: taken. EOWNERDEAD: taken, the last holder died with it: repair. EBUSY:

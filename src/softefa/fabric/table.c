@@ -6,8 +6,8 @@
 #include "fabric/table.h"
 #include "base/point.h"
 #include "fabric/fabric.h"
-#include "fabric/reap.h"
 #include "fabric/memory.h"
+#include "fabric/reap.h"
 
 #include <errno.h>
 

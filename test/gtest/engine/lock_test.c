@@ -53,13 +53,11 @@ void test_lock_of_thread(void)
     softefa_dev_close(dev);
 }
 
-/* A member that takes the lock, if it is told to, and waits for its end. Returns
- * when it has. */
-static pid_t start_member(bool takes)
+/* A process that does `run` and waits for its end. Returns when it has. */
+static pid_t start(void (*run)(void))
 {
     int pipe_fd[2];
-    softefa_dev_t *dev;
-    uint32_t slot;
+    char done;
     pid_t pid;
 
     CHECK(pipe(pipe_fd) == 0);
@@ -67,19 +65,31 @@ static pid_t start_member(bool takes)
     CHECK(pid >= 0);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        join(&dev);
-        CHECK(!takes || (softefa_lock(free_lock()) == 0));
-        slot = softefa_fabric.slot;
-        CHECK(write(pipe_fd[1], &slot, sizeof(slot)) == sizeof(slot));
+        run();
+        CHECK(write(pipe_fd[1], "", 1) == 1);
         pause();
         _exit(1);
     }
 
-    CHECK(read(pipe_fd[0], &slot, sizeof(slot)) == sizeof(slot));
-    CHECK(slot == 1); /* that of the one before */
+    CHECK(read(pipe_fd[0], &done, 1) == 1);
     close(pipe_fd[0]);
     close(pipe_fd[1]);
     return pid;
+}
+
+/* A member, in the slot of the one before */
+static void join_second(void)
+{
+    softefa_dev_t *dev;
+
+    join(&dev);
+    CHECK(softefa_fabric.slot == 1);
+}
+
+static void join_and_lock(void)
+{
+    join_second();
+    CHECK(softefa_lock(free_lock()) == 0);
 }
 
 static void end_member(pid_t pid)
@@ -99,11 +109,11 @@ void test_lock_of_former(void)
 
     join(&dev);
     lock   = free_lock();
-    pid    = start_member(true);
+    pid    = start(join_and_lock);
     holder = lock->holder;
     end_member(pid);
 
-    pid = start_member(false);
+    pid = start(join_second);
     CHECK(lock->holder == holder);
     CHECK(softefa_lock(lock) == EOWNERDEAD);
     softefa_unlock(lock);
@@ -125,7 +135,7 @@ void test_lock_of_stopped(void)
 
     join(&dev);
     lock = free_lock();
-    pid  = start_member(true);
+    pid  = start(join_and_lock);
     CHECK(kill(pid, SIGSTOP) == 0);
     CHECK(waitpid(pid, NULL, WUNTRACED) == pid);
     CHECK(softefa_lock(lock) == EBUSY);
@@ -139,31 +149,15 @@ void test_lock_of_stopped(void)
     softefa_dev_close(dev);
 }
 
-/* Enters the fabric, and waits for its end. Returns when it has. */
-static pid_t start_joining(void)
+static void enter(void)
 {
-    int pipe_fd[2], lock_fd;
     char path[128];
-    pid_t pid;
+    int lock_fd;
 
-    CHECK(pipe(pipe_fd) == 0);
     snprintf(path, sizeof(path), "%s/lock", softefa_fabric.dir);
-    pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        lock_fd = open(path, O_RDWR | O_CLOEXEC);
-        CHECK(lock_fd >= 0);
-        CHECK(softefa_dir_lock_enter(lock_fd) == 0);
-        CHECK(write(pipe_fd[1], "", 1) == 1);
-        pause();
-        _exit(1);
-    }
-
-    CHECK(read(pipe_fd[0], path, 1) == 1);
-    close(pipe_fd[0]);
-    close(pipe_fd[1]);
-    return pid;
+    lock_fd = open(path, O_RDWR | O_CLOEXEC);
+    CHECK(lock_fd >= 0);
+    CHECK(softefa_dir_lock_enter(lock_fd) == 0);
 }
 
 /* A process that joins has no slot yet: its lock is its own until it ends. */
@@ -176,7 +170,7 @@ void test_lock_of_joining(void)
 
     join(&dev);
     lock         = free_lock();
-    pid          = start_joining();
+    pid          = start(enter);
     lock->holder = ((uint64_t)SOFTEFA_SLOT_JOINING << SOFTEFA_HOLDER_TID_BITS) |
                    pid;
     CHECK(softefa_lock(lock) == EBUSY);

@@ -190,16 +190,22 @@ static uct_srd_peer_t *uct_srd_rx_find(uct_srd_iface_t *iface,
                        NULL;
     }
 
-    key  = uct_srd_key(rx->wc.slid, rx->wc.src_qp);
-    iter = kh_get(uct_srd_keys, &iface->peers.keys, key);
-    if (iter == kh_end(&iface->peers.keys)) {
-        /* Its AH was given up, then made anew for another peer of that host */
-        gid = uct_srd_peer_ah_gid(iface, rx->wc.slid);
-        return (gid == NULL) ? NULL :
-                               uct_srd_rx_find_gid(iface, gid, rx->wc.src_qp);
+    key = uct_srd_key(rx->wc.slid, rx->wc.src_qp);
+    if (key == iface->rx.last_key) {
+        peer = iface->rx.last_peer; /* the fast path has looked */
+    } else {
+        iter = kh_get(uct_srd_keys, &iface->peers.keys, key);
+        if (iter == kh_end(&iface->peers.keys)) {
+            /* Its AH was given up, then made anew for another peer of that
+             * host */
+            gid = uct_srd_peer_ah_gid(iface, rx->wc.slid);
+            return (gid == NULL) ?
+                           NULL :
+                           uct_srd_rx_find_gid(iface, gid, rx->wc.src_qp);
+        }
+        peer = kh_val(&iface->peers.keys, iter);
     }
 
-    peer = kh_val(&iface->peers.keys, iter);
     uct_srd_peer_ah_set_no_ah(peer, 0);
     return peer;
 }
