@@ -217,6 +217,16 @@ static int parse_fault_log(softefa_options_t *options, const char *text,
                 text);
 }
 
+static int parse_efadv(softefa_options_t *options, const char *text,
+                       char *error, size_t size)
+{
+    options->efadv = !strcmp(text, "y");
+    return (options->efadv || !strcmp(text, "n")) ?
+                   0 :
+                   FAIL(error, size, "SOFTEFA_EFADV=" GIVEN " is not y or n",
+                        text);
+}
+
 typedef struct {
     const char *name;
     const char *fallback;
@@ -263,6 +273,9 @@ static const option_t option_table[] = {
     {"SOFTEFA_FAULT_LOG", "none",
      "say how often each rule applied (counts), or each time, too (all)",
      .parse = parse_fault_log},
+    {"SOFTEFA_EFADV", "n",
+     "answer efadv_query_qp_wqs() and _cq() where libefa lacks them (y)",
+     .parse = parse_efadv},
 };
 
 static int option_parse_number(const option_t *option,

@@ -13,6 +13,7 @@
 #include "config/fault_plan.h"
 #include "config/profile.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@ typedef struct {
     uint64_t          seed;        /* of all random choices of the device */
     softefa_fault_plan_t faults;
     int               fault_log;   /* softefa_fault_log_t */
+    bool              efadv;       /* answer in place of an older libefa */
 } softefa_options_t;
 
 /* Reads the environment. Returns 0, or an errno with one line (no newline) in

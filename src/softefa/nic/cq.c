@@ -139,6 +139,16 @@ void softefa_cq_overrun(softefa_shm_cq_t *cq, const softefa_io_cqe_t *cqe)
                   cqe->qpn, cq->capacity);
 }
 
+void softefa_cq_ring(const softefa_cq_t *handle, softefa_ring_t *ring)
+{
+    const softefa_shm_cq_t *cq = handle->shm;
+
+    ring->ring        = softefa_fabric_at(cq->ring);
+    ring->entry_size  = cq->entry_size;
+    ring->num_entries = cq->depth;
+    ring->doorbell    = (cq->channel == 0) ? NULL : softefa_fabric_at(cq->db);
+}
+
 void softefa_cq_set_behind(softefa_cq_t *handle, bool behind)
 {
     if (softefa_dev_valid(handle->dev)) {

@@ -102,6 +102,16 @@ int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
 #define SOFTEFA_EVENTS_UNKNOWN UINT32_MAX
 int softefa_cq_destroy(softefa_cq_t *cq, uint32_t *events);
 
+/* Where its entries and its doorbell are in this process. */
+typedef struct {
+    uint8_t  *ring;
+    unsigned entry_size;             /* bytes */
+    unsigned num_entries;            /* CQ: of the first sub-CQ */
+    uint32_t *doorbell;              /* CQ without a channel: NULL */
+} softefa_ring_t;
+
+void softefa_cq_ring(const softefa_cq_t *cq, softefa_ring_t *ring);
+
 /* Called after libefa wrote an armed doorbell. Raises the event at once if an
  * unconsumed completion is already there. */
 void softefa_cq_arm(softefa_cq_t *cq);
@@ -134,6 +144,9 @@ typedef struct {
 
 int softefa_qp_create(softefa_dev_t *dev, const softefa_qp_attr_t *attr,
                       softefa_qp_t **qp_p, softefa_qp_map_t *map);
+/* rq may be without entries. */
+void softefa_qp_rings(const softefa_qp_t *qp, softefa_ring_t *sq,
+                      softefa_ring_t *rq);
 
 /* state: enum ibv_qp_state. The caller has checked the transition and the
  * mask (docs/soft-efa.md, "Driver checks"); -1 leaves a field as it is. */

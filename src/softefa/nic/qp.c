@@ -253,6 +253,21 @@ err_free:
     return ret;
 }
 
+void softefa_qp_rings(const softefa_qp_t *qp, softefa_ring_t *sq,
+                      softefa_ring_t *rq)
+{
+    const softefa_shm_qp_t *shm = qp->shm;
+
+    sq->ring        = (uint8_t *)qp->sq;
+    sq->entry_size  = 1u << qp->wqe_shift;
+    sq->num_entries = qp->sq_size;
+    sq->doorbell    = (uint32_t *)qp->sq_db;
+    rq->ring        = softefa_fabric_at(shm->rq_ring);
+    rq->entry_size  = sizeof(softefa_io_rx_t);
+    rq->num_entries = shm->rq_size;
+    rq->doorbell    = softefa_fabric_at(shm->rq_db);
+}
+
 /* Also if it fails, no message comes in any more. */
 static int qp_release(softefa_qp_t *qp)
 {

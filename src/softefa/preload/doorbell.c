@@ -1,16 +1,14 @@
 /*
- * Doorbells that a program rings itself.
+ * Doorbells that a program stores itself: a word of a page that cannot be
+ * written stands for each.
  *
- *   efadv_query_qp_wqs() --> libefa's, then the SQ's doorbell is replaced by a
- *                            word of a page that cannot be written
- *   store to that word   --> SIGSEGV --> the store is carried out on the real
- *                            doorbell, softefa_engine_doorbell(), and the
- *                            program goes on behind the store
+ *   store to that word --> SIGSEGV --> the store is carried out on the real
+ *                          doorbell, the model is called as a hook would call
+ *                          it, and the program goes on behind the store
  *
  * So only those pay for the trap who go past libefa: some microseconds for each
- * doorbell. A NIC sees the store itself. Other doorbells need no trap: that of
- * a receive queue is read when a message comes, that of a CQ when an entry is
- * written; what waits is looked after by the progress thread.
+ * doorbell; none who use softefa_direct.h. That of a receive queue needs no
+ * trap: it is read when a message comes.
  *
  * The instruction is decoded, not single-stepped: no window in which another
  * thread could store unseen. Known are those that compilers make of a 32-bit
@@ -20,10 +18,6 @@
 #include "preload/doorbell.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "preload/hook_table.h"
-#include "preload/symbol.h"
-
-#include <infiniband/verbs.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -33,41 +27,20 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#define EXPORT __attribute__((visibility("default")))
-
-/* efadv.h of rdma-core 59; older headers do not have it. */
-typedef struct {
-    uint64_t comp_mask;
-    uint8_t  *buffer;
-    uint32_t entry_size;
-    uint32_t num_entries;
-    uint32_t *doorbell;
-    uint32_t max_batch;
-    uint16_t caps;
-    uint8_t  reserved[2];
-} doorbell_wq_attr_t;
-
-static_assert(sizeof(doorbell_wq_attr_t) == 40, "struct efadv_wq_attr");
-
-typedef int (*doorbell_query_t)(struct ibv_qp*, doorbell_wq_attr_t*,
-                                doorbell_wq_attr_t*, uint32_t);
-
 enum {
     MAX_DOORBELLS = 1024             /* in one page */
 };
 
 typedef struct {
-    _Atomic(softefa_qp_t*) qp;       /* NULL: free, or destroyed */
-    _Atomic uint32_t       *real;
+    _Atomic(void*)   object;         /* NULL: free, or destroyed */
+    void             (*stored)(void *object, uint32_t value);
+    _Atomic uint32_t *real;
 } doorbell_t;
 
 static doorbell_t doorbells[MAX_DOORBELLS];
 static uint32_t *_Atomic trap_page;
 static pthread_mutex_t doorbell_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction old_action;
-
-EXPORT int efadv_query_qp_wqs(struct ibv_qp *qp, doorbell_wq_attr_t *sq,
-                              doorbell_wq_attr_t *rq, uint32_t length);
 
 /*
  * The store that was trapped. store_decode() returns how long the instruction
@@ -229,29 +202,31 @@ static void doorbell_trap(int signal, siginfo_t *info, void *arg)
     doorbell_t *doorbell = doorbell_at(info->si_addr);
     ucontext_t *context  = arg;
     int saved_errno      = errno;
-    softefa_qp_t *qp;
+    void *object;
     unsigned length;
     uint32_t value;
 
-    qp     = (doorbell == NULL) ? NULL : atomic_load(&doorbell->qp);
+    object = (doorbell == NULL) ? NULL : atomic_load(&doorbell->object);
     length = (doorbell == NULL) ?
                      0 :
                      store_decode(context,
-                                  (qp == NULL) ? 0 :
-                                                 atomic_load(doorbell->real),
+                                  (object == NULL) ?
+                                          0 :
+                                          atomic_load(doorbell->real),
                                   &value);
     if (length == 0) {
         if (doorbell != NULL) {
-            softefa_error("a doorbell from efadv_query_qp_wqs() was accessed "
-                          "by an instruction other than a 32-bit store");
+            softefa_error("a doorbell from efadv_query_qp_wqs() or "
+                          "efadv_query_cq() was accessed by an instruction "
+                          "other than a 32-bit store");
         }
         doorbell_pass_on(signal, info, context);
         return;
     }
 
-    if (qp != NULL) {
+    if (object != NULL) {
         atomic_store_explicit(doorbell->real, value, memory_order_release);
-        softefa_engine_doorbell(qp);
+        doorbell->stored(object, value);
     }
     store_skip(context, length);
     errno = saved_errno;
@@ -283,8 +258,8 @@ static int doorbell_begin(void)
     return 0;
 }
 
-/* The word to be stored to for this QP; NULL: none is left */
-static uint32_t *doorbell_add(softefa_qp_t *qp, uint32_t *real)
+uint32_t *softefa_doorbell_add(void *object, uint32_t *real,
+                               void (*stored)(void *object, uint32_t value))
 {
     uint32_t *word = NULL;
     unsigned i;
@@ -292,18 +267,26 @@ static uint32_t *doorbell_add(softefa_qp_t *qp, uint32_t *real)
     pthread_mutex_lock(&doorbell_lock);
     if (doorbell_begin() == 0) {
         for (i = 0; (i < MAX_DOORBELLS) && (word == NULL); ++i) {
-            if ((doorbells[i].qp == NULL) || (doorbells[i].qp == qp)) {
-                doorbells[i].real = (_Atomic uint32_t *)real;
-                atomic_store(&doorbells[i].qp, qp);
+            if ((doorbells[i].object == NULL) ||
+                (doorbells[i].object == object)) {
+                doorbells[i].real   = (_Atomic uint32_t *)real;
+                doorbells[i].stored = stored;
+                atomic_store(&doorbells[i].object, object);
                 word = trap_page + i;
             }
         }
     }
     pthread_mutex_unlock(&doorbell_lock);
+
+    if (word == NULL) {
+        softefa_error("more than %d queues whose doorbells the program rings "
+                      "itself, or no memory",
+                      MAX_DOORBELLS);
+    }
     return word;
 }
 
-void softefa_doorbell_remove(const softefa_qp_t *qp)
+void softefa_doorbell_remove(const void *object)
 {
     unsigned i;
 
@@ -313,40 +296,9 @@ void softefa_doorbell_remove(const softefa_qp_t *qp)
 
     pthread_mutex_lock(&doorbell_lock);
     for (i = 0; i < MAX_DOORBELLS; ++i) {
-        if (doorbells[i].qp == qp) {
-            atomic_store(&doorbells[i].qp, NULL);
+        if (doorbells[i].object == object) {
+            atomic_store(&doorbells[i].object, NULL);
         }
     }
     pthread_mutex_unlock(&doorbell_lock);
-}
-
-/* In place of libefa's. A QP that is none of ours keeps its doorbell. */
-int efadv_query_qp_wqs(struct ibv_qp *qp, doorbell_wq_attr_t *sq,
-                       doorbell_wq_attr_t *rq, uint32_t length)
-{
-    doorbell_query_t query = (doorbell_query_t)
-            softefa_symbol_next("libefa", "efadv_query_qp_wqs");
-    softefa_hook_t *hook = softefa_hook_table_get((uintptr_t)qp);
-    uint32_t *word;
-    int ret;
-
-    if (query == NULL) {
-        return EOPNOTSUPP;
-    }
-
-    ret = query(qp, sq, rq, length);
-    if ((ret != 0) || (hook == NULL) || (hook->dev == NULL)) {
-        return ret;
-    }
-
-    word = doorbell_add(hook->u.qp.qp, sq->doorbell);
-    if (word == NULL) {
-        softefa_error("more than %d queue pairs whose doorbells the program "
-                      "rings itself, or no memory: efadv_query_qp_wqs() fails",
-                      MAX_DOORBELLS);
-        return ENOMEM;
-    }
-
-    sq->doorbell = word;
-    return 0;
 }

@@ -1,16 +1,18 @@
-/*
- * Doorbells that a program rings itself: it asks libefa for the queues of a QP
- * (efadv_query_qp_wqs(), rdma-core 59 and later), writes entries and stores the
- * doorbell, and no function of libefa is called that could be hooked.
- */
+/* Doorbells that a program stores itself, and that trap. See doorbell.c. */
 #ifndef SOFTEFA_DOORBELL_H
 #define SOFTEFA_DOORBELL_H
 
-#include "nic/nic.h"
+#include <stdint.h>
 
-struct ibv_qp;
+/* The word that the program is to store to in place of `real`, the doorbell of
+ * `object`; each store reaches `real`, and then `stored` is called, by the
+ * thread that stored. The same object has the same word. NULL: none is left,
+ * or no memory; logged. */
+uint32_t *softefa_doorbell_add(void *object, uint32_t *real,
+                               void (*stored)(void *object, uint32_t value));
 
-/* The QP is being destroyed: its doorbell rings no more. */
-void softefa_doorbell_remove(const softefa_qp_t *qp);
+/* The object is being destroyed: its doorbell rings no more. An object that has
+ * none is ignored. */
+void softefa_doorbell_remove(const void *object);
 
 #endif

@@ -15,7 +15,7 @@
  *
  * Verbs objects are found by their address (hook_table.h).
  *
- * A program that stores doorbells itself (efadv_query_qp_wqs()): doorbell.c.
+ * A program that stores doorbells itself (efadv_query_qp_wqs()): direct.c.
  */
 #define _GNU_SOURCE
 #include "preload/doorbell.h"
@@ -285,7 +285,10 @@ void softefa_hooks_remove(const softefa_dev_t *dev, uint64_t user_handle)
 {
     softefa_hook_t *hook = softefa_hook_table_get(user_handle);
 
-    /* of a QP; none is at the address of a CQ */
+    static_assert(offsetof(softefa_hook_t, u.qp.qp) ==
+                          offsetof(softefa_hook_t, u.cq.cq),
+                  "the object, of either kind");
+
     if ((hook != NULL) && (hook->dev == dev)) {
         softefa_doorbell_remove(hook->u.qp.qp);
     }

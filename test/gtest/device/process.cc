@@ -232,6 +232,7 @@ int main(int argc, char **argv)
         setenv("SOFTEFA_FABRIC", fabric.c_str(), 1);
     }
     setenv("SOFTEFA_DEVICES", "2", 1);
+    setenv("SOFTEFA_EFADV", "y", 1); /* direct_test.cc, on any libefa */
 
     ::testing::InitGoogleTest(&argc, argv);
     return RUN_ALL_TESTS();

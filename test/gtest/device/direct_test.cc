@@ -1,0 +1,449 @@
+/*
+ * A program that goes past libefa: it takes the queues that efadv_query_qp_wqs()
+ * and efadv_query_cq() name, writes entries, stores doorbells and reads the CQ's
+ * entries itself. Its doorbells trap, or it calls Soft-EFA after each store
+ * (softefa_direct.h). Where libefa is too old, Soft-EFA answers (SOFTEFA_EFADV,
+ * set by main()).
+ */
+#include "api/softefa_direct.h"
+#include "verbs_test.h"
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <dlfcn.h>
+#include <poll.h>
+
+#if defined(__x86_64__)
+#  include <immintrin.h>
+#endif
+
+namespace device {
+
+/* efadv.h of rdma-core 65 */
+struct wq_attr {
+    uint64_t comp_mask;
+    uint8_t  *buffer;
+    uint32_t entry_size;
+    uint32_t num_entries;
+    uint32_t *doorbell;
+    uint32_t max_batch;
+    uint16_t caps;
+    uint8_t  reserved[2];
+};
+
+struct cq_attr {
+    uint64_t comp_mask;
+    uint8_t  *buffer;
+    uint32_t entry_size;
+    uint32_t num_entries;
+    uint32_t *doorbell;
+};
+
+#if HAVE_EFADV_QUERY_QP_WQS
+static_assert(sizeof(wq_attr) == sizeof(efadv_wq_attr));
+static_assert(sizeof(cq_attr) == sizeof(efadv_cq_attr));
+#endif
+
+/* NULL: nobody has it */
+template <typename F>
+F *find(const char *name)
+{
+    return (F *)dlsym(RTLD_DEFAULT, name);
+}
+
+static int query_qp(ibv_qp *qp, wq_attr *sq, wq_attr *rq,
+                    uint32_t length = sizeof(wq_attr))
+{
+    return find<int(ibv_qp *, wq_attr *, wq_attr *,
+                    uint32_t)>("efadv_query_qp_wqs")(qp, sq, rq, length);
+}
+
+static int query_cq(ibv_cq *cq, cq_attr *attr,
+                    uint32_t length = sizeof(cq_attr))
+{
+    return find<int(ibv_cq *, cq_attr *, uint32_t)>("efadv_query_cq")(cq, attr,
+                                                                      length);
+}
+
+static int direct_qp(ibv_qp *qp, softefa_direct_qp_t *direct)
+{
+    return find<int(ibv_qp *,
+                    softefa_direct_qp_t *)>("softefa_direct_qp")(qp, direct);
+}
+
+static int direct_cq(ibv_cq *cq, softefa_direct_cq_t *direct)
+{
+    return find<int(ibv_cq *,
+                    softefa_direct_cq_t *)>("softefa_direct_cq")(cq, direct);
+}
+
+/* Each is another instruction; the last one does not trap. */
+enum class store { PLAIN, CONSTANT, EXCHANGE, STREAMING, CALLED };
+
+class doorbells : public ::testing::TestWithParam<store> {
+protected:
+    void SetUp() override
+    {
+        memset(&sq, 0, sizeof(sq));
+        memset(&rq, 0, sizeof(rq));
+        memset(&cq, 0, sizeof(cq));
+        ASSERT_EQ(0, query_qp(a.qp.get(), &sq, &rq));
+        ASSERT_EQ(0, query_cq(a.cq.get(), &cq));
+        ASSERT_EQ(0, direct_qp(a.qp.get(), &called));
+        ASSERT_EQ(0, direct_cq(a.cq.get(), &called_cq));
+        ASSERT_EQ(0, efadv_query_ah(a.ah(b.addr()), &ah, sizeof(ah)));
+        ASSERT_GE(sq.entry_size, 64u);
+        ASSERT_NE(nullptr, sq.doorbell);
+    }
+
+    /* An inline send of 8 bytes, as the device's documentation has it */
+    void write_entry(uint64_t data)
+    {
+        std::vector<uint8_t> entry(sq.entry_size);
+        uint16_t id = count % sq.num_entries;
+        uint16_t qpn = b.qp->qp_num, length = sizeof(data);
+        uint32_t qkey = QKEY;
+        bool phase = (count / sq.num_entries) % 2;
+
+        memcpy(&entry[0], &id, sizeof(id));
+        entry[2] = 0x80 | 0x20; /* meta, inline; SEND */
+        entry[3] = 0x10 | 0x08 | 0x04 | phase;
+        memcpy(&entry[4], &qpn, sizeof(qpn));
+        memcpy(&entry[6], &length, sizeof(length));
+        memcpy(&entry[12], &ah.ahn, sizeof(ah.ahn));
+        memcpy(&entry[16], &qkey, sizeof(qkey));
+        memcpy(&entry[32], &data, sizeof(data));
+        memcpy(sq.buffer + (count % sq.num_entries) * sq.entry_size,
+               entry.data(), sq.entry_size);
+        ++count;
+    }
+
+    void ring(store how)
+    {
+        volatile uint32_t *doorbell = sq.doorbell;
+
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        switch (how) {
+        case store::PLAIN:
+            *doorbell = count;
+            break;
+        case store::CONSTANT:
+            *doorbell = 1;
+            break;
+        case store::EXCHANGE:
+            EXPECT_EQ(rung, __atomic_exchange_n(sq.doorbell, count,
+                                                __ATOMIC_SEQ_CST));
+            break;
+        case store::STREAMING:
+#if defined(__x86_64__)
+            _mm_stream_si32((int *)sq.doorbell, count);
+#else
+            __atomic_store_n(sq.doorbell, count, __ATOMIC_RELEASE);
+#endif
+            break;
+        case store::CALLED:
+            *(volatile uint32_t *)called.sq_doorbell = count;
+            called.ring(called.arg);
+            break;
+        }
+        rung = count;
+    }
+
+    /* The entries of a's CQ that it has not read: all with status 0 */
+    unsigned completed()
+    {
+        unsigned done = 0;
+
+        if (GetParam() == store::CALLED) {
+            called_cq.poll(called_cq.poll_arg);
+        }
+
+        for (;; ++read, ++done) {
+            const uint8_t *entry = cq.buffer + (read % cq.num_entries) *
+                                                       cq.entry_size;
+            uint32_t first = __atomic_load_n((const uint32_t *)entry,
+                                             __ATOMIC_ACQUIRE);
+
+            if (((first >> 24) & 1) != ((read / cq.num_entries) + 1) % 2) {
+                return done;
+            }
+            EXPECT_EQ(0u, (first >> 16) & 0xff);
+            EXPECT_EQ(read % sq.num_entries, first & 0xffff);
+        }
+    }
+
+    /* Not 0xefa0 */
+    static bool has_events()
+    {
+        return device_attr(open_device().get()).vendor_part_id != 0xefa0;
+    }
+
+    static config small()
+    {
+        config cfg;
+
+        cfg.send_wr = 16;
+        cfg.channel = has_events();
+        return cfg;
+    }
+
+    /* An armed doorbell of a's CQ: all read so far, and the next event */
+    void arm(store how)
+    {
+        uint32_t value = (1u << 31) | ((++armed & 3) << 29) | (read & 0xffff);
+
+        if (how == store::CALLED) {
+            *(volatile uint32_t *)called_cq.doorbell = value;
+            called_cq.armed(called_cq.armed_arg);
+        } else {
+            *(volatile uint32_t *)cq.doorbell = value;
+        }
+    }
+
+    /* Takes one event, if there is one. */
+    bool event()
+    {
+        pollfd fd = {a.channel->fd, POLLIN, 0};
+        ibv_cq *from;
+        void *context;
+
+        if (poll(&fd, 1, 0) != 1) {
+            return false;
+        }
+        EXPECT_EQ(0, ibv_get_cq_event(a.channel.get(), &from, &context));
+        EXPECT_EQ(a.cq.get(), from);
+        ibv_ack_cq_events(from, 1);
+        return true;
+    }
+
+    endpoint            a{small()}, b;
+    wq_attr             sq, rq;
+    cq_attr             cq;
+    efadv_ah_attr       ah;
+    softefa_direct_qp_t called    = {sizeof(called), nullptr, nullptr, nullptr};
+    softefa_direct_cq_t called_cq = {sizeof(called_cq), nullptr, nullptr,
+                                     nullptr, nullptr, nullptr};
+    uint32_t            count = 0, rung = 0, read = 0, armed = 0;
+};
+
+TEST_P(doorbells, ring)
+{
+    store how         = GetParam();
+    unsigned messages = (how == store::CONSTANT) ? 1 : 100;
+
+    for (unsigned i = 0; i < messages; ++i) {
+        uint64_t got;
+
+        b.recv(i, 0, 64);
+        write_entry(0x1122334455667788 + i);
+        EXPECT_TRUE(b.poll().empty());
+        ring(how);
+
+        completion c = b.wait()[0];
+        EXPECT_EQ(i, c.wr_id);
+        EXPECT_EQ(8u, c.byte_len);
+        memcpy(&got, &b.buffer[0], sizeof(got));
+        EXPECT_EQ(0x1122334455667788 + i, got);
+        EXPECT_EQ(1u, completed());
+    }
+}
+
+/* Three entries, one doorbell */
+TEST_P(doorbells, batch)
+{
+    if (GetParam() == store::CONSTANT) {
+        return;
+    }
+    for (unsigned i = 0; i < 3; ++i) {
+        b.recv(i, i * 64, 64);
+        write_entry(i);
+    }
+    ring(GetParam());
+    EXPECT_EQ(3u, b.wait(3).size());
+    EXPECT_EQ(3u, completed());
+}
+
+/* Nobody calls libefa on this side: what waits for a receive goes on anyway. */
+TEST_P(doorbells, waits_for_a_receive)
+{
+    write_entry(5);
+    ring(GetParam());
+    EXPECT_EQ(0u, completed());
+    b.recv(7, 0, 64);
+
+    unsigned done = 0;
+    wait_until([&]() { return done == 1; }, [&]() { done += completed(); },
+               "the completion of a send that waited");
+    EXPECT_EQ(7u, b.wait()[0].wr_id);
+}
+
+/* The other side goes on by libefa. */
+TEST_P(doorbells, both_ways)
+{
+    a.recv(3, 0, 64);
+    b.recv(4, 64, 64);
+    b.send(a.addr(), 2, 128, 8);
+    write_entry(6);
+    ring(GetParam());
+
+    std::vector<completion> done = b.wait(2);
+    EXPECT_EQ(6u, done[0].wr_id + done[1].wr_id);
+}
+
+TEST_P(doorbells, events)
+{
+    store how = GetParam();
+
+    if ((how == store::CONSTANT) || !has_events()) {
+        GTEST_SKIP() << "one store only, or a device without events";
+    }
+
+    ASSERT_NE(nullptr, cq.doorbell);
+    b.recv(0, 0, 64);
+    write_entry(1);
+    ring(how);
+    b.wait();
+    EXPECT_FALSE(event()); /* not armed */
+    EXPECT_EQ(1u, completed());
+
+    arm(how);
+    EXPECT_FALSE(event()); /* nothing since */
+    b.recv(1, 0, 64);
+    write_entry(2);
+    ring(how);
+    b.wait();
+    EXPECT_TRUE(event());
+    EXPECT_FALSE(event());
+
+    arm(how); /* and an entry waits */
+    EXPECT_TRUE(event());
+    EXPECT_EQ(1u, completed());
+}
+
+/* Many rounds of a CQ whose doorbell was rung once: entries that were read are
+ * none that are overwritten. */
+TEST_P(doorbells, no_overrun)
+{
+    if ((GetParam() == store::CONSTANT) || !has_events()) {
+        GTEST_SKIP() << "one store only, or a device without events";
+    }
+
+    b.recv(0, 0, 64);
+    write_entry(0);
+    ring(GetParam());
+    b.wait();
+    EXPECT_EQ(1u, completed());
+    arm(GetParam());
+
+    ::testing::internal::CaptureStderr();
+    for (unsigned i = 0; i < 3 * cq.num_entries; ++i) {
+        b.recv(i, 0, 64);
+        write_entry(i);
+        ring(GetParam());
+        b.wait();
+        EXPECT_EQ(1u, completed());
+    }
+    EXPECT_EQ("", ::testing::internal::GetCapturedStderr());
+}
+
+/* After they are gone the words ring nothing, and the program goes on. */
+TEST_P(doorbells, of_what_is_destroyed)
+{
+    a.qp.reset();
+    *(volatile uint32_t *)sq.doorbell = 1;
+    a.cq.reset();
+    if (cq.doorbell != nullptr) {
+        *(volatile uint32_t *)cq.doorbell = 1u << 31;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(stores, doorbells,
+                         ::testing::Values(store::PLAIN, store::CONSTANT,
+                                           store::EXCHANGE, store::STREAMING,
+                                           store::CALLED));
+
+/* What a caller asks for that was built with another version */
+TEST(direct, sizes)
+{
+    endpoint e;
+    struct {
+        wq_attr  attr;
+        uint64_t beyond;
+    } sq, rq;
+    wq_attr before;
+    cq_attr cq;
+    softefa_direct_qp_t qp_entry = {};
+    softefa_direct_cq_t cq_entry = {};
+
+    EXPECT_EQ(EINVAL, query_qp(e.qp.get(), &sq.attr, &rq.attr, 32));
+    EXPECT_EQ(EINVAL, query_cq(e.cq.get(), &cq, 16));
+    EXPECT_EQ(EINVAL, direct_qp(e.qp.get(), &qp_entry));
+    EXPECT_EQ(EINVAL, direct_cq(e.cq.get(), &cq_entry));
+
+    /* Before caps, and before the doorbell of a CQ */
+    memset(&sq, 0xa5, sizeof(sq));
+    memset(&before, 0xa5, sizeof(before));
+    EXPECT_EQ(0, query_qp(e.qp.get(), &sq.attr, &rq.attr,
+                          offsetof(wq_attr, caps)));
+    EXPECT_EQ(before.caps, sq.attr.caps);
+    EXPECT_NE(before.max_batch, sq.attr.max_batch);
+    memset(&cq, 0xa5, sizeof(cq));
+    EXPECT_EQ(0, query_cq(e.cq.get(), &cq, offsetof(cq_attr, doorbell)));
+    EXPECT_EQ(0, memcmp(&cq.doorbell, &before, sizeof(cq.doorbell)));
+}
+
+/* A CQ without a channel has none to ring. */
+TEST(direct, cq_without_a_channel)
+{
+    endpoint e;
+    cq_attr cq;
+    softefa_direct_cq_t entry = {};
+
+    entry.size = sizeof(entry);
+    ASSERT_EQ(0, query_cq(e.cq.get(), &cq));
+    EXPECT_EQ(nullptr, cq.doorbell);
+    ASSERT_EQ(0, direct_cq(e.cq.get(), &entry));
+    EXPECT_EQ(nullptr, entry.doorbell);
+}
+
+/* What is none of Soft-EFA's */
+TEST(direct, strangers)
+{
+    ibv_qp qp                    = {};
+    ibv_cq cq                    = {};
+    softefa_direct_qp_t qp_entry = {};
+    softefa_direct_cq_t cq_entry = {};
+
+    qp_entry.size = sizeof(qp_entry);
+    cq_entry.size = sizeof(cq_entry);
+    EXPECT_EQ(ENOENT, direct_qp(&qp, &qp_entry));
+    EXPECT_EQ(ENOENT, direct_cq(&cq, &cq_entry));
+}
+
+/* How many entries go between two doorbells is the device's. */
+TEST(direct, max_batch)
+{
+    endpoint e;
+    wq_attr sq, rq;
+
+    ASSERT_EQ(0, query_qp(e.qp.get(), &sq, &rq));
+    EXPECT_GE(sq.num_entries, e.cfg.send_wr);
+    EXPECT_GE(rq.num_entries, e.cfg.recv_wr);
+    EXPECT_EQ(16u, rq.entry_size);
+    EXPECT_GE(sq.max_batch, 1u);
+    EXPECT_LE(sq.max_batch, sq.num_entries);
+}
+
+/* Another fault is still the program's own. */
+TEST(direct_death, other_faults)
+{
+    endpoint e;
+    wq_attr sq, rq;
+
+    ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+    ASSERT_EQ(0, query_qp(e.qp.get(), &sq, &rq));
+    EXPECT_DEATH(*(volatile int *)8 = 1, "");
+}
+
+} // namespace device
