@@ -5,6 +5,7 @@
 #
 #   contrib/bench.sh [--reps N] [--quick] [--no-instructions] [--csv FILE]
 #                    [--only PATTERN] [--upstream PREFIX]
+#   contrib/bench.sh --compare REV [--threshold PERCENT]
 #
 #   --quick   a quarter of the messages, 3 repetitions if --reps does not say
 #   --only    measures whose name matches the shell pattern, e.g. '*get*'
@@ -12,6 +13,17 @@
 #             compare with UCX's own srd, instead: both in the UCX that is
 #             installed there, built with EFA, and for which BUILD_DIR was built
 #             (configure --with-ucx=PREFIX --with-ucx-src=...)
+#
+#   --compare REV
+#             instructions alone, by that commit and by the working tree. REV is
+#             built as BUILD_DIR was configured, in a cache outside of the tree.
+#             The status is 1 if an operation needs more than 2 % (--threshold)
+#             more. A commit may say that it does, and why: lines of its message
+#             such as "Instructions: +3 % because ..." raise the threshold. REV
+#             may be "last", as in CI: the newest commit before this one that has
+#             such a line, otherwise the one before. So what was gained stays
+#             gained if its commit says "Instructions: -10 %". The status is 77 if
+#             REV is not here, as in a shallow clone.
 #
 # Repetitions are interleaved (every tool once, then every tool again), medians
 # are reported, and what counts are the ratios: absolute times are the machine's.
@@ -25,6 +37,9 @@ instructions=y
 csv=
 only='*'
 upstream=
+compare=
+threshold=2
+jobs=$(nproc)
 
 while [ $# -gt 0 ]; do
     case $1 in
@@ -34,13 +49,17 @@ while [ $# -gt 0 ]; do
     --csv)             csv=$2; shift ;;
     --only)            only=$2; shift ;;
     --upstream)        upstream=$2; shift ;;
-    -h|--help)         sed -n '2,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --compare)         compare=${2:?--compare needs a commit}; shift ;;
+    --threshold)       threshold=${2:?--threshold needs a value}; shift ;;
+    -h|--help)         sed -n '2,30s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "bench.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     esac
     shift
 done
 # shellcheck source=test/apps/pair.sh
 . "$here/test/apps/pair.sh"
+# shellcheck source=contrib/bench-instructions.sh
+. "$here/contrib/bench-instructions.sh"
 reps=${reps:-$((scale > 1 ? 3 : 5))}
 
 efarun=$build/src/tools/efarun
@@ -49,8 +68,9 @@ efarun=$build/src/tools/efarun
          "or set BUILD_DIR" >&2
     exit 1
 }
+program=$build/test/apps/instructions
 tools=(taskset)
-[ -n "$upstream" ] || tools+=(ib_send_lat ib_send_bw ib_read_lat ib_read_bw
+[ -n "$compare" ] || [ -n "$upstream" ] || tools+=(ib_send_lat ib_send_bw ib_read_lat ib_read_bw
                               ucx_perftest fi_pingpong)
 for tool in "${tools[@]}"; do
     command -v "$tool" > /dev/null || {
@@ -58,7 +78,9 @@ for tool in "${tools[@]}"; do
         exit 1
     }
 done
-if [ "$instructions" = y ] && ! command -v valgrind > /dev/null; then
+if [ -n "$compare" ]; then
+    command -v valgrind > /dev/null || compare_die "valgrind is missing"
+elif [ "$instructions" = y ] && ! command -v valgrind > /dev/null; then
     echo "bench.sh: no valgrind, instructions per message are left out" >&2
     instructions=n
 fi
@@ -70,6 +92,10 @@ cleanup()
     rm -rf "$tmp"
 }
 trap cleanup EXIT
+if [ -n "$compare" ]; then
+    instructions_compare "$compare" "$threshold"
+    exit
+fi
 : > "$tmp/results.csv"
 
 export UCX_TLS=srd,self UCX_WARN_UNUSED_ENV_VARS=n
@@ -306,50 +332,6 @@ beside_upstream()
     done
 }
 
-# instructions NAME LAYOUT SIZE: of one message sent and received in one
-# process, from the difference of two run lengths, by object.
-instructions()
-{
-    local name=$1 layout=$2 size=$3 n1=2000 n2=12000 n obj
-    for n in $n1 $n2; do
-        "$efarun" --soft --quiet valgrind --tool=callgrind \
-            --callgrind-out-file="$tmp/cg.$n" \
-            "${perftest[@]}" -t am_bw -D "$layout" -x srd -d "$dev:1" -l \
-            -s "$size" -n "$n" -w 100 -f > "$tmp/cg.log" 2>&1 < "$pair_stdin" || {
-                cat "$tmp/cg.log" >&2
-                return 1
-            }
-        awk -v n="$n" '
-            # Self cost by object. "calls=" announces one line of inclusive
-            # cost that belongs to the callee and is not self cost.
-            /^ob=/     { s = $0; sub(/^ob=/, "", s); id = s
-                         sub(/ .*/, "", id)
-                         if (s ~ / /) { sub(/^[^ ]* /, "", s); nm[id] = s }
-                         ob = nm[id]; next }
-            /^cob=/    { s = $0; sub(/^cob=/, "", s); id = s
-                         sub(/ .*/, "", id)
-                         if (s ~ / /) { sub(/^[^ ]* /, "", s); nm[id] = s }
-                         next }
-            /^calls=/  { skip = 1; next }
-            /^[+*0-9-]/ { if (skip) skip = 0; else cost[ob] += $2 }
-            END { for (o in cost) {
-                      b = o; sub(/.*\//, "", b); sub(/\.so.*/, "", b)
-                      sub(/-[0-9.]*(-assert)?(-stats)?$/, "", b)
-                      t[b] += cost[o] }
-                  for (b in t) printf "%s %s %d\n", n, b, t[b] }
-        ' "$tmp/cg.$n"
-    done > "$tmp/cg.costs"
-    for obj in libefasrd libuct_ib_efa libuct_ib libefa-rdmav34 libefa libuct \
-               libucs; do
-        awk -v o="$obj" -v a="$n1" -v b="$n2" -v name="$name" -v s="$size" '
-            $2 == o { c[$1] = $3 }
-            END { if (b in c)
-                      printf "%s:%s,%s,instr,%.0f\n", name, o, s,
-                             (c[b] - c[a]) / (b - a) }
-        ' "$tmp/cg.costs" >> "$tmp/results.csv"
-    done
-}
-
 for i in $(seq "$reps"); do
     echo "bench.sh: round $i of $reps" >&2
     if [ -n "$upstream" ]; then
@@ -360,13 +342,14 @@ for i in $(seq "$reps"); do
 done
 if [ "$instructions" = y ] && [ -n "$upstream" ]; then
     echo "bench.sh: counting instructions" >&2
-    EFARUN_TRANSPORT=ucx-efa instructions efa_am_short short 8
-    EFARUN_TRANSPORT=upstream instructions upstream_am_short short 8
+    EFARUN_TRANSPORT=ucx-efa instructions_count "$efarun" efa_ \
+        "$tmp/results.csv"
+    EFARUN_TRANSPORT=upstream instructions_count "$efarun" upstream_ \
+        "$tmp/results.csv"
 elif [ "$instructions" = y ]; then
     echo "bench.sh: counting instructions" >&2
-    instructions am_short short 8
-    instructions am_bcopy bcopy 1024
-    UCX_EFA_STATS=n instructions am_short_no_stats short 8
+    instructions_count "$efarun" '' "$tmp/results.csv"
+    UCX_EFA_STATS=n instructions_count "$efarun" no_stats_ "$tmp/results.csv"
 fi
 [ -z "$csv" ] || { echo "name,size,unit,value"; cat "$tmp/results.csv"; } \
     > "$csv"
@@ -394,12 +377,13 @@ function beside(text, what, swap,    a, b) {
         printf "| %-52s | %6.2f | %-8s | %-3s |\n", text,
                swap ? a / b : b / a, "", ""
 }
-function of_objects(name,    n, i, o, sum) {
-    n = split("libefasrd libuct_ib_efa libuct_ib libefa-rdmav34 libefa " \
-              "libuct libucs", o, " ")
+# Of an operation, by parts
+function instructions(name, parts,    n, i, part, sum) {
+    n = split(parts, part, " ")
     for (i = 1; i <= n; i++)
-        if (median(name ":" o[i] ",8") > 0) sum += median(name ":" o[i] ",8")
-    return sum
+        if (median(name ":" part[i] ",8") > 0)
+            sum += median(name ":" part[i] ",8")
+    return sum + 0
 }
 function ratio(a, b) {
     return (median(a) < 0 || median(b) <= 0) ? -1 : median(a) / median(b)
@@ -459,17 +443,19 @@ END {
     beside("tag rate 8 B: ours / upstream", "tag_rate,8", 1)
     beside("tag bandwidth 8000 B: ours / upstream", "tag_bw,8000", 1)
     beside("tag bandwidth 1 MB: ours / upstream", "tag_bw,1048576", 1)
-    if (of_objects("efa_am_short") > 0)
+    software = "transport ucx libefa"
+    efa = instructions("efa_am_short", software)
+    if (efa > 0)
         printf "| %-52s | %6.2f | %-8s | %-3s |\n",
                "instructions, am_short 8 B: upstream / ours",
-               of_objects("upstream_am_short") / of_objects("efa_am_short"),
-               "", ""
-    efa = median("am_short:libefa-rdmav34,8")
-    if (efa < 0) efa = median("am_short:libefa,8")
-    if (efa > 0) {
-        all  = median("am_short:libefasrd,8") + efa
-        bare = median("am_short_no_stats:libefasrd,8") + efa
-        bar("instructions, am_short 8 B, our library + libefa", all, "<=", 450)
-        bar("the same / with UCX_EFA_STATS=n", all / bare, "<=", 1.02)
+               instructions("upstream_am_short", software) / efa, "", ""
+    all = instructions("am_short", software)
+    if (all > 0) {
+        bar("instructions, am_short 8 B, our library + libefa", all, "<=", 640)
+        bar("the same / with UCX_EFA_STATS=n",
+            all / instructions("no_stats_am_short", software), "<=", 1.02)
     }
+    if (all > 0)
+        bar("instructions, am_short 8 B, device + libc",
+            instructions("am_short", "device libc"), "<=", 700)
 }' "$tmp/results.csv"

@@ -10,6 +10,8 @@
 #          docs      files, functions, options, tests that documents and comments
 #                    name (contrib/guideposts.sh)
 #          gcc       build-gcc/: all suites
+#          compare   build-gcc/: instructions of an operation, compared with those
+#                    of an earlier commit (contrib/bench.sh --compare)
 #          valgrind  build-gcc/: the suites that test/suites marks for it
 #          asan      build-asan/: AddressSanitizer and UBSan
 #          tsan      build-tsan/: ThreadSanitizer
@@ -47,13 +49,13 @@ step()
     echo "-- $(clock "$SECONDS") $*"
 }
 
-all=scripts,format,layers,docs,gcc,valgrind,asan,tsan,dist,matrix
+all=scripts,format,layers,docs,gcc,compare,valgrind,asan,tsan,dist,matrix
 parts=$all
 suites=()
 while [ $# -gt 0 ]; do
     case $1 in
     --only)    parts=${2:?--only needs a value}; shift ;;
-    -h|--help) sed -n '2,27s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help) sed -n '2,29s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "check.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     *)  suites+=("$1") ;;
     esac
@@ -336,6 +338,22 @@ run_matrix()
     done
 }
 
+# With what CI knows to be the last commit before the change, or last
+compare_instructions()
+{
+    local begin=$SECONDS status=0
+
+    begins compare
+    BUILD_DIR=$gcc "$top/contrib/bench.sh" --compare "${COMPARE_REV:-last}" \
+        2> "$work/why" || status=$?
+    case $status in
+    0)  job_done compare $((SECONDS - begin)) 1 0 0 ;;
+    77) skip compare "$(tail -n 1 "$work/why")" ;;
+    *)  cat "$work/why" >&2
+        job_done compare $((SECONDS - begin)) 0 1 0 ;;
+    esac
+}
+
 check_scripts()
 {
     find "$top/contrib" "$top/test" "$top/autogen.sh" "$top/.ci/run" -type f \
@@ -366,7 +384,7 @@ fi
 
 # The rest needs a build here
 case ,$parts, in
-*,layers,*|*,gcc,*|*,valgrind,*|*,asan,*|*,tsan,*|*,dist,*) ;;
+*,layers,*|*,gcc,*|*,compare,*|*,valgrind,*|*,asan,*|*,tsan,*|*,dist,*) ;;
 *)  run_matrix
     finish ;;
 esac
@@ -382,6 +400,9 @@ if is_part layers; then
     job calls "$top/contrib/layers.sh" --objects "$gcc"
 fi
 
+if is_part compare; then
+    compare_instructions
+fi
 beside_suites asan tsan
 if is_part gcc; then
     run tests "$gcc" plain

@@ -3,6 +3,7 @@
  */
 #include "scale.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@ static uct_worker_h worker;
 
 void scale_die(const char *what, const char *why)
 {
-    fprintf(stderr, "scale: %s: %s\n", what, why);
+    fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, why);
     exit(1);
 }
 
@@ -82,7 +83,9 @@ void scale_open(void)
         attr.field_mask = UCT_COMPONENT_ATTR_FIELD_NAME |
                           UCT_COMPONENT_ATTR_FIELD_MD_RESOURCE_COUNT;
         scale_check("uct_component_query", uct_component_query(list[i], &attr));
-        if ((strcmp(attr.name, "efasrd") != 0) ||
+        /* ours, or UCX's own */
+        if (((strcmp(attr.name, "efasrd") != 0) &&
+             (strcmp(attr.name, "ib") != 0)) ||
             (attr.md_resource_count > SCALE_DOMAINS)) {
             continue;
         }
