@@ -190,6 +190,13 @@ typedef struct {
     };
 } softefa_io_cqe_t;
 
+/* The first four bytes: of words, not of bytes, as they are stored at once. */
+static inline uint32_t softefa_io_cqe_first(uint16_t req_id, uint8_t status,
+                                            uint8_t flags)
+{
+    return req_id | ((uint32_t)status << 16) | ((uint32_t)flags << 24);
+}
+
 static_assert(sizeof(softefa_io_cqe_t) == 32, "completion");
 static_assert(offsetof(softefa_io_cqe_t, flags) == 3, "completion");
 static_assert(offsetof(softefa_io_cqe_t, req_id_ex) == 6, "completion");

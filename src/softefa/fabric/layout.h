@@ -32,7 +32,7 @@
 #include <stdint.h>
 
 enum {
-    SOFTEFA_LAYOUT_VERSION = 5,
+    SOFTEFA_LAYOUT_VERSION = 6,
     SOFTEFA_MAX_PROCS      = 1024,
     SOFTEFA_SLOT_JOINING   = SOFTEFA_MAX_PROCS, /* of a process without one */
     SOFTEFA_MAX_CHANNELS   = 4096,
@@ -124,7 +124,7 @@ typedef struct {
     uint32_t          capacity;              /* of all sub-CQs */
     uint16_t          entry_size;
     uint16_t          num_sub_cqs;
-    uint64_t          ring;                  /* offset of the first ring */
+    uint64_t          ring[SOFTEFA_MAX_SUB_CQS]; /* offset of each sub-CQ */
     uint64_t          db;                    /* offset of the doorbell */
     uint64_t          cookie;
     uint32_t          channel;               /* index + 1, 0: none */

@@ -13,20 +13,18 @@ static inline void softefa_complete_cqe(const softefa_qp_t *qp,
                                         const softefa_io_wqe_t *wqe, int status,
                                         softefa_io_cqe_t *cqe)
 {
+    uint8_t flags = SOFTEFA_CQE_SEND_QUEUE |
+                    ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) << SOFTEFA_CQE_OP_SHIFT);
+
     memset(cqe, 0, sizeof(*cqe));
-    cqe->req_id = wqe->req_id;
-    cqe->status = status;
-    cqe->flags  = SOFTEFA_CQE_SEND_QUEUE |
-                 ((wqe->ctrl1 & SOFTEFA_CTRL1_OP) << SOFTEFA_CQE_OP_SHIFT);
-    cqe->qpn          = qp->qpn;
-    cqe->req_id_ex[0] = wqe->req_id_ex[0];
-    cqe->req_id_ex[1] = wqe->req_id_ex[1];
-    cqe->req_id_ex[2] = wqe->req_id_ex[2];
+    cqe->first = softefa_io_cqe_first(wqe->req_id, status, flags);
+    cqe->qpn   = qp->qpn;
+    memcpy(cqe->req_id_ex, wqe->req_id_ex, sizeof(cqe->req_id_ex));
 }
 
 /* Writes the completion of a message; false: try again later. */
-static inline bool softefa_complete(softefa_qp_t *qp,
-                                    const softefa_io_wqe_t *wqe, int status)
+SOFTEFA_STEP bool softefa_complete(softefa_qp_t *qp,
+                                   const softefa_io_wqe_t *wqe, int status)
 {
     softefa_io_cqe_t cqe;
     bool written;

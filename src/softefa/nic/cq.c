@@ -143,7 +143,7 @@ void softefa_cq_ring(const softefa_cq_t *handle, softefa_ring_t *ring)
 {
     const softefa_shm_cq_t *cq = handle->shm;
 
-    ring->ring        = softefa_fabric_at(cq->ring);
+    ring->ring        = softefa_fabric_at(cq->ring[0]);
     ring->entry_size  = cq->entry_size;
     ring->num_entries = cq->depth;
     ring->doorbell    = (cq->channel == 0) ? NULL : softefa_fabric_at(cq->db);

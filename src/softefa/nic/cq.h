@@ -40,9 +40,8 @@ static inline uint32_t softefa_cq_phase(const softefa_shm_cq_t *cq,
 static inline softefa_io_cqe_t *softefa_cq_entry(const softefa_shm_cq_t *cq,
                                                  unsigned sub, uint32_t pos)
 {
-    uint64_t index = ((uint64_t)sub * cq->depth) + (pos & (cq->depth - 1));
-
-    return softefa_fabric_at(cq->ring + (index * cq->entry_size));
+    return softefa_fabric_at(cq->ring[sub] +
+                             ((pos & (cq->depth - 1)) * cq->entry_size));
 }
 
 static inline uint32_t softefa_cq_doorbell(const softefa_shm_cq_t *cq)
@@ -60,7 +59,7 @@ static inline uint32_t softefa_cq_pending(const softefa_shm_cq_t *cq)
 /* Under the lock: writes an entry, given without the phase bit, into sub-CQ
  * `sub`. May raise the completion event. */
 static inline void softefa_cq_put(softefa_shm_cq_t *cq, unsigned sub,
-                                  softefa_io_cqe_t *cqe)
+                                  const softefa_io_cqe_t *cqe)
 {
     uint32_t pos           = cq->head[sub];
     softefa_io_cqe_t *slot = softefa_cq_entry(cq, sub, pos);
@@ -69,7 +68,6 @@ static inline void softefa_cq_put(softefa_shm_cq_t *cq, unsigned sub,
         softefa_cq_overrun(cq, cqe);
     }
 
-    cqe->flags |= softefa_cq_phase(cq, pos);
     SOFTEFA_POINT("entry");
     memcpy(&slot->qpn, &cqe->qpn,
            offsetof(softefa_io_cqe_t, sgid) - offsetof(softefa_io_cqe_t, qpn));
@@ -77,7 +75,9 @@ static inline void softefa_cq_put(softefa_shm_cq_t *cq, unsigned sub,
         memcpy(slot->sgid, cqe->sgid, sizeof(cqe->sgid));
     }
     SOFTEFA_POINT("entry written");
-    atomic_store_explicit((_Atomic uint32_t *)&slot->first, cqe->first,
+    atomic_store_explicit((_Atomic uint32_t *)&slot->first,
+                          cqe->first |
+                                  ((uint32_t)softefa_cq_phase(cq, pos) << 24),
                           memory_order_release);
     SOFTEFA_POINT("commit");
     cq->head[sub] = pos + 1;
@@ -93,7 +93,7 @@ static inline void softefa_cq_put(softefa_shm_cq_t *cq, unsigned sub,
  * and the `descriptors` taken from the RQ happen together or not at all, also
  * if this process dies meanwhile. */
 static inline void softefa_cq_put_recv(softefa_shm_cq_t *cq, unsigned sub,
-                                       softefa_io_cqe_t *cqe,
+                                       const softefa_io_cqe_t *cqe,
                                        softefa_shm_qp_t *qp,
                                        uint32_t descriptors)
 {
@@ -110,7 +110,7 @@ static inline void softefa_cq_put_recv(softefa_shm_cq_t *cq, unsigned sub,
 
 /* Lock, put, unlock. Does nothing if the CQ is gone. False: try again later. */
 static inline bool softefa_cq_write(softefa_shm_cq_t *cq, unsigned sub,
-                                    softefa_io_cqe_t *cqe)
+                                    const softefa_io_cqe_t *cqe)
 {
     int ret = softefa_cq_lock(cq);
 

@@ -30,12 +30,13 @@ static bool cq_attr_valid(const softefa_dev_t *dev,
 /* Under the admin lock; the entry and its memory are there. */
 static void cq_init_shared(softefa_shm_cq_t *shm, const softefa_cq_attr_t *attr)
 {
+    unsigned sub;
+
     shm->depth       = attr->depth;
     shm->capacity    = attr->depth * attr->num_sub_cqs;
     shm->entry_size  = attr->entry_size;
     shm->num_sub_cqs = attr->num_sub_cqs;
     shm->db          = shm->extent.offset;
-    shm->ring        = shm->extent.offset + softefa_page_size();
     shm->cookie      = attr->cookie;
     shm->with_sgid   = attr->with_sgid;
     shm->refs        = 0;
@@ -43,6 +44,10 @@ static void cq_init_shared(softefa_shm_cq_t *shm, const softefa_cq_attr_t *attr)
     if (attr->channel != NULL) {
         shm->channel = attr->channel->index + 1;
         ++attr->channel->shm->refs;
+    }
+    for (sub = 0; sub < attr->num_sub_cqs; ++sub) {
+        shm->ring[sub] = shm->extent.offset + softefa_page_size() +
+                         ((uint64_t)sub * attr->depth * attr->entry_size);
     }
     memset(shm->head, 0, sizeof(shm->head));
     shm->total     = 0;
@@ -108,7 +113,7 @@ int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
     pthread_mutex_unlock(&dev->lock);
 
     map->cqn       = index;
-    map->ring_key  = shm->ring;
+    map->ring_key  = shm->ring[0];
     map->ring_size = size;
     map->db_key    = shm->db;
     *cq_p          = cq;

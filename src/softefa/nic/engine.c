@@ -268,12 +268,14 @@ SOFTEFA_STEP bool engine_fetch_one(softefa_qp_t *qp)
     softefa_io_wqe_t wqe;
 
     engine_copy(qp, engine_next(qp), &wqe);
-    if (softefa_unlikely(qp->learn_phase)) {
-        qp->learn_phase = false;
-        qp->sq_phase    = wqe.ctrl2 & SOFTEFA_CTRL2_PHASE;
-    }
-    if (softefa_unlikely(qp->planned) && engine_fault(qp, &wqe)) {
-        return false;
+    if (softefa_unlikely(qp->learn_phase | qp->planned)) {
+        if (qp->learn_phase) {
+            qp->learn_phase = false;
+            qp->sq_phase    = wqe.ctrl2 & SOFTEFA_CTRL2_PHASE;
+        }
+        if (qp->planned && engine_fault(qp, &wqe)) {
+            return false;
+        }
     }
 
     engine_start(qp, &wqe);
@@ -281,18 +283,13 @@ SOFTEFA_STEP bool engine_fetch_one(softefa_qp_t *qp)
     return true;
 }
 
-SOFTEFA_STEP void engine_fetch(softefa_qp_t *qp)
+/* Any number of entries: those that go to one QP together, the others one by
+ * one. */
+static __attribute__((noinline)) void engine_fetch_many(softefa_qp_t *qp,
+                                                        uint32_t count)
 {
     uint32_t single = 0; /* entries to send one by one */
-    uint32_t count;
 
-    if (softefa_unlikely((qp->state != IBV_QPS_RTS) |
-                         softefa_device_faulted()) &&
-        (softefa_engine_in_error(qp) || (qp->state != IBV_QPS_RTS))) {
-        return;
-    }
-
-    count = engine_room(qp, engine_announced(qp));
     while (count > 0) {
         if ((count >= 2) && (single == 0) && !qp->slow && !qp->learn_phase) {
             count -= engine_bursts(qp, count);
@@ -308,6 +305,31 @@ SOFTEFA_STEP void engine_fetch(softefa_qp_t *qp)
             break;
         }
     }
+}
+
+/* True: there is nothing to be sent by a QP in its state. */
+SOFTEFA_STEP bool engine_stands(softefa_qp_t *qp)
+{
+    return softefa_unlikely((qp->state != IBV_QPS_RTS) |
+                            softefa_device_faulted()) &&
+           (softefa_engine_in_error(qp) || (qp->state != IBV_QPS_RTS));
+}
+
+/* one: most likely it is one entry */
+SOFTEFA_STEP void engine_fetch(softefa_qp_t *qp, bool one)
+{
+    uint32_t count;
+
+    if (engine_stands(qp)) {
+        return;
+    }
+
+    count = engine_room(qp, engine_announced(qp));
+    if (!one || softefa_unlikely(count != 1)) {
+        engine_fetch_many(qp, count);
+    } else if (!engine_fetch_one(qp)) {
+        return;
+    }
 
     if (softefa_unlikely(qp->slow) && (qp->num_held > qp->reorder)) {
         softefa_flight_reordered(qp, false);
@@ -316,7 +338,7 @@ SOFTEFA_STEP void engine_fetch(softefa_qp_t *qp)
 
 void softefa_engine_fetch(softefa_qp_t *qp)
 {
-    engine_fetch(qp);
+    engine_fetch(qp, false);
 }
 
 void softefa_engine_flush(softefa_qp_t *qp, bool complete)
@@ -369,7 +391,7 @@ void softefa_engine_doorbell(softefa_qp_t *qp)
     }
 
     if (softefa_likely(softefa_dev_valid(qp->dev))) {
-        engine_fetch(qp);
+        engine_fetch(qp, true);
     }
     softefa_unlock_local(&qp->lock);
 }

@@ -84,9 +84,8 @@ SOFTEFA_STEP void softefa_rx_put(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
 {
     softefa_io_cqe_t cqe = {};
     unsigned op          = wqe->ctrl1 & SOFTEFA_CTRL1_OP;
+    uint8_t flags = SOFTEFA_CQE_RECV_QUEUE | (op << SOFTEFA_CQE_OP_SHIFT);
 
-    cqe.status  = status;
-    cqe.flags   = SOFTEFA_CQE_RECV_QUEUE | (op << SOFTEFA_CQE_OP_SHIFT);
     cqe.qpn     = dest->qp->qpn;
     cqe.length  = length;
     cqe.src_qpn = qp->qpn;
@@ -94,7 +93,7 @@ SOFTEFA_STEP void softefa_rx_put(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                                                 .ah_of[qp->dev->index],
                                        memory_order_relaxed);
     if (wqe->ctrl1 & SOFTEFA_CTRL1_HAS_IMM) {
-        cqe.flags |= SOFTEFA_CQE_HAS_IMM;
+        flags |= SOFTEFA_CQE_HAS_IMM;
         cqe.imm = wqe->imm;
     }
 
@@ -105,11 +104,12 @@ SOFTEFA_STEP void softefa_rx_put(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     }
 
     if (softefa_likely(rx.descriptors > 0)) {
-        cqe.req_id = rx.req_id;
+        cqe.first = softefa_io_cqe_first(rx.req_id, status, flags);
         softefa_cq_put_recv(cq, dest->qp->recv_sub_cq, &cqe, dest->qp,
                             rx.descriptors);
     } else {
-        cqe.flags |= SOFTEFA_CQE_UNSOLICITED;
+        flags |= SOFTEFA_CQE_UNSOLICITED;
+        cqe.first = softefa_io_cqe_first(0, status, flags);
         softefa_cq_put(cq, dest->qp->recv_sub_cq, &cqe);
     }
 }

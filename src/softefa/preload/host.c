@@ -75,6 +75,23 @@ static int copy_check(softefa_member_t member)
     return 0;
 }
 
+/* A message of a word or two is not worth a call. The two words of what is 9 to
+ * 15 bytes long overlap. */
+static inline void copy_short(void *dst, const void *src, size_t length)
+{
+    uint64_t head, tail;
+
+    if ((length < sizeof(head)) || (length > 2 * sizeof(head))) {
+        memcpy(dst, src, length);
+        return;
+    }
+
+    memcpy(&head, src, sizeof(head));
+    memcpy(&tail, (const char *)src + length - sizeof(tail), sizeof(tail));
+    memcpy(dst, &head, sizeof(head));
+    memcpy((char *)dst + length - sizeof(tail), &tail, sizeof(tail));
+}
+
 /* Whether a copy is one piece to one piece of this process's own memory, as
  * most are that stay in it. */
 static inline bool copy_is_simple(softefa_member_t member,
@@ -149,7 +166,7 @@ int softefa_host_write(softefa_member_t member, const struct iovec *local,
                        unsigned num_remote, size_t length)
 {
     if (copy_is_simple(member, remote, local, length)) {
-        memcpy(remote->iov_base, local->iov_base, length);
+        copy_short(remote->iov_base, local->iov_base, length);
         return 0;
     }
 

@@ -169,8 +169,18 @@ protected:
                 return done;
             }
             EXPECT_EQ(0u, (first >> 16) & 0xff);
-            EXPECT_EQ(read % sq.num_entries, first & 0xffff);
+            EXPECT_LT(first & 0xffff, sq.num_entries); /* in any order */
         }
+    }
+
+    /* Waits until as many more have completed, not one more. */
+    void take(unsigned messages)
+    {
+        unsigned done = 0;
+
+        wait_until([&]() { return done >= messages; },
+                   [&]() { done += completed(); }, "completions of sends");
+        EXPECT_EQ(messages, done);
     }
 
     /* Not 0xefa0 */
@@ -245,7 +255,7 @@ TEST_P(doorbells, ring)
         EXPECT_EQ(8u, c.byte_len);
         memcpy(&got, &b.buffer[0], sizeof(got));
         EXPECT_EQ(0x1122334455667788 + i, got);
-        EXPECT_EQ(1u, completed());
+        take(1);
     }
 }
 
@@ -261,7 +271,7 @@ TEST_P(doorbells, batch)
     }
     ring(GetParam());
     EXPECT_EQ(3u, b.wait(3).size());
-    EXPECT_EQ(3u, completed());
+    take(3);
 }
 
 /* Nobody calls libefa on this side: what waits for a receive goes on anyway. */
@@ -272,9 +282,7 @@ TEST_P(doorbells, waits_for_a_receive)
     EXPECT_EQ(0u, completed());
     b.recv(7, 0, 64);
 
-    unsigned done = 0;
-    wait_until([&]() { return done == 1; }, [&]() { done += completed(); },
-               "the completion of a send that waited");
+    take(1);
     EXPECT_EQ(7u, b.wait()[0].wr_id);
 }
 
@@ -305,7 +313,7 @@ TEST_P(doorbells, events)
     ring(how);
     b.wait();
     EXPECT_FALSE(event()); /* not armed */
-    EXPECT_EQ(1u, completed());
+    take(1);
 
     arm(how);
     EXPECT_FALSE(event()); /* nothing since */
@@ -318,7 +326,7 @@ TEST_P(doorbells, events)
 
     arm(how); /* and an entry waits */
     EXPECT_TRUE(event());
-    EXPECT_EQ(1u, completed());
+    take(1);
 }
 
 /* Many rounds of a CQ whose doorbell was rung once: entries that were read are
@@ -333,7 +341,7 @@ TEST_P(doorbells, no_overrun)
     write_entry(0);
     ring(GetParam());
     b.wait();
-    EXPECT_EQ(1u, completed());
+    take(1);
     arm(GetParam());
 
     ::testing::internal::CaptureStderr();
@@ -342,7 +350,7 @@ TEST_P(doorbells, no_overrun)
         write_entry(i);
         ring(GetParam());
         b.wait();
-        EXPECT_EQ(1u, completed());
+        take(1);
     }
     EXPECT_EQ("", ::testing::internal::GetCapturedStderr());
 }
