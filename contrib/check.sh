@@ -249,7 +249,7 @@ build_asan()
         CXXFLAGS=-O1 LDFLAGS="$sanitize" || return
     step "the tests' programs in ${asan##*/}"
     quietly "$asan/make-check.log" make -C "$asan/test/gtest" -j"$jobs" \
-        test_engine test_host test_unit
+        test_engine test_host test_pci test_unit
 }
 
 # build_tsan: the product alone

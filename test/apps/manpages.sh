@@ -81,6 +81,12 @@ sed '/^With Open MPI/,/^$/d' "$TMPDIR/efarun" > "$TMPDIR/efarun.own"
 has_all efarun.1 "options" < <(options "$TMPDIR/efarun.own")
 has_no_more efarun.1 '--[a-z][a-z-]+' < <(options "$TMPDIR/efarun.own")
 
+"$BUILD/src/softefa/softefa-pci" --help | sed '/^Fabric, profile/,$d' |
+    grep -v qemu | grep -E '^(Usage|  --)' > "$TMPDIR/softefa-pci"
+has_all softefa-pci.1 "options" < <(options "$TMPDIR/softefa-pci")
+has_no_more softefa-pci.1 '--[a-z][a-z-]+' \
+    < <(options "$TMPDIR/softefa-pci"; echo --help)
+
 grep -oE '^  SOFTEFA_[A-Z_]+' "$TMPDIR/efarun" | tr -d ' ' > "$TMPDIR/softefa"
 has_all softefa.7 "variables" < "$TMPDIR/softefa"
 has_no_more softefa.7 'SOFTEFA_[A-Z_]+' < "$TMPDIR/softefa"

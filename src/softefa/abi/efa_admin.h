@@ -54,8 +54,8 @@ enum {
 #define SOFTEFA_CAPS(_reset, _bits, _command)                                 \
     (((_reset) << 1) | ((_bits) << 8) | ((_command) << 16))
 
-/* AQ_CAPS, ACQ_CAPS, AENQ_CAPS: [15:0] entries, [23:16] bytes of one, in AQ_CAPS
- * [31:16]; [31:24] MSI-X vector, not of the AQ */
+/* AQ_CAPS, ACQ_CAPS, AENQ_CAPS: [15:0] entries, [23:16] bytes of one, in
+ * AQ_CAPS [31:16]; [31:24] MSI-X vector, not of the AQ */
 enum {
     SOFTEFA_INTR_MASK_EN         = 1 << 0, /* no interrupts of the ACQ */
 
