@@ -113,7 +113,7 @@ sanitizer_runtime()
 # Sets argv, what timeout(1) starts for a suite
 suite_command()
 {
-    local options=$1 program=$2
+    local options=$1 program=$2 words=() settings=() options_only=() word
     shift 2
 
     case $program in
@@ -141,8 +141,15 @@ suite_command()
               "${argv[@]}")
     fi
     if [ "$options" != - ]; then
-        IFS=, read -r -a options <<< "$options"
-        argv=("$EFARUN" --quiet "${options[@]}" -- "${argv[@]}")
+        IFS=, read -r -a words <<< "$options"
+        for word in "${words[@]}"; do
+            case $word in
+            [A-Z]*=*) settings+=("$word") ;;
+            *)        options_only+=("$word") ;;
+            esac
+        done
+        argv=(env ${settings[@]+"${settings[@]}"} "$EFARUN" --quiet
+              "${options_only[@]}" -- "${argv[@]}")
     fi
     if [ "$variant" = asan ]; then
         # The preloads are for what is tested, not for timeout itself

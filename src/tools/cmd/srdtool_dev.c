@@ -19,8 +19,8 @@ static const char *const dev_keys[] = {
 
 static const char *const link_keys[] = {
     "link", "pid", "comm", "gone", "stopped", "iface", "+gid", "qpn", "state",
-    "state_ns", "why", "why_ns", "asleep", "eps", "peers", "+tx_queue",
-    "+polls", "+progress_ns", "+age_ns", NULL
+    "state_ns", "why", "why_ns", "asleep", "data_path", "eps", "peers",
+    "+tx_queue", "+polls", "+progress_ns", "+age_ns", NULL
 };
 
 typedef struct {
@@ -197,6 +197,8 @@ static struct json_object *link_row(const srdtool_snapshot_t *snap,
     srdtool_row_age(row, "state_ns", segment, iface->state_time);
     srdtool_row_why(row, &in);
     srdtool_row_bool(row, "asleep", iface->asleep);
+    srdtool_row_string(row, "data_path",
+                       stats_name_data_path(iface->data_path));
     srdtool_row_uint(row, "eps", iface->eps - iface->eps_gone);
     srdtool_row_uint(row, "peers", iface->peers - iface->peers_gone);
     srdtool_row_uint(row, "tx_queue", iface->tx_queue);

@@ -37,6 +37,7 @@ static const char *const event_texts[]  = {
 };
 static const char *const peer_states[]  = EFA_STATS_PEER_STATE_NAMES;
 static const char *const iface_states[] = EFA_STATS_IFACE_STATE_NAMES;
+static const char *const data_paths[]   = EFA_STATS_PATH_NAMES;
 static const char *const kinds[]        = EFA_STATS_KIND_NAMES;
 
 static_assert(NUM(peer_states) == EFA_STATS_PEER_LAST, "a name for each");
@@ -115,6 +116,11 @@ const char *stats_name_peer_state(uint32_t state)
 const char *stats_name_iface_state(uint32_t state)
 {
     return GET(iface_states, state, "?");
+}
+
+const char *stats_name_data_path(uint32_t path)
+{
+    return GET(data_paths, path, "?");
 }
 
 const char *stats_name_kind(uint32_t kind)

@@ -135,6 +135,7 @@ const char *stats_name_event_text(unsigned event);
 /* "?" for a value that has no name. */
 const char *stats_name_peer_state(uint32_t state);
 const char *stats_name_iface_state(uint32_t state);
+const char *stats_name_data_path(uint32_t path);
 const char *stats_name_kind(uint32_t kind);
 const char *stats_name_control(uint32_t control);
 

@@ -892,7 +892,8 @@ TEST_F(rma_device, without)
             EXPECT_EQ("without",
                       run_role(line, {"SOFTEFA_LIMITS=rdma_read=0"}));
         } else {
-            EXPECT_EQ("without", run_role(line, {"SOFTEFA_PROFILE=efa0"}));
+            EXPECT_EQ("without", run_role(line, {"SOFTEFA_PROFILE=efa0",
+                                                 "UCX_SRD_DIRECT=try"}));
         }
     }
 }

@@ -126,6 +126,17 @@ typedef enum {
 #define EFA_STATS_IFACE_STATE_NAMES \
     {"ready", "recovering", "down", "closing"}
 
+/* Who writes and reads the queues of an interface: docs/architecture.md, "The
+ * direct data path" */
+typedef enum {
+    EFA_STATS_PATH_UNKNOWN,
+    EFA_STATS_PATH_LIBEFA,
+    EFA_STATS_PATH_DIRECT,
+    EFA_STATS_PATH_LAST
+} efa_stats_path_t;
+
+#define EFA_STATS_PATH_NAMES {"?", "libefa", "direct"}
+
 typedef enum {
     EFA_STATS_PD,
     EFA_STATS_CQ,
@@ -155,7 +166,8 @@ typedef struct {
     uint64_t           state_time;    /* when it came into its state         */
     uint64_t           progress_time; /* a recent progress call; polls tells
                                          whether there were more             */
-    uint64_t           reserved;
+    uint32_t           data_path;     /* efa_stats_path_t; 0: not told       */
+    uint32_t           reserved;
     EFA_STATS_IFACE_COUNTERS(EFA_STATS_FIELD)
 } __attribute__((aligned(64))) efa_stats_iface_t;
 

@@ -26,6 +26,7 @@ typedef struct {
     unsigned           max_poll;
     int                events;        /* ucs_ternary_auto_value_t            */
     int                rdma;          /* ucs_ternary_auto_value_t            */
+    int                direct;        /* ucs_ternary_auto_value_t            */
     double             close_timeout; /* seconds                             */
     double             gone_timeout;
     double             recovery_timeout;

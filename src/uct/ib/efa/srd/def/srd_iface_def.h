@@ -166,6 +166,7 @@ struct uct_srd_iface {
         unsigned            max_poll;
         uint8_t             rdma_read;   /* the device does it, and may      */
         uint8_t             rdma_write;
+        int                 direct;      /* ucs_ternary_auto_value_t         */
         unsigned            rdma_short;  /* bytes in a slot: put_short       */
         size_t              rdma_bcopy;  /* and in a buffer: put, get_bcopy  */
         size_t              rdma_zcopy;

@@ -7,9 +7,10 @@
 #ifndef UCT_SRD_QUEUES_DEF_H
 #define UCT_SRD_QUEUES_DEF_H
 
-#include "srd/def/srd_def.h"
+#include "srd/def/srd_direct_def.h"
 
 typedef struct {
+    uct_srd_direct_t        direct;   /* the queues without libefa, or off   */
     struct ibv_cq           *cq;
     struct ibv_qp           *qp;
     struct ibv_qp_ex        *qp_ex;   /* the same: one-sided operations      */

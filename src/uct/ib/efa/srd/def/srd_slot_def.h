@@ -31,18 +31,20 @@ enum {
 
 /* Work requests that are prepared as far as they are always the same. The
  * user's memory may be a GPU's, which libefa cannot copy. */
-enum {
+typedef enum {
     UCT_SRD_WR_BUF,               /* one buffer of ours                      */
     UCT_SRD_WR_INLINE,            /* as above, which libefa copies           */
     UCT_SRD_WR_USER,              /* with the user's memory, 1 or 2          */
     UCT_SRD_WR_LAST
-};
+} uct_srd_wr_kind_t;
 
-/* Part of a work request that depends on the peer alone; as in ibv_send_wr */
+/* Part of a work request that depends on the peer alone; as in ibv_send_wr, and
+ * for the direct path the number of the AH */
 typedef struct {
     struct ibv_ah *ah;
     uint32_t      qpn;
     uint32_t      qkey;
+    uint32_t      ahn;
 } uct_srd_dest_t;
 
 /* A one-sided operation; sge[1] is the local memory, buf or the user's */
@@ -149,8 +151,8 @@ static_assert(alignof(uct_srd_slot_t) > UCT_SRD_WR_ID_SEND,
               "the low bit of its address is free");
 static_assert(offsetof(uct_srd_buf_t, data) % alignof(uct_srd_buf_t) == 0,
               "aligned, since its data are");
-static_assert(sizeof(uct_srd_dest_t) == sizeof(((struct ibv_send_wr*)0)->wr.ud),
-              "copied as one");
+static_assert(offsetof(uct_srd_dest_t, ahn) ==
+              sizeof(((struct ibv_send_wr*)0)->wr.ud), "copied as one");
 static_assert(offsetof(struct ibv_send_wr, wr.ud.remote_qkey) -
               offsetof(struct ibv_send_wr, wr.ud.ah) ==
               offsetof(uct_srd_dest_t, qkey), "copied as one");

@@ -187,7 +187,8 @@ ucs_status_t uct_srd_peer_ah_get(uct_srd_peer_t *peer)
     ++iface->peers.num_with_ah;
 
     /* What it sent before comes without its number. */
-    peer->tx.dest.ah = peer->ah->ibv_ah;
+    peer->tx.dest.ah  = peer->ah->ibv_ah;
+    peer->tx.dest.ahn = peer->ah->ahn;
     uct_srd_gate_clear(peer, UCT_SRD_GATE_NO_AH);
     if (iface->queues.cq_efa != NULL) {
         uct_srd_peer_ah_set_unverified(iface,

@@ -5,6 +5,7 @@
  *   with a channel         where the device has notifications
  */
 #include "srd/queues/srd_queues.h"
+#include "srd/queues/srd_direct.h"
 
 #include <errno.h>
 
@@ -79,6 +80,7 @@ void uct_srd_cq_destroy(uct_srd_queues_t *queues)
         queues->unacked = 0;
     }
 
+    uct_srd_direct_cleanup(queues);
     ret = ibv_destroy_cq(queues->cq);
     if ((ret != 0) && !uct_efa_context_is_gone(queues->context, ret)) {
         ucs_warn("srd: ibv_destroy_cq: %s", strerror(ret));

@@ -29,6 +29,13 @@ void uct_srd_queues_hide(const uct_srd_iface_t *iface,
 /* The queue pair is of no use any more, as a completion says; is it? */
 void uct_srd_queues_set_failed(uct_srd_iface_t *iface);
 
+/* As many events of the channel were read. */
+void uct_srd_queues_count_events(uct_srd_iface_t *iface, unsigned count);
+
+/* An event is raised for the next completion, or for those not polled yet. Logs
+ * the cause of a failure. */
+ucs_status_t uct_srd_queues_arm(uct_srd_iface_t *iface);
+
 static inline int uct_srd_queues_is_failed(const uct_srd_iface_t *iface)
 {
     return __atomic_load_n(&iface->queues.dead, __ATOMIC_RELAXED);

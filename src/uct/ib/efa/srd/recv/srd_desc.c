@@ -11,6 +11,7 @@
  * must always find a descriptor.
  */
 #include "srd/recv/srd_desc.h"
+#include "srd/queues/srd_direct_rq.h"
 
 void uct_srd_desc_put(uct_srd_iface_t *iface, uct_srd_desc_t *desc)
 {
@@ -74,13 +75,22 @@ static void uct_srd_desc_init(uct_iface_h tl_iface, void *obj, uct_mem_h memh)
 
 static void uct_srd_desc_post(uct_srd_iface_t *iface)
 {
-    struct ibv_recv_wr *bad, *next;
+    struct ibv_recv_wr *bad, *next, *chain = iface->rx.chain;
     int ret;
 
-    ret             = ibv_post_recv(iface->queues.qp, iface->rx.chain, &bad);
-    iface->rx.chain = NULL;
+    iface->rx.chain     = NULL;
     iface->rx.chain_len = 0;
     UCT_SRD_COUNT(iface, rx_refills);
+    if (iface->queues.direct.on) {
+        for (; chain != NULL; chain = chain->next) {
+            uct_srd_direct_rq_put(&iface->queues.direct.rq,
+                                  ucs_container_of(chain, uct_srd_desc_t, wr));
+        }
+        uct_srd_direct_rq_ring(&iface->queues.direct.rq);
+        return;
+    }
+
+    ret = ibv_post_recv(iface->queues.qp, chain, &bad);
 
     if (ucs_unlikely(ret != 0)) {
         /* Refused: they are tried again with the next refill. */

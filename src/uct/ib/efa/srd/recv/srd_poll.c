@@ -3,6 +3,7 @@
  * without extended header, from a known sender, in order. That of the last one
  * is found at once.
  *
+ *   direct  without libefa, which has nothing below to choose from
  *   plain   ibv_poll_cq(): cheapest
  *   blind   while some peer's AH is given up, and until the CQ was empty once
  *           after it was made again, and while somebody's address is not
@@ -13,15 +14,15 @@
 #include "srd/recv/srd_poll.h"
 #include "srd/peer/srd_peer_ah.h"
 #include "srd/peer/srd_trace.h"
+#include "srd/queues/srd_direct_cq.h"
+#include "srd/queues/srd_direct_rq.h"
 #include "srd/recv/srd_rx.h"
 #include "srd/send/srd_tx_done.h"
 
 /* Whether rx.last_peer is whose message this is, or has become it. */
 static UCS_F_ALWAYS_INLINE int uct_srd_poll_turn(uct_srd_iface_t *iface,
-                                                 const struct ibv_wc *wc)
+                                                 uint32_t key)
 {
-    uint32_t key = uct_srd_key(wc->slid, wc->src_qp);
-
     return ucs_likely(key == iface->rx.last_key) || uct_srd_rx_turn(iface, key);
 }
 
@@ -32,38 +33,49 @@ uct_srd_poll_is_awaited(const uct_srd_peer_t *peer, uint32_t imm)
            (peer->rx.imm_base | peer->rx.ring.next);
 }
 
-static UCS_F_ALWAYS_INLINE void uct_srd_poll_rx_wc(uct_srd_iface_t *iface,
-                                                   const struct ibv_wc *wc)
+/* A message with immediate data that came well. False: not for the fast path */
+static UCS_F_ALWAYS_INLINE int
+uct_srd_poll_rx(uct_srd_iface_t *iface, uct_srd_desc_t *desc, uint32_t key,
+                uint32_t imm, size_t length)
 {
-    uint32_t imm = be32toh(wc->imm_data);
-    uct_srd_rx_wc_t rx;
-    uct_srd_desc_t *desc;
     uct_srd_peer_t *peer;
     void *data;
 
+    if (ucs_unlikely(!uct_srd_poll_turn(iface, key) ||
+                     !uct_srd_poll_is_awaited(iface->rx.last_peer, imm))) {
+        return 0;
+    }
+
+    peer = iface->rx.last_peer;
+    data = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
+    if (UCT_SRD_TRACE_FAST()) {
+        uct_srd_trace_recv(peer, imm, data, length, UCT_SRD_RING_AWAITED);
+    }
+
+    if (ucs_unlikely(peer->rx.ring.held > 0)) {
+        desc->length = length;
+        desc->am_id  = uct_srd_imm_am_id(imm);
+        desc->offset = 0;
+        uct_srd_rx_awaited(iface, peer, desc);
+        return 1;
+    }
+
+    ++peer->rx.ring.next;
+    uct_srd_rx_deliver(iface, peer, desc, data, length, uct_srd_imm_am_id(imm),
+                       UCT_CB_PARAM_FLAG_DESC, 0);
+    return 1;
+}
+
+static UCS_F_ALWAYS_INLINE void uct_srd_poll_rx_wc(uct_srd_iface_t *iface,
+                                                   const struct ibv_wc *wc)
+{
+    uct_srd_rx_wc_t rx;
+
     if (ucs_likely((wc->status == IBV_WC_SUCCESS) &&
                    (wc->wc_flags & IBV_WC_WITH_IMM) &&
-                   uct_srd_poll_turn(iface, wc) &&
-                   uct_srd_poll_is_awaited(iface->rx.last_peer, imm))) {
-        peer = iface->rx.last_peer;
-        desc = (uct_srd_desc_t *)wc->wr_id;
-        data = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
-        if (UCT_SRD_TRACE_FAST()) {
-            uct_srd_trace_recv(peer, imm, data, wc->byte_len,
-                               UCT_SRD_RING_AWAITED);
-        }
-
-        if (ucs_unlikely(peer->rx.ring.held > 0)) {
-            desc->length = wc->byte_len;
-            desc->am_id  = uct_srd_imm_am_id(imm);
-            desc->offset = 0;
-            uct_srd_rx_awaited(iface, peer, desc);
-            return;
-        }
-
-        ++peer->rx.ring.next;
-        uct_srd_rx_deliver(iface, peer, desc, data, wc->byte_len,
-                           uct_srd_imm_am_id(imm), UCT_CB_PARAM_FLAG_DESC, 0);
+                   uct_srd_poll_rx(iface, (uct_srd_desc_t *)wc->wr_id,
+                                   uct_srd_key(wc->slid, wc->src_qp),
+                                   be32toh(wc->imm_data), wc->byte_len))) {
         return;
     }
 
@@ -103,13 +115,84 @@ static void uct_srd_poll_any_wc(uct_srd_iface_t *iface,
     }
 }
 
-/* The extended interface tells source GIDs. Returns how many. */
+/* What a completion of the direct path says: of a send (id: its slot), */
+static void uct_srd_poll_cqe_status(uint32_t first, uintptr_t id,
+                                    uct_srd_rx_wc_t *rx)
+{
+    rx->has_gid       = 0;
+    rx->wc.wr_id      = id;
+    rx->wc.vendor_err = UCT_SRD_DIRECT_CQE_STATUS(first);
+    rx->wc.status     = (rx->wc.vendor_err == UCT_EFA_STATUS_OK) ?
+                                IBV_WC_SUCCESS :
+                                IBV_WC_GENERAL_ERR;
+}
+
+/* and of the receive that desc was posted for. */
+static void uct_srd_poll_cqe_rx(const uct_srd_iface_t *iface,
+                                const uct_srd_direct_cqe_t *cqe, uint32_t first,
+                                uct_srd_desc_t *desc, uct_srd_rx_wc_t *rx)
+{
+    uct_srd_poll_cqe_status(first, (uintptr_t)desc, rx);
+    rx->wc.imm_data = htobe32(cqe->imm);
+    rx->wc.byte_len = cqe->length;
+    rx->wc.src_qp   = cqe->src_qpn;
+    rx->wc.slid     = cqe->ahn;
+    /* No message of ours is a WRITE: dropped, as one without */
+    rx->wc.wc_flags = ((first & UCT_SRD_DIRECT_CQE_HAS_IMM) &&
+                       !(first & UCT_SRD_DIRECT_CQE_OP)) ?
+                              IBV_WC_WITH_IMM :
+                              0;
+    if ((iface->queues.cq_efa != NULL) && (cqe->ahn == UCT_EFA_AHN_UNKNOWN)) {
+        rx->has_gid = 1;
+        memcpy(rx->gid.raw, cqe->gid, sizeof(rx->gid.raw));
+    }
+}
+
+/* The completions that the queue has, without handling them. */
+static unsigned uct_srd_poll_cqes_read(uct_srd_iface_t *iface,
+                                       uct_srd_rx_wc_t *rx, unsigned max)
+{
+    uct_srd_direct_cq_t *cq = &iface->queues.direct.cq;
+    const uct_srd_direct_cqe_t *cqe;
+    unsigned count = 0;
+    uint32_t first;
+    uint16_t id;
+
+    uct_srd_direct_cq_look(cq);
+    for (; (count < max) &&
+           ((cqe = uct_srd_direct_cq_next(cq, &first)) != NULL);
+         ++rx, ++count) {
+        id = UCT_SRD_DIRECT_CQE_ID(first);
+        if ((first & UCT_SRD_DIRECT_CQE_QUEUE) == UCT_SRD_DIRECT_CQE_SEND) {
+            uct_srd_poll_cqe_status(first,
+                                    (uintptr_t)&iface->tx.slots[id] |
+                                            UCT_SRD_WR_ID_SEND,
+                                    rx);
+        } else {
+            uct_srd_poll_cqe_rx(iface, cqe, first,
+                                uct_srd_direct_rq_take(
+                                        &iface->queues.direct.rq, id),
+                                rx);
+        }
+    }
+
+    if (count > 0) {
+        uct_srd_direct_cq_ring(cq, 0);
+    }
+    return count;
+}
+
+/* With source GIDs, which the extended interface tells. Returns how many. */
 static unsigned uct_srd_poll_ex(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx,
                                 unsigned max)
 {
     struct ibv_cq_ex *cq         = iface->queues.cq_ex;
     struct ibv_poll_cq_attr attr = {};
     unsigned count               = 0;
+
+    if (iface->queues.direct.on) {
+        return uct_srd_poll_cqes_read(iface, rx, max);
+    }
 
     if (ibv_start_poll(cq, &attr) != 0) {
         return 0;
@@ -271,6 +354,62 @@ static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
     return count;
 }
 
+static UCS_F_ALWAYS_INLINE void
+uct_srd_poll_cqe(uct_srd_iface_t *iface, const uct_srd_direct_cqe_t *cqe,
+                 uint32_t first)
+{
+    uct_srd_slot_t *slot;
+    uct_srd_desc_t *desc;
+    uct_srd_rx_wc_t rx;
+
+    if ((first & UCT_SRD_DIRECT_CQE_QUEUE) == UCT_SRD_DIRECT_CQE_SEND) {
+        slot = &iface->tx.slots[UCT_SRD_DIRECT_CQE_ID(first)];
+        if (ucs_likely(UCT_SRD_DIRECT_CQE_STATUS(first) == UCT_EFA_STATUS_OK)) {
+            uct_srd_tx_done(iface, slot);
+        } else {
+            slot->ops->done(iface, slot, UCT_SRD_DIRECT_CQE_STATUS(first));
+        }
+        return;
+    }
+
+    desc = uct_srd_direct_rq_take(&iface->queues.direct.rq,
+                                  UCT_SRD_DIRECT_CQE_ID(first));
+    if (ucs_likely(((first & UCT_SRD_DIRECT_CQE_RX_MASK) ==
+                    UCT_SRD_DIRECT_CQE_RX_PLAIN) &&
+                   uct_srd_poll_rx(iface, desc,
+                                   uct_srd_key(cqe->ahn, cqe->src_qpn),
+                                   cqe->imm, cqe->length))) {
+        return;
+    }
+
+    uct_srd_poll_cqe_rx(iface, cqe, first, desc, &rx);
+    uct_srd_rx_slow(iface, &rx);
+}
+
+/* Handlers may start another round, or stash what the queue has: each entry is
+ * taken out before it is handled. They may also put other queues in its place.
+ * An entry tells the source GID where one is needed: no other way of polling. */
+static unsigned uct_srd_poll_direct(uct_srd_iface_t *iface)
+{
+    uct_srd_direct_cq_t *cq = &iface->queues.direct.cq;
+    const uct_srd_direct_cqe_t *cqe;
+    unsigned count = 0;
+    uint32_t first;
+
+    uct_srd_direct_cq_look(cq);
+    while ((cqe = uct_srd_direct_cq_next(cq, &first)) != NULL) {
+        uct_srd_poll_cqe(iface, cqe, first);
+        if (++count >= iface->config.max_poll) {
+            break;
+        }
+    }
+
+    if (count > 0) {
+        uct_srd_direct_cq_ring(cq, 0);
+    }
+    return count;
+}
+
 unsigned uct_srd_poll(uct_srd_iface_t *iface)
 {
     uct_efa_stats_iface_t *stats = iface->stats;
@@ -282,9 +421,15 @@ unsigned uct_srd_poll(uct_srd_iface_t *iface)
     }
 
     if (ucs_likely(iface->rx.special == 0)) {
-        count = uct_srd_poll_plain(iface);
+        count = iface->queues.direct.on ? uct_srd_poll_direct(iface) :
+                                          uct_srd_poll_plain(iface);
     } else if (iface->rx.stash_len > 0) {
         count = uct_srd_poll_stashed(iface);
+    } else if (iface->queues.direct.on) {
+        count = uct_srd_poll_direct(iface);
+        if (count < iface->config.max_poll) {
+            uct_srd_peer_ah_set_unverified(iface, 0); /* as when blind */
+        }
     } else if (iface->queues.cq_efa != NULL) {
         count = uct_srd_poll_blind(iface);
     } else {

@@ -72,7 +72,6 @@ static ucs_status_t uct_srd_ctl_post(uct_srd_iface_t *iface,
 
     wr     = uct_srd_post_next(iface, &sge);
     sge[0] = slot->sge[0];
-    memcpy(&wr->wr.ud, &slot->dest, sizeof(wr->wr.ud));
     wr->sg_list    = sge;
     wr->num_sge    = 1;
     wr->send_flags = (sge[0].length <= iface->tx.max_inline) ? IBV_SEND_INLINE :
@@ -81,7 +80,7 @@ static ucs_status_t uct_srd_ctl_post(uct_srd_iface_t *iface,
         uct_srd_trace_send_ctl(iface, slot);
     }
 
-    return uct_srd_post(iface, slot, wr, slot->imm);
+    return uct_srd_post(iface, slot, &slot->dest, wr, slot->imm);
 }
 
 void uct_srd_ctl_slot_put(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
@@ -173,6 +172,7 @@ void uct_srd_ctl_answer(uct_srd_iface_t *iface, const uct_srd_ext_t *to,
     }
 
     slot->dest.ah   = slot->ah->ibv_ah;
+    slot->dest.ahn  = slot->ah->ahn;
     slot->dest.qpn  = to->qpn;
     slot->dest.qkey = to->qkey & UCT_SRD_QKEY_MASK;
     if (uct_srd_ctl_post(iface, slot) != UCS_OK) {

@@ -4,13 +4,47 @@
  */
 #include "srd/send/srd_post.h"
 #include "srd/peer/srd_peer.h"
+#include "srd/queues/srd_direct_sq.h"
+#include "srd/send/srd_slot.h"
+
+/* The direct path takes all that fits into its queue, and everything fits. */
+static void uct_srd_post_direct(uct_srd_iface_t *iface,
+                                const uct_srd_slot_t *slot,
+                                const uct_srd_dest_t *dest,
+                                const struct ibv_send_wr *wr, uint32_t imm)
+{
+    uct_srd_direct_sq_t *sq = &iface->queues.direct.sq;
+    uint16_t id             = uct_srd_slot_index(iface, slot);
+
+    if (wr->send_flags & IBV_SEND_INLINE) {
+        uct_srd_direct_sq_send_inline(sq, dest, id, imm,
+                                      (void *)wr->sg_list->addr,
+                                      wr->sg_list->length);
+    } else {
+        uct_srd_direct_sq_send(sq, dest, id, imm, wr->sg_list, wr->num_sge);
+    }
+
+    if (iface->tx.batching) {
+        uct_srd_direct_sq_batch(sq);
+    } else {
+        uct_srd_direct_sq_ring(sq);
+        UCT_SRD_COUNT(iface, tx_doorbells);
+    }
+}
 
 ucs_status_t uct_srd_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                          struct ibv_send_wr *wr, uint32_t imm)
+                          const uct_srd_dest_t *dest, struct ibv_send_wr *wr,
+                          uint32_t imm)
 {
     struct ibv_send_wr *bad;
     int ret;
 
+    if (iface->queues.direct.on) {
+        uct_srd_post_direct(iface, slot, dest, wr, imm);
+        return UCS_OK;
+    }
+
+    memcpy(&wr->wr.ud, dest, sizeof(wr->wr.ud));
     wr->wr_id    = (uintptr_t)slot | UCT_SRD_WR_ID_SEND;
     wr->imm_data = htobe32(imm);
     wr->next     = NULL;
@@ -47,6 +81,10 @@ void uct_srd_post_batch_end(uct_srd_iface_t *iface)
 
     iface->tx.batching = 0;
     iface->tx.batch    = 0;
+    if (iface->queues.direct.sq.unrung > 0) {
+        uct_srd_direct_sq_ring(&iface->queues.direct.sq);
+        UCT_SRD_COUNT(iface, tx_doorbells);
+    }
     if (count == 0) {
         return;
     }

@@ -14,10 +14,11 @@ static inline struct ibv_send_wr *uct_srd_post_next(uct_srd_iface_t *iface,
     return &iface->tx.wrs[iface->tx.batch];
 }
 
-/* Posts it, for slot, or adds it to the batch. All but wr_id, imm_data and next
- * is filled. On failure slot is as before. */
+/* Posts it to dest, for slot, or adds it to the batch. List and flags of wr are
+ * filled. On failure slot is as before. */
 ucs_status_t uct_srd_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
-                          struct ibv_send_wr *wr, uint32_t imm);
+                          const uct_srd_dest_t *dest, struct ibv_send_wr *wr,
+                          uint32_t imm);
 
 /* Collects posts between begin and end into few doorbells. */
 void uct_srd_post_batch_begin(uct_srd_iface_t *iface);

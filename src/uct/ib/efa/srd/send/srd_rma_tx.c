@@ -7,12 +7,44 @@
 #include "srd/peer/srd_peer.h"
 #include "srd/peer/srd_peer_ep.h"
 #include "srd/peer/srd_trace.h"
+#include "srd/queues/srd_direct_sq.h"
 #include "srd/send/srd_buf.h"
 #include "srd/send/srd_ctl.h"
 #include "srd/send/srd_post.h"
 #include "srd/send/srd_retransmit.h"
 #include "srd/send/srd_rma_key.h"
 #include "srd/send/srd_slot.h"
+
+/* It has left alone, not in a batch. */
+static void uct_srd_rma_tx_posted(uct_srd_iface_t *iface,
+                                  const uct_srd_slot_t *slot, uint32_t rkey)
+{
+    if (UCT_SRD_TRACE(iface)) {
+        uct_srd_trace_rma(iface, slot, rkey);
+    }
+
+    UCT_SRD_COUNT(iface, tx_doorbells);
+}
+
+static void uct_srd_rma_tx_post_direct(uct_srd_iface_t *iface,
+                                       const uct_srd_slot_t *slot,
+                                       uint32_t rkey)
+{
+    uct_srd_direct_sq_t *sq = &iface->queues.direct.sq;
+
+    uct_srd_direct_sq_rdma(sq, &slot->peer->tx.dest,
+                           uct_srd_slot_index(iface, slot),
+                           (slot->flags & UCT_SRD_SLOT_READ) ?
+                                   UCT_SRD_DIRECT_READ :
+                                   UCT_SRD_DIRECT_WRITE,
+                           rkey, slot->rma.remote_addr, &slot->sge[1]);
+    if (iface->tx.rma_batching) {
+        uct_srd_direct_sq_batch(sq);
+    } else {
+        uct_srd_direct_sq_ring(sq);
+        uct_srd_rma_tx_posted(iface, slot, rkey);
+    }
+}
 
 /* UCS_INPROGRESS, UCS_ERR_NO_ELEM: as uct_srd_rma_key_find(); the slot is as
  * before */
@@ -29,6 +61,11 @@ ucs_status_t uct_srd_rma_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
         if (status != UCS_OK) {
             return status;
         }
+    }
+
+    if (iface->queues.direct.on) {
+        uct_srd_rma_tx_post_direct(iface, slot, rkey);
+        return UCS_OK;
     }
 
     if (!iface->tx.rma_batching) {
@@ -54,11 +91,7 @@ ucs_status_t uct_srd_rma_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
         return uct_srd_post_refused(slot->peer, ret);
     }
 
-    if (UCT_SRD_TRACE(iface)) {
-        uct_srd_trace_rma(iface, slot, rkey);
-    }
-
-    UCT_SRD_COUNT(iface, tx_doorbells);
+    uct_srd_rma_tx_posted(iface, slot, rkey);
     return UCS_OK;
 }
 
@@ -71,17 +104,27 @@ void uct_srd_rma_tx_hold(uct_srd_peer_t *peer, uct_srd_slot_t *slot)
 void uct_srd_rma_tx_batch_begin(uct_srd_iface_t *iface)
 {
     iface->tx.rma_batching = 1;
-    ibv_wr_start(iface->queues.qp_ex);
+    if (!iface->queues.direct.on) {
+        ibv_wr_start(iface->queues.qp_ex);
+    }
 }
 
 void uct_srd_rma_tx_batch_end(uct_srd_iface_t *iface, uct_srd_slot_t **slots,
                               unsigned count)
 {
-    int ret = ibv_wr_complete(iface->queues.qp_ex);
     unsigned i;
+    int ret;
 
     iface->tx.rma_batching = 0;
     UCT_SRD_COUNT(iface, tx_doorbells);
+    if (iface->queues.direct.on) {
+        if (iface->queues.direct.sq.unrung > 0) {
+            uct_srd_direct_sq_ring(&iface->queues.direct.sq);
+        }
+        return;
+    }
+
+    ret = ibv_wr_complete(iface->queues.qp_ex);
     if (ucs_likely(ret == 0)) {
         return;
     }

@@ -19,6 +19,13 @@ static UCS_F_ALWAYS_INLINE void uct_srd_slot_put(uct_srd_iface_t *iface,
     iface->tx.free[iface->tx.num_free++] = slot;
 }
 
+/* Its number, which is the request id of the direct path */
+static UCS_F_ALWAYS_INLINE uint16_t
+uct_srd_slot_index(const uct_srd_iface_t *iface, const uct_srd_slot_t *slot)
+{
+    return slot - iface->tx.slots;
+}
+
 /* The slot waits in a queue of its peer; does so no more, if it did. */
 static UCS_F_ALWAYS_INLINE void uct_srd_slot_set_queued(uct_srd_slot_t *slot)
 {

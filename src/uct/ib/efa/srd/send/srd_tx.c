@@ -162,7 +162,6 @@ ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
         num_sge = 1;
     }
 
-    memcpy(&wr->wr.ud, &peer->tx.dest, sizeof(wr->wr.ud));
     wr->sg_list    = sge;
     wr->num_sge    = num_sge;
     /* The user's memory may be a GPU's, which libefa cannot copy */
@@ -175,7 +174,7 @@ ucs_status_t uct_srd_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot)
         uct_srd_trace_send(iface, slot, imm);
     }
 
-    return uct_srd_post(iface, slot, wr, imm);
+    return uct_srd_post(iface, slot, &peer->tx.dest, wr, imm);
 }
 
 ucs_status_t uct_srd_tx_refused_slot(uct_srd_iface_t *iface,

@@ -13,6 +13,7 @@
 
 #include "srd/peer/srd_peer.h"
 #include "srd/peer/srd_trace.h"
+#include "srd/queues/srd_direct_sq.h"
 #include "srd/send/srd_buf.h"
 #include "srd/send/srd_slot.h"
 #include "srd/def/srd_upcall.h"
@@ -62,27 +63,46 @@ ucs_status_t uct_srd_tx_refused_slot(uct_srd_iface_t *iface,
                     _name, (_iov)->count, (_iov)->length, (_iov)->stride)
 
 /* Fast path after uct_srd_tx_is_open(): slot's sge are filled, total is their
- * sum, wr is a prepared one with its num_sge. Consumes a PSN and a credit. */
+ * sum, kind and num_sge say which work request it becomes. Consumes a PSN and a credit. */
 static UCS_F_ALWAYS_INLINE ucs_status_t
 uct_srd_tx_post_fast(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                      uct_srd_slot_t *slot, unsigned am_id,
-                     struct ibv_send_wr *wr, struct ibv_sge *sge, size_t total)
+                     uct_srd_wr_kind_t kind, struct ibv_sge *sge,
+                     unsigned num_sge, size_t total)
 {
-    struct ibv_send_wr *bad;
+    uct_srd_direct_sq_t *sq = &iface->queues.direct.sq;
+    struct ibv_send_wr *bad, *wr;
     uint32_t imm;
     int ret;
 
-    imm          = (am_id << UCT_SRD_IMM_AM_SHIFT) | peer->tx.psn;
-    slot->peer   = peer;
-    slot->imm    = imm;
-    wr->wr_id    = (uintptr_t)slot | UCT_SRD_WR_ID_SEND;
-    wr->sg_list  = sge;
-    wr->imm_data = htobe32(imm | peer->tx.imm_base);
-    memcpy(&wr->wr.ud, &peer->tx.dest, sizeof(wr->wr.ud));
+    imm        = (am_id << UCT_SRD_IMM_AM_SHIFT) | peer->tx.psn;
+    slot->peer = peer;
+    slot->imm  = imm;
 
-    ret = ibv_post_send(iface->queues.qp, wr, &bad);
-    if (ucs_unlikely(ret != 0)) {
-        return uct_srd_tx_refused_slot(iface, peer, slot, ret);
+    if (iface->queues.direct.on) {
+        if (kind == UCT_SRD_WR_INLINE) {
+            uct_srd_direct_sq_send_inline(sq, &peer->tx.dest,
+                                          uct_srd_slot_index(iface, slot),
+                                          imm | peer->tx.imm_base,
+                                          (void *)sge->addr, total);
+        } else {
+            uct_srd_direct_sq_send(sq, &peer->tx.dest,
+                                   uct_srd_slot_index(iface, slot),
+                                   imm | peer->tx.imm_base, sge, num_sge);
+        }
+        uct_srd_direct_sq_ring(sq);
+    } else {
+        wr           = &iface->tx.wr[kind];
+        wr->wr_id    = (uintptr_t)slot | UCT_SRD_WR_ID_SEND;
+        wr->sg_list  = sge;
+        wr->num_sge  = num_sge;
+        wr->imm_data = htobe32(imm | peer->tx.imm_base);
+        memcpy(&wr->wr.ud, &peer->tx.dest, sizeof(wr->wr.ud));
+
+        ret = ibv_post_send(iface->queues.qp, wr, &bad);
+        if (ucs_unlikely(ret != 0)) {
+            return uct_srd_tx_refused_slot(iface, peer, slot, ret);
+        }
     }
 
     if (UCT_SRD_TRACE_FAST()) {
@@ -106,12 +126,11 @@ uct_srd_tx_post_buf(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 {
     if (total <= iface->tx.max_inline) {
         return uct_srd_tx_post_fast(iface, peer, slot, am_id,
-                                    &iface->tx.wr[UCT_SRD_WR_INLINE], sge,
-                                    total);
+                                    UCT_SRD_WR_INLINE, sge, 1, total);
     }
 
-    return uct_srd_tx_post_fast(iface, peer, slot, am_id,
-                                &iface->tx.wr[UCT_SRD_WR_BUF], sge, total);
+    return uct_srd_tx_post_fast(iface, peer, slot, am_id, UCT_SRD_WR_BUF, sge,
+                                1, total);
 }
 
 #endif

@@ -171,10 +171,9 @@ ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
     int open               = uct_srd_tx_is_open(iface, ep);
     size_t payload         = uct_iov_total_length(iov, iovcnt);
     size_t total           = header_length + payload;
-    struct ibv_send_wr *wr;
-    struct ibv_sge *sge;
     uct_srd_slot_t *slot;
     ucs_status_t status;
+    unsigned num_sge;
 
     UCT_CHECK_AM_ID(id);
     UCT_CHECK_IOV_SIZE(iovcnt, (size_t)UCT_SRD_MAX_IOV, "am_zcopy");
@@ -212,11 +211,11 @@ ucs_status_t uct_srd_ep_am_zcopy(uct_ep_h tl_ep, uint8_t id, const void *header,
     uct_srd_peer_ep_count_zcopy(ep, 1);
 
     if (ucs_likely(open)) {
-        wr          = &iface->tx.wr[UCT_SRD_WR_USER];
-        wr->num_sge = (header_length != 0) + (payload != 0);
-        sge         = &slot->sge[header_length == 0];
-        status      = uct_srd_tx_post_fast(iface, ep->peer, slot, id, wr, sge,
-                                           total);
+        num_sge = (header_length != 0) + (payload != 0);
+        status  = uct_srd_tx_post_fast(iface, ep->peer, slot, id,
+                                       UCT_SRD_WR_USER,
+                                       &slot->sge[header_length == 0], num_sge,
+                                       total);
     } else {
         status = uct_srd_tx_send(iface, ep->peer, slot, id, total);
     }

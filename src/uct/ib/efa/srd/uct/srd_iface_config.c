@@ -97,6 +97,13 @@ static ucs_config_field_t uct_srd_iface_config_srd_table[] = {
      "read, \"n\" does without; then UCP sends all data as active messages.",
      ucs_offsetof(uct_srd_iface_config_t, rdma), UCS_CONFIG_TYPE_TERNARY},
 
+    {"DIRECT", "n",
+     "Direct data path: the transport writes and reads the device's queues "
+     "itself, which takes half the instructions of libefa's calls. \"try\" "
+     "uses it where libefa tells where the queues are (rdma-core 60 and "
+     "later), \"y\" demands it, \"n\" leaves the queues to libefa.",
+     ucs_offsetof(uct_srd_iface_config_t, direct), UCS_CONFIG_TYPE_TERNARY},
+
     {"CLOSE_TIMEOUT", "200ms",
      "How long a process that closes interfaces, one or one after the other,\n"
      "waits for messages that were not flushed and that their receivers have\n"
@@ -190,6 +197,7 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
     max_batch                   = ucs_max(iface->config.rx_queue_len / 4, 1u);
     iface->config.rx_batch      = ucs_min(config->rx.batch, max_batch);
     iface->config.max_poll      = config->max_poll;
+    iface->config.direct        = config->direct;
     iface->config.close_timeout = config->close_timeout;
     iface->config.gone_timeout  = config->gone_timeout;
     iface->config.recovery_timeout = config->recovery_timeout;

@@ -139,8 +139,8 @@ ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
     unsigned count         = 0;
     struct ibv_cq *cq;
+    ucs_status_t status;
     void *context;
-    int ret;
 
     if (iface->queues.channel == NULL) {
         return UCS_ERR_UNSUPPORTED;
@@ -169,21 +169,11 @@ ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,
         return UCS_ERR_IO_ERROR;
     }
 
-    iface->queues.unacked += count;
-    if (iface->queues.unacked >= 1024) { /* acknowledging takes a lock */
-        ibv_ack_cq_events(iface->queues.cq, iface->queues.unacked);
-        iface->queues.unacked = 0;
-    }
-
     if (count > 0) {
+        uct_srd_queues_count_events(iface, count);
         return UCS_ERR_BUSY;
     }
 
-    ret = ibv_req_notify_cq(iface->queues.cq, 0);
-    if (ucs_unlikely(ret != 0)) {
-        ucs_error("srd: ibv_req_notify_cq: %s", strerror(ret));
-        return UCS_ERR_IO_ERROR;
-    }
-
-    return uct_srd_iface_event_sleep(iface);
+    status = uct_srd_queues_arm(iface);
+    return (status == UCS_OK) ? uct_srd_iface_event_sleep(iface) : status;
 }

@@ -2,7 +2,7 @@
  * What UCX's own view of a process (ucx_vfs) has of an interface:
  *
  *   uct/worker/<worker>/iface/<iface>/
- *       qpn, tx/free_slots, rx/kept_buffers
+ *       qpn, data_path, tx/free_slots, rx/kept_buffers
  *       counters/<name>     those of the segment
  *       peers               one line for each
  *
@@ -47,6 +47,16 @@ static void uct_srd_iface_vfs_show_peers(void *obj, ucs_string_buffer_t *strb,
     uct_efa_stats_peers_each(iface->stats, uct_srd_iface_vfs_add_peer, strb);
 }
 
+static void uct_srd_iface_vfs_show_path(void *obj, ucs_string_buffer_t *strb,
+                                        UCS_V_UNUSED void *arg_ptr,
+                                        UCS_V_UNUSED uint64_t arg_u64)
+{
+    static const char *names[] = EFA_STATS_PATH_NAMES;
+    uct_srd_iface_t *iface     = obj;
+
+    ucs_string_buffer_appendf(strb, "%s\n", names[iface->stats->data_path]);
+}
+
 void uct_srd_iface_vfs_refresh(uct_iface_h tl_iface)
 {
     uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
@@ -57,6 +67,8 @@ void uct_srd_iface_vfs_refresh(uct_iface_h tl_iface)
                             UCS_VFS_TYPE_U32, "rx/kept_buffers");
     ucs_vfs_obj_add_ro_file(iface, ucs_vfs_show_primitive,
                             &iface->queues.self.qpn, UCS_VFS_TYPE_U16, "qpn");
+    ucs_vfs_obj_add_ro_file(iface, uct_srd_iface_vfs_show_path, NULL, 0,
+                            "data_path");
     ucs_vfs_obj_add_ro_file(iface, uct_srd_iface_vfs_show_peers, NULL, 0,
                             "peers");
     EFA_STATS_IFACE_COUNTERS(UCT_SRD_VFS_COUNTER)
