@@ -90,7 +90,7 @@ grep -v /doc/ "$TMPDIR/files" > "$TMPDIR/rest"
 mv "$TMPDIR/rest" "$TMPDIR/files"
 sed -n '/^%files/,/^%changelog/p' "$spec" | grep '^%{' |
     sed -e 's,%{_libdir},usr/lib,' -e 's,%{ucx_dir},usr/lib/ucx,' \
-        -e 's,%{_bindir},usr/bin,' -e 's,%{_mandir},usr/share/man,' \
+        -e 's,%{_bindir},usr/bin,' -e 's,%{_includedir},usr/include,' -e 's,%{_mandir},usr/share/man,' \
         -e 's,%{_datadir},usr/share,' > "$TMPDIR/patterns"
 same_files RPM
 
