@@ -2,6 +2,8 @@
 # Sourced by bench.sh: instructions of an operation (test/apps/instructions.c),
 # by callgrind, and the same of another commit beside it.
 #
+#   instructions_paths EFARUN FILE           by libefa, and by the direct data path,
+#                                            whose names begin with direct_
 #   instructions_count EFARUN PREFIX FILE    appends to FILE, for each operation,
 #                                            PREFIX+NAME:PART,BYTES,instr,NUMBER
 #   instructions_compare REV THRESHOLD       table; 1: something got worse
@@ -39,6 +41,21 @@ instructions_count()
         echo "bench.sh: $program counted nothing with $efarun" >&2
         return 1
     }
+}
+
+# instructions_paths EFARUN FILE: by libefa's functions and, if this build has one,
+# by the direct data path, which Soft-EFA makes possible with any libefa
+instructions_paths()
+{
+    local efarun=$1 file=$2
+
+    UCX_SRD_DIRECT=n instructions_count "$efarun" '' "$file" || return
+    # not grep -q, by which ucx_info would end with SIGPIPE
+    if "$efarun" --soft --quiet ucx_info -caf 2> /dev/null |
+           grep '^UCX_SRD_DIRECT=' > /dev/null; then
+        SOFTEFA_EFADV=y UCX_SRD_DIRECT=y instructions_count "$efarun" direct_ \
+            "$file"
+    fi
 }
 
 # compare_die WHY...: a comparison that cannot be made
@@ -157,8 +174,8 @@ instructions_compare()
 
     : > "$tmp/before"
     : > "$tmp/after"
-    instructions_count "$other/src/tools/efarun" '' "$tmp/before" || exit 1
-    instructions_count "$build/src/tools/efarun" '' "$tmp/after" || exit 1
+    instructions_paths "$other/src/tools/efarun" "$tmp/before" || exit 1
+    instructions_paths "$build/src/tools/efarun" "$tmp/after" || exit 1
     echo "Instructions of an operation, of both sides together, in" \
          "$(git -C "$here" log -1 --format='%h (%s)' "$commit") and in the" \
          "working tree"

@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
-# Side by side, in one run, on one Soft-EFA: raw verbs (perftest), UCX over srd
-# (UCT and UCP), libfabric's EFA provider, MPI and OpenSHMEM; and instructions
-# per message.
+# Side by side, in one run, on one machine and one Soft-EFA: raw verbs, UCX over
+# srd (UCT and UCP), libfabric's EFA provider, MPI and OpenSHMEM; the same UCX
+# over TCP and shared memory; and instructions of each operation.
 #
 #   contrib/bench.sh [--reps N] [--quick] [--no-instructions] [--csv FILE]
-#                    [--only PATTERN] [--upstream PREFIX]
+#                    [--only PATTERN] [--upstream SOURCE_DIR:PREFIX]
+#                    [--picture FILE] [--thresholds]
 #   contrib/bench.sh --compare REV [--threshold PERCENT]
 #
-#   --quick   a quarter of the messages, 3 repetitions if --reps does not say
+#   --quick   a quarter of the messages, 3 repetitions if --reps does not say;
+#             twice: a sixteenth
 #   --only    measures whose name matches the shell pattern, e.g. '*get*'
-#   --upstream PREFIX
-#             compare with UCX's own srd, instead: both in the UCX that is
-#             installed there, built with EFA, and for which BUILD_DIR was built
-#             (configure --with-ucx=PREFIX --with-ucx-src=...)
-#
+#   --upstream SOURCE_DIR:PREFIX
+#             beside all that, UCX's own srd and ours in a UCX of yours: 1.20 or
+#             later, installed in PREFIX, built with EFA, and its sources
+#   --picture FILE
+#             latency and bandwidth of sizes from 8 B to 4 MB, alone, as SVG
+#   --thresholds
+#             UCP's tags over srd, alone: as it chooses, and with each protocol
+#             that it could have chosen; with --upstream, in that UCX
 #   --compare REV
 #             instructions alone, by that commit and by the working tree. REV is
 #             built as BUILD_DIR was configured, in a cache outside of the tree.
@@ -27,6 +32,7 @@
 #
 # Repetitions are interleaved (every tool once, then every tool again), medians
 # are reported, and what counts are the ratios: absolute times are the machine's.
+# UCX over TCP and shared memory runs without efarun and Soft-EFA.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -37,21 +43,25 @@ instructions=y
 csv=
 only='*'
 upstream=
+picture=
+thresholds=n
 compare=
 threshold=2
 jobs=$(nproc)
 
 while [ $# -gt 0 ]; do
     case $1 in
-    --reps)            reps=$2; shift ;;
-    --quick)           scale=4 ;;
+    --reps)            reps=${2:?--reps needs a number}; shift ;;
+    --quick)           scale=$((scale * 4)) ;;
     --no-instructions) instructions=n ;;
-    --csv)             csv=$2; shift ;;
-    --only)            only=$2; shift ;;
-    --upstream)        upstream=$2; shift ;;
+    --csv)             csv=${2:?--csv needs a file}; shift ;;
+    --only)            only=${2:?--only needs a pattern}; shift ;;
+    --upstream)        upstream=${2:?--upstream needs directories}; shift ;;
+    --picture)         picture=${2:?--picture needs a file}; shift ;;
+    --thresholds)      thresholds=y ;;
     --compare)         compare=${2:?--compare needs a commit}; shift ;;
     --threshold)       threshold=${2:?--threshold needs a value}; shift ;;
-    -h|--help)         sed -n '2,30s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h|--help)         sed -n '2,37s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "bench.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     esac
     shift
@@ -60,28 +70,34 @@ done
 . "$here/test/apps/pair.sh"
 # shellcheck source=contrib/bench-instructions.sh
 . "$here/contrib/bench-instructions.sh"
+# shellcheck source=contrib/ucx-tree.sh
+. "$here/contrib/ucx-tree.sh"
 reps=${reps:-$((scale > 1 ? 3 : 5))}
 
-efarun=$build/src/tools/efarun
-[ -x "$efarun" ] || {
-    echo "bench.sh: $efarun is missing: run contrib/demo.sh first," \
-         "or set BUILD_DIR" >&2
+die()
+{
+    echo "bench.sh: $*" >&2
     exit 1
 }
+
+efarun=$build/src/tools/efarun
 program=$build/test/apps/instructions
 tools=(taskset)
-[ -n "$compare" ] || [ -n "$upstream" ] || tools+=(ib_send_lat ib_send_bw ib_read_lat ib_read_bw
-                              ucx_perftest fi_pingpong)
+[ -n "$compare" ] || tools+=(ib_send_lat ib_send_bw ib_read_lat ib_read_bw
+                             ucx_perftest fi_pingpong)
+for file in "$efarun" "$program" "$build/test/apps/verbs_msg"; do
+    [ -n "$compare" ] && [ "$file" != "$efarun" ] || [ -x "$file" ] ||
+        die "$file is missing: run contrib/demo.sh first, or set BUILD_DIR;" \
+            "make check-programs"
+done
 for tool in "${tools[@]}"; do
-    command -v "$tool" > /dev/null || {
-        echo "bench.sh: $tool is missing: run contrib/install-deps.sh" >&2
-        exit 1
-    }
+    command -v "$tool" > /dev/null ||
+        die "$tool is missing: run contrib/install-deps.sh"
 done
 if [ -n "$compare" ]; then
     command -v valgrind > /dev/null || compare_die "valgrind is missing"
 elif [ "$instructions" = y ] && ! command -v valgrind > /dev/null; then
-    echo "bench.sh: no valgrind, instructions per message are left out" >&2
+    echo "bench.sh: no valgrind, instructions are left out" >&2
     instructions=n
 fi
 
@@ -103,157 +119,136 @@ export FI_EFA_ENABLE_SHM_TRANSFER=0
 dev=$("$efarun" --soft --quiet ibv_devices | awk '/^ *[a-z]+/ && !/device|---/ \
       { print $1; exit }')
 cpus=$(nproc)
-pair_perftest=${upstream:+$upstream/bin/ucx_perftest}
+# shellcheck source=contrib/bench-measure.sh
+. "$here/contrib/bench-measure.sh"
 perftest_find
 
-# Whose srd, and is it there? EFARUN_TRANSPORT is efarun's
-for EFARUN_TRANSPORT in ${upstream:+ucx-efa upstream}; do
-    export EFARUN_TRANSPORT
-    "$efarun" --soft --quiet "$upstream/bin/ucx_info" -d > "$tmp/info" \
-        2> "$tmp/error" || true
-    grep -q 'Transport: srd' "$tmp/info" || {
-        echo "bench.sh: no srd of $EFARUN_TRANSPORT in $upstream:" \
-             "$(head -n 1 "$tmp/error")" >&2
-        exit 1
-    }
-done
-
-# wanted NAME: by --only
-wanted()
+# second_prepare SOURCE_DIR:PREFIX: sets second, an efarun that has our transport
+# for that UCX, and second_perftest
+second_prepare()
 {
-    # shellcheck disable=SC2254 # a pattern
-    case $1 in $only) return 0 ;; esac
-    return 1
-}
+    local tree=${1%%:*} prefix=${1#*:} version who libs
+    local -a perftest
 
-# pair NAME SIZE UNIT PARSER COMMAND... -- SERVER-ARGS... -- CLIENT-ARGS...
-# Starts COMMAND as server on one core and as client on another; appends
-# NAME,SIZE,UNIT,VALUE. PARSER is an awk program over the client's output.
-pair_before_server=(taskset -c 0)
-pair_before_client=(taskset -c $((cpus > 1 ? 1 : 0)))
-pair()
-{
-    local name=$1 size=$2 unit=$3 parser=$4 value
-    shift 4
-    wanted "$name" || return 0
-
-    if ! pair_run "$tmp" "$efarun" --soft --quiet "$@"; then
-        echo "bench.sh: failed: $*: $pair_why" >&2
-        tail -n 20 "$tmp/client" "$tmp/server" >&2
-        exit 1
+    version=$(ucx_tree_version "$tree" 2> /dev/null) || true
+    if [ -z "$version" ] || [ ! -x "$prefix/bin/ucx_perftest" ]; then
+        die "--upstream needs SOURCE_DIR:PREFIX, sources of a UCX and where it" \
+            "is installed, not '$1'"
     fi
-    value=$(awk "$parser" "$tmp/client")
-    if [ -z "$value" ]; then
-        echo "bench.sh: no figure in the output of: $*" >&2
-        cat "$tmp/client" >&2
-        exit 1
+    # What efarun finds beside itself, with one more transport
+    second=$tmp/second/src/tools/efarun
+    for libs in src/softefa src/uct/ib/efa src/uct/ib/efa/loader; do
+        mkdir -p "$tmp/second/$libs/.libs"
+        cp -a "$build/$libs/.libs/"*.so* "$tmp/second/$libs/.libs"
+    done
+    mkdir -p "${second%/*}"
+    cp "$efarun" "$second"
+    "$here/contrib/build-modules.sh" --build "$build" --out "$tmp/second/$libs/.libs" \
+        "${version%.*}=$tree:$prefix" > "$tmp/modules" ||
+        die "no transport for UCX $version"
+    for who in ucx-efa upstream; do
+        EFARUN_TRANSPORT=$who "$second" --soft --quiet "$prefix/bin/ucx_info" \
+            -d > "$tmp/info" 2> "$tmp/error" || true
+        grep -q 'Transport: srd' "$tmp/info" ||
+            die "no srd of $who in $prefix: $(head -n 1 "$tmp/error")"
+    done
+    pair_perftest=$prefix/bin/ucx_perftest
+    perftest_find
+    second_perftest=("${perftest[@]}")
+    second_version=$version
+}
+
+# in_second COMMAND...: a measure with the other UCX
+in_second()
+{
+    local -a perftest=("${second_perftest[@]}")
+    local -a pair_over=("$second" --soft --quiet)
+
+    "$@"
+}
+
+# Messages of a size: enough to be measured, few enough for its time
+lat_count()
+{
+    echo $((20000 / scale / (1 + $1 / 16384) + 20))
+}
+
+bw_count()
+{
+    echo $((200000 / scale / (1 + $1 / 4096) + 50))
+}
+
+# What can be compared message by message, of one size: latency, then bandwidth.
+# Above the largest message of the device (8928 B), raw verbs and UCT have RDMA
+# read only, as UCP has.
+message=8928
+latency_of()
+{
+    local bytes=$1 n
+
+    n=$(lat_count "$bytes")
+    if [ "$bytes" -le $message ]; then
+        verbs send_lat "$bytes" "$n"
+        reader lat "$bytes" "$n"
+        uct uct am_lat "$bytes" "$n"
+    else
+        verbs read_lat "$bytes" "$n"
     fi
-    echo "$name,$size,$unit,$value" >> "$tmp/results.csv"
+    ucp ucp tag_lat "$bytes" "$n"
+    libfabric "$bytes" "$n"
+    over tcp,self ucp tcp tag_lat "$bytes" "$n"
+    over posix,self ucp shm tag_lat "$bytes" "$n"
+    if [ -n "$upstream" ]; then
+        in_second ucp ours tag_lat "$bytes" "$n"
+        EFARUN_TRANSPORT=upstream in_second ucp upstream tag_lat "$bytes" "$n"
+    fi
 }
 
-# Columns. Latencies are medians over a run's messages: perftest's t_typical,
-# ucx_perftest's 50 percentile (fi_pingpong knows the average only); bandwidths
-# and rates are those of the whole run.
-# shellcheck disable=SC2016 # awk programs
+bandwidth_of()
 {
-lat_parser='/^ *[0-9]+ +[0-9]+ +[0-9.]+/ { v = $5 } END { print v }'
-bw_parser='/^ *[0-9]+ +[0-9]+ +[0-9.]+/ { v = $4 } END { print v }'
-rate_parser='/^ *[0-9]+ +[0-9]+ +[0-9.]+/ { v = $5 } END { print v }'
-ucx_lat='$1 ~ /^[0-9]+$/ && NF == 8 { v = $2 } END { print v }'
-ucx_bw='$1 ~ /^[0-9]+$/ && NF == 8 { v = $6 } END { print v }'
-ucx_rate='$1 ~ /^[0-9]+$/ && NF == 8 { v = $8 / 1e6 } END { print v }'
-fi_lat='$1 ~ /^[0-9.]+[kmg]?$/ && NF >= 7 { v = $(NF - 1) } END { print v }'
+    local bytes=$1 n
+
+    n=$(bw_count "$bytes")
+    if [ "$bytes" -le $message ]; then
+        verbs send_bw "$bytes" "$n"
+        reader bw "$bytes" "$n"
+        uct uct am_bw "$bytes" "$n"
+    else
+        verbs read_bw "$bytes" "$n"
+        uct uct get_bw "$bytes" "$n"
+    fi
+    ucp ucp tag_bw "$bytes" "$n"
+    over tcp,self ucp tcp tag_bw "$bytes" "$n"
+    over posix,self ucp shm tag_bw "$bytes" "$n"
+    if [ -n "$upstream" ]; then
+        in_second ucp ours tag_bw "$bytes" "$n"
+        EFARUN_TRANSPORT=upstream in_second ucp upstream tag_bw "$bytes" "$n"
+    fi
 }
 
-verbs()
-{
-    local tool=$1 size=$2 n=$3
-    cmd=("$tool" -c SRD -x 0 -d "$dev" -p @PORT@ -s "$size" -n "$n" -F)
-}
-
-# uct NAME SIZE UNIT PARSER COUNT TEST LAYOUT [OPTIONS...]
-uct()
-{
-    local name=$1 size=$2 unit=$3 parser=$4 count=$5 test=$6 layout=$7
-    shift 7
-    pair "$name" "$size" "$unit" "$parser" "${perftest[@]}" -t "$test" \
-         -D "$layout" -x srd -d "$dev:1" -s "$size" -n "$count" \
-         -w $((count / 10)) -p @PORT@ -f "$@" -- -- 127.0.0.1
-}
-
-# ucp NAME SIZE UNIT PARSER COUNT TEST [OPTIONS...]
-ucp()
-{
-    local name=$1 size=$2 unit=$3 parser=$4 count=$5 test=$6
-    shift 6
-    pair "$name" "$size" "$unit" "$parser" "${perftest[@]}" -t "$test" -s "$size" \
-         -n "$count" -w $((count / 10)) -p @PORT@ -f "$@" -- -- 127.0.0.1
-}
-
-# Programs of test/apps that print "SIZE FIGURE..." lines, if they are built
-launch=(-np 2 --mca pml ucx --mca btl self --mca opal_common_ucx_tls any
-        --mca opal_common_ucx_devices any
-        --mca opal_common_ucx_opal_mem_hooks 0)
-if [ "$cpus" -gt 1 ]; then
-    launch+=(--bind-to core)
-else
-    launch+=(--oversubscribe)
+# What cannot be asked of this rdma-core (RDMA write before 46) is left out.
+writes=n
+if "$efarun" --soft --quiet ucx_info -d 2> /dev/null |
+       sed -n '/Transport: srd/,/Transport:/p' | grep put_zcopy > /dev/null &&
+       command -v ib_write_bw > /dev/null; then
+    writes=y
 fi
-[ "$(id -u)" != 0 ] || launch+=(--allow-run-as-root)
 
-# job LAUNCHER PROGRAM: leaves its output in $tmp/job; fails if it is not there
-job()
-{
-    local program=$build/test/apps/$2
-
-    if ! command -v "$1" > /dev/null || [ ! -x "$program" ]; then
-        return 1
-    fi
-    timeout 900 "$1" "${launch[@]}" "$efarun" --soft --quiet "$program" \
-        $((8000 / scale)) > "$tmp/job" 2>&1 < /dev/null || {
-        echo "bench.sh: failed: $1 $2" >&2
-        tail -n 20 "$tmp/job" >&2
-        exit 1
-    }
-}
-
-# column NAME SIZE UNIT NUMBER: of the line of that size in the last job
-column()
-{
-    wanted "$1" || return 0
-    awk -v name="$1" -v size="$2" -v unit="$3" -v n="$4" '
-        $1 == size && $n ~ /^[0-9.]+$/ {
-            printf "%s,%s,%s,%s\n", name, size, unit, $n
-            exit
-        }' "$tmp/job" >> "$tmp/results.csv"
-}
-
-# One-sided, and what goes by rendezvous. What cannot be asked of this rdma-core
-# (RDMA write before 46) is left out.
 one_sided()
 {
-    local n=$((20000 / scale)) m=$((2000 / scale)) s
+    local n=$((20000 / scale)) m=$((2000 / scale))
 
-    verbs ib_read_lat 8 "$n"
-    pair verbs_read_lat 8 us "$lat_parser" "${cmd[@]}" -- -- 127.0.0.1
-    uct uct_get_lat 8 us "$ucx_lat" "$n" get bcopy -O 1
-    for s in 1048576 4194304; do
-        verbs ib_read_bw "$s" "$m"
-        pair verbs_read_bw "$s" MB/s "$bw_parser" "${cmd[@]}" -- -- 127.0.0.1
-        uct uct_get_zcopy_bw "$s" MB/s "$ucx_bw" "$m" get zcopy
-        ucp ucp_tag_bw "$s" MB/s "$ucx_bw" "$m" tag_bw
-    done
+    verbs read_lat 8 "$n"
+    uct uct get_lat 8 "$n"
     if [ "$writes" = y ]; then
-        verbs ib_write_bw 1048576 "$m"
-        pair verbs_write_bw 1048576 MB/s "$bw_parser" "${cmd[@]}" \
-             -- -- 127.0.0.1
-        uct uct_put_short_lat 8 us "$ucx_lat" "$n" put_lat short
-        uct uct_put_zcopy_bw 1048576 MB/s "$ucx_bw" "$m" put_bw zcopy
+        verbs write_bw 1048576 "$m"
+        uct uct put_lat 8 "$n"
+        uct uct put_bw 1048576 "$m"
+        # a get in software waits for ucx_perftest's server, which looks once a
+        # millisecond
+        ucp ucp get 8 "$n"
     fi
-    # a get in software waits for ucx_perftest's server, which looks once a
-    # millisecond
-    [ "$writes" = n ] || ucp ucp_get_lat 8 us "$ucx_lat" "$n" ucp_get -O 1
-    ucp ucp_put_lat 8 us "$ucx_lat" "$n" ucp_put_lat
+    ucp ucp put_lat 8 "$n"
 
     if { wanted shmem_put_lat || wanted shmem_put_bw || wanted shmem_get_bw; } &&
            job oshrun shmem_pingpong.oshmem; then
@@ -268,194 +263,125 @@ one_sided()
     fi
 }
 
-writes=n
-if "$efarun" --soft --quiet ucx_info -d 2> /dev/null |
-       sed -n '/Transport: srd/,/Transport:/p' | grep -q put_zcopy &&
-       command -v ib_write_bw > /dev/null; then
-    writes=y
-fi
-
-round()
+# By rendezvous, with one device of two and with both
+two_rails()
 {
-    local n=$((20000 / scale)) b=$((200000 / scale)) s
-    local -a cmd
+    local -x SOFTEFA_DEVICES=2 UCX_MAX_RNDV_RAILS
+    local n=$((2000 / scale))
 
-    for s in 8 1024 8000; do
-        verbs ib_send_lat "$s" "$n"
-        pair verbs_lat "$s" us "$lat_parser" "${cmd[@]}" -- -- 127.0.0.1
-        ucp ucp_tag_lat "$s" us "$ucx_lat" "$n" tag_lat
-        pair libfabric_lat "$s" us "$fi_lat" fi_pingpong -p efa -e rdm \
-             -I "$n" -S "$s" -- -B @PORT@ -- -P @PORT@ 127.0.0.1
+    for UCX_MAX_RNDV_RAILS in 1 2; do
+        ucp rails$UCX_MAX_RNDV_RAILS tag_bw 4194304 "$n"
     done
-    uct uct_am_short_lat 8 us "$ucx_lat" "$n" am_lat short
-    uct uct_am_bcopy_lat 1024 us "$ucx_lat" "$n" am_lat bcopy
-    ucp ucp_tag_lat 65536 us "$ucx_lat" $((n / 10)) tag_lat
-    pair libfabric_lat 65536 us "$fi_lat" fi_pingpong -p efa -e rdm \
-         -I $((n / 10)) -S 65536 -- -B @PORT@ -- -P @PORT@ 127.0.0.1
-
-    verbs ib_send_bw 64 "$b"
-    pair verbs_rate 64 Mmsg/s "$rate_parser" "${cmd[@]}" -- -- 127.0.0.1
-    uct uct_am_short_rate 8 Mmsg/s "$ucx_rate" "$b" am_bw short
-    ucp ucp_tag_rate 8 Mmsg/s "$ucx_rate" "$b" tag_bw
-    verbs ib_send_bw 8000 "$b"
-    pair verbs_bw 8000 MB/s "$bw_parser" "${cmd[@]}" -- -- 127.0.0.1
-    uct uct_am_zcopy_bw 8000 MB/s "$ucx_bw" "$b" am_bw zcopy
-
-    one_sided
 }
 
-# The same measures of both; the sizes are what upstream's can send at once
+# UCX's own srd sends at most 4085 B at once. Where UCP changes from one protocol
+# to the other depends on what a transport says of itself
 beside_upstream()
 {
-    local n=$((20000 / scale)) b=$((200000 / scale)) m=$((2000 / scale)) s who
+    local n=$((20000 / scale)) b=$((200000 / scale)) who
     local -x EFARUN_TRANSPORT
 
     for EFARUN_TRANSPORT in ucx-efa upstream; do
-        who=${EFARUN_TRANSPORT#ucx-}
-        uct "${who}_am_short_lat" 8 us "$ucx_lat" "$n" am_lat short
-        uct "${who}_am_short_rate" 8 Mmsg/s "$ucx_rate" "$b" am_bw short
-        uct "${who}_am_zcopy_bw" 4000 MB/s "$ucx_bw" "$b" am_bw zcopy
-        for s in 8 4000 8000; do
-            UCX_RNDV_THRESH=inf ucp "${who}_tag_lat" "$s" us "$ucx_lat" "$n" \
-                tag_lat
-        done
-        # Where UCP changes from one to the other depends on the latency that a
-        # transport tells, which is the NIC's in ours
-        UCX_RNDV_THRESH=inf ucp "${who}_tag_eager_lat" 65536 us "$ucx_lat" "$n" \
-            tag_lat
-        UCX_RNDV_THRESH=8k ucp "${who}_tag_rndv_lat" 65536 us "$ucx_lat" "$n" \
-            tag_lat
-        ucp "${who}_tag_rate" 8 Mmsg/s "$ucx_rate" "$b" tag_bw
-        for s in 8000 1048576; do
-            ucp "${who}_tag_bw" "$s" MB/s "$ucx_bw" "$m" tag_bw
+        who=upstream
+        [ "$EFARUN_TRANSPORT" = upstream ] || who=ours
+        in_second uct "${who}_am" am_lat 8 "$n"
+        in_second uct "${who}_am" am_rate 8 "$b"
+        in_second uct "${who}_am" am_bw 4000 "$b"
+        UCX_RNDV_THRESH=inf in_second ucp "${who}_eager" tag_lat 65536 \
+            $((n / 10))
+        UCX_RNDV_THRESH=8k in_second ucp "${who}_rndv" tag_lat 65536 $((n / 10))
+        in_second ucp "$who" tag_rate 8 "$b"
+    done
+}
+
+round()
+{
+    local b=$((200000 / scale)) bytes
+
+    for bytes in 8 1024 8000 65536 1048576; do
+        latency_of $bytes
+    done
+    for bytes in 8000 65536 1048576 4194304; do
+        bandwidth_of $bytes
+    done
+    verbs send_rate 64 "$b"
+    uct uct am_rate 8 "$b"
+    ucp ucp tag_rate 8 "$b"
+    one_sided
+    two_rails
+    [ -z "$upstream" ] || beside_upstream
+}
+
+# The sizes of the picture; 8000 B is nearly the largest message
+round_of_picture()
+{
+    local bytes
+
+    for bytes in 8 32 128 512 2048 8000 32768 131072 524288 2097152 4194304; do
+        latency_of $bytes
+        bandwidth_of $bytes
+    done
+}
+
+# By copies of the sender and the receiver, from the user's memory, by rendezvous
+round_of_thresholds()
+{
+    local bytes n where=
+
+    [ -z "$upstream" ] || where=in_second
+    for bytes in 256 1024 2048 4096 8000 16384 32768 65536 131072 262144 524288 \
+                 1048576; do
+        for n in lat bw; do
+            $where ucp default tag_$n $bytes "$("${n}_count" $bytes)"
+            UCX_RNDV_THRESH=1 $where ucp rndv tag_$n $bytes \
+                "$("${n}_count" $bytes)"
+            UCX_RNDV_THRESH=inf UCX_ZCOPY_THRESH=inf $where ucp bcopy tag_$n \
+                $bytes "$("${n}_count" $bytes)"
+            UCX_RNDV_THRESH=inf UCX_ZCOPY_THRESH=1 $where ucp zcopy tag_$n \
+                $bytes "$("${n}_count" $bytes)"
         done
     done
 }
 
+[ -z "$upstream" ] || second_prepare "$upstream"
 for i in $(seq "$reps"); do
     echo "bench.sh: round $i of $reps" >&2
-    if [ -n "$upstream" ]; then
-        beside_upstream
+    if [ -n "$picture" ]; then
+        round_of_picture
+    elif [ $thresholds = y ]; then
+        round_of_thresholds
     else
         round
     fi
 done
-if [ "$instructions" = y ] && [ -n "$upstream" ]; then
+if [ "$instructions" = y ] && [ -z "$picture" ] && [ $thresholds = n ]; then
     echo "bench.sh: counting instructions" >&2
-    EFARUN_TRANSPORT=ucx-efa instructions_count "$efarun" efa_ \
-        "$tmp/results.csv"
-    EFARUN_TRANSPORT=upstream instructions_count "$efarun" upstream_ \
-        "$tmp/results.csv"
-elif [ "$instructions" = y ]; then
-    echo "bench.sh: counting instructions" >&2
-    instructions_count "$efarun" '' "$tmp/results.csv"
+    instructions_paths "$efarun" "$tmp/results.csv"
     UCX_EFA_STATS=n instructions_count "$efarun" no_stats_ "$tmp/results.csv"
+    if [ -n "$upstream" ]; then
+        # The program's UCX, by its name, is the other one
+        for EFARUN_TRANSPORT in ucx-efa upstream; do
+            who=upstream_
+            [ "$EFARUN_TRANSPORT" = upstream ] || who=ours_
+            EFARUN_TRANSPORT=$EFARUN_TRANSPORT \
+                LD_LIBRARY_PATH=${upstream#*:}/lib \
+                instructions_count "$second" "$who" "$tmp/results.csv"
+        done
+    fi
 fi
-[ -z "$csv" ] || { echo "name,size,unit,value"; cat "$tmp/results.csv"; } \
+[ -z "$csv" ] || { echo "name,bytes,unit,value"; cat "$tmp/results.csv"; } \
     > "$csv"
 
-awk -F, -v reps="$reps" '
-function median(key,    n, i, j, t, v) {
-    n = cnt[key]
-    if (!n) return -1
-    for (i = 1; i <= n; i++) v[i] = val[key, i]
-    for (i = 2; i <= n; i++)
-        for (j = i; j > 1 && v[j - 1] > v[j]; j--) {
-            t = v[j]; v[j] = v[j - 1]; v[j - 1] = t
-        }
-    return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+# What ran
+version_of()
+{
+    fi_info --version 2> /dev/null | sed -n 's/^libfabric: //p'
 }
-function bar(text, ratio, op, limit) {
-    if (ratio < 0) return
-    printf "| %-52s | %6.2f | %s %-5s | %s |\n", text, ratio, op, limit,
-           (op == "<=" ? ratio <= limit : ratio >= limit) ? "yes" : "NO"
-}
-# Ours and upstream, 1 is as good: more is better for us
-function beside(text, what, swap,    a, b) {
-    a = median("efa_" what); b = median("upstream_" what)
-    if (a > 0 && b > 0)
-        printf "| %-52s | %6.2f | %-8s | %-3s |\n", text,
-               swap ? a / b : b / a, "", ""
-}
-# Of an operation, by parts
-function instructions(name, parts,    n, i, part, sum) {
-    n = split(parts, part, " ")
-    for (i = 1; i <= n; i++)
-        if (median(name ":" part[i] ",8") > 0)
-            sum += median(name ":" part[i] ",8")
-    return sum + 0
-}
-function ratio(a, b) {
-    return (median(a) < 0 || median(b) <= 0) ? -1 : median(a) / median(b)
-}
-{ key = $1 "," $2; cnt[key]++; val[key, cnt[key]] = $4; unit[key] = $3
-  if (!(key in seen)) { seen[key] = 1; order[++nkeys] = key } }
-END {
-    printf "| %-24s | %8s | %-7s | %10s |\n", "measure", "bytes", "unit",
-           "median"
-    print  "|--------------------------|----------|---------|------------|"
-    for (k = 1; k <= nkeys; k++) {
-        split(order[k], p, ",")
-        printf "| %-24s | %8s | %-7s | %10.2f |\n", p[1], p[2],
-               unit[order[k]], median(order[k])
-    }
-    print ""
-    printf "| %-52s | %6s | %-8s | %s |\n", "ratio, one run, medians of " \
-           reps, "is", "bar", "met"
-    print  "|------------------------------------------------------|--------" \
-           "|----------|-----|"
-    bar("UCT am_short latency / raw verbs, 8 B",
-        ratio("uct_am_short_lat,8", "verbs_lat,8"), "<=", 1.05)
-    bar("UCP tag latency / raw verbs, 8 B",
-        ratio("ucp_tag_lat,8", "verbs_lat,8"), "<=", 1.2)
-    bar("UCP tag latency / raw verbs, 8000 B",
-        ratio("ucp_tag_lat,8000", "verbs_lat,8000"), "<=", 1.3)
-    bar("libfabric rdm latency / UCP tag, 8 B",
-        ratio("libfabric_lat,8", "ucp_tag_lat,8"), ">=", 2)
-    bar("libfabric rdm latency / UCP tag, 1 KB",
-        ratio("libfabric_lat,1024", "ucp_tag_lat,1024"), ">=", 2)
-    bar("libfabric rdm latency / UCP tag, 64 KB",
-        ratio("libfabric_lat,65536", "ucp_tag_lat,65536"), ">=", 2)
-    bar("UCT am_short rate 8 B / raw verbs rate 64 B",
-        ratio("uct_am_short_rate,8", "verbs_rate,64"), ">=", 1.3)
-    bar("UCT am_zcopy bandwidth / raw verbs, 8000 B",
-        ratio("uct_am_zcopy_bw,8000", "verbs_bw,8000"), ">=", 0.9)
-    bar("UCT get latency / raw RDMA read, 8 B",
-        ratio("uct_get_lat,8", "verbs_read_lat,8"), "<=", 1.15)
-    bar("UCT get_zcopy bandwidth / raw RDMA read, 1 MB",
-        ratio("uct_get_zcopy_bw,1048576", "verbs_read_bw,1048576"), ">=", 0.95)
-    bar("UCP tag bandwidth / raw RDMA read, 1 MB",
-        ratio("ucp_tag_bw,1048576", "verbs_read_bw,1048576"), ">=", 0.9)
-    bar("UCP tag bandwidth / raw RDMA read, 4 MB",
-        ratio("ucp_tag_bw,4194304", "verbs_read_bw,4194304"), ">=", 0.9)
-    bar("UCT put_zcopy bandwidth / raw RDMA write, 1 MB",
-        ratio("uct_put_zcopy_bw,1048576", "verbs_write_bw,1048576"), ">=", 0.95)
-    beside("am_short latency 8 B: upstream / ours", "am_short_lat,8", 0)
-    beside("am_short rate 8 B: ours / upstream", "am_short_rate,8", 1)
-    beside("am_zcopy bandwidth 4000 B: ours / upstream", "am_zcopy_bw,4000", 1)
-    beside("tag latency 8 B: upstream / ours", "tag_lat,8", 0)
-    beside("tag latency 4000 B: upstream / ours", "tag_lat,4000", 0)
-    beside("tag latency 8000 B: upstream / ours", "tag_lat,8000", 0)
-    beside("tag latency 64 KB, eager: upstream / ours",
-           "tag_eager_lat,65536", 0)
-    beside("tag latency 64 KB, rendezvous: upstream / ours",
-           "tag_rndv_lat,65536", 0)
-    beside("tag rate 8 B: ours / upstream", "tag_rate,8", 1)
-    beside("tag bandwidth 8000 B: ours / upstream", "tag_bw,8000", 1)
-    beside("tag bandwidth 1 MB: ours / upstream", "tag_bw,1048576", 1)
-    software = "transport ucx libefa"
-    efa = instructions("efa_am_short", software)
-    if (efa > 0)
-        printf "| %-52s | %6.2f | %-8s | %-3s |\n",
-               "instructions, am_short 8 B: upstream / ours",
-               instructions("upstream_am_short", software) / efa, "", ""
-    all = instructions("am_short", software)
-    if (all > 0) {
-        bar("instructions, am_short 8 B, our library + libefa", all, "<=", 640)
-        bar("the same / with UCX_EFA_STATS=n",
-            all / instructions("no_stats_am_short", software), "<=", 1.02)
-    }
-    if (all > 0)
-        bar("instructions, am_short 8 B, device + libc",
-            instructions("am_short", "device libc"), "<=", 700)
-}' "$tmp/results.csv"
+if [ -n "$picture" ]; then
+    awk -F, -v reps="$reps" -f "$here/contrib/bench-median.awk" \
+        -f "$here/contrib/bench-picture.awk" "$tmp/results.csv" > "$picture"
+fi
+awk -F, -v reps="$reps" -v ucx="$(ucx_info -v | awk '/ersion/ { print $NF; exit }')" \
+    -v libfabric="$(version_of)" -v second="${second_version:-}" \
+    -f "$here/contrib/bench-median.awk" -f "$here/contrib/bench-table.awk" \
+    "$tmp/results.csv"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# contrib/bench.sh --compare: what is counted, and what it says of two commits
+# contrib/bench.sh --compare: what is counted, and what it says of two commits; the
+# raw verbs that bench.sh compares with; its tables and picture
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -133,5 +134,72 @@ else
     skip "the commit to compare with" "git is not installed"
     skip "a commit that is not here" "git is not installed"
 fi
+
+# Raw verbs: sends of both kinds, inline and not, more than the queues hold
+for bytes in 8 8000; do
+    for what in lat bw; do
+        if pair_run "$tmp" "$EFARUN" --soft --quiet "$APPS/verbs_msg" efa_0 \
+                $what $bytes "$(scaled 1000)" @PORT@ -- -- 127.0.0.1 &&
+               grep -qxE '[0-9]+\.[0-9]+' "$tmp/client"; then
+            ok "raw verbs, $what of $bytes bytes"
+        else
+            not_ok "raw verbs, $what of $bytes bytes" \
+                "$pair_why: $(cat "$tmp/client")"
+        fi
+    done
+done
+
+# Of three measurements the median is shown, and compared
+figures()
+{
+    local bytes value
+
+    for bytes in 8 8000 1048576 4194304; do
+        for value in 1 9 2; do
+            echo "ucp_lat,$bytes,us,$value"
+            echo "tcp_lat,$bytes,us,${value}0"
+            if [ "$bytes" -gt 8928 ]; then
+                echo "verbs_read_lat,$bytes,us,$value"
+            else
+                echo "verbs_lat,$bytes,us,$((2 * value))"
+            fi
+            echo "ucp_bw,$bytes,MB/s,${value}00"
+        done
+    done
+}
+
+shows()
+{
+    local bars
+
+    figures > "$tmp/figures"
+    awk -F, -v reps=3 -f "$TOP/contrib/bench-median.awk" \
+        -f "$TOP/contrib/bench-table.awk" "$tmp/figures" > "$tmp/said"
+    cat "$tmp/said"
+    tr -s ' ' < "$tmp/said" > "$tmp/words"
+    grep -qF '| 8 B | 4.00 (1.00) | 2.00 (0.50) | 20.00 (5.00) |' "$tmp/words" &&
+        grep -qF '| 1 MB | 2.00 (1.00) | 2.00 (1.00) | 20.00 (10.00) |' \
+             "$tmp/words" || return
+    bars=$(grep -cE '[<>]= .*(yes|NO)' "$tmp/words")
+    # both latencies over raw verbs, and nothing that was not measured
+    [ "$bars" = 2 ] && ! grep -qE 'nan|inf|-1\.00' "$tmp/words"
+}
+check "tables" shows
+
+draws()
+{
+    local picture=$tmp/picture.svg
+
+    awk -F, -v reps=3 -v ucx=1 -v libfabric=1 \
+        -f "$TOP/contrib/bench-median.awk" \
+        -f "$TOP/contrib/bench-picture.awk" "$tmp/figures" > "$picture" || return
+    head -n 2 "$picture"
+    # latency: srd, tcp, raw verbs, raw RDMA read; bandwidth: srd
+    [ "$(grep -c 'class="line ' "$picture")" = 5 ] &&
+        [ "$(grep -c '>UCX tcp<' "$picture")" = 1 ] &&
+        [ "$(tail -n 1 "$picture")" = "</svg>" ] &&
+        ! grep -qE 'nan|inf' "$picture"
+}
+check "picture" draws
 
 finish
