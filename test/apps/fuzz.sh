@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Hostile neighbours: what somebody has planted in place of Soft-EFA's directory.
 # Hostile peers: the inputs of test/fuzz/corpus; hostile windows: those of
-# test/fuzz/corpus-stats; then FUZZ_SECONDS of fuzzing each, if that is set
+# test/fuzz/corpus-stats; hostile guests of softefa-pci: those of
+# test/fuzz/corpus-pci; then FUZZ_SECONDS of fuzzing each, if that is set
 # (test/fuzz/README.md).
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
@@ -43,7 +44,8 @@ export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export LSAN_OPTIONS=suppressions=$TOP/test/lsan.supp:print_suppressions=0
 
-if ! check build make -C "$BUILD/test/fuzz" -j2 fuzz_srd fuzz_stats; then
+if ! check build make -C "$BUILD/test/fuzz" -j2 fuzz_srd fuzz_stats \
+    fuzz_pci; then
     finish
 fi
 
@@ -74,6 +76,7 @@ fuzz()
 }
 fuzz fuzz_srd corpus 600
 fuzz fuzz_stats corpus-stats 4096
+fuzz fuzz_pci corpus-pci 1000
 rmdir "$found" 2> /dev/null || echo "    inputs that fail: $found"
 
 finish

@@ -9,6 +9,9 @@
  *              model runs in the thread that rings a doorbell or polls, and in
  *              a progress thread if the application does neither.
  *
+ *   pci/       a PCI function of a virtual machine, softefa-pci: one thread.
+ *              Guest memory is mapped; other members' as above.
+ *
  * What an attachment does besides: it opens devices and makes objects
  * (nic/nic.h), calls softefa_engine_doorbell() for each doorbell and
  * softefa_progress() when the driver polls, and leaves the fabric when it ends

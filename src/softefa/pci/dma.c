@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void softefa_pci_dma_init(softefa_pci_dma_t *dma)
@@ -34,9 +35,21 @@ static unsigned dma_search(const softefa_pci_dma_t *dma, uint64_t address)
     return low;
 }
 
+/* EINVAL: it is not all in the file, so touching it would end this process. A
+ * client that cuts the file later does that; QEMU's memfds are sealed. */
 static int dma_mmap(softefa_pci_region_t *region)
 {
     int prot = PROT_READ | (region->writable ? PROT_WRITE : 0);
+    struct stat info;
+
+    if (fstat(region->fd, &info) < 0) {
+        return errno;
+    }
+
+    if (S_ISREG(info.st_mode) &&
+        ((uint64_t)info.st_size < region->offset + region->size)) {
+        return EINVAL;
+    }
 
     region->map = mmap(NULL, region->size, prot, MAP_SHARED, region->fd,
                        region->offset);

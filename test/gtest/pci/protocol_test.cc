@@ -372,6 +372,9 @@ TEST_F(protocol, memory)
     EXPECT_EQ(EINVAL, map(UINT64_MAX - 4095, 8192, fd).error());
     EXPECT_EQ(EINVAL, map(0, 4096, fd, UINT64_MAX - 4095).error());
     EXPECT_EQ(EINVAL, map(0, 4096, fd, 1).error()); /* mmap() says */
+    EXPECT_EQ(EINVAL,
+              map(0, (1 << 20) + 4096, fd).error()); /* the file's end */
+    EXPECT_EQ(EINVAL, map(0, 8192, fd, (1 << 20) - 4096).error());
     EXPECT_EQ(0, map(0x10000, 0x10000, fd).error());
     EXPECT_EQ(0, map(0x20000, 0x10000, -1).error()); /* not mappable */
     for (uint64_t address : {0x10000, 0x1f000, 0x8000, 0x28000}) {
