@@ -51,9 +51,9 @@ typedef int (*uct_srd_direct_query_cq_t)(struct ibv_cq*,
 /* Its CQs consist of two halves, of which nobody tells the transport. */
 #define UCT_SRD_DIRECT_PART_SUB_CQS 0xefa0
 
-static const char *
-uct_srd_direct_init_sq(uct_srd_direct_sq_t *sq,
-                       const uct_srd_direct_wq_attr_t *attr, unsigned num_slots)
+static const char *uct_srd_direct_init_sq(uct_srd_direct_sq_t *sq,
+                                          const uct_srd_direct_wq_attr_t *attr,
+                                          unsigned num_slots)
 {
     if ((attr->entry_size != (1u << UCT_SRD_DIRECT_SQ_SHIFT)) &&
         (attr->entry_size != (1u << UCT_SRD_DIRECT_SQ_SHIFT_WIDE))) {
@@ -74,9 +74,9 @@ uct_srd_direct_init_sq(uct_srd_direct_sq_t *sq,
     return NULL;
 }
 
-static const char *
-uct_srd_direct_init_rq(uct_srd_direct_rq_t *rq,
-                       const uct_srd_direct_wq_attr_t *attr, unsigned queue_len)
+static const char *uct_srd_direct_init_rq(uct_srd_direct_rq_t *rq,
+                                          const uct_srd_direct_wq_attr_t *attr,
+                                          unsigned queue_len)
 {
     uint32_t i;
 
@@ -103,10 +103,10 @@ uct_srd_direct_init_rq(uct_srd_direct_rq_t *rq,
     return NULL;
 }
 
-static const char *
-uct_srd_direct_init_cq(uct_srd_direct_cq_t *cq,
-                       const uct_srd_direct_cq_attr_t *attr,
-                       const uct_srd_queues_t *queues, unsigned num_wrs)
+static const char *uct_srd_direct_init_cq(uct_srd_direct_cq_t *cq,
+                                          const uct_srd_direct_cq_attr_t *attr,
+                                          const uct_srd_queues_t *queues,
+                                          unsigned num_wrs)
 {
     if (((attr->entry_size != UCT_SRD_DIRECT_CQ_ENTRY) &&
          (attr->entry_size != UCT_SRD_DIRECT_CQ_ENTRY_EX)) ||
@@ -128,9 +128,9 @@ uct_srd_direct_init_cq(uct_srd_direct_cq_t *cq,
     cq->ring       = attr->buffer;
     cq->next       = attr->buffer;
     cq->entry_size = attr->entry_size;
-    cq->end        = attr->buffer + (size_t)attr->num_entries * attr->entry_size;
-    cq->phase      = UCT_SRD_DIRECT_CQE_PHASE;
-    cq->doorbell   = attr->doorbell;
+    cq->end      = attr->buffer + (size_t)attr->num_entries * attr->entry_size;
+    cq->phase    = UCT_SRD_DIRECT_CQE_PHASE;
+    cq->doorbell = attr->doorbell;
     return NULL;
 }
 
@@ -184,8 +184,8 @@ static const char *uct_srd_direct_query(const uct_srd_iface_t *iface,
             uct_srd_direct_symbol("efadv_query_qp_wqs", past_softefa);
     uct_srd_direct_query_cq_t query_cq = (uct_srd_direct_query_cq_t)
             uct_srd_direct_symbol("efadv_query_cq", past_softefa);
-    uct_srd_direct_wq_attr_t sq        = {}, rq = {};
-    uct_srd_direct_cq_attr_t cq        = {};
+    uct_srd_direct_wq_attr_t sq = {}, rq = {};
+    uct_srd_direct_cq_attr_t cq = {};
     const char *reason;
 
     if ((query_qp == NULL) || (query_cq == NULL) ||
@@ -273,10 +273,11 @@ ucs_status_t uct_srd_direct_init(uct_srd_iface_t *iface,
 
     memset(&queues->direct, 0, sizeof(queues->direct));
     if (wanted == UCS_YES) {
-        ucs_error("srd: UCX_SRD_DIRECT=y, but on %s the direct data path cannot "
-                  "be had: %s; UCX_SRD_DIRECT=try leaves the queues to libefa "
-                  "then",
-                  device, reason);
+        ucs_error(
+                "srd: UCX_SRD_DIRECT=y, but on %s the direct data path cannot "
+                "be had: %s; UCX_SRD_DIRECT=try leaves the queues to libefa "
+                "then",
+                device, reason);
         return UCS_ERR_UNSUPPORTED;
     }
 

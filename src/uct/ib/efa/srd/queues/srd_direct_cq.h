@@ -46,8 +46,8 @@ uct_srd_direct_cq_next(uct_srd_direct_cq_t *cq, uint32_t *first_p)
 }
 
 /* Says how far we have come. */
-static UCS_F_ALWAYS_INLINE void
-uct_srd_direct_cq_ring(uct_srd_direct_cq_t *cq, uint32_t arm)
+static UCS_F_ALWAYS_INLINE void uct_srd_direct_cq_ring(uct_srd_direct_cq_t *cq,
+                                                       uint32_t arm)
 {
     if (cq->doorbell != NULL) {
         *cq->doorbell = (cq->consumed & UCT_SRD_DIRECT_CQ_DB_CONSUMED) |

@@ -10,8 +10,8 @@
 #include "srd/queues/srd_direct_mmio.h"
 
 /* The device has desc from the next doorbell on. */
-static UCS_F_ALWAYS_INLINE void
-uct_srd_direct_rq_put(uct_srd_direct_rq_t *rq, uct_srd_desc_t *desc)
+static UCS_F_ALWAYS_INLINE void uct_srd_direct_rq_put(uct_srd_direct_rq_t *rq,
+                                                      uct_srd_desc_t *desc)
 {
     uint64_t *entry = &rq->ring[2 * (size_t)(rq->posted & rq->mask)];
     uint32_t id     = rq->free_id;

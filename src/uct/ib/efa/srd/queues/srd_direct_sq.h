@@ -18,8 +18,7 @@
 #include "srd/queues/srd_direct_io.h"
 #include "srd/queues/srd_direct_mmio.h"
 
-static UCS_F_ALWAYS_INLINE void
-uct_srd_direct_sq_ring(uct_srd_direct_sq_t *sq)
+static UCS_F_ALWAYS_INLINE void uct_srd_direct_sq_ring(uct_srd_direct_sq_t *sq)
 {
     sq->unrung = 0;
     uct_srd_direct_wc_flush();
@@ -49,16 +48,17 @@ uct_srd_direct_sq_meta(const uct_srd_direct_sq_t *sq,
     line->word[3] = 0;
 }
 
-static UCS_F_ALWAYS_INLINE void
-uct_srd_direct_sq_buffer(uint64_t *word, uint32_t key, uint64_t addr,
-                         uint32_t length)
+static UCS_F_ALWAYS_INLINE void uct_srd_direct_sq_buffer(uint64_t *word,
+                                                         uint32_t key,
+                                                         uint64_t addr,
+                                                         uint32_t length)
 {
     word[0] = length | ((uint64_t)key << 32);
     word[1] = addr;
 }
 
-static UCS_F_ALWAYS_INLINE void
-uct_srd_direct_sq_sge(uint64_t *word, const struct ibv_sge *sge)
+static UCS_F_ALWAYS_INLINE void uct_srd_direct_sq_sge(uint64_t *word,
+                                                      const struct ibv_sge *sge)
 {
     uct_srd_direct_sq_buffer(word, sge->lkey & UCT_SRD_DIRECT_KEY_MASK,
                              sge->addr, sge->length);
@@ -100,8 +100,8 @@ uct_srd_direct_sq_put(uct_srd_direct_sq_t *sq,
     ++sq->posted;
 }
 
-/* A message of `length` bytes, at most the device's max_inline. Of the memory at
- * data UCT_SRD_DIRECT_INLINE_WIDE bytes may be read. */
+/* A message of `length` bytes, at most the device's max_inline. Of the memory
+ * at data UCT_SRD_DIRECT_INLINE_WIDE bytes may be read. */
 static UCS_F_ALWAYS_INLINE void
 uct_srd_direct_sq_send_inline(uct_srd_direct_sq_t *sq,
                               const uct_srd_dest_t *dest, uint16_t id,
@@ -115,8 +115,8 @@ uct_srd_direct_sq_send_inline(uct_srd_direct_sq_t *sq,
     uct_srd_direct_sq_words(&line.word[4], data, 4);
     uct_srd_direct_sq_put(sq, &line,
                           UCS_PTR_BYTE_OFFSET(data, UCT_SRD_DIRECT_INLINE),
-                          (UCT_SRD_DIRECT_INLINE_WIDE -
-                           UCT_SRD_DIRECT_INLINE) / sizeof(uint64_t));
+                          (UCT_SRD_DIRECT_INLINE_WIDE - UCT_SRD_DIRECT_INLINE) /
+                                  sizeof(uint64_t));
 }
 
 /* A message of one or two buffers */
@@ -154,9 +154,8 @@ uct_srd_direct_sq_rdma(uct_srd_direct_sq_t *sq, const uct_srd_dest_t *dest,
     uct_srd_direct_sq_put(sq, &line, NULL, 0);
 }
 
-/* An entry that was put waits for the others of its batch, as long as it may. */
-static UCS_F_ALWAYS_INLINE void
-uct_srd_direct_sq_batch(uct_srd_direct_sq_t *sq)
+/* An entry that was put waits for the others of its batch, while it may. */
+static UCS_F_ALWAYS_INLINE void uct_srd_direct_sq_batch(uct_srd_direct_sq_t *sq)
 {
     if (++sq->unrung >= sq->max_batch) {
         uct_srd_direct_sq_ring(sq);

@@ -34,9 +34,10 @@ uct_srd_poll_is_awaited(const uct_srd_peer_t *peer, uint32_t imm)
 }
 
 /* A message with immediate data that came well. False: not for the fast path */
-static UCS_F_ALWAYS_INLINE int
-uct_srd_poll_rx(uct_srd_iface_t *iface, uct_srd_desc_t *desc, uint32_t key,
-                uint32_t imm, size_t length)
+static UCS_F_ALWAYS_INLINE int uct_srd_poll_rx(uct_srd_iface_t *iface,
+                                               uct_srd_desc_t *desc,
+                                               uint32_t key, uint32_t imm,
+                                               size_t length)
 {
     uct_srd_peer_t *peer;
     void *data;
@@ -159,8 +160,8 @@ static unsigned uct_srd_poll_cqes_read(uct_srd_iface_t *iface,
     uint16_t id;
 
     uct_srd_direct_cq_look(cq);
-    for (; (count < max) &&
-           ((cqe = uct_srd_direct_cq_next(cq, &first)) != NULL);
+    for (;
+         (count < max) && ((cqe = uct_srd_direct_cq_next(cq, &first)) != NULL);
          ++rx, ++count) {
         id = UCT_SRD_DIRECT_CQE_ID(first);
         if ((first & UCT_SRD_DIRECT_CQE_QUEUE) == UCT_SRD_DIRECT_CQE_SEND) {
@@ -170,8 +171,8 @@ static unsigned uct_srd_poll_cqes_read(uct_srd_iface_t *iface,
                                     rx);
         } else {
             uct_srd_poll_cqe_rx(iface, cqe, first,
-                                uct_srd_direct_rq_take(
-                                        &iface->queues.direct.rq, id),
+                                uct_srd_direct_rq_take(&iface->queues.direct.rq,
+                                                       id),
                                 rx);
         }
     }
@@ -388,7 +389,8 @@ uct_srd_poll_cqe(uct_srd_iface_t *iface, const uct_srd_direct_cqe_t *cqe,
 
 /* Handlers may start another round, or stash what the queue has: each entry is
  * taken out before it is handled. They may also put other queues in its place.
- * An entry tells the source GID where one is needed: no other way of polling. */
+ * An entry tells the source GID where one is needed: there is one way of
+ * polling. */
 static unsigned uct_srd_poll_direct(uct_srd_iface_t *iface)
 {
     uct_srd_direct_cq_t *cq = &iface->queues.direct.cq;

@@ -70,8 +70,8 @@ static ucs_status_t uct_srd_ctl_post(uct_srd_iface_t *iface,
     struct ibv_send_wr *wr;
     struct ibv_sge *sge;
 
-    wr     = uct_srd_post_next(iface, &sge);
-    sge[0] = slot->sge[0];
+    wr             = uct_srd_post_next(iface, &sge);
+    sge[0]         = slot->sge[0];
     wr->sg_list    = sge;
     wr->num_sge    = 1;
     wr->send_flags = (sge[0].length <= iface->tx.max_inline) ? IBV_SEND_INLINE :

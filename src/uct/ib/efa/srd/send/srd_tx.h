@@ -63,7 +63,8 @@ ucs_status_t uct_srd_tx_refused_slot(uct_srd_iface_t *iface,
                     _name, (_iov)->count, (_iov)->length, (_iov)->stride)
 
 /* Fast path after uct_srd_tx_is_open(): slot's sge are filled, total is their
- * sum, kind and num_sge say which work request it becomes. Consumes a PSN and a credit. */
+ * sum, kind and num_sge say which work request it becomes. Consumes a PSN and a
+ * credit. */
 static UCS_F_ALWAYS_INLINE ucs_status_t
 uct_srd_tx_post_fast(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                      uct_srd_slot_t *slot, unsigned am_id,
@@ -125,8 +126,8 @@ uct_srd_tx_post_buf(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                     size_t total)
 {
     if (total <= iface->tx.max_inline) {
-        return uct_srd_tx_post_fast(iface, peer, slot, am_id,
-                                    UCT_SRD_WR_INLINE, sge, 1, total);
+        return uct_srd_tx_post_fast(iface, peer, slot, am_id, UCT_SRD_WR_INLINE,
+                                    sge, 1, total);
     }
 
     return uct_srd_tx_post_fast(iface, peer, slot, am_id, UCT_SRD_WR_BUF, sge,
