@@ -21,6 +21,7 @@
 enum {
     SOFTEFA_MAX_DEVICES  = 16,
     SOFTEFA_MAX_REORDER  = 4096,
+    SOFTEFA_MAX_HOST     = 65535,
     SOFTEFA_FABRIC_CHARS = 32      /* with the terminating zero */
 };
 
@@ -34,6 +35,7 @@ typedef enum {
 typedef struct {
     char              fabric[SOFTEFA_FABRIC_CHARS]; /* SOFTEFA_FABRIC */
     unsigned          devices;     /* 1..SOFTEFA_MAX_DEVICES */
+    unsigned          host;        /* 0..SOFTEFA_MAX_HOST, in the GIDs */
     softefa_profile_t profile;     /* after SOFTEFA_LIMITS and SOFTEFA_MTU */
     unsigned          reorder;     /* messages held back at most, 0: in order */
     uint64_t          seed;        /* of all random choices of the device */

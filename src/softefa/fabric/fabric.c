@@ -42,14 +42,17 @@ static uint64_t fabric_hash(void)
 }
 
 /* A link local address as the hardware's: an EUI-64 made from a locally
- * administered MAC, whose last byte is the device's index. */
-void softefa_fabric_gid(unsigned index, uint8_t gid[16])
+ * administered MAC, whose last byte is the device's index. Before that, where
+ * the hardware has zeros, the host's number. */
+static void fabric_gid(unsigned index, unsigned host, uint8_t gid[16])
 {
     uint64_t hash = fabric_hash();
 
     memset(gid, 0, 16);
     gid[0]  = 0xfe;
     gid[1]  = 0x80;
+    gid[6]  = host >> 8;
+    gid[7]  = host;
     gid[8]  = 0x00; /* 0x02 of the MAC, inverted by EUI-64 */
     gid[9]  = hash >> 24;
     gid[10] = hash >> 32;
@@ -60,6 +63,13 @@ void softefa_fabric_gid(unsigned index, uint8_t gid[16])
     gid[15] = index;
 }
 
+void softefa_fabric_gid(unsigned index, uint8_t gid[16])
+{
+    const softefa_options_t *options = softefa_options();
+
+    fabric_gid(index, (options != NULL) ? options->host : 0, gid);
+}
+
 unsigned softefa_fabric_find(const uint8_t gid[16])
 {
     uint8_t own[16];
@@ -68,7 +78,7 @@ unsigned softefa_fabric_find(const uint8_t gid[16])
         return SOFTEFA_NO_DEVICE;
     }
 
-    softefa_fabric_gid(gid[15], own);
+    fabric_gid(gid[15], softefa_fabric_host(gid), own);
     return memcmp(gid, own, sizeof(own)) ? SOFTEFA_NO_DEVICE : gid[15];
 }
 

@@ -43,12 +43,27 @@ typedef struct {
 
 extern softefa_fabric_t softefa_fabric;
 
-/* GID of device `index` in the fabric that the options name. Needs no
- * membership; equal in all processes of the fabric. */
+/* GID of device `index` in the fabric and on the host that the options name.
+ * Needs no membership; equal in all processes of that host. */
 void softefa_fabric_gid(unsigned index, uint8_t gid[16]);
 
-/* Index of the device with this GID, or SOFTEFA_NO_DEVICE. */
+/* Index of the device with this GID, whatever the host, or
+ * SOFTEFA_NO_DEVICE. */
 unsigned softefa_fabric_find(const uint8_t gid[16]);
+
+/* Number of the host in such a GID */
+static inline unsigned softefa_fabric_host(const uint8_t gid[16])
+{
+    return (gid[6] << 8) | gid[7];
+}
+
+/* Is this AH the one that ah_of of its PD has? Those of other hosts than 0 are
+ * looked for: softefa_ah_find_host(). */
+static inline bool softefa_fabric_ah_is_listed(const softefa_shm_ah_t *ah)
+{
+    return (ah->device != SOFTEFA_NO_DEVICE) &&
+           (softefa_fabric_host(ah->gid) == 0);
+}
 
 void softefa_fabric_fork_child(void);
 

@@ -89,9 +89,10 @@ typedef struct {
     softefa_shm_obj_t obj;
     uint32_t          refs;                  /* AHs, MRs and QPs in it */
     uint32_t          zero;
-    /* Number of the AH for a device's GID, or SOFTEFA_AH_UNKNOWN. */
-    _Atomic uint16_t  ah_of[SOFTEFA_MAX_DEVICES];
-    uint8_t           pad[16];
+    /* Number of the AH for a device's GID on host 0, or SOFTEFA_AH_UNKNOWN. The
+     * last one is always that: what senders on other hosts find. */
+    _Atomic uint16_t  ah_of[SOFTEFA_MAX_DEVICES + 1];
+    uint8_t           pad[14];
 } softefa_shm_pd_t;
 
 typedef struct {

@@ -70,7 +70,9 @@ static void reap_table(softefa_shm_dev_t *dev, softefa_kind_t kind,
             pd  = &dev->pd[pdn];
             if ((obj->state == SOFTEFA_STATE_ALIVE) &&
                 (ah->device != SOFTEFA_NO_DEVICE)) {
-                pd->ah_of[ah->device] = SOFTEFA_AH_UNKNOWN;
+                if (softefa_fabric_ah_is_listed(ah)) {
+                    pd->ah_of[ah->device] = SOFTEFA_AH_UNKNOWN;
+                }
                 --dev->ah_for[ah->device];
             }
             break;

@@ -61,7 +61,7 @@ static bool repair_is_ah(softefa_shm_dev_t *dev, uint32_t pdn, unsigned device)
 
     return (dev->pd[pdn].ah_of[device] < dev->table[SOFTEFA_KIND_AH].backed) &&
            (ah->obj.state == SOFTEFA_STATE_ALIVE) && (ah->pdn == pdn) &&
-           (ah->device == device);
+           (ah->device == device) && softefa_fabric_ah_is_listed(ah);
 }
 
 static void repair_device(softefa_shm_dev_t *dev, unsigned index)
@@ -93,7 +93,9 @@ static void repair_device(softefa_shm_dev_t *dev, unsigned index)
         if (repair_pd(dev, &ah->obj, ah->pdn) &&
             (ah->obj.state == SOFTEFA_STATE_ALIVE) &&
             (ah->device != SOFTEFA_NO_DEVICE)) {
-            dev->pd[ah->pdn].ah_of[ah->device] = i;
+            if (softefa_fabric_ah_is_listed(ah)) {
+                dev->pd[ah->pdn].ah_of[ah->device] = i;
+            }
             ++ah_for[ah->device];
         }
     }

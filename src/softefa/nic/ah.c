@@ -23,7 +23,9 @@ static void ah_release(softefa_dev_t *dev, softefa_shm_ah_t *ah)
     SOFTEFA_POINT("AH");
     --pd->refs;
     if (alive && (ah->device != SOFTEFA_NO_DEVICE)) {
-        pd->ah_of[ah->device] = SOFTEFA_AH_UNKNOWN;
+        if (softefa_fabric_ah_is_listed(ah)) {
+            pd->ah_of[ah->device] = SOFTEFA_AH_UNKNOWN;
+        }
         SOFTEFA_POINT("AH of");
         --dev->shm->ah_for[ah->device];
         SOFTEFA_POINT("AH for");
@@ -78,7 +80,9 @@ int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
     ++pd->refs;
     SOFTEFA_POINT("AH");
     if (ah->device != SOFTEFA_NO_DEVICE) {
-        pd->ah_of[ah->device] = index;
+        if (softefa_fabric_ah_is_listed(ah)) {
+            pd->ah_of[ah->device] = index;
+        }
         SOFTEFA_POINT("AH of");
         ++dev->shm->ah_for[ah->device];
         SOFTEFA_POINT("AH for");
@@ -88,6 +92,24 @@ int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
 out:
     softefa_admin_unlock();
     return ret;
+}
+
+uint16_t softefa_ah_find_host(softefa_shm_dev_t *dev, uint16_t pdn,
+                              const softefa_dev_t *of)
+{
+    uint32_t backed = dev->table[SOFTEFA_KIND_AH].backed;
+    const softefa_shm_ah_t *ah;
+    uint32_t i;
+
+    for (i = 0; (of->listed == SOFTEFA_MAX_DEVICES) && (i < backed); ++i) {
+        ah = &dev->ah[i];
+        if ((ah->obj.state == SOFTEFA_STATE_ALIVE) && (ah->pdn == pdn) &&
+            (memcmp(ah->gid, of->gid, sizeof(ah->gid)) == 0)) {
+            return i;
+        }
+    }
+
+    return SOFTEFA_AH_UNKNOWN;
 }
 
 int softefa_ah_destroy(softefa_dev_t *dev, uint16_t pdn, uint16_t ahn)

@@ -4,7 +4,13 @@
 
 #include "nic/object.h"
 
-/* Under the admin lock: all of this file. */
+/* Under the admin lock. */
 void softefa_ah_release_all(softefa_dev_t *dev);
+
+/* Number of the PD's AH for the address of the device `of`, if that is on
+ * another host than 0: all are looked at. Else, and if there is none,
+ * SOFTEFA_AH_UNKNOWN. No lock. */
+uint16_t softefa_ah_find_host(softefa_shm_dev_t *dev, uint16_t pdn,
+                              const softefa_dev_t *of);
 
 #endif

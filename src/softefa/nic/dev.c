@@ -95,6 +95,7 @@ int softefa_dev_open(unsigned index, softefa_dev_t **dev_p)
     dev->shm     = &softefa_fabric.shm->dev[index];
     dev->profile = options->profile;
     softefa_fabric_gid(index, dev->gid);
+    dev->listed = (options->host == 0) ? index : SOFTEFA_MAX_DEVICES;
     pthread_mutex_init(&dev->lock, NULL);
     pthread_mutex_init(&dev->wait_lock, NULL);
     softefa_list_init(&dev->waiters);

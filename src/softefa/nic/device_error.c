@@ -75,7 +75,9 @@ static void kill_ahs(softefa_shm_dev_t *dev)
         if (ah->obj.state == SOFTEFA_STATE_ALIVE) {
             ah->obj.state = SOFTEFA_STATE_DEAD;
             if (ah->device != SOFTEFA_NO_DEVICE) {
-                dev->pd[ah->pdn].ah_of[ah->device] = SOFTEFA_AH_UNKNOWN;
+                if (softefa_fabric_ah_is_listed(ah)) {
+                    dev->pd[ah->pdn].ah_of[ah->device] = SOFTEFA_AH_UNKNOWN;
+                }
                 --dev->ah_for[ah->device];
             }
         }

@@ -31,6 +31,7 @@ struct softefa_dev {
     softefa_shm_dev_t *shm;
     softefa_profile_t profile;
     uint8_t           gid[16];
+    uint16_t          listed;        /* where a PD's ah_of has its AH */
     bool              closing;       /* destroys leave what they cannot free */
     _Atomic uint32_t  waiting;       /* messages that progress looks at */
     _Atomic uint32_t  late_arms;     /* of which are CQs to be armed */

@@ -42,7 +42,7 @@ int softefa_pd_alloc(softefa_dev_t *dev, uint16_t *pdn)
     if (ret == 0) {
         pd       = &dev->shm->pd[index];
         pd->refs = 0;
-        for (i = 0; i < SOFTEFA_MAX_DEVICES; ++i) {
+        for (i = 0; i <= SOFTEFA_MAX_DEVICES; ++i) {
             pd->ah_of[i] = SOFTEFA_AH_UNKNOWN;
         }
         pd->obj.state = SOFTEFA_STATE_ALIVE;

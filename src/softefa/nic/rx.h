@@ -2,6 +2,7 @@
 #ifndef SOFTEFA_RX_H
 #define SOFTEFA_RX_H
 
+#include "nic/ah.h"
 #include "nic/cq.h"
 #include "nic/dest.h"
 #include "nic/mr.h"
@@ -90,8 +91,11 @@ SOFTEFA_STEP void softefa_rx_put(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     cqe.length  = length;
     cqe.src_qpn = qp->qpn;
     cqe.ahn     = atomic_load_explicit(&dest->dev->pd[dest->qp->pdn]
-                                                .ah_of[qp->dev->index],
+                                                .ah_of[qp->dev->listed],
                                        memory_order_relaxed);
+    if (softefa_unlikely(cqe.ahn == SOFTEFA_AH_UNKNOWN)) {
+        cqe.ahn = softefa_ah_find_host(dest->dev, dest->qp->pdn, qp->dev);
+    }
     if (wqe->ctrl1 & SOFTEFA_CTRL1_HAS_IMM) {
         flags |= SOFTEFA_CQE_HAS_IMM;
         cqe.imm = wqe->imm;

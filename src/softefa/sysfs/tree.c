@@ -1,6 +1,6 @@
 /*
- * The tree of the device's files, in <fabric>/sys/<profile>.<devices>: it
- * stands for parts of /sys and /dev (path.c). A tree is made under a temporary
+ * The tree of the device's files, in <fabric>/sys/<profile>.<devices>.<host>:
+ * it stands for parts of /sys and /dev (path.c). A tree is made under a temporary
  * name and renamed when complete; processes with equal options share it.
  * Modification times must not change afterwards: libibverbs tells devices apart
  * by them.
@@ -130,8 +130,8 @@ static const char *tree_get(const softefa_options_t *options)
         return NULL;
     }
 
-    length = snprintf(tree_root, sizeof(tree_root), "%s/sys/%s.%u", dir,
-                      options->profile.name, options->devices);
+    length = snprintf(tree_root, sizeof(tree_root), "%s/sys/%s.%u.%u", dir,
+                      options->profile.name, options->devices, options->host);
     if (length >= (int)sizeof(tree_root)) {
         errno = ENAMETOOLONG;
         return NULL;
@@ -146,8 +146,8 @@ static const char *tree_get(const softefa_options_t *options)
              (void *)&length);
     snprintf(tree_root, sizeof(tree_root), "%s/sys", dir);
     ret = (mkdir(tree_root, 0700) && (errno != EEXIST)) ? errno : 0;
-    snprintf(tree_root, sizeof(tree_root), "%s/sys/%s.%u", dir,
-             options->profile.name, options->devices);
+    snprintf(tree_root, sizeof(tree_root), "%s/sys/%s.%u.%u", dir,
+             options->profile.name, options->devices, options->host);
     if (ret == 0) {
         ret = tree_build(options, tree_root, tmp);
     }

@@ -13,6 +13,7 @@
 #include <endian.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <set>
 
 namespace device {
 
@@ -94,6 +95,86 @@ TEST(cq_source, ah_of_another_pd)
     a.send(b.addr(), 1, 0, 64);
     EXPECT_EQ(AH_UNKNOWN, b.wait(1, &a)[0].slid);
     a.wait();
+}
+
+static uint32_t ahn_of(ibv_ah *ah)
+{
+    efadv_ah_attr attr = {};
+
+    EXPECT_EQ(0, efadv_query_ah(ah, &attr, sizeof(attr)));
+    return attr.ahn;
+}
+
+/* Processes with different SOFTEFA_HOST: a message to each who sends its
+ * address, from both devices of ours */
+DEVICE_ROLE(host_sender)
+{
+    config far;
+    far.device = 1;
+    endpoint device0, device1(far);
+    address to = parent.get<address>();
+
+    parent.put(device0.addr());
+    parent.put(device1.addr());
+    parent.get<int>();
+    for (endpoint *from : {&device0, &device1}) {
+        from->send(to, 1, 0, 64);
+        from->wait();
+    }
+    parent.put(1);
+    parent.get<int>();
+    return ::testing::Test::HasFailure();
+}
+
+/* The same two devices under other addresses, each with an address handle of
+ * its own: a completion names that of the sender's host. */
+TEST(cq_source, of_another_host)
+{
+    config cfg;
+    cfg.sgid = true;
+    endpoint own(cfg);
+    std::vector<address> from;
+    std::vector<child *> children;
+    std::set<std::string> gids;
+
+    for (const char *host : {"0", "1", "65535"}) {
+        children.push_back(new child("host_sender", {{"SOFTEFA_HOST", host}}));
+        children.back()->to->put(own.addr());
+        for (int i = 0; i < 2; ++i) {
+            from.push_back(children.back()->to->get<address>());
+            gids.emplace((const char *)from.back().gid.raw, 16);
+        }
+    }
+    EXPECT_EQ(from.size(), gids.size());
+
+    /* Of the first and the last sender there are address handles */
+    uint32_t first = ahn_of(own.ah(from[0])), last = ahn_of(own.ah(from[5]));
+    EXPECT_NE(first, last);
+
+    for (size_t i = 0; i < children.size(); ++i) {
+        own.recv(0, 0, 64);
+        own.recv(1, 64, 64);
+        children[i]->to->put(1);
+        children[i]->to->get<int>();
+        std::vector<completion> got = own.wait(2);
+
+        for (const completion &c : got) {
+            size_t sender = 2 * i + (c.src_qp == from[2 * i + 1].qpn);
+
+            EXPECT_EQ(from[sender].qpn, c.src_qp);
+            if ((sender == 0) || (sender == 5)) {
+                EXPECT_EQ((sender == 0) ? first : last, c.slid) << sender;
+            } else {
+                EXPECT_EQ(AH_UNKNOWN, c.slid) << sender;
+                EXPECT_EQ(0, memcmp(&from[sender].gid, &c.sgid, 16)) << sender;
+            }
+        }
+    }
+    for (child *each : children) {
+        each->to->put(1);
+        EXPECT_EQ(0, each->join());
+        delete each;
+    }
 }
 
 TEST(cq_source, ud_prefix_leaves_the_payload)

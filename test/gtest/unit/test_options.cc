@@ -59,7 +59,7 @@ protected:
 private:
     static void clear()
     {
-        static const char *names[] = {"FABRIC", "DEVICES", "PROFILE",
+        static const char *names[] = {"FABRIC", "DEVICES", "HOST", "PROFILE",
                                       "MTU", "LIMITS", "REORDER", "SEED",
                                       "PROFIL", "X"};
 
@@ -142,6 +142,8 @@ TEST_F(test_options, wrong_values)
     expect_wrong("SOFTEFA_MTU", "255", "256 to 65535");
     expect_wrong("SOFTEFA_MTU", "65536", "256 to 65535");
     expect_wrong("SOFTEFA_REORDER", "4097", "4096");
+    expect_wrong("SOFTEFA_HOST", "65536", "0 to 65535");
+    expect_wrong("SOFTEFA_HOST", "first", "0 to 65535");
     expect_wrong("SOFTEFA_SEED", "0x", "number");
     expect_wrong("SOFTEFA_SEED", "18446744073709551616", "number");
 }
