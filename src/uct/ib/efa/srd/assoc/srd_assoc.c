@@ -120,6 +120,22 @@ void uct_srd_upcall_moved(uct_srd_peer_t *peer)
     }
 }
 
+/* HELLO need not come again yet: its AH was given up for others, nothing is
+ * under way, and the next message begins anew. Of many such peers each HELLO
+ * would take an AH from one that sends. */
+static int uct_srd_assoc_may_rest(const uct_srd_peer_t *peer)
+{
+    return (peer->ah == NULL) && uct_srd_peer_is_quiet(peer) &&
+           (peer->ctl.interval < ucs_time_from_sec(UCT_SRD_HELLO_REST));
+}
+
+/* Of many peers that are due at once most wait for a later time: what answers
+ * others' HELLOs needs slots, too, or nobody gets on. */
+static int uct_srd_assoc_is_crowded(const uct_srd_iface_t *iface)
+{
+    return iface->tx.num_ctl < UCT_SRD_CTL_SLOTS / 2;
+}
+
 void uct_srd_assoc_timer(uct_srd_timer_t *timer)
 {
     uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, ctl.timer);
@@ -131,6 +147,13 @@ void uct_srd_assoc_timer(uct_srd_timer_t *timer)
 
     switch (peer->state) {
     case UCT_SRD_PEER_JOINING:
+        if (uct_srd_assoc_may_rest(peer)) {
+            uct_srd_ctl_timer_again(peer, UCT_SRD_HELLO_REST);
+            break;
+        } else if (uct_srd_assoc_is_crowded(peer->iface)) {
+            uct_srd_ctl_timer_again(peer, UCT_SRD_HELLO_MAX);
+            break;
+        }
         /* What failed and waits to be sent again says HELLO as well. */
         (void)uct_srd_peer_ah_get(peer); /* it may have lost its own */
         uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO, peer->tx.una.una);

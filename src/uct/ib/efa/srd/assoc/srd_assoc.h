@@ -8,6 +8,7 @@
 
 #define UCT_SRD_HELLO_MIN 10e-3  /* seconds; doubling to                     */
 #define UCT_SRD_HELLO_MAX 1.0
+#define UCT_SRD_HELLO_REST 30.0 /* if nobody waits for the answer            */
 #define UCT_SRD_BYE_MIN   100e-3
 #define UCT_SRD_BYE_MAX   10.0
 

@@ -16,7 +16,9 @@
 
 static void uct_srd_ctl_ops_send_hello_ack(uct_srd_peer_t *peer)
 {
-    if ((uct_srd_peer_ah_get(peer) != UCS_OK) ||
+    /* No slot: nobody else's AH is given up for it. */
+    if ((peer->iface->tx.num_ctl == 0) ||
+        (uct_srd_peer_ah_get(peer) != UCS_OK) ||
         (uct_srd_ctl_send(peer, UCT_SRD_OP_HELLO_ACK, peer->rx.epoch) !=
          UCS_OK)) {
         return; /* HELLO comes again */

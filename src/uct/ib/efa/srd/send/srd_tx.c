@@ -21,6 +21,7 @@ ucs_status_t uct_srd_tx_check(uct_srd_ep_t *ep)
     uct_srd_iface_t *iface = peer->iface;
     unsigned messages, operations;
     ucs_status_t status;
+    int had_ah;
 
     if (ucs_unlikely(peer->state == UCT_SRD_PEER_FAILED)) {
         return peer->status;
@@ -66,6 +67,7 @@ ucs_status_t uct_srd_tx_check(uct_srd_ep_t *ep)
         return UCS_ERR_NO_RESOURCE;
     }
 
+    had_ah = (peer->ah != NULL);
     status = uct_srd_peer_ah_get(peer);
     if (status == UCS_ERR_NO_RESOURCE) {
         uct_srd_ctl_timer_start(peer, 1e-3);
@@ -77,7 +79,7 @@ ucs_status_t uct_srd_tx_check(uct_srd_ep_t *ep)
 
     if (peer->state == UCT_SRD_PEER_JOINED) {
         uct_srd_gate_update(peer); /* the AH may be a new one */
-    } else if (peer->state != UCT_SRD_PEER_JOINING) {
+    } else if ((peer->state != UCT_SRD_PEER_JOINING) || !had_ah) {
         uct_srd_upcall_wants(peer, UCT_SRD_WANTS_SEND);
     }
 
