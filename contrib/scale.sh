@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# What an interface costs by the number of its peers, in instructions (callgrind)
-# of the whole process: transport, libefa and Soft-EFA. See test/apps/scale.c.
+# What an interface costs by the number of its peers. See test/apps/scale.h.
 #
 #   contrib/scale.sh [--peers N] [--quick] [--bar R] [--verbose]
+#   contrib/scale.sh --memory|--walk|--incast [--peers N]
+#
+# Without an option of the second line: instructions (callgrind) of the whole
+# process, transport, libefa and Soft-EFA.
 #
 #   --peers    the largest number of peers (10000); the others are its powers of
 #              ten
@@ -15,14 +18,25 @@
 # messages have the same sender, which is cheaper. Endpoints are made once, so
 # that "connect" is shown and not judged. With 10000 peers some 2 GB of memory
 # are in use, and 2 minutes go by.
+#
+#   --memory   bytes that each further peer takes which is connected and idle,
+#              after messages both ways, in order and out of order; and the time
+#              to make an endpoint
+#   --walk     N peers (10000) at half as many addresses again as the device has
+#              address handles; messages to and from all in turn, which have to
+#              arrive, once, in order, with their data
+#   --incast   N senders (1000) to one receiver: how many messages the slowest
+#              has got through when the first one, and the median one, is done;
+#              fails below half as many as the median
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 build=${BUILD_DIR:-$here/build}
-peers=10000
+peers=
 bar=1.3
 quick=n
 verbose=n
+mode=instructions
 kinds=(send receive idle seldom arm fence connect)
 judged=(send receive idle seldom arm fence)
 
@@ -32,14 +46,26 @@ while [ $# -gt 0 ]; do
     --quick)   quick=y ;;
     --bar)     bar=${2:?--bar needs a value}; shift ;;
     --verbose) verbose=y ;;
-    -h|--help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --memory|--walk|--incast) mode=${1#--} ;;
+    -h|--help) sed -n '2,33s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "scale.sh: unknown option '$1' (try --help)" >&2; exit 2 ;;
     esac
     shift
 done
-case $peers in
-10|100|1000|10000) ;;
-*) echo "scale.sh: --peers: 10, 100, 1000 or 10000, not '$peers'" >&2; exit 2 ;;
+if [ -z "$peers" ]; then
+    peers=10000
+    [ "$mode" != incast ] || peers=1000
+fi
+case $mode:$peers in
+instructions:10|instructions:100|instructions:1000|instructions:10000) ;;
+instructions:*)
+    echo "scale.sh: --peers: 10, 100, 1000 or 10000, not '$peers'" >&2
+    exit 2
+    ;;
+*:*[!0-9]*|*:0*)
+    echo "scale.sh: --peers: a number, not '$peers'" >&2
+    exit 2
+    ;;
 esac
 
 program=$build/test/apps/scale
@@ -51,7 +77,7 @@ for file in "$efarun" "$program"; do
         exit 1
     }
 done
-command -v valgrind > /dev/null || {
+[ "$mode" != instructions ] || command -v valgrind > /dev/null || {
     echo "scale.sh: valgrind is missing: run contrib/install-deps.sh" >&2
     exit 1
 }
@@ -68,27 +94,97 @@ trap 'exit 130' INT TERM
 
 # One for us, the others for the peers, which are more than a device has queue
 # pairs
-export SOFTEFA_DEVICES=16 SOFTEFA_LIMITS=max_qp=4096,max_cq=4096
+devices=16
+export SOFTEFA_DEVICES=$devices
+export SOFTEFA_LIMITS=${SOFTEFA_LIMITS:-max_qp=4096,max_cq=4096}
 export SOFTEFA_FABRIC=${SOFTEFA_FABRIC:-scale-$$}
 export UCX_WARN_UNUSED_ENV_VARS=n
+
+# run NAME COMMAND...: its output is in $tmp/out
+run()
+{
+    local name=$1
+
+    shift
+    "$@" > "$tmp/out" 2> "$tmp/err" < /dev/null &
+    job=$!
+    if ! wait $job; then
+        job=
+        echo "scale.sh: failed with $name:" >&2
+        grep -v '^==' "$tmp/err" >&2 || tail -n 20 "$tmp/err" >&2
+        exit 1
+    fi
+    job=
+}
+
+soft=("$efarun" --soft --quiet)
+
+# got KIND [FIELD]: of the last such line of the program's output
+got()
+{
+    awk -v kind="$1" -v field="${2:-2}" '$1 == kind { last = $field }
+                                         END { print last }' "$tmp/out"
+}
+
+memory()
+{
+    local reorder
+
+    printf '| bytes of a further peer | heap | segment | process | endpoint, ns |\n'
+    printf '|---|---:|---:|---:|---:|\n'
+    for reorder in 0 16; do
+        run "--memory" env SOFTEFA_REORDER=$reorder "${soft[@]}" "$program" \
+            memory "$peers"
+        printf '| %s | %s | %s | %s | %s |\n' \
+               "$([ $reorder = 0 ] && echo "in order" || echo "out of order")" \
+               "$(got heap)" "$(got segment)" "$(got process)" \
+               "$(got connect)"
+    done
+}
+
+# The number of processes makes that of addresses: one for each of their devices.
+walk()
+{
+    local limit processes
+
+    limit=$(sed -n 's/.*max_ah=\([0-9]*\).*/\1/p' <<< "$SOFTEFA_LIMITS")
+    processes=$(((${limit:-1024} * 3 / 2 + devices - 2) / (devices - 1)))
+    run "--walk" "${soft[@]}" "$program" walk "$peers" \
+        $(((peers + processes - 1) / processes))
+    awk '{ printf "%-14s %8s\n", $1, $2 }' "$tmp/out"
+    echo "walk: $(got messages) messages each way, none lost;" \
+         "$(got ah_evict) address handles given up"
+}
+
+incast()
+{
+    local moment ratio worst=9
+
+    run "--incast" "${soft[@]}" "$program" incast "$peers"
+    for moment in first median; do
+        ratio=$(awk -v a="$(got $moment 3)" -v b="$(got $moment 4)" \
+                    'BEGIN { printf "%.2f", a / b }')
+        echo "when the $moment one is done: slowest $(got $moment 3)," \
+             "median $(got $moment 4), ratio $ratio"
+        worst=$(printf '%s\n%s\n' "$ratio" "$worst" | sort -n | head -n 1)
+    done
+    echo "incast: $peers senders $worst"
+    awk -v r="$worst" 'BEGIN { exit !(r >= 0.5) }'
+}
+
+if [ "$mode" != instructions ]; then
+    $mode
+    exit
+fi
 
 # measure N: "N KIND INSTRUCTIONS" for each kind, of one of them
 measure()
 {
     local n=$1 part=0 kind count total
 
-    "$efarun" --soft --quiet valgrind --tool=callgrind \
+    run "$n peers" "${soft[@]}" valgrind --tool=callgrind \
         --toggle-collect='measure_*' --dump-after='end_*' \
-        --callgrind-out-file="$tmp/cg.$n" "$program" "$n" \
-        > "$tmp/out" 2> "$tmp/err" < /dev/null &
-    job=$!
-    if ! wait $job; then
-        job=
-        echo "scale.sh: failed with $n peers:" >&2
-        grep -v '^==' "$tmp/err" >&2 || tail -n 20 "$tmp/err" >&2
-        exit 1
-    fi
-    job=
+        --callgrind-out-file="$tmp/cg.$n" "$program" instructions "$n"
     # callgrind has written a part after each
     while read -r kind count; do
         part=$((part + 1))

@@ -3,7 +3,7 @@
  * callgrind, which counts what the functions measure_* do and nothing else, and
  * writes it down when the function end_KIND is called.
  *
- *   scale N      N peers
+ *   scale instructions N      N peers
  *
  *   connect   an endpoint to each
  *   send      am_short to one after the other, a progress call after each
@@ -18,20 +18,10 @@
  */
 #include "scale.h"
 
-#include "tools/reader/stats_reader.h"
-
-#include <poll.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
-
-#define PER_PROCESS 2500u    /* of 65530 mappings a peer takes some seven      */
-#define PEERS_FD    3        /* of a process of peers                          */
 
 #define SEND_BATCH  8u       /* the peers have 16 receive buffers              */
 #define SEND_NUM    256u     /* batches                                        */
@@ -45,7 +35,6 @@
 #define ARM_NUM     256u
 #define FENCE_NUM   64u
 #define FENCE_BYTES 64u
-#define MEET_ROUNDS 100u
 
 #ifdef __clang__
 #  define MEASURED  __attribute__((noinline))
@@ -53,192 +42,8 @@
 #  define MEASURED  __attribute__((noinline, noclone))
 #endif
 
-typedef struct {
-    int      fd;
-    pid_t    pid;
-    unsigned first, num;     /* peers                                          */
-    uint32_t sent;           /* to them, ever                                  */
-} process_t;
 
-static uct_iface_h iface;
-static uct_ep_h *eps;
-static scale_address_t *addresses;
-static unsigned num_peers, next_peer;
-static process_t *processes;
-static unsigned num_processes;
-
-/* -------------------------------------------------------- other processes */
-
-static void start(const char *program, process_t *process, unsigned first,
-                  unsigned num)
-{
-    extern char **environ;
-    posix_spawn_file_actions_t actions;
-    char number[16];
-    char *argv[] = {(char *)program, (char *)"peers", number, NULL};
-    int fds[2];
-
-    snprintf(number, sizeof(number), "%u", num);
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) {
-        scale_die("socketpair", "failed");
-    }
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, fds[1], PEERS_FD);
-    if (posix_spawn(&process->pid, program, &actions, NULL, argv, environ) !=
-        0) {
-        scale_die(program, "cannot be started");
-    }
-    posix_spawn_file_actions_destroy(&actions);
-    close(fds[1]);
-    process->fd    = fds[0];
-    process->first = first;
-    process->num   = num;
-}
-
-static void start_all(const char *program)
-{
-    unsigned i, first;
-
-    num_processes = (num_peers + PER_PROCESS - 1) / PER_PROCESS;
-    processes     = scale_alloc(num_processes, sizeof(*processes));
-    for (i = 0, first = 0; i < num_processes; ++i, first += PER_PROCESS) {
-        start(program, &processes[i], first,
-              (num_peers - first < PER_PROCESS) ? num_peers - first :
-                                                  PER_PROCESS);
-    }
-}
-
-static void tell(process_t *process, scale_word_t word, unsigned first,
-                 unsigned num)
-{
-    scale_order_t order = {word, first, num};
-
-    scale_put(process->fd, &order, sizeof(order));
-}
-
-/* Its answer; what arrives meanwhile may wait. */
-static void await(process_t *process, bool progress)
-{
-    struct pollfd fd = {.fd = process->fd, .events = POLLIN};
-    uint32_t word;
-
-    while (progress && (poll(&fd, 1, 0) == 0)) {
-        uct_iface_progress(iface);
-    }
-    if (!scale_get(process->fd, &word, sizeof(word))) {
-        scale_die("peers", "their process has ended");
-    }
-}
-
-/* They take what was sent to them. */
-static void drain(bool progress)
-{
-    unsigned i;
-
-    for (i = 0; i < num_processes; ++i) {
-        tell(&processes[i], SCALE_TAKE, 0, processes[i].sent);
-    }
-    for (i = 0; i < num_processes; ++i) {
-        await(&processes[i], progress);
-    }
-}
-
-/* num messages, one from each, from the peer `first` on */
-static void let_send(unsigned first, unsigned num, bool progress)
-{
-    process_t *process;
-    unsigned part;
-
-    while (num > 0) {
-        process = &processes[first / PER_PROCESS];
-        part    = process->first + process->num - first;
-        part    = (part < num) ? part : num;
-        tell(process, SCALE_SEND, first - process->first, part);
-        await(process, progress);
-        num -= part;
-        first = (first + part) % num_peers;
-    }
-}
-
-static void get_addresses(void)
-{
-    scale_address_t own;
-    unsigned i, k;
-
-    scale_get_address(iface, &own);
-    for (i = 0; i < num_processes; ++i) {
-        tell(&processes[i], SCALE_TELL, 0, 0);
-        for (k = 0; k < processes[i].num; ++k) {
-            if (!scale_get(processes[i].fd, &addresses[processes[i].first + k],
-                           sizeof(addresses[0]))) {
-                scale_die("peers", "their process has ended");
-            }
-        }
-        await(&processes[i], true);
-        tell(&processes[i], SCALE_CONNECT, 0, 0);
-        scale_put(processes[i].fd, &own, sizeof(own));
-        await(&processes[i], true);
-    }
-}
-
-/* ---------------------------------------------------------------- meeting */
-
-static void copy_path(const char *path, void *arg)
-{
-    snprintf(arg, PATH_MAX, "%s", path);
-}
-
-/* Messages that said who sent them */
-static uint64_t count_introductions(void)
-{
-    char path[PATH_MAX] = "", error[256] = "no segment";
-    stats_segment_t segment;
-    uint64_t count;
-
-    stats_find((uint32_t)getpid(), copy_path, path);
-    if (stats_read(path, &segment, error, sizeof(error)) != 0) {
-        scale_die(path, error);
-    }
-    count = segment.ifaces[0].tx_ext + segment.ifaces[0].rx_ext;
-    stats_free(&segment);
-    return count;
-}
-
-static void send_one(unsigned peer)
-{
-    ucs_status_t status;
-
-    while ((status = uct_ep_am_short(eps[peer], SCALE_AM_ID, 0, NULL, 0)) ==
-           UCS_ERR_NO_RESOURCE) {
-        uct_iface_progress(iface);
-    }
-    scale_check("am_short", status);
-    ++processes[peer / PER_PROCESS].sent;
-}
-
-/* Messages both ways, until nobody has to be told who we are */
-static void meet(void)
-{
-    uint64_t before, wanted;
-    unsigned round, i;
-
-    for (round = 0; round < MEET_ROUNDS; ++round) {
-        before = count_introductions();
-        for (i = 0; i < num_peers; ++i) {
-            send_one(i);
-        }
-        drain(true);
-        wanted = scale_got + num_peers;
-        let_send(0, num_peers, true);
-        while (scale_got < wanted) {
-            uct_iface_progress(iface);
-        }
-        if (count_introductions() == before) {
-            return;
-        }
-    }
-    scale_die("peers", "they do not come to know us");
-}
+static unsigned next_peer;
 
 /* --------------------------------------------------------------- measured */
 
@@ -246,8 +51,8 @@ MEASURED void measure_connect(void)
 {
     unsigned i;
 
-    for (i = 0; i < num_peers; ++i) {
-        eps[i] = scale_connect(iface, &addresses[i]);
+    for (i = 0; i < scale_num_peers; ++i) {
+        scale_eps[i] = scale_connect(scale_own, &scale_addresses[i]);
     }
 }
 
@@ -256,10 +61,10 @@ MEASURED unsigned measure_send(unsigned num)
     unsigned sent = 0, i;
 
     for (i = 0; i < num; ++i) {
-        sent += uct_ep_am_short(eps[next_peer], SCALE_AM_ID, 0, NULL, 0) ==
-                UCS_OK;
-        uct_iface_progress(iface);
-        if (++next_peer == num_peers) {
+        sent += uct_ep_am_short(scale_eps[next_peer], SCALE_AM_ID, 0, NULL,
+                                0) == UCS_OK;
+        uct_iface_progress(scale_own);
+        if (++next_peer == scale_num_peers) {
             next_peer = 0;
         }
     }
@@ -269,7 +74,7 @@ MEASURED unsigned measure_send(unsigned num)
 MEASURED void measure_receive(uint64_t wanted)
 {
     while (scale_got < wanted) {
-        uct_iface_progress(iface);
+        uct_iface_progress(scale_own);
     }
 }
 
@@ -278,16 +83,16 @@ MEASURED void measure_idle(unsigned num)
     unsigned i;
 
     for (i = 0; i < num; ++i) {
-        uct_iface_progress(iface);
-        uct_iface_flush(iface, 0, NULL);
+        uct_iface_progress(scale_own);
+        uct_iface_flush(scale_own, 0, NULL);
     }
 }
 
 MEASURED ucs_status_t measure_arm(void)
 {
-    ucs_status_t status = uct_iface_event_arm(iface, UCT_EVENT_RECV);
+    ucs_status_t status = uct_iface_event_arm(scale_own, UCT_EVENT_RECV);
 
-    uct_iface_progress(iface);
+    uct_iface_progress(scale_own);
     return status;
 }
 
@@ -300,11 +105,11 @@ MEASURED void measure_fence(uct_completion_t *comp, char *data,
                             const scale_memory_t *memory, uct_rkey_t rkey)
 {
     scale_check("get_bcopy",
-                uct_ep_get_bcopy(eps[0], on_data, data, FENCE_BYTES,
+                uct_ep_get_bcopy(scale_eps[0], on_data, data, FENCE_BYTES,
                                  memory->address, rkey, comp));
-    scale_check("iface_fence", uct_iface_fence(iface, 0));
+    scale_check("iface_fence", uct_iface_fence(scale_own, 0));
     while (comp->count > 0) {
-        uct_iface_progress(iface);
+        uct_iface_progress(scale_own);
     }
 }
 
@@ -330,12 +135,14 @@ static void send_batch(unsigned num)
     unsigned i;
 
     for (i = 0; i < num; ++i) {
-        ++processes[((next_peer + i) % num_peers) / PER_PROCESS].sent;
+        ++scale_processes[((next_peer + i) % scale_num_peers) /
+                          scale_per_process]
+                  .sent;
     }
     if (measure_send(num) != num) {
         scale_die("am_short", "refused");
     }
-    drain(false);
+    scale_drain(false);
 }
 
 static void do_send(void)
@@ -355,8 +162,8 @@ static void do_receive(void)
 
     for (i = 0; i < RECV_NUM; ++i) {
         wanted += RECV_BATCH;
-        let_send(first, RECV_BATCH, false);
-        first = (first + RECV_BATCH) % num_peers;
+        scale_let_send(first, RECV_BATCH, false);
+        first = (first + RECV_BATCH) % scale_num_peers;
         measure_receive(wanted);
     }
     end_receive(RECV_NUM * RECV_BATCH);
@@ -372,7 +179,7 @@ static void do_seldom(void)
      * that they are not. */
     for (i = 0; i < SLOW_NUM; ++i) {
         nanosleep(&slow, NULL);
-        uct_iface_progress(iface);
+        uct_iface_progress(scale_own);
     }
     for (i = 0; i < SELDOM_NUM; ++i) {
         nanosleep(&pause, NULL);
@@ -407,16 +214,16 @@ static void do_fence(void)
     uct_iface_attr_t attr;
     unsigned i;
 
-    scale_check("uct_iface_query", uct_iface_query(iface, &attr));
+    scale_check("uct_iface_query", uct_iface_query(scale_own, &attr));
     if (!(attr.cap.flags & UCT_IFACE_FLAG_GET_BCOPY)) {
         return;
     }
 
-    tell(&processes[0], SCALE_MEMORY, 0, 0);
-    if (!scale_get(processes[0].fd, &memory, sizeof(memory))) {
+    scale_tell(&scale_processes[0], SCALE_MEMORY, 0, 0);
+    if (!scale_get(scale_processes[0].fd, &memory, sizeof(memory))) {
         scale_die("peers", "their process has ended");
     }
-    await(&processes[0], true);
+    scale_await(&scale_processes[0], true);
     scale_check("uct_rkey_unpack",
                 uct_rkey_unpack(scale_domains[0].component, memory.key, &rkey));
     for (i = 0; i < FENCE_NUM; ++i) {
@@ -426,28 +233,12 @@ static void do_fence(void)
     end_fence(FENCE_NUM);
 }
 
-int main(int argc, char **argv)
+static int scale_instructions(const char *program, unsigned num)
 {
-    unsigned i;
-    char *end;
-
-    num_peers = (argc > 1) ? strtoul(argv[argc - 1], &end, 10) : 0;
-    if ((num_peers == 0) || (*end != '\0')) {
-        scale_die("usage", "scale N");
-    }
-    if (argc > 2) {
-        return scale_peers(PEERS_FD, num_peers);
-    }
-
-    scale_open();
-    iface     = scale_iface(&scale_domains[0]);
-    eps       = scale_alloc(num_peers, sizeof(*eps));
-    addresses = scale_alloc(num_peers, sizeof(*addresses));
-    start_all(argv[0]);
-    get_addresses();
+    scale_start(program, num, SCALE_PER_PROCESS, false);
     measure_connect();
-    end_connect(num_peers);
-    meet();
+    end_connect(num);
+    scale_meet(0, num);
     do_send();
     do_receive();
     measure_idle(IDLE_NUM);
@@ -455,12 +246,38 @@ int main(int argc, char **argv)
     do_seldom();
     do_arm();
     do_fence();
+    scale_stop();
+}
 
-    for (i = 0; i < num_processes; ++i) {
-        close(processes[i].fd);
+static unsigned number(const char *text)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+
+    if ((value == 0) || (value > 100000) || (*end != '\0')) {
+        scale_die(text, "not a number of peers");
     }
-    for (i = 0; i < num_processes; ++i) {
-        waitpid(processes[i].pid, NULL, 0);
+    return value;
+}
+
+int main(int argc, char **argv)
+{
+    const char *mode = (argc > 1) ? argv[1] : "";
+    unsigned num     = (argc > 2) ? number(argv[2]) : 0;
+
+    if (num == 0) {
+        scale_die("usage", "scale instructions|memory|incast N, or scale walk "
+                           "N PER_PROCESS");
+    } else if (strcmp(mode, "peers") == 0) {
+        return scale_peers(SCALE_PEERS_FD, num);
+    } else if (strcmp(mode, "instructions") == 0) {
+        return scale_instructions(argv[0], num);
+    } else if (strcmp(mode, "memory") == 0) {
+        return scale_memory(argv[0], num);
+    } else if (strcmp(mode, "incast") == 0) {
+        return scale_incast(num);
+    } else if ((strcmp(mode, "walk") == 0) && (argc > 3)) {
+        return scale_walk(argv[0], num, number(argv[3]));
     }
-    exit(0); /* without goodbyes: they are gone */
+    scale_die(mode, "unknown");
 }

@@ -7,16 +7,18 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 #define PAGE 4096
 
 typedef struct {
     uct_iface_h iface;
     uct_ep_h    ep;
+    uint32_t    said;        /* messages with data                             */
 } peer_t;
 
 static peer_t *peers;
-static unsigned num_peers;
+static unsigned num_peers, first_peer;
 
 static void tell(int fd)
 {
@@ -29,7 +31,7 @@ static void tell(int fd)
     }
 }
 
-static void connect_all(int fd)
+static void connect_all(int fd, unsigned first)
 {
     scale_address_t address;
     unsigned i;
@@ -37,6 +39,8 @@ static void connect_all(int fd)
     if (!scale_get(fd, &address, sizeof(address))) {
         scale_die("read", "the other process has ended");
     }
+    first_peer = first;
+    scale_expect(first, num_peers);
     for (i = 0; i < num_peers; ++i) {
         peers[i].ep = scale_connect(peers[i].iface, &address);
     }
@@ -56,37 +60,66 @@ static void share_memory(int fd)
     scale_put(fd, &memory, sizeof(memory));
 }
 
+/* Nothing comes: others have more to do */
+static void give_way(unsigned count)
+{
+    const struct timespec nap = {.tv_nsec = 1000000};
+
+    if (count == 0) {
+        nanosleep(&nap, NULL);
+    }
+}
+
 static void take(uint32_t num)
 {
-    unsigned i;
+    unsigned i, count;
     bool here;
 
     do {
-        here = (uint32_t)scale_got == num;
+        here  = (uint32_t)scale_got == num;
+        count = 0;
         for (i = 0; i < num_peers; ++i) {
-            uct_iface_progress(peers[i].iface);
+            count += uct_iface_progress(peers[i].iface);
+        }
+        if (!here) {
+            give_way(count);
         }
     } while (!here); /* once more for what comes with the last ones */
 }
 
-static void send_from(unsigned first, unsigned num)
+static void send_one(peer_t *peer, bool with_data)
 {
+    uint8_t data[SCALE_DATA];
+    uint64_t header = 0;
+    ucs_status_t status;
+
+    if (with_data) {
+        header = scale_say(first_peer + (peer - peers), peer->said++, data);
+    }
+    while ((status = uct_ep_am_short(peer->ep, SCALE_AM_ID, header, data,
+                                     with_data ? sizeof(data) : 0)) ==
+           UCS_ERR_NO_RESOURCE) {
+        give_way(uct_iface_progress(peer->iface));
+    }
+    scale_check("am_short of a peer", status);
+}
+
+static void send_from(const scale_order_t *order)
+{
+    unsigned times = (order->word == SCALE_BURST) ? SCALE_MANY : 1;
     ucs_status_t status;
     peer_t *peer;
-    unsigned i;
+    unsigned i, k;
 
-    for (i = 0; i < num; ++i) {
-        peer = &peers[(first + i) % num_peers];
-        while ((status = uct_ep_am_short(peer->ep, SCALE_AM_ID, 0, NULL, 0)) ==
-               UCS_ERR_NO_RESOURCE) {
-            uct_iface_progress(peer->iface);
+    for (i = 0; i < order->num; ++i) {
+        for (k = 0; k < times; ++k) {
+            send_one(&peers[order->first + i], order->word == SCALE_SAY);
         }
-        scale_check("am_short of a peer", status);
     }
-    for (i = 0; (i < num) && (i < num_peers); ++i) {
-        peer = &peers[(first + i) % num_peers];
+    for (i = 0; i < order->num; ++i) {
+        peer = &peers[order->first + i];
         while ((status = uct_ep_flush(peer->ep, 0, NULL)) == UCS_INPROGRESS) {
-            uct_iface_progress(peer->iface);
+            give_way(uct_iface_progress(peer->iface));
         }
         scale_check("flush of a peer", status);
     }
@@ -98,9 +131,7 @@ int scale_peers(int fd, unsigned num)
     unsigned i;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    setenv("UCX_SRD_TX_QUEUE_LEN", "16", 1);
-    setenv("UCX_SRD_RX_QUEUE_LEN", "16", 1);
-    setenv("UCX_SRD_EVENTS", "n", 1);
+    scale_set_small();
     setenv("UCX_EFA_STATS", "n", 1);
     scale_open();
     num_peers = num;
@@ -116,7 +147,7 @@ int scale_peers(int fd, unsigned num)
             tell(fd);
             break;
         case SCALE_CONNECT:
-            connect_all(fd);
+            connect_all(fd, order.first);
             break;
         case SCALE_MEMORY:
             share_memory(fd);
@@ -125,7 +156,9 @@ int scale_peers(int fd, unsigned num)
             take(order.num);
             break;
         case SCALE_SEND:
-            send_from(order.first, order.num);
+        case SCALE_BURST:
+        case SCALE_SAY:
+            send_from(&order);
             break;
         }
         scale_put(fd, &order.word, sizeof(order.word));

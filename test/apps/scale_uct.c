@@ -102,10 +102,69 @@ void scale_open(void)
     }
 }
 
+/* --------------------------------------------------------------- messages */
+
+static uint32_t *expected, expect_first, expect_num;
+
+uint64_t scale_say(uint32_t peer, uint32_t number, uint8_t data[SCALE_DATA])
+{
+    uint64_t header = ((uint64_t)peer << 32) | number;
+    unsigned i;
+
+    for (i = 0; i < SCALE_DATA; ++i) {
+        data[i] = (header >> (8 * (i % 8))) + i * 31;
+    }
+    return header;
+}
+
+void scale_expect(uint32_t first, uint32_t num)
+{
+    expected     = scale_alloc(num, sizeof(*expected));
+    expect_first = first;
+    expect_num   = num;
+}
+
+void scale_expect_check(uint32_t each)
+{
+    uint32_t i;
+
+    for (i = 0; i < expect_num; ++i) {
+        if (expected[i] != each) {
+            fprintf(stderr, "scale: %u messages of peer %u, not %u\n",
+                    expected[i], expect_first + i, each);
+            exit(1);
+        }
+    }
+}
+
+static void take_data(const void *message)
+{
+    uint8_t data[SCALE_DATA];
+    uint64_t header;
+    uint32_t peer;
+
+    memcpy(&header, message, sizeof(header));
+    peer = (header >> 32) - expect_first;
+    if (peer >= expect_num) {
+        scale_die("a message", "of a peer that is not here");
+    }
+    if (expected[peer]++ != (uint32_t)header) {
+        scale_die("a message", "not the next one of its peer");
+    }
+    scale_say(expect_first + peer, header, data);
+    if (memcmp(data, (const char *)message + sizeof(header), sizeof(data)) !=
+        0) {
+        scale_die("a message", "its data differ");
+    }
+}
+
 static ucs_status_t on_message(void *arg, void *data, size_t length,
                                unsigned flags)
 {
-    (void)arg, (void)data, (void)length, (void)flags;
+    (void)arg, (void)flags;
+    if (length == sizeof(uint64_t) + SCALE_DATA) {
+        take_data(data);
+    }
     ++scale_got;
     return UCS_OK;
 }
@@ -132,6 +191,13 @@ uct_iface_h scale_iface(const scale_domain_t *domain)
                 uct_iface_set_am_handler(iface, SCALE_AM_ID, on_message, NULL,
                                          0));
     return iface;
+}
+
+void scale_set_small(void)
+{
+    setenv("UCX_SRD_TX_QUEUE_LEN", "16", 1);
+    setenv("UCX_SRD_RX_QUEUE_LEN", "16", 1);
+    setenv("UCX_SRD_EVENTS", "n", 1);
 }
 
 void scale_get_address(uct_iface_h iface, scale_address_t *address)
