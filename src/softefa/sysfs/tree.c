@@ -1,9 +1,9 @@
 /*
- * The tree of the device's files, in <fabric>/sys/<profile>.<devices>.<host>:
- * it stands for parts of /sys and /dev (path.c). A tree is made under a temporary
- * name and renamed when complete; processes with equal options share it.
- * Modification times must not change afterwards: libibverbs tells devices apart
- * by them.
+ * The tree of the device's files, in
+ * <fabric>/sys/<profile>.<devices>.<host>: it stands for parts of /sys and /dev
+ * (path.c). A tree is made under a temporary name and renamed when complete;
+ * processes with equal options share it. Modification times must not change
+ * afterwards: libibverbs tells devices apart by them.
  */
 #define _GNU_SOURCE
 #include "sysfs/tree.h"
