@@ -6,6 +6,8 @@
 
 #include <cstring>
 #include <infiniband/verbs.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace {
 
@@ -173,10 +175,31 @@ TEST_P(pieces, rdma)
     EXPECT_EQ(SOFTEFA_STATUS_REMOTE_ADDRESS, a.send_cq.next().status);
 }
 
-/* in the command; a list; lists; more lists than a chunk has (255 MiB and more
- * in single pages are what no process can map) */
+/* in the command; a list; lists */
 INSTANTIATE_TEST_SUITE_P(counts, pieces,
                          ::testing::Values(1, 4, 5, 512, 513, 2049));
+
+/* More lists than a chunk has: more than 1 GiB of pages, which lie side by side,
+ * as no process could map so many pieces. */
+TEST(pci_traffic, chunks)
+{
+    const size_t count = (SOFTEFA_ADMIN_CHUNK_PAGES * 512) + 3;
+    pci::server server;
+    node a(server, false, (64 << 20) + (count * 4096));
+    uint16_t ah    = a.drv.create_ah(a.pd, a.drv.gid().data());
+    uint64_t place = a.drv.alloc(count * 4096);
+    std::vector<uint64_t> pages;
+
+    for (size_t i = 0; i < count; ++i) {
+        pages.push_back(place + (i * 4096));
+    }
+    softefa_admin_reg_mr_resp_t mr = a.drv.reg_mr(a.pd, 0, count * 4096, pages);
+    a.fill(3, 12288);
+    a.qp.rdma(1, SOFTEFA_OP_RDMA_WRITE, ah, a.qp, a.buffer, a.keys.lkey,
+              (count - 3) * 4096, mr.rkey, 12288);
+    ASSERT_EQ(0, a.send_cq.next().status);
+    EXPECT_EQ(0, memcmp(a.drv.at(pages[count - 3]), a.drv.at(a.buffer), 12288));
+}
 
 /* The driver picks the largest page size that fits: one larger than what is
  * registered, and than the memory around it. */
@@ -335,6 +358,42 @@ TEST(pci_traffic, memory_goes_away)
 
     EXPECT_EQ(0, a.drv.vfu().request(SOFTEFA_VFU_RESET, nullptr, 0).error());
     EXPECT_EQ(0, server.stop());
+}
+
+/* The same of one piece of memory: what lies elsewhere goes on. */
+TEST(pci_traffic, a_part_goes_away)
+{
+    pci::server server;
+    node a(server);
+    uint16_t ah                   = a.drv.create_ah(a.pd, a.drv.gid().data());
+    int fd                        = memfd_create("more", MFD_CLOEXEC);
+    softefa_vfu_dma_map_t map     = {32, 3, 0, 0x200000000, 1 << 20};
+    softefa_vfu_dma_unmap_t unmap = {24, 0, map.address, map.size};
+    std::vector<uint64_t> pages   = {map.address + 8192, map.address};
+
+    ASSERT_EQ(0, ftruncate(fd, map.size));
+    EXPECT_EQ(0, a.drv.vfu().request(SOFTEFA_VFU_DMA_MAP, map, {fd}).error());
+    softefa_admin_reg_mr_resp_t one = a.drv.reg_mr(a.pd, 0, 4096, {pages[1]});
+    softefa_admin_reg_mr_resp_t two = a.drv.reg_mr(a.pd, 0, 8192, pages);
+    for (const auto &mr : {one, two}) {
+        a.qp.rdma(1, SOFTEFA_OP_RDMA_READ, ah, a.qp, a.buffer, a.keys.lkey, 0,
+                  mr.rkey, 64);
+        EXPECT_EQ(0, a.send_cq.next().status);
+    }
+
+    EXPECT_EQ(0, a.drv.vfu().request(SOFTEFA_VFU_DMA_UNMAP, unmap).error());
+    for (const auto &mr : {one, two}) {
+        a.qp.rdma(2, SOFTEFA_OP_RDMA_READ, ah, a.qp, a.buffer, a.keys.lkey, 0,
+                  mr.rkey, 64);
+        EXPECT_EQ(SOFTEFA_STATUS_REMOTE_ADDRESS, a.send_cq.next().status);
+        a.qp.send(3, ah, a.qp, 0, 64, mr.lkey);
+        EXPECT_EQ(SOFTEFA_STATUS_INVALID_LKEY, a.send_cq.next().status);
+        EXPECT_EQ(OK, a.drv.number(SOFTEFA_ADMIN_DEREG_MR, mr.lkey));
+    }
+    a.qp.rdma(4, SOFTEFA_OP_RDMA_READ, ah, a.qp, a.buffer, a.keys.lkey,
+              a.buffer, a.keys.rkey, 64);
+    EXPECT_EQ(0, a.send_cq.next().status);
+    close(fd);
 }
 
 } // namespace
