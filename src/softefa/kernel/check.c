@@ -301,7 +301,8 @@ int softefa_check_create_qp(const softefa_profile_t *profile, uint32_t qp_type,
     uint16_t supported  = 0;
     size_t i;
 
-    if ((cap->max_send_wr > profile->max_sq_wr) ||
+    if ((cmd->sq_ring_size > profile->max_llq_size) ||
+        (cap->max_send_wr > profile->max_sq_wr) ||
         (cap->max_recv_wr > profile->max_rq_wr) ||
         (cap->max_send_sge > profile->max_sq_sge) ||
         (cap->max_recv_sge > profile->max_rq_sge) ||
@@ -322,8 +323,12 @@ int softefa_check_create_qp(const softefa_profile_t *profile, uint32_t qp_type,
         supported |= SOFTEFA_ABI_QP_UNSOLICITED_WRITE_RECV;
     }
 
-    if ((cmd->comp_mask != 0) || (cmd->flags & ~supported)) {
+    if (cmd->comp_mask != 0) {
         return EINVAL;
+    }
+
+    if (cmd->flags & ~supported) {
+        return EOPNOTSUPP;
     }
 
     for (i = 0; i < sizeof(cmd->reserved_98); ++i) {
