@@ -97,7 +97,7 @@ static ucs_config_field_t uct_srd_iface_config_srd_table[] = {
      "read, \"n\" does without; then UCP sends all data as active messages.",
      ucs_offsetof(uct_srd_iface_config_t, rdma), UCS_CONFIG_TYPE_TERNARY},
 
-    {"DIRECT", "n",
+    {"DIRECT", "try",
      "Direct data path: the transport writes and reads the device's queues "
      "itself, which takes half the instructions of libefa's calls. \"try\" "
      "uses it where libefa tells where the queues are (rdma-core 60 and "
