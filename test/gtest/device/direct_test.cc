@@ -132,8 +132,13 @@ protected:
             *doorbell = 1;
             break;
         case store::EXCHANGE:
+#if defined(__x86_64__)
             EXPECT_EQ(rung, __atomic_exchange_n(sq.doorbell, count,
                                                 __ATOMIC_SEQ_CST));
+#else
+            /* No store of one instruction, and no compiler makes it of one. */
+            __atomic_store_n(sq.doorbell, count, __ATOMIC_SEQ_CST);
+#endif
             break;
         case store::STREAMING:
 #if defined(__x86_64__)

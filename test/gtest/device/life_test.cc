@@ -7,13 +7,57 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <cstddef>
 #include <dirent.h>
 #include <fstream>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 namespace device {
+
+/* --- one process, in a container that is stricter than others ----------- */
+
+/* Copying between processes is forbidden: within one it works. */
+DEVICE_ROLE(without_process_vm)
+{
+    sock_filter program[] = {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 1, 0),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_writev, 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    sock_fprog filter = {sizeof(program) / sizeof(program[0]), program};
+
+    if ((prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ||
+        (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)) {
+        return 77;
+    }
+
+    endpoint a, b;
+
+    b.recv(1, 0, 64);
+    a.send(b.addr(), 2, 0, 64);
+    b.wait(1, &a);
+    a.wait();
+    return 0;
+}
+
+TEST(containers, process_vm_forbidden)
+{
+    child process("without_process_vm");
+    int status = process.join();
+
+    if (status == 77) {
+        GTEST_SKIP() << "this kernel takes no seccomp filter";
+    }
+    EXPECT_EQ(0, status);
+}
 
 /* --- two processes ------------------------------------------------------ */
 
