@@ -202,4 +202,15 @@ draws()
 }
 check "picture" draws
 
+# told SECONDS...: what ucx_info says of srd's latency, ns
+told()
+{
+    UCX_SRD_LATENCY=$1 "$EFARUN" --soft --quiet ucx_info -d 2>&1 |
+        sed -n '/Transport: srd/,/Transport:/s/^# *latency: \([0-9]*\) nsec$/\1/p' |
+        grep -qx "$2"
+}
+# that of the device is of its generation: efa1
+check "latency that UCX is told: the device's" told 0 15000
+check "latency that UCX is told: another one" told 2us 2000
+
 finish

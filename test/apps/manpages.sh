@@ -144,7 +144,7 @@ has_no_more ucx-efa.7 'UCX_(SRD|EFA)_[A-Z_]+' < "$TMPDIR/variables"
 # Defaults and ranges, as UCX shows them; times as people write them
 "$EFARUN" --soft --quiet -- ucx_info -caf 2> /dev/null |
     sed -nE -e '/^# syntax: +/{s///; h}' \
-        -e '/^UCX_(SRD|EFA)_[A-Z_]+=/{s/=/ /; s/000000\.00us$/s/; s/000\.00us$/ms/; G; s/\n/ /; p}' |
+        -e '/^UCX_(SRD|EFA)_[A-Z_]+=/{s/=/ /; s/ 0\.00us$/ 0us/; s/000000\.00us$/s/; s/000\.00us$/ms/; G; s/\n/ /; p}' |
     sort -u > "$TMPDIR/shown"
 defaults ucx-efa.7 'UCX_(SRD|EFA)_[A-Z_]+' > "$TMPDIR/defaults.man"
 # log levels are words in capitals, for UCX

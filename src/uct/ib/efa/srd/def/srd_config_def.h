@@ -30,6 +30,7 @@ typedef struct {
     double             close_timeout; /* seconds                             */
     double             gone_timeout;
     double             recovery_timeout;
+    double             latency;       /* seconds; 0: of the device           */
 } uct_srd_iface_config_t;
 
 #endif

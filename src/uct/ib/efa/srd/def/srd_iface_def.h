@@ -173,6 +173,7 @@ struct uct_srd_iface {
         double              close_timeout; /* seconds                        */
         double              gone_timeout;
         double              recovery_timeout;
+        double              latency;       /* that UCX is told, one way      */
     } config;
 };
 

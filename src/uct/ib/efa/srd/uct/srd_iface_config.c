@@ -125,6 +125,13 @@ static ucs_config_field_t uct_srd_iface_config_srd_table[] = {
      ucs_offsetof(uct_srd_iface_config_t, recovery_timeout),
      UCT_EFA_CONFIG_TYPE_DURATION},
 
+    {"LATENCY", "0us",
+     "Latency of a small message, one way, that UCX is told, by which it\n"
+     "chooses transports and from which size on it uses rendezvous. 0 tells\n"
+     "an estimate for the generation of the device.",
+     ucs_offsetof(uct_srd_iface_config_t, latency),
+     UCT_EFA_CONFIG_TYPE_DURATION},
+
     {.name = NULL}
 };
 
@@ -201,6 +208,8 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
     iface->config.close_timeout = config->close_timeout;
     iface->config.gone_timeout  = config->gone_timeout;
     iface->config.recovery_timeout = config->recovery_timeout;
+    iface->config.latency = (config->latency > 0) ? config->latency :
+                                                    dev->latency;
 
     iface->config.rdma_read  = (config->rdma != UCS_NO) && dev->has_rdma_read;
     iface->config.rdma_write = (config->rdma != UCS_NO) && dev->has_rdma_write;

@@ -50,7 +50,7 @@ ucs_status_t uct_srd_iface_query(uct_iface_h tl_iface, uct_iface_attr_t *attr)
     attr->overhead            = UCT_SRD_OVERHEAD;
     attr->bandwidth.dedicated = 0;
     attr->bandwidth.shared    = dev->bandwidth;
-    attr->latency             = ucs_linear_func_make(dev->latency, 0);
+    attr->latency             = ucs_linear_func_make(iface->config.latency, 0);
     attr->priority            = 30;
     UCT_EFA_IFACE_ATTR_CPU_CONTROLS(attr);
     return UCS_OK;
