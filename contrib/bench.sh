@@ -357,7 +357,8 @@ done
 if [ "$instructions" = y ] && [ -z "$picture" ] && [ $thresholds = n ]; then
     echo "bench.sh: counting instructions" >&2
     instructions_paths "$efarun" "$tmp/results.csv"
-    UCX_EFA_STATS=n instructions_count "$efarun" no_stats_ "$tmp/results.csv"
+    UCX_SRD_DIRECT=n UCX_EFA_STATS=n instructions_count "$efarun" no_stats_ \
+        "$tmp/results.csv"
     if [ -n "$upstream" ]; then
         # The program's UCX, by its name, is the other one
         for EFARUN_TRANSPORT in ucx-efa upstream; do
