@@ -144,7 +144,8 @@ root_copy()
 }
 
 # root_apt DIR PACKAGE|FILE...: installs them with what they depend on; files
-# are paths inside. Its output is shown if it fails.
+# are paths inside. Its output is shown if it fails. dpkg need not wait for the
+# disk: a root that is not finished is not used.
 root_apt()
 {
     local dir=$1 log=$1/var/log/root-apt.log
@@ -153,7 +154,8 @@ root_apt()
     # shellcheck disable=SC2016 # its own arguments
     root_run "$dir" sh -c 'apt-get -qq update &&
         DEBIAN_FRONTEND=noninteractive apt-get -qy \
-            -o Dpkg::Use-Pty=0 install --no-install-recommends "$@"' apt "$@" \
+            -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io \
+            install --no-install-recommends "$@"' apt "$@" \
         > "$log" 2>&1 || {
         tail -n 20 "$log" >&2
         root_say "apt-get failed, see above"

@@ -66,8 +66,8 @@ static void open_device(const char *name)
     struct ibv_device **list = need(ibv_get_device_list(NULL), "devices");
     int i;
 
-    for (i = 0; (list[i] != NULL) &&
-                (strcmp(ibv_get_device_name(list[i]), name) != 0);
+    for (i = 0;
+         (list[i] != NULL) && (strcmp(ibv_get_device_name(list[i]), name) != 0);
          ++i) {
     }
     context = need(ibv_open_device(need(list[i], name)), "ibv_open_device");
@@ -125,9 +125,8 @@ static void open_queues(void)
     cq           = need(ibv_create_cq(context, 2 * DEPTH, NULL, NULL, 0),
                         "ibv_create_cq");
     init.send_cq = init.recv_cq = cq;
-    qp           = need(efadv_create_driver_qp(pd, &init,
-                                               EFADV_QP_DRIVER_TYPE_SRD),
-                        "efadv_create_driver_qp");
+    qp = need(efadv_create_driver_qp(pd, &init, EFADV_QP_DRIVER_TYPE_SRD),
+              "efadv_create_driver_qp");
     if (ibv_modify_qp(qp, &attr,
                       IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT |
                               IBV_QP_QKEY) != 0) {
@@ -304,7 +303,8 @@ static void do_bw(unsigned count)
         post_send(bytes);
     }
     await_messages(1);
-    printf("%.2f\n", (double)bytes * count / (now_us() - start) * 1e6 / 1048576);
+    printf("%.2f\n",
+           (double)bytes * count / (now_us() - start) * 1e6 / 1048576);
 }
 
 int main(int argc, char **argv)

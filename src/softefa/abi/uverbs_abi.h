@@ -173,6 +173,11 @@ enum {
     SOFTEFA_ABI_QPT_UD                = 4,
     SOFTEFA_ABI_QPT_DRIVER            = 0xff,
     SOFTEFA_ABI_QP_CREATE_SQ_SIG_ALL  = 1 << 12,
+    /* flags that ib_uverbs knows: of QPs 1, 8, 9, 11 and the one above, of CQs
+     * time stamps and overrun, of access to persistent memory */
+    SOFTEFA_ABI_QP_CREATE_KNOWN       = 0x1b02,
+    SOFTEFA_ABI_CQ_CREATE_KNOWN       = 0x3,
+    SOFTEFA_ABI_ACCESS_FLUSH          = 3 << 8,
     SOFTEFA_ABI_GID_TYPE_IB           = 0,
     /* GET_CONTEXT: access flags of this range may be ignored */
     SOFTEFA_ABI_CORE_OPTIONAL_ACCESS  = 1 << 0,

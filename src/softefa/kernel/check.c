@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <infiniband/verbs.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -130,6 +131,14 @@ int softefa_check_query_qp(uint32_t attr_mask)
 
 #define OPTIONAL_ACCESS ((uint32_t)SOFTEFA_ABI_ACCESS_OPTIONAL_RANGE)
 
+/* What ib_uverbs lets through to the driver. Of the flags it knows it keeps
+ * ON_DEMAND back, as the device has no such paging. */
+#define UVERBS_ACCESS                                                         \
+    ((uint32_t)(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE |            \
+                IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_ATOMIC |           \
+                IBV_ACCESS_MW_BIND | IBV_ACCESS_ZERO_BASED |                  \
+                IBV_ACCESS_HUGETLB | SOFTEFA_ABI_ACCESS_FLUSH))
+
 /* Access flags, and the capability each one needs. */
 static const struct {
     uint32_t access;
@@ -151,6 +160,10 @@ static int check_access(const softefa_profile_t *profile, uint32_t *access)
         return EINVAL;
     }
 
+    if (given & ~UVERBS_ACCESS) {
+        return EINVAL;
+    }
+
     for (i = 0; i < ARRAY_SIZE(access_table); ++i) {
         if ((access_table[i].cap == 0) ||
             (profile->caps & access_table[i].cap)) {
@@ -169,6 +182,32 @@ static int check_range(const softefa_profile_t *profile, uint64_t start,
             (iova + length < iova) || (length > profile->max_mr_size)) ?
                    EINVAL :
                    0;
+}
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22 /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Pinning for writing fails on memory that cannot be written, pinning at all
+ * on memory that cannot be read. The first and the last page tell, as a buffer
+ * is of one mapping; all of them would bring a large region into memory. */
+static int check_protection(uint64_t first, uint64_t last, uint64_t page,
+                            bool writable)
+{
+    int advice = writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+    char *end  = (char *)(uintptr_t)last;
+
+    if (madvise((char *)(uintptr_t)first, page, advice) ||
+        madvise(end, page, advice)) {
+        /* EINVAL: not allowed, or a kernel that knows no such advice */
+        if ((errno == EFAULT) ||
+            ((errno == EINVAL) && !madvise(end, 0, advice))) {
+            return EFAULT;
+        }
+    }
+
+    return 0;
 }
 
 int softefa_check_reg_mr(const softefa_profile_t *profile,
@@ -200,7 +239,8 @@ int softefa_check_reg_mr(const softefa_profile_t *profile,
         return EFAULT;
     }
 
-    return 0;
+    return check_protection(first, last - page, page,
+                            *access & IBV_ACCESS_LOCAL_WRITE);
 }
 
 /* Flags that ib_uverbs lets through to the driver for a dma-buf. */
@@ -231,6 +271,13 @@ enum {
     CQE_SIZE_EX = 32
 };
 
+uint32_t softefa_check_comp_vectors(const softefa_profile_t *profile)
+{
+    return (profile->caps & SOFTEFA_CAP_CQ_NOTIFICATIONS) ?
+                   profile->comp_vectors :
+                   1;
+}
+
 int softefa_check_create_cq(const softefa_profile_t *profile, uint32_t cqe,
                             uint32_t comp_vector, uint32_t flags,
                             int has_channel, const softefa_abi_create_cq_t *cmd)
@@ -238,7 +285,8 @@ int softefa_check_create_cq(const softefa_profile_t *profile, uint32_t cqe,
     uint32_t supported = SOFTEFA_ABI_CQ_WITH_CHANNEL;
     size_t i;
 
-    if (comp_vector >= profile->comp_vectors) {
+    if ((comp_vector >= softefa_check_comp_vectors(profile)) ||
+        (flags & ~(uint32_t)SOFTEFA_ABI_CQ_CREATE_KNOWN)) {
         return EINVAL;
     }
 
@@ -300,6 +348,10 @@ int softefa_check_create_qp(const softefa_profile_t *profile, uint32_t qp_type,
     uint32_t max_inline = wide ? profile->inline_size_ex : profile->inline_size;
     uint16_t supported  = 0;
     size_t i;
+
+    if (create_flags & ~(uint32_t)SOFTEFA_ABI_QP_CREATE_KNOWN) {
+        return EINVAL;
+    }
 
     if ((cmd->sq_ring_size > profile->max_llq_size) ||
         (cap->max_send_wr > profile->max_sq_wr) ||

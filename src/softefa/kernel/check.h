@@ -22,6 +22,9 @@ int softefa_check_reg_mr(const softefa_profile_t *profile,
 int softefa_check_reg_dmabuf(const softefa_profile_t *profile, uint64_t offset,
                              uint64_t length, uint64_t iova, uint32_t *access);
 
+/* One event queue each; a device without events has one vector all the same. */
+uint32_t softefa_check_comp_vectors(const softefa_profile_t *profile);
+
 int softefa_check_create_cq(const softefa_profile_t *profile, uint32_t cqe,
                             uint32_t comp_vector, uint32_t flags,
                             int has_channel,

@@ -1,5 +1,6 @@
 /* Commands of the device: its context, port, GID, events, limits. */
 #include "abi/efa_abi.h"
+#include "kernel/check.h"
 #include "kernel/cmd.h"
 #include "nic/port.h"
 
@@ -19,7 +20,7 @@ int softefa_cmd_device_get_context(softefa_cmd_t *cmd)
 {
     const softefa_profile_t *profile = softefa_dev_profile(cmd->file->dev);
     softefa_abi_ucontext_resp_t resp = {};
-    uint32_t num_comp_vectors        = profile->comp_vectors;
+    uint32_t num_comp_vectors        = softefa_check_comp_vectors(profile);
     uint64_t core_support            = SOFTEFA_ABI_CORE_OPTIONAL_ACCESS;
     softefa_abi_ucontext_t given;
     int ret;

@@ -71,12 +71,11 @@ int softefa_cmd_qp_create(softefa_cmd_t *cmd)
         return ENOMEM;
     }
 
-    obj->user_handle     = softefa_attr_u64(cmd,
-                                            SOFTEFA_ATTR_CREATE_QP_USER_HANDLE);
-    obj->u.qp.cap        = cap;
-    obj->u.qp.sq_sig_all = !!(flags & SOFTEFA_ABI_QP_CREATE_SQ_SIG_ALL);
-    obj->u.qp.type       = (type == SOFTEFA_ABI_QPT_UD) ? SOFTEFA_QP_UD :
-                                                          SOFTEFA_QP_SRD;
+    obj->user_handle = softefa_attr_u64(cmd,
+                                        SOFTEFA_ATTR_CREATE_QP_USER_HANDLE);
+    obj->u.qp.cap    = cap;
+    obj->u.qp.type   = (type == SOFTEFA_ABI_QPT_UD) ? SOFTEFA_QP_UD :
+                                                      SOFTEFA_QP_SRD;
 
     attr.type          = obj->u.qp.type;
     attr.pdn           = pd->u.pd.pdn;
@@ -154,7 +153,6 @@ int softefa_cmd_qp_query(softefa_cmd_t *cmd)
 
     softefa_qp_query(obj->u.qp.qp, &mod);
     resp.qp_state        = mod.state;
-    resp.cur_qp_state    = mod.state;
     resp.qkey            = mod.qkey;
     resp.sq_psn          = mod.sq_psn;
     resp.rnr_retry       = mod.rnr_retry;
@@ -164,7 +162,9 @@ int softefa_cmd_qp_query(softefa_cmd_t *cmd)
     resp.max_send_sge    = obj->u.qp.cap.max_send_sge;
     resp.max_recv_sge    = obj->u.qp.cap.max_recv_sge;
     resp.max_inline_data = obj->u.qp.cap.max_inline_data;
-    resp.sq_sig_all      = obj->u.qp.sq_sig_all;
+    /* the driver does not fill in cur_qp_state, nor how sends are signaled,
+     * and IB_SIGNAL_ALL_WR is 0 */
+    resp.sq_sig_all      = 1;
     softefa_attr_copy_out(cmd, SOFTEFA_ATTR_CORE_OUT, &resp, sizeof(resp));
     return 0;
 }

@@ -54,7 +54,6 @@ struct softefa_obj {
             softefa_qp_t              *qp;
             softefa_qp_type_t         type;
             softefa_abi_qp_cap_t      cap;
-            uint8_t                   sq_sig_all;
         } qp;
     } u;
 };

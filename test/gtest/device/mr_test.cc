@@ -57,7 +57,8 @@ TEST_F(mr, access_flags)
         {IBV_ACCESS_REMOTE_WRITE, EINVAL}, /* without LOCAL_WRITE */
         {IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_LOCAL_WRITE, EOPNOTSUPP},
         {IBV_ACCESS_MW_BIND, EOPNOTSUPP},
-        {IBV_ACCESS_ON_DEMAND, EOPNOTSUPP},
+        {IBV_ACCESS_ON_DEMAND, EINVAL}, /* by ib_uverbs, as the next */
+        {1 << 15, EINVAL},
     };
 
     for (const auto &c : cases) {
@@ -105,6 +106,33 @@ TEST_F(mr, unmapped_memory)
     EXPECT_EQ(EFAULT, errno);
     munmap(hole, page);
     munmap(hole + 2 * page, page);
+}
+
+/* As pinning needs it: what is written to must be writable. */
+TEST_F(mr, protected_memory)
+{
+    static const struct {
+        int protection, access, error;
+    } cases[] = {
+        {PROT_READ, 0, 0},
+        {PROT_READ, IBV_ACCESS_REMOTE_READ, 0},
+        {PROT_READ, IBV_ACCESS_LOCAL_WRITE, EFAULT},
+        {PROT_READ | PROT_WRITE, IBV_ACCESS_LOCAL_WRITE, 0},
+    };
+    size_t size = 4 * sysconf(_SC_PAGESIZE);
+
+    for (const auto &c : cases) {
+        void *map = mmap(nullptr, size, c.protection,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        ASSERT_NE(MAP_FAILED, map);
+        errno = 0;
+        handle<ibv_mr> region(ibv_reg_mr(a.pd, map, size, c.access));
+        EXPECT_EQ(c.error, errno * !region)
+                << "protection " << c.protection << " access " << c.access;
+        region = handle<ibv_mr>();
+        munmap(map, size);
+    }
 }
 
 TEST_F(mr, keys)

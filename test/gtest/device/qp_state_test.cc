@@ -238,6 +238,9 @@ TEST_P(qp_state, query_returns_what_modify_set)
     EXPECT_EQ(32u, got.cap.max_inline_data);
     EXPECT_EQ(e->cq.get(), init.send_cq);
     EXPECT_EQ(GetParam() ? IBV_QPT_UD : IBV_QPT_DRIVER, init.qp_type);
+    /* The driver does not fill these in. */
+    EXPECT_EQ(IBV_QPS_RESET, got.cur_qp_state);
+    EXPECT_EQ(1, init.sq_sig_all);
 }
 
 TEST_P(qp_state, query_of_unknown_bits)

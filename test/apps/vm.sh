@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# contrib/vm.sh: its options, what it says when a guest fails, and that a command's
+# output and status come back; then the parts VM_PARTS ("tools ucx") of
+# vm_guest.sh in guests, on the kernels of VM_KERNELS ("6.1"), with Soft-EFA's PCI
+# functions and without libsoftefa. Skipped where no guest can be made: not root, no
+# debootstrap, no network and nothing cached.
+# shellcheck source=test/apps/common.sh
+. "$(dirname "$0")/common.sh"
+
+kernels=${VM_KERNELS:-6.1}
+# a part of them in CI; contrib/vm.sh --check: all
+parts=${VM_PARTS:-tools ucx}
+
+# vm STATUS NAME PATTERN ARGUMENTS...: it ends so, and says this
+vm()
+{
+    local wanted=$1 name=$2 pattern=$3 status=0
+    shift 3
+
+    "$TOP/contrib/vm.sh" --build "$BUILD" "$@" > "$TMPDIR/out" 2>&1 \
+        < /dev/null || status=$?
+    if [ $status != "$wanted" ]; then
+        not_ok "$name" "status $status: $(tail -n 1 "$TMPDIR/out")"
+    elif ! grep -qE -e "$pattern" "$TMPDIR/out"; then
+        not_ok "$name" "does not say '$pattern': $(tail -n 3 "$TMPDIR/out")"
+    else
+        ok "$name"
+    fi
+}
+
+vm 0 "--help" '--kernel K ' --help
+vm 2 "no command" 'no command' --devices 0
+vm 2 "an unknown option" "unknown option '--devcies'" --devcies 0 true
+vm 2 "too many devices" "--devices: a number from 0 to 16, not '17'" \
+    --devices 17 true
+vm 2 "an unknown profile" "efa0 to efa4, not 'efa9'" --profile efa9 true
+vm 2 "an unknown accelerator" "not 'hvf'" --accel hvf true
+vm 2 "a size without a unit" "--memory: a size as" --memory 512 true
+vm 2 "a shell of two" 'for one guest' --guests 2 --shell
+vm 2 "a build tree that is not there" 'no directory' --build "$TMPDIR/none" true
+vm 2 "no softefa-pci" 'none is missing: build first' \
+    --softefa-pci "$TMPDIR/none" true
+
+if ! "$TOP/contrib/vm.sh" --build "$BUILD" --devices 0 --prepare \
+        > "$TMPDIR/out" 2>&1 < /dev/null; then
+    skip "guests" "$(tail -n 1 "$TMPDIR/out")"
+    finish
+fi
+
+vm 2 "an unknown kernel" "no kernel '5.4'" --kernel 5.4 --devices 0 true
+mkdir "$TMPDIR/empty"
+vm 2 "a kernel that is none" 'make modules_install install' \
+    --kernel "$TMPDIR/empty" --devices 0 true
+vm 2 "a driver that is none" 'efa_main.c is missing' \
+    --driver "$TMPDIR/empty" --devices 0 true
+vm 7 "output and status of a command" '^guest0 it.s 6\.1\.' --devices 0 -- \
+    bash -c "echo \"\$HOSTNAME it's \$(uname -r)\"; exit 7"
+vm 125 "a kernel that panics" 'guest 0: Kernel panic' --devices 0 \
+    --append rdinit=/none true
+
+# guest NAME ARGUMENTS...: a script of this convention in guests
+guest()
+{
+    local name=$1 status=0
+    shift
+
+    "$TOP/contrib/vm.sh" --build "$BUILD" --timeout 7200 "$@" \
+        > "$TMPDIR/guest" 2>&1 < /dev/null || status=$?
+    sed -i -E "s/^([0-9]: )?(ok|not ok|skip) /\2 $name: /" "$TMPDIR/guest"
+    add_results "$TMPDIR/guest"
+    if [ $status -gt 1 ] || ! grep -q '^ok' "$TMPDIR/guest"; then
+        not_ok "$name" "status $status: $(tail -n 1 "$TMPDIR/guest")"
+    fi
+}
+
+for kernel in $kernels; do
+    # shellcheck disable=SC2086 # words
+    guest "Linux ${kernel##*/}" --kernel "$kernel" --devices 2 -- \
+        "$TOP/test/apps/vm_guest.sh" $parts
+done
+
+finish

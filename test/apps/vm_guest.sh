@@ -1,0 +1,301 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2016 # what is evaluated later
+# In a guest of contrib/vm.sh with two devices, started by vm.sh: the device under
+# Linux's own efa driver, with nothing preloaded but UCX's module.
+#
+#   vm_guest.sh [verbs|gtest|ucx|tools|kernel|removal]...
+#
+#   verbs    ibv_devinfo, perftest, pyverbs' own tests
+#   gtest    our suites device, uct, ucp
+#   ucx      ucx_perftest, an MPI program of two ranks
+#   tools    srdtool doctor and selftest
+#   kernel   what the kernel counts and forbids, beside what srdtool shows
+#   removal  the device or its driver is taken away under traffic, which it waits for
+# shellcheck source=test/apps/common.sh
+. "$(dirname "$0")/common.sh"
+
+# Emulated processors: fewer iterations
+TEST_SCALE=${VM_SCALE:-5}
+real_efarun=$EFARUN
+here=$(cd "$(dirname "$0")" && pwd)
+
+# efarun_here FILE COMMAND...: an efarun that knows no Soft-EFA, for scripts that
+# ask for one: what it starts runs under COMMAND
+efarun_here()
+{
+    local file=$1
+    shift
+
+    {
+        echo '#!/bin/bash'
+        echo 'while :; do case $1 in'
+        echo '--devices|--profile|--seed) shift 2 ;;'
+        echo '--) shift; break ;; --*) shift ;; *) break ;; esac; done'
+        echo "exec $* \"\$@\""
+    } > "$file"
+    chmod +x "$file"
+}
+
+# script NAME EFARUN FILE: a script of this directory, in the convention of all
+script()
+{
+    local status=0
+
+    EFARUN=$2 TEST_SCALE=$TEST_SCALE limited "$here/$3" > "$TMPDIR/script" 2>&1 ||
+        status=$?
+    add_results "$TMPDIR/script"
+    [ "$status" -le 1 ] || not_ok "$1" "status $status"
+}
+
+test_verbs()
+{
+    local out=$TMPDIR/devinfo device
+
+    ibv_devinfo -v > "$out" 2>&1
+    for device in efa_0 efa_1; do
+        if grep -q "hca_id:.*$device" "$out" &&
+               [ "$(grep -c 'PORT_ACTIVE' "$out")" = 2 ]; then
+            ok "ibv_devinfo: $device"
+        else
+            not_ok "ibv_devinfo: $device" "$(head -n 3 "$out")"
+        fi
+    done
+
+    efarun_here "$TMPDIR/plain"
+    script perftest "$TMPDIR/plain" softefa-perftest.sh
+
+    mkdir "$TMPDIR/pyverbs"
+    cp -r /usr/share/doc/rdma-core/tests "$TMPDIR/pyverbs/" 2> /dev/null ||
+        cp -r /usr/share/doc/python3-pyverbs/tests "$TMPDIR/pyverbs/" || {
+        not_ok "pyverbs" "its tests are not installed"
+        return
+    }
+    find "$TMPDIR/pyverbs" -name '*.gz' -exec gunzip -f {} +
+    (cd "$TMPDIR/pyverbs" &&
+     PYTHONPATH=$PWD:$PWD/tests limited python3 \
+        "$here/softefa-pyverbs.py" test_efadv test_efa_srd) \
+        > "$TMPDIR/script" 2> "$TMPDIR/err"
+    add_results "$TMPDIR/script"
+    grep -q '^ok ' "$TMPDIR/script" ||
+        not_ok "pyverbs" "$(tail -n 1 "$TMPDIR/err")"
+}
+
+# gtest PROGRAM FILTER COMMAND...: a line for each of its tests
+gtest()
+{
+    local program=$1 filter=$2 out=$TMPDIR/$1 status=0
+    shift 2
+
+    limited "$@" "$BUILD/test/gtest/$program" --gtest_filter="$filter" \
+        > "$out" 2>&1 < /dev/null || status=$?
+    sed -n -E -e "s/^\[       OK \] ([^ ]*).*/ok $program: \1/p" \
+        -e "s/^\[  SKIPPED \] ([^ ]*) \(.*/skip $program: \1: it says so/p" \
+        -e "s/^\[  FAILED  \] ([^ ]*) \(.*/not ok $program: \1: see above/p" \
+        "$out" > "$TMPDIR/script"
+    add_results "$TMPDIR/script"
+    if [ "$status" != 0 ]; then
+        grep -B 12 -E '^\[  FAILED  \] .* ms\)' "$out" | sed 's/^/    /' | tail -n 60
+        grep -q '^not ok' "$TMPDIR/script" ||
+            not_ok "$program" "status $status: $(tail -n 1 "$out")"
+    fi
+}
+
+# left_out NAME WHY FILTER: of a suite; adds to $out_filter
+left_out()
+{
+    skip "$1" "$2 ($3)"
+    out_filter=$out_filter:$3
+}
+
+test_gtest()
+{
+    local out_filter=
+
+    left_out "device: faults" "a plan in the environment: here vm.sh --faults" \
+        "*fault*"
+    left_out "device: deaths" "of processes that are members of the fabric" \
+        "*death*:*kill*:*stopped*:left_behind.*"
+    left_out "device: what is played" "sysfs, netlink, descriptors: here the kernel's" \
+        "netlink.*:paths.*:descriptor.*:devices.*:limits.*:profile*"
+    left_out "device: memfd for a dma-buf" "the kernel takes dma-bufs only" "dmabuf.*"
+    left_out "device: a line of the device" "softefa-pci prints it" "cq_ring.overrun"
+    left_out "device: number of regions" "time" "growth.*:objects.*"
+    left_out "device: counters" "not all are in the driver of 6.1" "counters*"
+    left_out "device: remote write" "the driver of 6.1 has none" "mr.remote_write*"
+    left_out "device: order" "options of the device: here vm.sh" "order.*"
+    gtest test_device "-${out_filter#:}"
+
+    # Those that need faults, resets or other processes' devices are on Soft-EFA
+    gtest test_uct 'am_test.*:connect_test.*:close_test.*:pending_test.*:params_test.*:domain_test.*:-close_test.hundred' \
+        "$real_efarun" --quiet
+    gtest test_ucp '*tag*:*am*:*rma*' "$real_efarun" --quiet
+}
+
+test_ucx()
+{
+    # shellcheck source=test/apps/jobs.sh
+    . "$here/jobs.sh"
+    perftest_find
+    local test
+
+    for test in tag_lat tag_bw; do
+        if pair_run "$TMPDIR" "$real_efarun" --quiet "${perftest[@]}" -t "$test" \
+            -n "$(scaled 4000)" -w 10 -p @PORT@ -- -- 127.0.0.1; then
+            ok "ucx_perftest $test over srd"
+        else
+            not_ok "ucx_perftest $test over srd" "$pair_why"
+        fi
+    done
+    efarun=("$real_efarun" --quiet)
+    job "Open MPI mpi_p2p, 2 ranks" 2 mpirun.openmpi "${openmpi[@]}" -np 2 \
+        "${efarun[@]}" "$APPS/mpi_p2p.openmpi" "$TEST_SCALE"
+}
+
+test_tools()
+{
+    local status=0
+
+    srdtool doctor > "$TMPDIR/doctor" 2>&1 || status=$?
+    if grep -q 'ok .*device .*efa_0' "$TMPDIR/doctor" &&
+           ! grep -q '^fail' "$TMPDIR/doctor"; then
+        ok "srdtool doctor"
+    else
+        not_ok "srdtool doctor" "status $status: $(grep -m 1 '^fail' "$TMPDIR/doctor")"
+    fi
+    check "srdtool selftest" srdtool selftest
+}
+
+# rdma_count WHAT: of efa_0, as the kernel has them
+rdma_count()
+{
+    rdma resource show efa_0 | tr ' ' '\n' | grep -A 1 -x "$1" | tail -n 1
+}
+
+test_kernel()
+{
+    local holder user what ours theirs
+
+    if ! command -v rdma > /dev/null; then
+        not_ok "rdma" "no rdma: install iproute2"
+        return
+    fi
+
+    # A process that holds an interface, and waits
+    "$real_efarun" --quiet env UCX_TLS=srd,self UCX_NET_DEVICES=efa_0:1 \
+        ucx_perftest -t tag_lat -p 15001 > "$TMPDIR/holder" 2>&1 &
+    holder=$!
+    wait_port 15001 "$holder"
+    # not a function: the process must be the one that is ended
+    timeout -k 10 "$hang_limit" "$real_efarun" --quiet env UCX_TLS=srd,self UCX_NET_DEVICES=efa_0:1 \
+        ucx_perftest -t tag_lat -n 100000000 -p 15001 127.0.0.1 > "$TMPDIR/user" 2>&1 &
+    user=$!
+    until_true eval '[ "$(rdma_count qp)" -ge 2 ]'
+    srdtool res > "$TMPDIR/res" 2>&1
+    for what in qp cq pd; do
+        theirs=$(rdma_count "$what")
+        ours=$(srdtool res show "$what" dev efa_0 2> /dev/null | grep -c "efa_0")
+        if [ "$theirs" = "$ours" ] && [ "$theirs" -gt 0 ]; then
+            ok "rdma res and srdtool res: $theirs $what"
+        else
+            not_ok "rdma res and srdtool res: $what" \
+                "rdma has $theirs, srdtool $ours: $(cat "$TMPDIR/res")"
+        fi
+    done
+    # The owner: rdma names the process
+    if rdma resource show qp link efa_0 2>&1 | grep -q "comm ucx_perftest"; then
+        ok "rdma res show qp names the owner"
+    else
+        not_ok "rdma res show qp names the owner" "$(rdma resource show qp 2>&1)"
+    fi
+    kill "$user" "$holder"
+    wait "$user" "$holder" 2> /dev/null
+    if hang_limit=120 until_true eval '[ "$(rdma_count qp)" = 0 ] && [ "$(rdma_count mr)" = 0 ]'; then
+        ok "what was killed holds nothing"
+    else
+        not_ok "what was killed holds nothing" "$(rdma resource show efa_0)"
+    fi
+
+    check "a user's memlock limit is enforced" \
+        setpriv --reuid 65534 --clear-groups \
+        bash -c 'ulimit -l 256; exec python3 -c "$0"' '
+import errno, sys
+from pyverbs.device import Context
+from pyverbs.pd import PD
+from pyverbs.mr import MR
+from pyverbs.pyverbs_error import PyverbsRDMAError
+pd = PD(Context(name="efa_0"))
+MR(pd, 1 << 16, 1)
+try:
+    MR(pd, 1 << 20, 1)
+except PyverbsRDMAError as e:
+    sys.exit(e.error_code != errno.ENOMEM)
+sys.exit("1 MiB was pinned")'
+
+    check "a completion channel is opened 10000 times" python3 -c '
+from pyverbs.device import Context
+from pyverbs.cq import CompChannel
+with Context(name="efa_0") as c:
+    for i in range(10000):
+        CompChannel(c).close()'
+    check "and events still come" srdtool selftest
+}
+
+received()
+{
+    cat /sys/class/infiniband/efa_0/ports/1/hw_counters/recv_wrs
+}
+
+# traffic NAME TAKE GIVE: a transfer goes on over efa_0 while it is taken away (the
+# driver has no disassociate_ucontext: the kernel waits for those who use it) and
+# comes back; both sides must end well
+traffic()
+{
+    local name=$1 take=$2 give=$3 server user before status=0
+
+    # shellcheck disable=SC2034 # evaluated below
+    before=$(received)
+
+    export UCX_SRD_RECOVERY_TIMEOUT=300s UCX_SRD_GONE_TIMEOUT=300s
+    "$real_efarun" --quiet env UCX_TLS=srd,self UCX_NET_DEVICES=efa_0:1 \
+        ucx_perftest -t tag_bw -s 4000 -p 15002 > "$TMPDIR/server" 2>&1 &
+    server=$!
+    wait_port 15002 "$server"
+    # not a function: the process must be the one that is ended
+    timeout -k 10 "$hang_limit" "$real_efarun" --quiet env UCX_TLS=srd,self UCX_NET_DEVICES=efa_0:1 \
+        ucx_perftest -t tag_bw -s 4000 -n 40000 -w 10 -p 15002 127.0.0.1 \
+        > "$TMPDIR/client" 2>&1 &
+    user=$!
+    # well after both have connected
+    until_true eval '[ "$(received)" -gt $((before + 1000)) ]'
+    eval "$take" || not_ok "$name" "cannot take it away"
+    sleep 1
+    eval "$give" || not_ok "$name" "cannot give it back"
+    wait "$user" || status=$?
+    if [ "$status" = 0 ] && wait "$server"; then
+        ok "$name"
+    else
+        not_ok "$name" "client: status $status: $(tail -n 2 "$TMPDIR/client") server: $(tail -n 2 "$TMPDIR/server")"
+    fi
+    kill "$server" 2> /dev/null
+    wait "$server" 2> /dev/null
+}
+
+test_removal()
+{
+    local pci
+
+    pci=$(basename "$(readlink -f /sys/class/infiniband/efa_0/device)")
+    traffic "unbind of the driver waits for traffic, and bind" \
+        "echo $pci > /sys/bus/pci/drivers/efa/unbind" \
+        "echo $pci > /sys/bus/pci/drivers/efa/bind"
+    check "then the device works" srdtool selftest
+    # not by device_del: QEMU 11.1 aborts when a vfio-user device is unplugged
+    traffic "removal of the PCI device waits for traffic, and return" \
+        "echo 1 > /sys/bus/pci/devices/$pci/remove" "echo 1 > /sys/bus/pci/rescan"
+    check "then the device works again" srdtool selftest
+}
+
+for part in "${@:-verbs}"; do
+    "test_$part"
+done
+finish
