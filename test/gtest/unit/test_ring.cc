@@ -20,15 +20,17 @@ class ring : public ::testing::TestWithParam<unsigned> {
 protected:
     void SetUp() override
     {
+        uct_srd_ring_pool_init(&m_pool);
         init(GetParam(), 0);
     }
 
     void TearDown() override
     {
-        while (uct_srd_ring_purge(&m_ring) != nullptr) {
+        while (uct_srd_ring_purge(&m_ring, &m_pool) != nullptr) {
         }
         EXPECT_EQ(0, m_ring.held);
-        uct_srd_ring_cleanup(&m_ring);
+        EXPECT_EQ(nullptr, m_ring.entries);
+        uct_srd_ring_pool_cleanup(&m_pool);
     }
 
     void init(unsigned window, uint64_t first)
@@ -40,15 +42,15 @@ protected:
     /* Message n arrives; what is delivered must be m_next, m_next + 1, ... */
     uct_srd_ring_result_t arrive(uint64_t n)
     {
-        uct_srd_ring_result_t result = uct_srd_ring_put(&m_ring, (uint16_t)n,
-                                                        entry(n));
+        uct_srd_ring_result_t result = uct_srd_ring_put(&m_ring, &m_pool,
+                                                        (uint16_t)n, entry(n));
         void *got;
 
         if (result == UCT_SRD_RING_AWAITED) {
             EXPECT_EQ(m_next, n);
             ++m_ring.next;
             ++m_next;
-            while ((got = uct_srd_ring_pop(&m_ring)) != nullptr) {
+            while ((got = uct_srd_ring_pop(&m_ring, &m_pool)) != nullptr) {
                 EXPECT_EQ(entry(m_next), got);
                 m_early.erase(m_next++);
             }
@@ -57,10 +59,12 @@ protected:
         }
 
         EXPECT_EQ(m_early.size(), m_ring.held);
+        EXPECT_EQ(m_early.empty(), m_ring.entries == nullptr);
         EXPECT_EQ((uint16_t)m_next, m_ring.next);
         return result;
     }
 
+    uct_srd_ring_pool_t m_pool;
     uct_srd_ring_t     m_ring;
     uint64_t           m_next;
     std::set<uint64_t> m_early;
@@ -159,11 +163,38 @@ TEST_P(ring, purge_returns_each_entry_once)
         arrive(n);
         expected.insert(entry(n));
     }
-    while ((e = uct_srd_ring_purge(&m_ring)) != nullptr) {
+    while ((e = uct_srd_ring_purge(&m_ring, &m_pool)) != nullptr) {
         EXPECT_TRUE(got.insert(e).second);
     }
     EXPECT_EQ(expected, got);
     m_early.clear();
+}
+
+/* Only who waits for a message has places; they come back empty. */
+TEST_P(ring, places_go_from_one_to_the_next)
+{
+    unsigned places = 2 * GetParam(), num = UCT_SRD_RING_POOL_MAX + 2;
+    std::vector<uct_srd_ring_t> rings(num);
+
+    for (int round = 0; round < 3; ++round) {
+        for (uct_srd_ring_t &each : rings) {
+            uct_srd_ring_init(&each, GetParam(), 0);
+            for (unsigned n = 1; n < places; ++n) {
+                ASSERT_EQ(UCT_SRD_RING_OUT_OF_ORDER,
+                          uct_srd_ring_put(&each, &m_pool, n, entry(n)));
+            }
+        }
+        EXPECT_EQ(0u, m_pool.num);
+        for (uct_srd_ring_t &each : rings) {
+            ++each.next;
+            for (unsigned n = 1; n < places; ++n) {
+                ASSERT_EQ(entry(n), uct_srd_ring_pop(&each, &m_pool));
+            }
+            EXPECT_EQ(nullptr, uct_srd_ring_pop(&each, &m_pool));
+            EXPECT_EQ(nullptr, each.entries);
+        }
+        EXPECT_EQ(UCT_SRD_RING_POOL_MAX, m_pool.num);
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(windows, ring, ::testing::Values(16, 64, 512, 4096));

@@ -33,7 +33,6 @@ void uct_srd_end_try_free(uct_srd_peer_t *peer)
 
     ucs_list_del(&peer->list);
     uct_srd_rx_purge(peer);
-    uct_srd_ring_cleanup(&peer->rx.ring);
     kh_destroy_inplace(uct_srd_rkeys, &peer->keys.map);
     uct_efa_stats_peer_put(iface->stats, peer->stats);
     UCT_SRD_COUNT(iface, peers_gone);

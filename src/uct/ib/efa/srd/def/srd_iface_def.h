@@ -74,6 +74,7 @@ struct uct_srd_iface {
                                          sent before may be in the CQ        */
         uct_srd_desc_t      *free;
         uct_srd_desc_t      *all;     /* wherever they are                   */
+        uct_srd_ring_pool_t rings;    /* places of peers without a gap       */
         uct_recv_desc_t     release;
         uct_recv_desc_t     release_ext; /* payload behind an ext. header    */
         size_t              headroom; /* of the user, bytes                  */

@@ -250,6 +250,7 @@ ucs_status_t uct_srd_desc_pool_init(uct_srd_iface_t *iface,
     iface->rx.last_key       = UCT_SRD_NO_LAST;
     iface->rx.release.cb     = uct_srd_desc_release;
     iface->rx.release_ext.cb = uct_srd_desc_release_ext;
+    uct_srd_ring_pool_init(&iface->rx.rings);
 
     status = uct_srd_desc_layout(iface, params, &align, &align_offset);
     if (status != UCS_OK) {
@@ -291,6 +292,7 @@ void uct_srd_desc_pool_cleanup(uct_srd_iface_t *iface)
         ucs_mpool_put(desc);
     }
 
+    uct_srd_ring_pool_cleanup(&iface->rx.rings);
     ucs_free(iface->rx.stash);
     /* What was posted comes back with the pool's memory. */
     ucs_mpool_cleanup(&iface->rx.mp, 0);

@@ -83,7 +83,7 @@ static uct_srd_ring_result_t uct_srd_rx_keep(uct_srd_iface_t *iface,
     }
 
     uct_srd_desc_chain(iface, spare);
-    result = uct_srd_ring_put(&peer->rx.ring, psn, entry);
+    result = uct_srd_ring_put(&peer->rx.ring, &iface->rx.rings, psn, entry);
     if (result != UCT_SRD_RING_OUT_OF_ORDER) {
         uct_srd_rx_entry_put(iface, entry);
     }
@@ -138,7 +138,8 @@ void uct_srd_rx_awaited(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     uct_srd_rx_deliver_desc(iface, peer, desc, 0);
 
     while ((current.peer != NULL) &&
-           ((entry = uct_srd_ring_pop(&peer->rx.ring)) != NULL)) {
+           ((entry = uct_srd_ring_pop(&peer->rx.ring, &iface->rx.rings)) !=
+            NULL)) {
         if (uct_srd_rx_entry_is_copy(entry)) {
             uct_srd_rx_copy_deliver(iface, peer, uct_srd_rx_entry_copy(entry));
         } else {
@@ -156,7 +157,8 @@ void uct_srd_rx_purge(uct_srd_peer_t *peer)
 {
     void *entry;
 
-    while ((entry = uct_srd_ring_purge(&peer->rx.ring)) != NULL) {
+    while ((entry = uct_srd_ring_purge(&peer->rx.ring,
+                                       &peer->iface->rx.rings)) != NULL) {
         uct_srd_rx_entry_put(peer->iface, entry);
     }
     uct_srd_show_gap(peer);

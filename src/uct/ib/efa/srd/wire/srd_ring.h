@@ -6,7 +6,13 @@
  *       2W .. 32767            violation    fail the peer
  *   -32768 .. -1               duplicate    drop
  *
- *     places: psn modulo 2W, allocated when the first early message comes
+ *     places: psn modulo 2W, there while one is taken
+ *
+ *             first early message                       the last one is popped
+ *     pool -----------------------> entries of a ring -----------------------> pool
+ *
+ * Few peers have a gap at the same time. Places of a pool are empty, so that
+ * none has to be cleared.
  *
  * Entries belong to the caller. Plain C, no dependency beyond calloc: the unit
  * tests include it.
@@ -25,11 +31,19 @@ typedef enum {
     UCT_SRD_RING_NO_MEMORY
 } uct_srd_ring_result_t;
 
+/* Empty places of rings with one window; its own link is in the first one */
+typedef struct {
+    void     **first;
+    unsigned num;
+} uct_srd_ring_pool_t;
+
+#define UCT_SRD_RING_POOL_MAX 64u    /* more are freed                       */
+
 typedef struct {
     uint16_t next;       /* PSN to be delivered next                         */
     uint16_t held;       /* occupied places                                  */
     uint16_t places;     /* 2W, a power of two                               */
-    void     **entries;  /* NULL until the first early message               */
+    void     **entries;  /* NULL if held is 0                                */
 } uct_srd_ring_t;
 
 /* window: a power of two, at most 8192 */
@@ -42,10 +56,54 @@ static inline void uct_srd_ring_init(uct_srd_ring_t *self, unsigned window,
     self->entries = NULL;
 }
 
-/* All entries must have been popped. */
-static inline void uct_srd_ring_cleanup(uct_srd_ring_t *self)
+static inline void uct_srd_ring_pool_init(uct_srd_ring_pool_t *pool)
 {
-    free(self->entries);
+    pool->first = NULL;
+    pool->num   = 0;
+}
+
+static inline void uct_srd_ring_pool_cleanup(uct_srd_ring_pool_t *pool)
+{
+    void **entries;
+
+    while ((entries = pool->first) != NULL) {
+        pool->first = (void **)*entries;
+        free(entries);
+    }
+    pool->num = 0;
+}
+
+/* False: no memory */
+static inline int uct_srd_ring_take(uct_srd_ring_t *self,
+                                    uct_srd_ring_pool_t *pool)
+{
+    self->entries = pool->first;
+    if (self->entries != NULL) {
+        pool->first      = (void **)self->entries[0];
+        self->entries[0] = NULL;
+        --pool->num;
+        return 1;
+    }
+
+    self->entries = (void **)calloc(self->places, sizeof(void *));
+    return self->entries != NULL;
+}
+
+/* An entry is out of it. */
+static inline void uct_srd_ring_taken_out(uct_srd_ring_t *self,
+                                          uct_srd_ring_pool_t *pool)
+{
+    if (--self->held > 0) {
+        return;
+    }
+
+    if (pool->num < UCT_SRD_RING_POOL_MAX) {
+        self->entries[0] = pool->first;
+        pool->first      = self->entries;
+        ++pool->num;
+    } else {
+        free(self->entries);
+    }
     self->entries = NULL;
 }
 
@@ -68,6 +126,7 @@ uct_srd_ring_classify(const uct_srd_ring_t *self, uint16_t psn)
 /* Keeps entry if psn is early (EARLY is returned). In all other cases, AWAITED
  * included, the ring is as before and the entry remains the caller's. */
 static inline uct_srd_ring_result_t uct_srd_ring_put(uct_srd_ring_t *self,
+                                                     uct_srd_ring_pool_t *pool,
                                                      uint16_t psn, void *entry)
 {
     uct_srd_ring_result_t result = uct_srd_ring_classify(self, psn);
@@ -77,11 +136,8 @@ static inline uct_srd_ring_result_t uct_srd_ring_put(uct_srd_ring_t *self,
         return result;
     }
 
-    if (self->entries == NULL) {
-        self->entries = (void **)calloc(self->places, sizeof(void *));
-        if (self->entries == NULL) {
-            return UCT_SRD_RING_NO_MEMORY;
-        }
+    if ((self->held == 0) && !uct_srd_ring_take(self, pool)) {
+        return UCT_SRD_RING_NO_MEMORY;
     }
 
     place = &self->entries[psn & (self->places - 1)];
@@ -95,7 +151,8 @@ static inline uct_srd_ring_result_t uct_srd_ring_put(uct_srd_ring_t *self,
 }
 
 /* The entry of PSN next, which it advances past; NULL if it is not there. */
-static inline void *uct_srd_ring_pop(uct_srd_ring_t *self)
+static inline void *uct_srd_ring_pop(uct_srd_ring_t *self,
+                                     uct_srd_ring_pool_t *pool)
 {
     void **place, *entry;
 
@@ -107,15 +164,16 @@ static inline void *uct_srd_ring_pop(uct_srd_ring_t *self)
     entry = *place;
     if (entry != NULL) {
         *place = NULL;
-        --self->held;
         ++self->next;
+        uct_srd_ring_taken_out(self, pool);
     }
 
     return entry;
 }
 
 /* Any entry, in no order, without advancing; NULL if none is left. */
-static inline void *uct_srd_ring_purge(uct_srd_ring_t *self)
+static inline void *uct_srd_ring_purge(uct_srd_ring_t *self,
+                                       uct_srd_ring_pool_t *pool)
 {
     unsigned i;
     void *entry;
@@ -124,7 +182,7 @@ static inline void *uct_srd_ring_purge(uct_srd_ring_t *self)
         entry = self->entries[i];
         if (entry != NULL) {
             self->entries[i] = NULL;
-            --self->held;
+            uct_srd_ring_taken_out(self, pool);
             return entry;
         }
     }
