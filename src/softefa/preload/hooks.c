@@ -132,8 +132,8 @@ static int hook_req_notify(struct ibv_cq *cq, int solicited_only)
 
 /* ---- patching ---- */
 
-/* Where process_vm_readv() is forbidden (seccomp) or missing (emulators): a pipe
- * takes nothing from where there is nothing. */
+/* Where process_vm_readv() is forbidden (seccomp) or missing (emulators): a
+ * pipe takes nothing from where there is nothing. */
 static bool safe_read_pipe(const void *from, void *to, size_t size)
 {
     bool done = false;

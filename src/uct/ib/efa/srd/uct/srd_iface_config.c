@@ -208,8 +208,8 @@ ucs_status_t uct_srd_iface_config_check(uct_srd_iface_t *iface,
     iface->config.close_timeout = config->close_timeout;
     iface->config.gone_timeout  = config->gone_timeout;
     iface->config.recovery_timeout = config->recovery_timeout;
-    iface->config.latency = (config->latency > 0) ? config->latency :
-                                                    dev->latency;
+    iface->config.latency          = (config->latency > 0) ? config->latency :
+                                                             dev->latency;
 
     iface->config.rdma_read  = (config->rdma != UCS_NO) && dev->has_rdma_read;
     iface->config.rdma_write = (config->rdma != UCS_NO) && dev->has_rdma_write;
