@@ -178,8 +178,8 @@ TEST_P(ring, places_go_from_one_to_the_next)
 
     for (int round = 0; round < 3; ++round) {
         for (uct_srd_ring_t &each : rings) {
-            uct_srd_ring_init(&each, GetParam(), 0);
-            for (unsigned n = 1; n < places; ++n) {
+            uct_srd_ring_init(&each, GetParam(), 1);
+            for (unsigned n = 2; n <= places; ++n) {
                 ASSERT_EQ(UCT_SRD_RING_OUT_OF_ORDER,
                           uct_srd_ring_put(&each, &m_pool, n, entry(n)));
             }
@@ -187,7 +187,7 @@ TEST_P(ring, places_go_from_one_to_the_next)
         EXPECT_EQ(0u, m_pool.num);
         for (uct_srd_ring_t &each : rings) {
             ++each.next;
-            for (unsigned n = 1; n < places; ++n) {
+            for (unsigned n = 2; n <= places; ++n) {
                 ASSERT_EQ(entry(n), uct_srd_ring_pop(&each, &m_pool));
             }
             EXPECT_EQ(nullptr, uct_srd_ring_pop(&each, &m_pool));

@@ -8,8 +8,8 @@
  *
  *     places: psn modulo 2W, there while one is taken
  *
- *             first early message                       the last one is popped
- *     pool -----------------------> entries of a ring -----------------------> pool
+ *             first early message         the last one is popped
+ *     pool -----------------------> entries ----------------------> pool
  *
  * Few peers have a gap at the same time. Places of a pool are empty, so that
  * none has to be cleared.
