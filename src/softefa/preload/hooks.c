@@ -136,7 +136,7 @@ static int hook_req_notify(struct ibv_cq *cq, int solicited_only)
  * pipe takes nothing from where there is nothing. */
 static bool safe_read_pipe(const void *from, void *to, size_t size)
 {
-    bool done = false;
+    bool done;
     int fds[2];
 
     if (pipe2(fds, O_CLOEXEC) != 0) {

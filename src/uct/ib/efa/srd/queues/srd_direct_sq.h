@@ -139,6 +139,22 @@ uct_srd_direct_sq_send(uct_srd_direct_sq_t *sq, const uct_srd_dest_t *dest,
     uct_srd_direct_sq_put(sq, &line, NULL, 0);
 }
 
+/* One of the two. Inline it is the one buffer at sge, of `length`, which
+ * otherwise does not matter. */
+static UCS_F_ALWAYS_INLINE void
+uct_srd_direct_sq_message(uct_srd_direct_sq_t *sq, const uct_srd_dest_t *dest,
+                          uint16_t id, uint32_t imm, int is_inline,
+                          const struct ibv_sge *sge, unsigned num_sge,
+                          size_t length)
+{
+    if (is_inline) {
+        uct_srd_direct_sq_send_inline(sq, dest, id, imm, (void *)sge->addr,
+                                      length);
+    } else {
+        uct_srd_direct_sq_send(sq, dest, id, imm, sge, num_sge);
+    }
+}
+
 /* READ into sge, or WRITE from it */
 static UCS_F_ALWAYS_INLINE void
 uct_srd_direct_sq_rdma(uct_srd_direct_sq_t *sq, const uct_srd_dest_t *dest,
@@ -152,6 +168,19 @@ uct_srd_direct_sq_rdma(uct_srd_direct_sq_t *sq, const uct_srd_dest_t *dest,
     uct_srd_direct_sq_buffer(&line.word[4], rkey, remote_addr, sge->length);
     uct_srd_direct_sq_sge(&line.word[6], sge);
     uct_srd_direct_sq_put(sq, &line, NULL, 0);
+}
+
+/* Rings for what of a batch no doorbell has told yet. Whether there was
+ * something */
+static UCS_F_ALWAYS_INLINE int
+uct_srd_direct_sq_batch_end(uct_srd_direct_sq_t *sq)
+{
+    if (sq->unrung == 0) {
+        return 0;
+    }
+
+    uct_srd_direct_sq_ring(sq);
+    return 1;
 }
 
 /* An entry that was put waits for the others of its batch, while it may. */

@@ -14,16 +14,11 @@ static void uct_srd_post_direct(uct_srd_iface_t *iface,
                                 const struct ibv_send_wr *wr, uint32_t imm)
 {
     uct_srd_direct_sq_t *sq = &iface->queues.direct.sq;
-    uint16_t id             = uct_srd_slot_index(iface, slot);
+    int is_inline           = !!(wr->send_flags & IBV_SEND_INLINE);
 
-    if (wr->send_flags & IBV_SEND_INLINE) {
-        uct_srd_direct_sq_send_inline(sq, dest, id, imm,
-                                      (void *)wr->sg_list->addr,
-                                      wr->sg_list->length);
-    } else {
-        uct_srd_direct_sq_send(sq, dest, id, imm, wr->sg_list, wr->num_sge);
-    }
-
+    uct_srd_direct_sq_message(sq, dest, uct_srd_slot_index(iface, slot), imm,
+                              is_inline, wr->sg_list, wr->num_sge,
+                              wr->sg_list->length);
     if (iface->tx.batching) {
         uct_srd_direct_sq_batch(sq);
     } else {
@@ -81,8 +76,7 @@ void uct_srd_post_batch_end(uct_srd_iface_t *iface)
 
     iface->tx.batching = 0;
     iface->tx.batch    = 0;
-    if (iface->queues.direct.sq.unrung > 0) {
-        uct_srd_direct_sq_ring(&iface->queues.direct.sq);
+    if (uct_srd_direct_sq_batch_end(&iface->queues.direct.sq)) {
         UCT_SRD_COUNT(iface, tx_doorbells);
     }
     if (count == 0) {

@@ -118,9 +118,7 @@ void uct_srd_rma_tx_batch_end(uct_srd_iface_t *iface, uct_srd_slot_t **slots,
     iface->tx.rma_batching = 0;
     UCT_SRD_COUNT(iface, tx_doorbells);
     if (iface->queues.direct.on) {
-        if (iface->queues.direct.sq.unrung > 0) {
-            uct_srd_direct_sq_ring(&iface->queues.direct.sq);
-        }
+        (void)uct_srd_direct_sq_batch_end(&iface->queues.direct.sq);
         return;
     }
 

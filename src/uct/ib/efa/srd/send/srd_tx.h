@@ -81,16 +81,11 @@ uct_srd_tx_post_fast(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     slot->imm  = imm;
 
     if (iface->queues.direct.on) {
-        if (kind == UCT_SRD_WR_INLINE) {
-            uct_srd_direct_sq_send_inline(sq, &peer->tx.dest,
-                                          uct_srd_slot_index(iface, slot),
-                                          imm | peer->tx.imm_base,
-                                          (void *)sge->addr, total);
-        } else {
-            uct_srd_direct_sq_send(sq, &peer->tx.dest,
-                                   uct_srd_slot_index(iface, slot),
-                                   imm | peer->tx.imm_base, sge, num_sge);
-        }
+        uct_srd_direct_sq_message(sq, &peer->tx.dest,
+                                  uct_srd_slot_index(iface, slot),
+                                  imm | peer->tx.imm_base,
+                                  kind == UCT_SRD_WR_INLINE, sge, num_sge,
+                                  total);
         uct_srd_direct_sq_ring(sq);
     } else {
         wr           = &iface->tx.wr[kind];
