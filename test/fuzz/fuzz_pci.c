@@ -15,6 +15,7 @@
  * descriptor is left open, and no memory mapped.
  */
 #define _GNU_SOURCE
+#include "fuzz_assert.h"
 #include "abi/efa_admin.h"
 #include "abi/efa_io.h"
 #include "pci/vfu.h"
@@ -30,15 +31,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define CHECK(_condition)                                                     \
-    do {                                                                      \
-        if (!(_condition)) {                                                  \
-            dprintf(2, "BROKEN: %s:%d: %s\n", __FILE__, __LINE__,             \
-                    #_condition);                                             \
-            abort();                                                          \
-        }                                                                     \
-    } while (0)
 
 enum {
     MEMORY    = 1 << 20,

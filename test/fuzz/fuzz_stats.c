@@ -12,6 +12,7 @@
  * Must hold: no access outside, no leak, no hang, no exit status but 0, 1, 2; a
  * segment that could be read has strings that end and are printable.
  */
+#include "fuzz_assert.h"
 #include "tools/doctor/doctor.h"
 #include "tools/selftest/selftest.h"
 #include "tools/srdtool_run.h"
@@ -26,14 +27,6 @@
 
 #define MAX_SIZE  65536u
 #define MAX_WORDS 12
-#define CHECK(_condition) \
-    do { \
-        if (!(_condition)) { \
-            dprintf(2, "BROKEN: %s:%d: %s\n", __FILE__, __LINE__, \
-                    #_condition); \
-            abort(); \
-        } \
-    } while (0)
 
 enum {
     OPTION_JSON    = 1,
