@@ -416,14 +416,15 @@ HARNESS_ROLE(inventor)
     x.say(UCT_SRD_OP_HELLO);
     x.answered(UCT_SRD_OP_REJECT, UCT_SRD_REJECT_RESOURCES, "behind it");
 
-    /* From the answer on completions name our AH: it does not count. Attempts to
-     * answer the others may have used up the fault by now, if this took long: then
-     * one of them has an AH that leads nowhere, and is gone. */
+    /* From the answer on completions name our AH: it does not count. Peers that
+     * were made, not those that are left: if this takes long, attempts to answer
+     * the others use up the fault, and one of them gets an AH that leads
+     * nowhere. */
     x.new_epoch();
     x.say(UCT_SRD_OP_HELLO);
     x.answered(UCT_SRD_OP_HELLO_ACK, x.epoch(), "known by its AH");
-    x.expect((x.peers() == limit + 1) || (x.peers() == limit),
-             std::to_string(x.peers()) + " at last");
+    x.expect(counter("peers") == limit + 2,
+             std::to_string(counter("peers")) + " made at last");
     return x.text();
 }
 
