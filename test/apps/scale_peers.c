@@ -4,6 +4,7 @@
  */
 #include "scale.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -125,8 +126,26 @@ static void send_from(const scale_order_t *order)
     }
 }
 
+/* A device without source GIDs takes an address handle from who answers only:
+ * peers that are deaf between orders would keep all of them, and the sender wait
+ * for ever. Those that are counted by instructions are left alone. */
+static bool next_order(int fd, scale_order_t *order, bool answers)
+{
+    struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+    unsigned i;
+
+    while (answers && (poll(&pollfd, 1, 1) == 0)) {
+        for (i = 0; i < num_peers; ++i) {
+            uct_iface_progress(peers[i].iface);
+        }
+    }
+    return scale_get(fd, order, sizeof(*order));
+}
+
 int scale_peers(int fd, unsigned num)
 {
+    bool answers = false;
+
     scale_order_t order;
     unsigned i;
 
@@ -141,7 +160,8 @@ int scale_peers(int fd, unsigned num)
                 scale_iface(&scale_domains[1 + i % (scale_num_domains - 1)]);
     }
 
-    while (scale_get(fd, &order, sizeof(order))) {
+    while (next_order(fd, &order, answers)) {
+        answers |= order.word == SCALE_SAY;
         switch ((scale_word_t)order.word) {
         case SCALE_TELL:
             tell(fd);
