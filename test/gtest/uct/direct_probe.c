@@ -184,11 +184,11 @@ int direct_probe_next(direct_probe_cq_t *probe, direct_probe_cqe_t *out)
     const uct_srd_direct_cqe_t *cqe;
     uint32_t first;
 
-    cqe = uct_srd_direct_cq_next(&cq, &first);
-    if (cqe == NULL) {
+    if (!uct_srd_direct_cq_is_ready(&cq, &first)) {
         return 0;
     }
 
+    cqe = uct_srd_direct_cq_next(&cq);
     uct_srd_direct_cq_ring(&cq, 0);
     probe->consumed = cq.consumed;
     out->is_send    = (first & UCT_SRD_DIRECT_CQE_QUEUE) ==

@@ -6,6 +6,7 @@
 
 #include "common/said.h"
 
+#include <csignal>
 #include <sys/wait.h>
 
 using namespace uct_test;
@@ -349,6 +350,130 @@ TEST_F(failure_test, new_peer_after_each_death)
         e.destroy();
         m_a->failures.clear();
     }
+    expect_steady();
+}
+
+/* Killed at each point of what its device does for it, again and again, with
+ * messages under way from it: those that came are in order, and nobody else
+ * notices. On the direct data path it is the transport that was ringing. */
+class failure_point : public failure_test,
+                      public ::testing::WithParamInterface<const char *> {
+};
+
+TEST_P(failure_point, killed_at)
+{
+    stream s(9, length_plan::random(8, 1000));
+
+    for (unsigned after : {3, 20, 77, 300}) {
+        peer_proc peer({"SOFTEFA_FAULTS=kill at=" + std::string(GetParam()) +
+                        " after=" + std::to_string(after)});
+        checker chk(s);
+
+        m_a->check_am(AM_ID, &chk);
+        EXPECT_THROW(
+                {
+                    peer.call("connect " + m_a->addr().text());
+                    peer.call("send 0 am_bcopy 17 9 random:8:1000 0 100000",
+                              [this]() { steady(); });
+                },
+                std::runtime_error)
+                << after;
+        while (progress() > 0) {
+        }
+        EXPECT_EQ(0u, chk.errors()) << chk.text();
+        m_a->on_am(AM_ID, [](void *, size_t, unsigned) { return UCS_OK; });
+
+        /* Locks and receive buffers that it had are there for the next one. */
+        peer_proc next;
+        checker all(s);
+        m_a->check_am(AM_ID + 1, &all);
+        next.call("connect " + m_a->addr().text());
+        next.call("send 0 am_bcopy 18 9 random:8:1000 0 300",
+                  [this]() { steady(); });
+        EXPECT_TRUE(wait([&]() { return all.count() >= 300; }));
+        expect_clean(all, 300);
+        expect_steady();
+        m_a->on_am(AM_ID + 1, [](void *, size_t, unsigned) { return UCS_OK; });
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(point, failure_point,
+                         ::testing::Values("fetch", "deliver", "complete",
+                                           "locked-rq", "locked-cq"));
+
+/* Requests that leave together: killed when two are in the send queue and no
+ * doorbell has told so. */
+struct batched {
+    uct_pending_req_t super;
+    end               *e;
+    stream            *s;
+    uint64_t          *seq;
+};
+
+static ucs_status_t batched_send(uct_pending_req_t *self)
+{
+    batched *req         = (batched *)self;
+    static unsigned sent = 0;
+
+    if (sent == 2) {
+        raise(SIGKILL);
+    }
+
+    ucs_status_t status = req->e->send(BCOPY, AM_ID, *req->s, *req->seq);
+    if (status == UCS_OK) {
+        ++sent;
+        ++*req->seq;
+    }
+    return status;
+}
+
+HARNESS_ROLE(failure_batch)
+{
+    stream s(9, length_plan::fixed(100));
+    node n(std::make_shared<domain>());
+    end e(n, address::parse(arguments));
+    uint64_t seq    = 0;
+    batched reqs[3] = {};
+
+    /* Until all has arrived, and then as many as leave at once */
+    check(e.send(BCOPY, AM_ID, s, seq++), "send");
+    if (!wait_until(
+                [&]() {
+        return uct_ep_flush(e.ep(), UCT_FLUSH_FLAG_LOCAL, nullptr) == UCS_OK;
+                },
+                [&]() { n.progress(); })) {
+        return "no flush";
+    }
+    while (e.send(BCOPY, AM_ID, s, seq) == UCS_OK) {
+        ++seq;
+    }
+    for (batched &req : reqs) {
+        req.super.func = batched_send;
+        req.e          = &e;
+        req.s          = &s;
+        req.seq        = &seq;
+        check(uct_ep_pending_add(e.ep(), &req.super, 0), "pending_add");
+    }
+    for (;;) {
+        n.progress();
+    }
+}
+
+TEST_F(failure_test, killed_between_entry_and_doorbell)
+{
+    stream s(9, length_plan::fixed(100));
+    peer_proc peer;
+    checker chk(s);
+
+    m_a->check_am(AM_ID, &chk);
+    EXPECT_THROW(peer.call("role failure_batch " + m_a->addr().text(),
+                           [this]() { steady(); }),
+                 std::runtime_error);
+    while (progress() > 0) {
+    }
+    EXPECT_GT(chk.count(), 1u);
+    EXPECT_EQ(0u, chk.errors()) << chk.text();
+    m_a->on_am(AM_ID, [](void *, size_t, unsigned) { return UCS_OK; });
     expect_steady();
 }
 

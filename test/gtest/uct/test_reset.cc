@@ -601,6 +601,48 @@ HARNESS_ROLE(reset_slow)
     return p.verdict();
 }
 
+/* A handler that calls progress, which UCX's do not, while the device is reset:
+ * the queues stay until it returns, and so does what it was given. */
+HARNESS_ROLE(reset_within)
+{
+    stream inner(77, length_plan::fixed(1000));
+    std::string wrong;
+    bool done = false;
+    (void)arguments;
+    pair p;
+
+    p.n[1]->on_am(AM_ID + 1, [&](void *data, size_t length, unsigned) {
+        std::vector<uint8_t> copy((uint8_t *)data, (uint8_t *)data + length);
+
+        inject("fatal dev=1 return=1ms");
+        for (unsigned i = 0; i < 500; ++i) {
+            p.progress();
+            usleep(100);
+        }
+        if (counter("resets") != 0) {
+            wrong = "the reset was noticed within";
+        } else if (memcmp(copy.data(), data, length) != 0) {
+            wrong = "the message has changed";
+        }
+        done = true;
+        return UCS_OK;
+    });
+    for (unsigned i = 0; i < 100; ++i) {
+        p.talk();
+    }
+    p.flush();
+    check(p.e[0]->send(BCOPY, AM_ID + 1, inner, 0), "send");
+    for (unsigned i = 0; i < 20; ++i) {
+        p.talk();
+    }
+    p.wait([&]() { return done && (counter("recovered") > 0); }, "recovery");
+    for (unsigned i = 0; i < 2000; ++i) {
+        p.talk();
+    }
+    p.flush();
+    return wrong.empty() ? p.verdict() : wrong;
+}
+
 class reset_test : public ::testing::Test {
 protected:
     void SetUp() override
@@ -656,6 +698,11 @@ TEST_F(reset_test, one_way)
 TEST_F(reset_test, seldom_progress)
 {
     EXPECT_EQ("ok", run("reset_slow", ""));
+}
+
+TEST_F(reset_test, within_a_handler)
+{
+    EXPECT_EQ("ok", run("reset_within", ""));
 }
 
 /* With completions that are lost: what was delivered is sent again. */

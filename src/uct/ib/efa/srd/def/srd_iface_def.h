@@ -52,7 +52,8 @@ struct uct_srd_iface {
 
     /* recv/; special, asserted, unverified, last_*: peer/srd_peer_ah.c */
     struct {
-        struct uct_srd_poll *poll;    /* rounds under way, innermost first   */
+        struct uct_srd_poll *poll;    /* rounds under way, innermost first;  */
+        unsigned            direct_rounds; /* of the direct path: how many   */
         uct_srd_rx_wc_t     *stash;   /* completions to be handled first     */
         unsigned            stash_len;/* room: all that can be in the CQ     */
         uint64_t            last_key; /* or UCT_SRD_NO_LAST                  */

@@ -22,16 +22,22 @@ static UCS_F_ALWAYS_INLINE void uct_srd_direct_cq_look(uct_srd_direct_cq_t *cq)
     }
 }
 
-/* The next entry and its first word; NULL: there is none */
-static UCS_F_ALWAYS_INLINE const uct_srd_direct_cqe_t *
-uct_srd_direct_cq_next(uct_srd_direct_cq_t *cq, uint32_t *first_p)
+/* Whether there is an entry; then next() has it, and *first_p is its first
+ * word. */
+static UCS_F_ALWAYS_INLINE int
+uct_srd_direct_cq_is_ready(const uct_srd_direct_cq_t *cq, uint32_t *first_p)
 {
     const uct_srd_direct_cqe_t *cqe = (const void *)cq->next;
-    uint32_t first = __atomic_load_n(&cqe->first, __ATOMIC_RELAXED);
 
-    if ((first ^ cq->phase) & UCT_SRD_DIRECT_CQE_PHASE) {
-        return NULL;
-    }
+    *first_p = __atomic_load_n(&cqe->first, __ATOMIC_RELAXED);
+    return !((*first_p ^ cq->phase) & UCT_SRD_DIRECT_CQE_PHASE);
+}
+
+/* Takes the entry that is there. */
+static UCS_F_ALWAYS_INLINE const uct_srd_direct_cqe_t *
+uct_srd_direct_cq_next(uct_srd_direct_cq_t *cq)
+{
+    const uct_srd_direct_cqe_t *cqe = (const void *)cq->next;
 
     uct_srd_direct_from_device();
     ++cq->consumed;
@@ -41,7 +47,6 @@ uct_srd_direct_cq_next(uct_srd_direct_cq_t *cq, uint32_t *first_p)
         cq->phase ^= UCT_SRD_DIRECT_CQE_PHASE;
     }
 
-    *first_p = first;
     return cqe;
 }
 

@@ -97,8 +97,11 @@ static_assert(offsetof(uct_srd_direct_cqe_t, gid) == UCT_SRD_DIRECT_CQ_ENTRY,
 #define UCT_SRD_DIRECT_CQE_OP             (0x70u << 24)
 #define UCT_SRD_DIRECT_CQE_UNSOLICITED    (0x80u << 24)
 
-/* All that the fast path of a receive looks at, and what it finds there: a SEND
- * with immediate data, success. */
+/* All that the fast path of a send looks at, and what it finds: success */
+#define UCT_SRD_DIRECT_CQE_TX_MASK        (0x06ffu << 16)
+#define UCT_SRD_DIRECT_CQE_TX_PLAIN       UCT_SRD_DIRECT_CQE_SEND
+
+/* The same of a receive: a SEND with immediate data, success. */
 #define UCT_SRD_DIRECT_CQE_RX_MASK        (0xfeffu << 16)
 #define UCT_SRD_DIRECT_CQE_RX_PLAIN \
     (UCT_SRD_DIRECT_CQE_RECV | UCT_SRD_DIRECT_CQE_HAS_IMM)

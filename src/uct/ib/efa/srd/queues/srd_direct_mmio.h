@@ -15,7 +15,7 @@
 #define UCT_SRD_DIRECT_MMIO_H
 
 #include <stdint.h>
-#if defined(__aarch64__)
+#if defined(__aarch64__) && !defined(__AARCH64EB__)
 #  include <arm_neon.h>
 #endif
 
@@ -48,7 +48,7 @@ uct_srd_direct_store_line(void *dest, const uct_srd_direct_line_t *line)
     word[7] = line->word[7];
 }
 
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && !defined(__AARCH64EB__)
 
 #  define UCT_SRD_DIRECT_ARCH 1
 #  define uct_srd_direct_wc_start()    asm volatile("dsb st" ::: "memory")

@@ -1,6 +1,8 @@
 /*
  * The receive queue, written by us: descriptors with request ids. The device
- * may complete them in any order, so free ids are a list, not a range.
+ * may complete them in any order, so free ids are a list, not a range. What is
+ * in use is told from what is free by its value: no memory is at so low an
+ * address.
  */
 #ifndef UCT_SRD_DIRECT_RQ_H
 #define UCT_SRD_DIRECT_RQ_H
@@ -8,6 +10,8 @@
 #include "srd/def/srd_iface_def.h"
 #include "srd/queues/srd_direct_io.h"
 #include "srd/queues/srd_direct_mmio.h"
+
+#define UCT_SRD_DIRECT_ID_MAX (UINT16_MAX + 1u) /* the end of the list */
 
 /* The device has desc from the next doorbell on. */
 static UCS_F_ALWAYS_INLINE void uct_srd_direct_rq_put(uct_srd_direct_rq_t *rq,
@@ -35,12 +39,17 @@ static UCS_F_ALWAYS_INLINE void uct_srd_direct_rq_ring(uct_srd_direct_rq_t *rq)
     *rq->doorbell = (uint16_t)rq->posted;
 }
 
-/* The device is done with the descriptor of that id. */
+/* The device is done with the descriptor of that id. NULL: it had none of that
+ * id. */
 static UCS_F_ALWAYS_INLINE uct_srd_desc_t *
 uct_srd_direct_rq_take(uct_srd_direct_rq_t *rq, uint16_t id)
 {
     uct_srd_direct_id_t *entry = &rq->ids[id & rq->mask];
     uct_srd_desc_t *desc       = entry->desc;
+
+    if (ucs_unlikely(entry->next <= UCT_SRD_DIRECT_ID_MAX)) {
+        return NULL;
+    }
 
     entry->next = rq->free_id;
     rq->free_id = id & rq->mask;

@@ -16,6 +16,7 @@
 #include "srd/peer/srd_trace.h"
 #include "srd/queues/srd_direct_cq.h"
 #include "srd/queues/srd_direct_rq.h"
+#include "srd/queues/srd_queues.h"
 #include "srd/recv/srd_rx.h"
 #include "srd/send/srd_tx_done.h"
 
@@ -149,32 +150,95 @@ static void uct_srd_poll_cqe_rx(const uct_srd_iface_t *iface,
     }
 }
 
+/* A completion that no work request explains: its id is not in use, or more
+ * bytes came than there was room for. Nothing that the device says of this
+ * queue pair is believed from now on: it is given up, as one that failed. */
+static UCS_F_NOINLINE void
+uct_srd_poll_cqe_nonsense(uct_srd_iface_t *iface,
+                          const uct_srd_direct_cqe_t *cqe, uint32_t first)
+{
+    if (uct_srd_queues_is_failed(iface)) {
+        return; /* known, and perhaps what follows from it */
+    }
+
+    ucs_error("srd: %s wrote a completion that belongs to no work request "
+              "(first word 0x%x, QPN %u, %u bytes): the queue pair is "
+              "replaced; look for errors of the device in the kernel's log, "
+              "else please report it",
+              uct_efa_md_device_name(uct_srd_iface_md(iface)), first, cqe->qpn,
+              cqe->length);
+    uct_srd_queues_set_failed(iface);
+}
+
+/* The device has answered a receive with what cannot be. */
+static UCS_F_NOINLINE void
+uct_srd_poll_cqe_rx_nonsense(uct_srd_iface_t *iface,
+                             const uct_srd_direct_cqe_t *cqe, uint32_t first,
+                             uct_srd_desc_t *desc)
+{
+    uct_srd_poll_cqe_nonsense(iface, cqe, first);
+    if (desc != NULL) {
+        uct_srd_desc_chain(iface, desc);
+    }
+}
+
+/* The descriptor that an entry gives back; NULL: it is not to be believed. */
+static UCS_F_ALWAYS_INLINE uct_srd_desc_t *
+uct_srd_poll_cqe_desc(uct_srd_iface_t *iface, const uct_srd_direct_cqe_t *cqe,
+                      uint32_t first)
+{
+    uct_srd_desc_t *desc = uct_srd_direct_rq_take(&iface->queues.direct.rq,
+                                                  UCT_SRD_DIRECT_CQE_ID(first));
+
+    if (ucs_unlikely((desc == NULL) || (cqe->length > desc->sge.length))) {
+        uct_srd_poll_cqe_rx_nonsense(iface, cqe, first, desc);
+        return NULL;
+    }
+
+    return desc;
+}
+
+/* One entry, without handling it. False: it is not to be believed. */
+static int uct_srd_poll_cqe_read(uct_srd_iface_t *iface,
+                                 const uct_srd_direct_cqe_t *cqe,
+                                 uint32_t first, uct_srd_rx_wc_t *rx)
+{
+    uint16_t id = UCT_SRD_DIRECT_CQE_ID(first);
+    uct_srd_desc_t *desc;
+
+    if ((first & UCT_SRD_DIRECT_CQE_QUEUE) == UCT_SRD_DIRECT_CQE_SEND) {
+        if (id >= iface->tx.num_slots) {
+            uct_srd_poll_cqe_nonsense(iface, cqe, first);
+            return 0;
+        }
+        uct_srd_poll_cqe_status(first,
+                                (uintptr_t)&iface->tx.slots[id] |
+                                        UCT_SRD_WR_ID_SEND,
+                                rx);
+        return 1;
+    }
+
+    desc = uct_srd_poll_cqe_desc(iface, cqe, first);
+    if (desc == NULL) {
+        return 0;
+    }
+
+    uct_srd_poll_cqe_rx(iface, cqe, first, desc, rx);
+    return 1;
+}
+
 /* The completions that the queue has, without handling them. */
 static unsigned uct_srd_poll_cqes_read(uct_srd_iface_t *iface,
                                        uct_srd_rx_wc_t *rx, unsigned max)
 {
     uct_srd_direct_cq_t *cq = &iface->queues.direct.cq;
-    const uct_srd_direct_cqe_t *cqe;
-    unsigned count = 0;
+    unsigned count          = 0;
     uint32_t first;
-    uint16_t id;
 
     uct_srd_direct_cq_look(cq);
-    for (;
-         (count < max) && ((cqe = uct_srd_direct_cq_next(cq, &first)) != NULL);
-         ++rx, ++count) {
-        id = UCT_SRD_DIRECT_CQE_ID(first);
-        if ((first & UCT_SRD_DIRECT_CQE_QUEUE) == UCT_SRD_DIRECT_CQE_SEND) {
-            uct_srd_poll_cqe_status(first,
-                                    (uintptr_t)&iface->tx.slots[id] |
-                                            UCT_SRD_WR_ID_SEND,
-                                    rx);
-        } else {
-            uct_srd_poll_cqe_rx(iface, cqe, first,
-                                uct_srd_direct_rq_take(&iface->queues.direct.rq,
-                                                       id),
-                                rx);
-        }
+    while ((count < max) && uct_srd_direct_cq_is_ready(cq, &first)) {
+        count += uct_srd_poll_cqe_read(iface, uct_srd_direct_cq_next(cq), first,
+                                       &rx[count]);
     }
 
     if (count > 0) {
@@ -247,6 +311,7 @@ void uct_srd_poll_stash_all(void *arg)
 {
     uct_srd_iface_t *iface = arg;
     unsigned before        = iface->rx.stash_len;
+    unsigned room          = iface->tx.num_slots + iface->config.rx_queue_len;
     uct_srd_rx_wc_t *rx;
     uct_srd_poll_t *poll;
     unsigned count, i;
@@ -270,12 +335,14 @@ void uct_srd_poll_stash_all(void *arg)
     }
 
     do {
-        count = uct_srd_poll_ex(iface, rx, UCT_SRD_POLL_BATCH);
+        count = uct_srd_poll_ex(iface, rx,
+                                ucs_min(UCT_SRD_POLL_BATCH,
+                                        room - iface->rx.stash_len));
         for (i = 0; i < count; ++i, ++rx) {
             uct_srd_poll_stash_resolve(iface, rx);
         }
         iface->rx.stash_len += count;
-    } while (count > 0);
+    } while ((count > 0) && (iface->rx.stash_len < room));
 
     iface->rx.special += (before == 0) && (iface->rx.stash_len > 0);
 }
@@ -355,60 +422,71 @@ static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
     return count;
 }
 
+/* An entry that is not for the fast paths */
+static UCS_F_NOINLINE void
+uct_srd_poll_cqe_slow(uct_srd_iface_t *iface, const uct_srd_direct_cqe_t *cqe,
+                      uint32_t first)
+{
+    uct_srd_rx_wc_t rx;
+
+    if (uct_srd_poll_cqe_read(iface, cqe, first, &rx)) {
+        uct_srd_poll_any_wc(iface, &rx);
+    }
+}
+
 static UCS_F_ALWAYS_INLINE void
 uct_srd_poll_cqe(uct_srd_iface_t *iface, const uct_srd_direct_cqe_t *cqe,
                  uint32_t first)
 {
-    uct_srd_slot_t *slot;
+    uint16_t id = UCT_SRD_DIRECT_CQE_ID(first);
     uct_srd_desc_t *desc;
     uct_srd_rx_wc_t rx;
 
-    if ((first & UCT_SRD_DIRECT_CQE_QUEUE) == UCT_SRD_DIRECT_CQE_SEND) {
-        slot = &iface->tx.slots[UCT_SRD_DIRECT_CQE_ID(first)];
-        if (ucs_likely(UCT_SRD_DIRECT_CQE_STATUS(first) == UCT_EFA_STATUS_OK)) {
-            uct_srd_tx_done(iface, slot);
-        } else {
-            slot->ops->done(iface, slot, UCT_SRD_DIRECT_CQE_STATUS(first));
+    if ((first & UCT_SRD_DIRECT_CQE_TX_MASK) == UCT_SRD_DIRECT_CQE_TX_PLAIN) {
+        if (ucs_likely(id < iface->tx.num_slots)) {
+            uct_srd_tx_done(iface, &iface->tx.slots[id]);
+            return;
         }
+    } else if (ucs_likely((first & UCT_SRD_DIRECT_CQE_RX_MASK) ==
+                          UCT_SRD_DIRECT_CQE_RX_PLAIN)) {
+        desc = uct_srd_poll_cqe_desc(iface, cqe, first);
+        if (ucs_unlikely(desc == NULL) ||
+            ucs_likely(uct_srd_poll_rx(iface, desc,
+                                       uct_srd_key(cqe->ahn, cqe->src_qpn),
+                                       cqe->imm, cqe->length))) {
+            return;
+        }
+
+        uct_srd_poll_cqe_rx(iface, cqe, first, desc, &rx);
+        uct_srd_rx_slow(iface, &rx);
         return;
     }
 
-    desc = uct_srd_direct_rq_take(&iface->queues.direct.rq,
-                                  UCT_SRD_DIRECT_CQE_ID(first));
-    if (ucs_likely(((first & UCT_SRD_DIRECT_CQE_RX_MASK) ==
-                    UCT_SRD_DIRECT_CQE_RX_PLAIN) &&
-                   uct_srd_poll_rx(iface, desc,
-                                   uct_srd_key(cqe->ahn, cqe->src_qpn),
-                                   cqe->imm, cqe->length))) {
-        return;
-    }
-
-    uct_srd_poll_cqe_rx(iface, cqe, first, desc, &rx);
-    uct_srd_rx_slow(iface, &rx);
+    uct_srd_poll_cqe_slow(iface, cqe, first);
 }
 
 /* Handlers may start another round, or stash what the queue has: each entry is
- * taken out before it is handled. They may also put other queues in its place.
- * An entry tells the source GID where one is needed: there is one way of
- * polling. */
+ * taken out before it is handled. An entry tells the source GID where one is
+ * needed: there is one way of polling. */
 static unsigned uct_srd_poll_direct(uct_srd_iface_t *iface)
 {
     uct_srd_direct_cq_t *cq = &iface->queues.direct.cq;
-    const uct_srd_direct_cqe_t *cqe;
-    unsigned count = 0;
+    unsigned count          = 0;
     uint32_t first;
 
     uct_srd_direct_cq_look(cq);
-    while ((cqe = uct_srd_direct_cq_next(cq, &first)) != NULL) {
-        uct_srd_poll_cqe(iface, cqe, first);
-        if (++count >= iface->config.max_poll) {
-            break;
-        }
+    if (!uct_srd_direct_cq_is_ready(cq, &first)) {
+        return 0;
     }
 
-    if (count > 0) {
-        uct_srd_direct_cq_ring(cq, 0);
-    }
+    ++iface->rx.direct_rounds; /* the queues stay, whatever handlers do */
+    do {
+        uct_srd_poll_cqe(iface, uct_srd_direct_cq_next(cq), first);
+    } while ((++count < iface->config.max_poll) &&
+             uct_srd_direct_cq_is_ready(cq, &first));
+
+    --iface->rx.direct_rounds;
+    uct_srd_direct_cq_ring(cq, 0);
     return count;
 }
 

@@ -147,8 +147,8 @@ void uct_srd_recover_look(uct_srd_iface_t *iface)
 
     /* Not in the middle of something: again soon. */
     if (iface->recover.is || iface->closing || (iface->rx.poll != NULL) ||
-        (iface->rx.stash_len > 0) || iface->tx.batching ||
-        (iface->tx.pending_ep != NULL)) {
+        (iface->rx.direct_rounds > 0) || (iface->rx.stash_len > 0) ||
+        iface->tx.batching || (iface->tx.pending_ep != NULL)) {
         return;
     }
 
