@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Hostile neighbours: what somebody has planted in place of Soft-EFA's directory.
-# Hostile peers: the inputs of test/fuzz/corpus; hostile windows: those of
-# test/fuzz/corpus-stats; hostile guests of softefa-pci: those of
-# test/fuzz/corpus-pci; then FUZZ_SECONDS of fuzzing each, if that is set
+# Hostile peers: the inputs of test/fuzz/corpus, on both data paths; hostile
+# windows: those of test/fuzz/corpus-stats; hostile guests of softefa-pci: those
+# of test/fuzz/corpus-pci; then FUZZ_SECONDS of fuzzing each, if that is set
 # (test/fuzz/README.md).
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
@@ -54,27 +54,28 @@ found=$BUILD/test-logs/fuzz-found
 mkdir -p "$found"
 cd "$found" || exit 1
 
-# fuzz PROGRAM CORPUS MAX_LEN
+# fuzz PROGRAM CORPUS MAX_LEN [WAY]
 fuzz()
 {
     local program=$BUILD/test/fuzz/$1 corpus=$TOP/test/fuzz/$2
-    local new=$TMPDIR/new-$1
+    local new=$TMPDIR/new-$1${4:+-$4} name=$1${4:+ $4}
 
     mkdir -p "$new"
     if nm "$program" | grep LLVMFuzzerRunDriver > /dev/null; then
-        check "$1 corpus" limited "$program" -runs=0 "$corpus"
+        check "$name corpus" limited "$program" -runs=0 "$corpus"
         [ "$seconds" = 0 ] ||
-            check "$1 fuzzing" timeout $((seconds + hang_limit)) "$program" \
+            check "$name fuzzing" timeout $((seconds + hang_limit)) "$program" \
                 -max_len="$3" -max_total_time="$seconds" -rss_limit_mb=3000 \
                 "$new" "$corpus"
     else
-        check "$1 corpus" limited "$program" "$corpus"
+        check "$name corpus" limited "$program" "$corpus"
         [ "$seconds" = 0 ] ||
-            check "$1 fuzzing" timeout $((seconds + hang_limit)) "$program" \
+            check "$name fuzzing" timeout $((seconds + hang_limit)) "$program" \
                 --mutate "$seconds" "$corpus"
     fi
 }
 fuzz fuzz_srd corpus 600
+FUZZ_DIRECT=y fuzz fuzz_srd corpus 600 direct
 fuzz fuzz_stats corpus-stats 4096
 fuzz fuzz_pci corpus-pci 1000
 rmdir "$found" 2> /dev/null || echo "    inputs that fail: $found"

@@ -13,6 +13,7 @@
  *        |   a peer that does   device of paper. Sends stay under way until a
  *        |   as docs/srd-wire   step ends them; what others send arrives when a
  *        |   .md says           step says so. Time is a variable, too.
+ *        |                      fuzz_direct.c: its queues in memory.
  *        |                      It may die and return: fuzz_life.c
  *        v
  *   endpoints, operations, handlers
@@ -134,6 +135,8 @@ typedef struct {
     unsigned    die_in;      /* commands until it dies, 0: it does not,      */
     unsigned    die_how;     /* and how                                      */
     unsigned    alloc_in;    /* the transport's allocation that fails, 0: none */
+    uint8_t     odd_flags;   /* of the completion of the next message of a     */
+    uint16_t    odd_qpn;     /* hostile one                                  */
 
     /* state */
     int         away;        /* cannot be opened                             */
@@ -171,6 +174,20 @@ int fuzz_device_tells(unsigned who);
 
 /* A posted receive comes back with an error. */
 void fuzz_device_recv_error(void);
+
+/* ---- its queues in memory: fuzz_direct.c ------------------------------- */
+
+/* FUZZ_DIRECT=y: the transport is to use them, without libefa */
+extern int fuzz_direct;
+
+/* What the transport has done with them counts from now on. */
+void fuzz_direct_sync(void);
+void fuzz_direct_check(void);
+
+/* A completion that there can be no reason for, as the last thing that a queue
+ * pair does which has just died without telling; may: it is possible now */
+int  fuzz_direct_may_garbage(void);
+void fuzz_direct_garbage(unsigned kind, unsigned value);
 
 /* ---- its death and return: fuzz_life.c ---------------------------------- */
 

@@ -68,6 +68,11 @@ void fuzz_check_posted(const fuzz_send_t *send)
         return;
     }
 
+    /* Its association has ended, with an endpoint that is told or without one */
+    if ((who == FUZZ_HONEST) && (data[AT_OP] == OP_REJECT)) {
+        fuzz_honest_settle();
+    }
+
     ++fuzz_who[who].answers;
     FUZZ_CHECK(fuzz_who[who].answers <=
                        fuzz_who[who].sent_to_us + fuzz_who[who].excuses,
@@ -194,6 +199,8 @@ void fuzz_check_show(void)
 
 void fuzz_check_step(void)
 {
+    fuzz_direct_sync();
+    fuzz_direct_check();
     check_receives();
     check_slots();
     check_peers();

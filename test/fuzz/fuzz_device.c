@@ -403,16 +403,20 @@ fuzz_cqe_t *fuzz_cqe_push(fuzz_qp_t *qp, uint64_t wr_id, unsigned status)
     return cqe;
 }
 
-static fuzz_cqe_t *fuzz_cqe_pull(fuzz_qp_t *qp)
+void fuzz_device_complete_all(fuzz_qp_t *qp)
 {
-    fuzz_cqe_t *cqe;
-
     if (fuzz_device.complete_all && (&qp->super == fuzz_queues)) {
         while (qp->super.num_sends > 0) {
             fuzz_device_complete(0, 0);
         }
     }
+}
 
+fuzz_cqe_t *fuzz_cqe_pull(fuzz_qp_t *qp)
+{
+    fuzz_cqe_t *cqe;
+
+    fuzz_device_complete_all(qp);
     if (qp->super.num_cqes == 0) {
         fuzz_device.now += fuzz_device.idle_step;
         return NULL;
@@ -534,6 +538,7 @@ struct ibv_cq_ex *efadv_create_cq(struct ibv_context *ctx,
     qp->cq.read_wc_flags    = fuzz_read_wc_flags;
     qp->cq.read_slid        = fuzz_read_slid;
     qp->cq_efa.wc_read_sgid = (efa_attr != NULL) ? fuzz_read_sgid : NULL;
+    fuzz_direct_create_cq(qp, efa_attr != NULL);
     ++fuzz_device.num_cqs;
     return &qp->cq;
 }
@@ -558,13 +563,14 @@ int ibv_destroy_cq(struct ibv_cq *cq)
     qp->super.num_cqes      = 0;
     qp->super.num_recv_cqes = 0;
     qp->has_cq              = 0;
+    fuzz_direct_destroy_cq(qp);
     --fuzz_device.num_cqs;
     return ret;
 }
 
 /* ---- sends ------------------------------------------------------------- */
 
-static fuzz_send_t *fuzz_send_add(fuzz_qp_t *qp)
+fuzz_send_t *fuzz_send_add(fuzz_qp_t *qp)
 {
     FUZZ_CHECK(qp->super.num_sends < FUZZ_MAX_SENDS, "sends without bounds");
     FUZZ_CHECK(qp->sq_used < qp->cap.max_send_wr,
@@ -589,8 +595,8 @@ void fuzz_send_lose(fuzz_qp_t *qp, unsigned i, int flush)
     memmove(send, send + 1, (qp->super.num_sends - i) * sizeof(*send));
 }
 
-static void fuzz_send_set_ah(const fuzz_qp_t *qp, fuzz_send_t *send,
-                             struct ibv_ah *ibv_ah, uint32_t qpn, uint32_t qkey)
+void fuzz_send_set_ah(const fuzz_qp_t *qp, fuzz_send_t *send,
+                      struct ibv_ah *ibv_ah, uint32_t qpn, uint32_t qkey)
 {
     fuzz_ah_t *ah = ucs_container_of(ibv_ah, fuzz_ah_t, super);
     unsigned i;
@@ -605,9 +611,9 @@ static void fuzz_send_set_ah(const fuzz_qp_t *qp, fuzz_send_t *send,
 }
 
 /* Inline data is copied now, the rest when the device gets to it */
-static void fuzz_send_set_sges(const fuzz_qp_t *qp, fuzz_send_t *send,
-                               const struct ibv_sge *sges, unsigned count,
-                               int is_inline)
+void fuzz_send_set_sges(const fuzz_qp_t *qp, fuzz_send_t *send,
+                        const struct ibv_sge *sges, unsigned count,
+                        int is_inline)
 {
     unsigned i;
 
@@ -627,6 +633,20 @@ static void fuzz_send_set_sges(const fuzz_qp_t *qp, fuzz_send_t *send,
     }
     send->num_sge   = count;
     send->is_inline = is_inline;
+}
+
+void fuzz_send_posted(fuzz_qp_t *qp)
+{
+    fuzz_send_t *send = &qp->super.sends[qp->super.num_sends - 1];
+
+    if (qp->super.dead) {
+        FUZZ_SAY("    post to a dead queue pair\n");
+        fuzz_send_lose(qp, qp->super.num_sends - 1, qp->flush);
+    } else if (send->opcode == IBV_WR_SEND_WITH_IMM) {
+        FUZZ_CHECK(send->length <= FUZZ_MAX_MSG, "a message of %u bytes",
+                   send->length);
+        fuzz_check_posted(send);
+    }
 }
 
 /* A refused post is the end of a peer: never the honest one's, nor of one that
@@ -668,14 +688,7 @@ static int fuzz_post_send(struct ibv_qp *ibv_qp, struct ibv_send_wr *wr,
                          wr->wr.ud.remote_qkey);
         fuzz_send_set_sges(qp, send, wr->sg_list, wr->num_sge,
                            !!(wr->send_flags & IBV_SEND_INLINE));
-        FUZZ_CHECK(send->length <= FUZZ_MAX_MSG, "a message of %u bytes",
-                   send->length);
-        if (qp->super.dead) {
-            FUZZ_SAY("    post to a dead queue pair\n");
-            fuzz_send_lose(qp, qp->super.num_sends - 1, qp->flush);
-        } else {
-            fuzz_check_posted(send);
-        }
+        fuzz_send_posted(qp);
     }
     return 0;
 }
@@ -799,34 +812,51 @@ void fuzz_device_complete(unsigned i, unsigned status)
 
 /* ---- receives ---------------------------------------------------------- */
 
+int fuzz_recv_add(fuzz_qp_t *qp, uint64_t wr_id, const struct ibv_sge *sge)
+{
+    unsigned i;
+
+    if (qp->super.num_recvs == qp->cap.max_recv_wr) {
+        return ENOMEM;
+    }
+
+    fuzz_device_check_sge(qp, sge, 1);
+    for (i = 0; i < qp->super.num_recvs; ++i) {
+        FUZZ_CHECK((qp->recvs[(qp->recv_head + i) % FUZZ_MAX_RECVS].wr_id !=
+                    wr_id) &&
+                           (qp->recvs[(qp->recv_head + i) % FUZZ_MAX_RECVS]
+                                    .sge.addr != sge->addr),
+                   "a receive buffer posted twice");
+    }
+
+    i = (qp->recv_head + qp->super.num_recvs++) % FUZZ_MAX_RECVS;
+    qp->recvs[i].wr_id = wr_id;
+    qp->recvs[i].sge   = *sge;
+    if (qp->super.dead && qp->flush) {
+        fuzz_recv_error(qp, 1);
+    }
+    return 0;
+}
+
 static int fuzz_post_recv(struct ibv_qp *ibv_qp, struct ibv_recv_wr *wr,
                           struct ibv_recv_wr **bad)
 {
     fuzz_qp_t *qp = fuzz_qp(ibv_qp);
-    unsigned i;
 
     for (; wr != NULL; wr = wr->next) {
-        if (qp->super.num_recvs == qp->cap.max_recv_wr) {
+        FUZZ_CHECK(wr->num_sge == 1, "%d SGEs", wr->num_sge);
+        if (fuzz_recv_add(qp, wr->wr_id, wr->sg_list) != 0) {
             *bad = wr;
             return ENOMEM;
         }
-
-        FUZZ_CHECK(wr->num_sge == 1, "%d SGEs", wr->num_sge);
-        fuzz_device_check_sge(qp, wr->sg_list, 1);
-        for (i = 0; i < qp->super.num_recvs; ++i) {
-            FUZZ_CHECK(qp->recvs[(qp->recv_head + i) % FUZZ_MAX_RECVS].wr_id !=
-                               wr->wr_id,
-                       "a receive buffer posted twice");
-        }
-
-        i = (qp->recv_head + qp->super.num_recvs++) % FUZZ_MAX_RECVS;
-        qp->recvs[i].wr_id = wr->wr_id;
-        qp->recvs[i].sge   = *wr->sg_list;
-        if (qp->super.dead && qp->flush) {
-            fuzz_recv_error(qp, 1);
-        }
     }
     return 0;
+}
+
+void fuzz_recv_drop(fuzz_qp_t *qp)
+{
+    qp->recv_head = (qp->recv_head + 1) % FUZZ_MAX_RECVS;
+    --qp->super.num_recvs;
 }
 
 int fuzz_device_deliver(unsigned who, int has_imm, uint32_t imm,
@@ -836,6 +866,7 @@ int fuzz_device_deliver(unsigned who, int has_imm, uint32_t imm,
     struct ibv_sge *sge;
     fuzz_cqe_t *cqe;
 
+    fuzz_direct_sync();
     if (qp->super.dead || (qp->super.num_recvs == 0)) {
         return 0;
     }
@@ -855,22 +886,27 @@ int fuzz_device_deliver(unsigned who, int has_imm, uint32_t imm,
     cqe->wc.slid     = fuzz_device_ahn(qp, fuzz_who[who].gid);
     cqe->who         = who;
     memcpy(cqe->gid.raw, fuzz_who[who].gid, sizeof(cqe->gid.raw));
-    qp->recv_head = (qp->recv_head + 1) % FUZZ_MAX_RECVS;
-    --qp->super.num_recvs;
+    if (who != FUZZ_HONEST) {
+        cqe->odd_flags        = fuzz_device.odd_flags;
+        cqe->odd_qpn          = fuzz_device.odd_qpn;
+        fuzz_device.odd_flags = 0;
+        fuzz_device.odd_qpn   = 0;
+    }
+    fuzz_recv_drop(qp);
     return 1;
 }
 
 void fuzz_recv_error(fuzz_qp_t *qp, unsigned status)
 {
     fuzz_cqe_push(qp, qp->recvs[qp->recv_head].wr_id, status);
-    qp->recv_head = (qp->recv_head + 1) % FUZZ_MAX_RECVS;
-    --qp->super.num_recvs;
+    fuzz_recv_drop(qp);
 }
 
 void fuzz_device_recv_error(void)
 {
     fuzz_qp_t *qp = fuzz_qp_present();
 
+    fuzz_direct_sync();
     if ((qp->super.num_recvs > 0) && !qp->super.dead) {
         fuzz_recv_error(qp, 6); /* 1 is a reset */
     }
@@ -915,6 +951,7 @@ struct ibv_qp *efadv_create_qp_ex(struct ibv_context *ctx,
     qp->super.qpn             = qp->qp.qp_base.qp_num;
     qp->super.dead            = 0;
     fuzz_queues               = &qp->super;
+    fuzz_direct_create_qp(qp);
     ++fuzz_device.num_qps;
     return &qp->qp.qp_base;
 }
@@ -938,6 +975,7 @@ int ibv_destroy_qp(struct ibv_qp *ibv_qp)
     unsigned i;
 
     FUZZ_CHECK(qp->has_qp, "a queue pair destroyed twice");
+    fuzz_direct_destroy_qp(qp);
     qp->super.num_sends = 0;
     qp->super.num_lost  = 0;
     qp->super.num_recvs = 0;

@@ -1,5 +1,5 @@
 /*
- * The device of paper, for fuzz_device.c and fuzz_life.c alone.
+ * The device of paper, for fuzz_device.c, fuzz_direct.c and fuzz_life.c alone.
  *
  *   context   PD, memory, AHs: one for each life of the device. A dead one stays
  *             until it is closed; every command on it fails with EIO
@@ -25,6 +25,8 @@ typedef struct {
     struct ibv_wc wc;
     union ibv_gid gid;
     int           who;             /* of a receive; -1: nobody               */
+    uint8_t       odd_flags;       /* of its entry, for the direct path      */
+    uint16_t      odd_qpn;         /* added to ours                          */
 } fuzz_cqe_t;
 
 typedef struct {
@@ -48,6 +50,19 @@ typedef struct {
     unsigned             num_ahs;
 } fuzz_ctx_t;
 
+/* In memory, fuzz_direct.c; head: entries that the device has seen */
+typedef struct {
+    int      on;                   /* the transport's: without libefa        */
+    uint8_t  *sq, *rq, *cq;
+    unsigned sq_entries, rq_entries, cqe_size;
+    uint32_t sq_doorbell, rq_doorbell, cq_doorbell;
+    uint16_t sq_head, rq_head;
+    uint32_t written, taken;       /* entries of the CQ                      */
+    int      garbage;              /* the last one written is                */
+    int      garbage_recv;         /* and has a receive's id                 */
+    int      broken;               /* it was taken                           */
+} fuzz_direct_t;
+
 typedef struct {
     fuzz_queues_t     super;
     fuzz_ctx_t        *ctx;
@@ -67,6 +82,7 @@ typedef struct {
     }                 recvs[FUZZ_MAX_RECVS];
     unsigned          recv_head;
     fuzz_send_t       *building;   /* between wr_start and wr_complete       */
+    fuzz_direct_t     direct;
 } fuzz_qp_t;
 
 extern fuzz_qp_t  fuzz_qps[FUZZ_MAX_QPS];
@@ -88,6 +104,32 @@ static inline fuzz_qp_t *fuzz_qp_present(void)
 }
 
 fuzz_cqe_t *fuzz_cqe_push(fuzz_qp_t *qp, uint64_t wr_id, unsigned status);
+
+/* The oldest one, which the transport has taken; NULL: none */
+fuzz_cqe_t *fuzz_cqe_pull(fuzz_qp_t *qp);
+
+/* What fuzz_device.complete_all says */
+void fuzz_device_complete_all(fuzz_qp_t *qp);
+
+/* A send is posted: add, set, posted. */
+fuzz_send_t *fuzz_send_add(fuzz_qp_t *qp);
+void fuzz_send_set_ah(const fuzz_qp_t *qp, fuzz_send_t *send,
+                      struct ibv_ah *ibv_ah, uint32_t qpn, uint32_t qkey);
+void fuzz_send_set_sges(const fuzz_qp_t *qp, fuzz_send_t *send,
+                        const struct ibv_sge *sges, unsigned count,
+                        int is_inline);
+void fuzz_send_posted(fuzz_qp_t *qp);
+
+/* A receive is posted. ENOMEM: the queue is full */
+int fuzz_recv_add(fuzz_qp_t *qp, uint64_t wr_id, const struct ibv_sge *sge);
+
+/* The first receive that is posted is so no more. */
+void fuzz_recv_drop(fuzz_qp_t *qp);
+
+void fuzz_direct_create_cq(fuzz_qp_t *qp, int has_gid);
+void fuzz_direct_create_qp(fuzz_qp_t *qp);
+void fuzz_direct_destroy_cq(fuzz_qp_t *qp);
+void fuzz_direct_destroy_qp(fuzz_qp_t *qp);
 
 /* Send i ends without the device: with status 1, or nobody hears of it. */
 void fuzz_send_lose(fuzz_qp_t *qp, unsigned i, int flush);

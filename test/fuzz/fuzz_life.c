@@ -43,6 +43,7 @@ static void die_qp(fuzz_qp_t *qp, unsigned how)
         return;
     }
 
+    fuzz_direct_sync();
     qp->super.dead = 1;
     for (; qp->super.num_sends > 0; bits = (bits >> 1) | ((bits & 1) << 4)) {
         send = qp->super.sends[0];

@@ -703,6 +703,31 @@ static void step_die_at_close(void)
     die_at_close = byte() | 256;
 }
 
+/* What the device says of the next message besides: as of one that is a WRITE,
+ * or of another queue pair */
+static void step_odd(void)
+{
+    fuzz_device.odd_flags = byte() & 0xf8;
+    fuzz_device.odd_qpn   = byte();
+}
+
+/* Bits as of step die: what arrives before */
+static void step_garbage(void)
+{
+    unsigned kind  = byte();
+    unsigned value = word();
+    unsigned how   = byte();
+
+    if (!fuzz_direct_may_garbage()) {
+        return;
+    }
+
+    die((how & ~FUZZ_DIE_FLUSH) | FUZZ_DIE_QP | FUZZ_DIE_LATE);
+    if (fuzz_queues->dead) {
+        fuzz_direct_garbage(kind, value);
+    }
+}
+
 static const struct {
     const char *name;
     void       (*func)(void);
@@ -737,7 +762,9 @@ static const struct {
     {"return", step_return},
     {"die_at_close", step_die_at_close},
     {"honest_reset", step_honest_reset},
-    {"alloc_fails", step_alloc_fails}
+    {"alloc_fails", step_alloc_fails},
+    {"odd", step_odd},
+    {"garbage", step_garbage}
     /* append only: the corpus knows steps by their place */
 };
 
@@ -854,9 +881,11 @@ static void settle(void)
 int LLVMFuzzerInitialize(UCS_V_UNUSED int *argc, UCS_V_UNUSED char ***argv)
 {
     const char *verbose = getenv("FUZZ_VERBOSE");
+    const char *direct  = getenv("FUZZ_DIRECT");
 
     fuzz_verbose = (verbose != NULL) && (atoi(verbose) != 0);
     fuzz_all     = getenv("FUZZ_ALL") != NULL;
+    fuzz_direct  = (direct != NULL) && (strcmp(direct, "y") == 0);
     fuzz_user_setup();
     return 0;
 }

@@ -96,7 +96,7 @@ void fuzz_user_setup(void)
     ucs_log_push_handler(user_log);
     setenv("UCX_SRD_ALLOC", "heap", 1);
     setenv("UCX_SRD_FAILURE", "diag", 1);
-    setenv("UCX_SRD_DIRECT", "n", 1); /* no queues in memory: fuzz_device.c */
+    setenv("UCX_SRD_DIRECT", fuzz_direct ? "try" : "n", 1);
     ucs_global_opts.log_component.log_level = fuzz_verbose ?
                                                       UCS_LOG_LEVEL_DEBUG :
                                                       UCS_LOG_LEVEL_DIAG;
