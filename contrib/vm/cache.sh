@@ -91,11 +91,15 @@ for file in *.deb; do
     dpkg-deb -x $file unpacked
     rm $file
 done
-cp -a unpacked/boot /
 mkdir -p /lib/modules/$version
 for dir in unpacked/lib/modules unpacked/usr/lib/modules; do
     [ ! -d $dir ] || cp -a $dir/$version /lib/modules/
 done
+# since Linux 7 the image lies beside the modules
+for image in unpacked/boot/vmlinuz-$version /lib/modules/$version/vmlinuz; do
+    [ ! -f $image ] || cp $image /boot/vmlinuz-$version
+done
+[ -f /boot/vmlinuz-$version ]
 mkdir /root/efa
 tar -C /root/efa --strip-components=5 -xf unpacked/usr/src/$source.tar.xz \
     $source/drivers/infiniband/hw/efa

@@ -17,17 +17,18 @@ vm_pids=()                              # of all that was started
 # vm_shares: what it sees of this machine; completes shares
 vm_shares()
 {
-    local dir list=("$top" "$build" ${shares[@]+"${shares[@]}"}) count=0
+    local dir known list=("$top" "$build" ${shares[@]+"${shares[@]}"}) seen=()
 
     shares=("modules:$kernel_dir/lib/modules:ro")
     guest_shares="modules:/lib/modules"
     for dir in "${list[@]}"; do
         # what lies in one that is shared is seen there
-        case "${guest_shares#* }/" in *":$dir "*|*":$dir/"*) continue ;; esac
-        [ $count = 0 ] || [ "${dir#"$top"/}" = "$dir" ] || continue
-        shares+=("dir$count:$dir:ro")
-        guest_shares="$guest_shares dir$count:$dir"
-        count=$((count + 1))
+        for known in ${seen[@]+"${seen[@]}"}; do
+            case $dir/ in "$known"/*) continue 2 ;; esac
+        done
+        shares+=("dir${#seen[@]}:$dir:ro")
+        guest_shares="$guest_shares dir${#seen[@]}:$dir"
+        seen+=("$dir")
     done
 }
 
@@ -86,8 +87,9 @@ vm_function_end()
 # vm_function_json GUEST N: as an argument of -device and device_add
 vm_function_json()
 {
+    # no-posted-writes: a register's value must be there when the driver asks for it
     printf '{"driver":"vfio-user-pci","id":"efa%s","bus":"port%s",' "$2" "$2"
-    printf '"socket":{"type":"unix","path":"%s"}}' "$work/guest$1/efa$2"
+    printf '"x-no-posted-writes":true,"socket":{"type":"unix","path":"%s"}}' "$work/guest$1/efa$2"
 }
 
 # ---- QEMU ----
@@ -324,7 +326,7 @@ vm_why()
 # vm_warnings GUEST: what the kernel complained about
 vm_warnings()
 {
-    grep -a -E 'BUG:|WARNING:|Oops|general protection|KASAN|UBSAN|lockup|blocked for more' \
+    grep -a -E 'BUG:|WARNING:|Oops|general protection|KASAN|UBSAN|Out of memory|lockup|blocked for more' \
         "$work/guest$1/console" "$work/shared/guest$1/dmesg" 2> /dev/null |
         sed 's/^[^:]*://; s/\r$//' | sort -u | head -n 5
 }

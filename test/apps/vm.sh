@@ -79,9 +79,20 @@ guest()
 }
 
 for kernel in $kernels; do
-    # shellcheck disable=SC2086 # words
-    guest "Linux ${kernel##*/}" --kernel "$kernel" --devices 2 -- \
-        "$TOP/test/apps/vm_guest.sh" $parts
+    name="Linux ${kernel##*/}"
+    alone=()
+    for part in $parts; do
+        if [ "$part" = pair ]; then
+            guest "$name, two guests" --kernel "$kernel" --guests 2 -- \
+                "$TOP/test/apps/vm_guest.sh" pair
+        else
+            alone+=("$part")
+        fi
+    done
+    [ ${#alone[@]} = 0 ] ||
+        # pinned receive buffers of up to two hundred interfaces
+        guest "$name" --kernel "$kernel" --devices 2 --memory 4G -- \
+            "$TOP/test/apps/vm_guest.sh" "${alone[@]}"
 done
 
 finish

@@ -36,6 +36,7 @@ static void ah_release(softefa_dev_t *dev, softefa_shm_ah_t *ah)
 int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
                       uint16_t *ahn)
 {
+    static const uint8_t none[16];
     softefa_table_t *table = &dev->shm->table[SOFTEFA_KIND_AH];
     softefa_shm_ah_t *ah;
     softefa_shm_pd_t *pd;
@@ -44,6 +45,11 @@ int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
 
     if (!softefa_dev_valid(dev)) {
         return EIO;
+    }
+
+    /* what the driver sends for an AH without GRH */
+    if (memcmp(gid, none, sizeof(none)) == 0) {
+        return EINVAL;
     }
 
     ret = softefa_dev_lock(dev);

@@ -72,7 +72,9 @@ TEST_F(query, device_attributes)
     EXPECT_EQ(0, attr.max_srq);
     EXPECT_EQ(0, attr.max_mw);
     EXPECT_EQ(IBV_ATOMIC_NONE, attr.atomic_cap);
-    EXPECT_NE(0u, attr.node_guid);
+    if (played()) { /* Linux 6.1 tells none */
+        EXPECT_NE(0u, attr.node_guid);
+    }
     EXPECT_EQ(attr.node_guid, ibv_get_device_guid(context->device));
 }
 
@@ -191,8 +193,10 @@ TEST(devices, are_distinct)
     ibv_gid gid_one = gid_of(one.get()), gid_two = gid_of(two.get());
 
     EXPECT_NE(0, memcmp(&gid_one, &gid_two, sizeof(gid_one)));
-    EXPECT_NE(ibv_get_device_guid(one->device),
-              ibv_get_device_guid(two->device));
+    if (played()) { /* Linux 6.1 tells none */
+        EXPECT_NE(ibv_get_device_guid(one->device),
+                  ibv_get_device_guid(two->device));
+    }
     EXPECT_STRNE(ibv_get_device_name(one->device),
                  ibv_get_device_name(two->device));
 }

@@ -105,6 +105,8 @@ handle<ibv_ah>      create_ah(ibv_pd *pd, const ibv_gid &gid);
 ibv_gid             gid_of(ibv_context *context);
 efadv_device_attr   efa_attr(ibv_context *context);
 ibv_device_attr     device_attr(ibv_context *context);
+/* Whether Soft-EFA plays the device in this process; else it is the kernel's. */
+bool                played();
 /* Whether this libefa and this device have RDMA write. */
 bool                has_rdma_write();
 
