@@ -342,6 +342,7 @@ struct ibv_ah *ibv_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attr)
     ctx->ahs[i]       = ah;
     ++ctx->num_ahs;
     ++fuzz_device.num_ahs;
+    FUZZ_SAY("    AH %u is made\n", ah->ahn);
     return &ah->super;
 }
 
@@ -352,6 +353,7 @@ int ibv_destroy_ah(struct ibv_ah *ibv_ah)
     int ret         = fuzz_command(ibv_ah->context);
 
     FUZZ_CHECK(ctx->ahs[ah->ahn] == ah, "AH %u destroyed twice", ah->ahn);
+    FUZZ_SAY("    AH %u is destroyed\n", ah->ahn);
     ctx->ahs[ah->ahn] = NULL;
     --ctx->num_ahs;
     --fuzz_device.num_ahs;

@@ -113,18 +113,21 @@ static ucs_status_t uct_srd_peer_ah_set_gid(uct_srd_iface_t *iface,
     khiter_t iter;
     int ret;
 
-    iter = kh_put(uct_srd_ahns, &iface->peers.ahns, ahn, &ret);
-    if (ret == UCS_KH_PUT_FAILED) {
-        return UCS_ERR_NO_MEMORY;
+    /* Looked up first: what is there is overwritten without memory, or messages
+     * of that number would be taken for those of whom it meant before. */
+    iter = kh_get(uct_srd_ahns, &iface->peers.ahns, ahn);
+    if (iter == kh_end(&iface->peers.ahns)) {
+        iter = kh_put(uct_srd_ahns, &iface->peers.ahns, ahn, &ret);
+        if (ret == UCS_KH_PUT_FAILED) {
+            return UCS_ERR_NO_MEMORY;
+        }
+        kh_val(&iface->peers.ahns, iter).peers = NULL;
     }
 
     entry = &kh_val(&iface->peers.ahns, iter);
-    if (ret != UCS_KH_PUT_KEY_PRESENT) {
-        entry->peers = NULL;
-    } else if (memcmp(&entry->gid, gid, sizeof(*gid)) != 0) {
-        while (entry->peers != NULL) {
-            uct_srd_peer_ah_key_del(entry->peers);
-        }
+    while ((entry->peers != NULL) &&
+           (memcmp(&entry->gid, gid, sizeof(*gid)) != 0)) {
+        uct_srd_peer_ah_key_del(entry->peers);
     }
 
     entry->gid = *gid;
