@@ -414,6 +414,14 @@ void fuzz_device_complete_all(fuzz_qp_t *qp)
     }
 }
 
+void fuzz_cqe_count(fuzz_cqe_t *cqe)
+{
+    if (cqe->who >= 0) {
+        ++fuzz_who[cqe->who].sent_to_us;
+        cqe->who = -1;
+    }
+}
+
 fuzz_cqe_t *fuzz_cqe_pull(fuzz_qp_t *qp)
 {
     fuzz_cqe_t *cqe;
@@ -431,9 +439,7 @@ fuzz_cqe_t *fuzz_cqe_pull(fuzz_qp_t *qp)
         --qp->sq_used;
     } else {
         --qp->super.num_recv_cqes;
-        if (cqe->who >= 0) {
-            ++fuzz_who[cqe->who].sent_to_us;
-        }
+        fuzz_cqe_count(cqe);
     }
     return cqe;
 }

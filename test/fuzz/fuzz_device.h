@@ -24,7 +24,7 @@
 typedef struct {
     struct ibv_wc wc;
     union ibv_gid gid;
-    int           who;             /* of a receive; -1: nobody               */
+    int           who;             /* of a receive; -1: nobody, or counted   */
     uint8_t       odd_flags;       /* of its entry, for the direct path      */
     uint16_t      odd_qpn;         /* added to ours                          */
 } fuzz_cqe_t;
@@ -107,6 +107,9 @@ fuzz_cqe_t *fuzz_cqe_push(fuzz_qp_t *qp, uint64_t wr_id, unsigned status);
 
 /* The oldest one, which the transport has taken; NULL: none */
 fuzz_cqe_t *fuzz_cqe_pull(fuzz_qp_t *qp);
+
+/* The message of a completion that can be seen counts as one from its sender. */
+void fuzz_cqe_count(fuzz_cqe_t *cqe);
 
 /* What fuzz_device.complete_all says */
 void fuzz_device_complete_all(fuzz_qp_t *qp);

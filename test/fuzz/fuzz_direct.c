@@ -286,8 +286,8 @@ static void write_cqe(fuzz_qp_t *qp, cqe_t *cqe)
 
 static void write_next(fuzz_qp_t *qp, unsigned i)
 {
-    const fuzz_cqe_t *from = &qp->cqes[(qp->cqe_head + i) % FUZZ_MAX_CQES];
-    cqe_t cqe              = {
+    fuzz_cqe_t *from = &qp->cqes[(qp->cqe_head + i) % FUZZ_MAX_CQES];
+    cqe_t cqe        = {
         .status = from->wc.vendor_err,
         .qpn    = qp->qp.qp_base.qp_num
     };
@@ -308,6 +308,7 @@ static void write_next(fuzz_qp_t *qp, unsigned i)
         cqe.src_qpn = from->wc.src_qp;
         cqe.imm     = be32toh(from->wc.imm_data);
         memcpy(cqe.gid, from->gid.raw, sizeof(cqe.gid));
+        fuzz_cqe_count(from);
     }
     write_cqe(qp, &cqe);
 }
