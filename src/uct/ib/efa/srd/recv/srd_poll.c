@@ -170,8 +170,19 @@ uct_srd_poll_cqe_nonsense(uct_srd_iface_t *iface,
     uct_srd_queues_set_failed(iface);
 }
 
-/* The descriptor that an entry gives back; NULL: it is not to be believed. What
- * has no place then gets one in the next queues (uct_srd_desc_repost()). */
+/* The device has answered a receive with what cannot be. */
+static UCS_F_NOINLINE void
+uct_srd_poll_cqe_rx_nonsense(uct_srd_iface_t *iface,
+                             const uct_srd_direct_cqe_t *cqe, uint32_t first,
+                             uct_srd_desc_t *desc)
+{
+    uct_srd_poll_cqe_nonsense(iface, cqe, first);
+    if (desc != NULL) {
+        uct_srd_desc_chain(iface, desc);
+    }
+}
+
+/* The descriptor that an entry gives back; NULL: it is not to be believed. */
 static UCS_F_ALWAYS_INLINE uct_srd_desc_t *
 uct_srd_poll_cqe_desc(uct_srd_iface_t *iface, const uct_srd_direct_cqe_t *cqe,
                       uint32_t first)
@@ -180,7 +191,7 @@ uct_srd_poll_cqe_desc(uct_srd_iface_t *iface, const uct_srd_direct_cqe_t *cqe,
                                                   UCT_SRD_DIRECT_CQE_ID(first));
 
     if (ucs_unlikely((desc == NULL) || (cqe->length > desc->sge.length))) {
-        uct_srd_poll_cqe_nonsense(iface, cqe, first);
+        uct_srd_poll_cqe_rx_nonsense(iface, cqe, first, desc);
         return NULL;
     }
 
