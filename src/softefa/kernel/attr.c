@@ -108,7 +108,7 @@ int softefa_attr_check_no_uhw(const softefa_cmd_t *cmd)
 
     for (i = 0; i < length; ++i) {
         if (data[i] != 0) {
-            return EINVAL;
+            return EOPNOTSUPP;
         }
     }
     return 0;

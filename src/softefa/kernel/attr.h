@@ -35,7 +35,7 @@ uint64_t softefa_attr_u64(const softefa_cmd_t *cmd, uint16_t id);
 softefa_obj_t *softefa_attr_obj(const softefa_cmd_t *cmd, uint16_t id,
                                 softefa_obj_type_t type);
 
-/* EFA has no driver part in the input of most commands: EINVAL if it is not
+/* EFA has no driver part in the input of most commands: EOPNOTSUPP if it is not
  * zero. */
 int softefa_attr_check_no_uhw(const softefa_cmd_t *cmd);
 

@@ -2,7 +2,7 @@
  * What the kernel refuses: ib_uverbs, then the EFA driver.
  *
  *   command --> uverbs: object, port, flags it does not know    EINVAL
- *           --> driver: masks it does not support               EOPNOTSUPP
+ *           --> driver: masks and data it does not know         EOPNOTSUPP
  *           --> driver: limits, combinations                    EINVAL
  *           --> device (softefa_*_create): tables full          ENOMEM
  *
@@ -131,13 +131,14 @@ int softefa_check_query_qp(uint32_t attr_mask)
 
 #define OPTIONAL_ACCESS ((uint32_t)SOFTEFA_ABI_ACCESS_OPTIONAL_RANGE)
 
-/* What ib_uverbs lets through to the driver. Of the flags it knows it keeps
- * ON_DEMAND back, as the device has no such paging. */
+/* Flags that have a name. ON_DEMAND ib_uverbs refuses itself, as the device has
+ * no such paging, with the driver's errno. */
 #define UVERBS_ACCESS                                                         \
     ((uint32_t)(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE |            \
                 IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_ATOMIC |           \
                 IBV_ACCESS_MW_BIND | IBV_ACCESS_ZERO_BASED |                  \
-                IBV_ACCESS_HUGETLB | SOFTEFA_ABI_ACCESS_FLUSH))
+                IBV_ACCESS_ON_DEMAND | IBV_ACCESS_HUGETLB |                   \
+                SOFTEFA_ABI_ACCESS_FLUSH))
 
 /* Access flags, and the capability each one needs. */
 static const struct {
@@ -302,7 +303,11 @@ int softefa_check_create_cq(const softefa_profile_t *profile, uint32_t cqe,
         supported |= SOFTEFA_ABI_CQ_WITH_SGID;
     }
 
-    if ((cmd->comp_mask != 0) || (cmd->flags & ~supported)) {
+    if (cmd->comp_mask != 0) {
+        return EOPNOTSUPP;
+    }
+
+    if (cmd->flags & ~supported) {
         return EINVAL;
     }
 
@@ -375,11 +380,7 @@ int softefa_check_create_qp(const softefa_profile_t *profile, uint32_t qp_type,
         supported |= SOFTEFA_ABI_QP_UNSOLICITED_WRITE_RECV;
     }
 
-    if (cmd->comp_mask != 0) {
-        return EINVAL;
-    }
-
-    if (cmd->flags & ~supported) {
+    if ((cmd->comp_mask != 0) || (cmd->flags & ~supported)) {
         return EOPNOTSUPP;
     }
 

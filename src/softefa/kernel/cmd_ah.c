@@ -19,8 +19,12 @@ int softefa_cmd_ah_create(softefa_cmd_t *cmd)
         return ret;
     }
 
-    if (softefa_check_create_ah(&req.attr) || softefa_attr_check_no_uhw(cmd)) {
-        return EINVAL;
+    ret = softefa_check_create_ah(&req.attr);
+    if (ret == 0) {
+        ret = softefa_attr_check_no_uhw(cmd);
+    }
+    if (ret != 0) {
+        return ret;
     }
 
     pd = softefa_obj_find(cmd->file, SOFTEFA_OBJ_PD, req.pd_handle);

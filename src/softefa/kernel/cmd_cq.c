@@ -69,10 +69,11 @@ int softefa_cmd_cq_create(softefa_cmd_t *cmd)
     uint32_t ring_cqe;
     int ret;
 
-    if (softefa_attr_copy_in(cmd, SOFTEFA_ATTR_UHW_IN, &req,
-                             offsetof(softefa_abi_create_cq_t, flags),
-                             sizeof(req))) {
-        return EINVAL;
+    ret = softefa_attr_copy_in(cmd, SOFTEFA_ATTR_UHW_IN, &req,
+                               offsetof(softefa_abi_create_cq_t, flags),
+                               sizeof(req));
+    if (ret != 0) {
+        return ret;
     }
 
     ret = cq_channel(cmd, &channel);

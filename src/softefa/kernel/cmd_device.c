@@ -22,17 +22,19 @@ int softefa_cmd_device_get_context(softefa_cmd_t *cmd)
     softefa_abi_ucontext_resp_t resp = {};
     uint32_t num_comp_vectors        = softefa_check_comp_vectors(profile);
     uint64_t core_support            = SOFTEFA_ABI_CORE_OPTIONAL_ACCESS;
-    softefa_abi_ucontext_t given;
-    int ret;
+    softefa_abi_ucontext_t given     = {};
+    const void *data;
+    size_t length;
 
     if (cmd->file->has_context) {
         return EINVAL;
     }
 
-    ret = softefa_attr_copy_in(cmd, SOFTEFA_ATTR_UHW_IN, &given, 0,
-                               sizeof(given));
-    if (ret != 0) {
-        return EINVAL;
+    /* The one command where more than the driver knows is no error: what it
+     * answers says what it knows. */
+    data = softefa_attr_in(cmd, SOFTEFA_ATTR_UHW_IN, &length);
+    if (data != NULL) {
+        memcpy(&given, data, (length < sizeof(given)) ? length : sizeof(given));
     }
 
     /* A libefa that does not know a limit would break it. */
@@ -216,9 +218,13 @@ int softefa_cmd_device_query_ex(softefa_cmd_t *cmd)
         return ret;
     }
 
-    if ((req.comp_mask != 0) || (req.reserved != 0) ||
-        softefa_attr_check_no_uhw(cmd)) {
+    if ((req.comp_mask != 0) || (req.reserved != 0)) {
         return EINVAL;
+    }
+
+    ret = softefa_attr_check_no_uhw(cmd);
+    if (ret != 0) {
+        return ret;
     }
 
     fill_device(cmd->file->dev, &resp.base);

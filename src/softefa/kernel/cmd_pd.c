@@ -11,8 +11,9 @@ int softefa_cmd_pd_alloc(softefa_cmd_t *cmd)
     softefa_obj_t *obj;
     int ret;
 
-    if (softefa_attr_check_no_uhw(cmd)) {
-        return EINVAL;
+    ret = softefa_attr_check_no_uhw(cmd);
+    if (ret != 0) {
+        return ret;
     }
 
     obj = softefa_obj_create(cmd->file, SOFTEFA_OBJ_PD, NULL, NULL, NULL);

@@ -53,12 +53,15 @@ int softefa_cmd_qp_create(softefa_cmd_t *cmd)
         return ENOENT;
     }
 
-    if (softefa_attr_copy_in(cmd, SOFTEFA_ATTR_UHW_IN, &req,
-                             offsetof(softefa_abi_create_qp_t, flags),
-                             sizeof(req)) ||
-        softefa_attr_copy_in(cmd, SOFTEFA_ATTR_CREATE_QP_CAP, &cap, sizeof(cap),
-                             sizeof(cap))) {
-        return EINVAL;
+    ret = softefa_attr_copy_in(cmd, SOFTEFA_ATTR_CREATE_QP_CAP, &cap,
+                               sizeof(cap), sizeof(cap));
+    if (ret == 0) {
+        ret = softefa_attr_copy_in(cmd, SOFTEFA_ATTR_UHW_IN, &req,
+                                   offsetof(softefa_abi_create_qp_t, flags),
+                                   sizeof(req));
+    }
+    if (ret != 0) {
+        return ret;
     }
 
     ret = softefa_check_create_qp(profile, type, flags, &cap, &req);
@@ -186,8 +189,9 @@ int softefa_cmd_qp_modify(softefa_cmd_t *cmd)
         return ret;
     }
 
-    if (softefa_attr_check_no_uhw(cmd)) {
-        return EINVAL;
+    ret = softefa_attr_check_no_uhw(cmd);
+    if (ret != 0) {
+        return ret;
     }
 
     obj = softefa_obj_find(cmd->file, SOFTEFA_OBJ_QP, req.qp_handle);

@@ -57,15 +57,18 @@ TEST_F(mr, access_flags)
         {IBV_ACCESS_REMOTE_WRITE, EINVAL}, /* without LOCAL_WRITE */
         {IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_LOCAL_WRITE, EOPNOTSUPP},
         {IBV_ACCESS_MW_BIND, EOPNOTSUPP},
-        {IBV_ACCESS_ON_DEMAND, EINVAL}, /* by ib_uverbs, as the next */
-        {1 << 15, EINVAL},
+        {IBV_ACCESS_ON_DEMAND, EOPNOTSUPP}, /* or EINVAL: Linux 6.1 */
+        {1 << 15, EINVAL}, /* by ib_uverbs */
     };
 
     for (const auto &c : cases) {
         errno = 0;
         handle<ibv_mr> region(ibv_reg_mr(a.pd, memory.data(), memory.size(),
                                          c.access));
-        EXPECT_EQ(c.error, errno * !region) << "access " << c.access;
+        if (played() || (c.access != IBV_ACCESS_ON_DEMAND) ||
+            (errno != EINVAL)) {
+            EXPECT_EQ(c.error, errno * !region) << "access " << c.access;
+        }
         EXPECT_EQ(c.error == 0, (bool)region) << "access " << c.access;
     }
 }
