@@ -106,6 +106,8 @@ static unsigned hostile_who(unsigned choice)
 static void hostile_deliver(unsigned who, int has_imm, uint32_t imm,
                             uint8_t *message, unsigned length)
 {
+    unsigned i;
+
     /* FUZZ_ALL: also lies that nobody can recognise. Nor can who has no memory to
      * note which GID an AH number means. */
     if (!fuzz_all && (!fuzz_device_tells(who) || fuzz_device.alloc_failed)) {
@@ -117,6 +119,15 @@ static void hostile_deliver(unsigned who, int has_imm, uint32_t imm,
     if (uct_srd_imm_am_id(imm) == FUZZ_AM_HONEST) {
         imm += 1u << UCT_SRD_IMM_AM_SHIFT;
     }
+    /* With a UID that another one has, who therefore is the same interface after
+     * a reset, it ends the other's association: that one is told. */
+    if ((imm & UCT_SRD_IMM_EXT) && (length > UCT_SRD_EXT_OP) &&
+        (message[UCT_SRD_EXT_OP] == UCT_SRD_OP_REJECT)) {
+        for (i = 0; i < FUZZ_WHO_NUM; ++i) {
+            ++fuzz_who[i].excuses;
+        }
+    }
+
     FUZZ_SAY("  %u sends imm 0x%08x%s, %u bytes\n", who, imm,
              has_imm ? "" : " (not told)", length);
     fuzz_device_deliver(who, has_imm, imm, message, length);

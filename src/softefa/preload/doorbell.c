@@ -8,7 +8,8 @@
  *
  * So only those pay for the trap who go past libefa: some microseconds for each
  * doorbell; none who use softefa_direct.h. That of a receive queue needs no
- * trap: it is read when a message comes.
+ * trap: it is read when a message comes. The signal is shared with the program
+ * (signal.c).
  *
  * The instruction is decoded, not single-stepped: no window in which another
  * thread could store unseen. Known are those that compilers make of a 32-bit
@@ -18,10 +19,10 @@
 #include "preload/doorbell.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "preload/signal.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -40,7 +41,6 @@ typedef struct {
 static doorbell_t doorbells[MAX_DOORBELLS];
 static uint32_t *_Atomic trap_page;
 static pthread_mutex_t doorbell_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct sigaction old_action;
 
 /*
  * The store that was trapped. store_decode() returns how long the instruction
@@ -182,99 +182,130 @@ static doorbell_t *doorbell_at(const void *address)
                    NULL;
 }
 
-/* Somebody else's fault: as if this handler were not there */
-static void doorbell_pass_on(int signal, siginfo_t *info, void *context)
+typedef struct {
+    doorbell_t *doorbell;
+    void       *object;
+    uint32_t   value;
+} doorbell_store_t;
+
+static void doorbell_stored(void *arg)
 {
-    if (old_action.sa_flags & SA_SIGINFO) {
-        old_action.sa_sigaction(signal, info, context);
-    } else if ((old_action.sa_handler != SIG_DFL) &&
-               (old_action.sa_handler != SIG_IGN)) {
-        old_action.sa_handler(signal);
-    } else {
-        sigaction(SIGSEGV, &old_action, NULL); /* and it faults once more */
-    }
+    doorbell_store_t *store = arg;
+
+    atomic_store_explicit(store->doorbell->real, store->value,
+                          memory_order_release);
+    store->doorbell->stored(store->object, store->value);
 }
 
 /* It is the program's own thread, at its own store: nothing of the model's or
  * of libc's is interrupted. */
 static void doorbell_trap(int signal, siginfo_t *info, void *arg)
 {
-    doorbell_t *doorbell = doorbell_at(info->si_addr);
-    ucontext_t *context  = arg;
-    int saved_errno      = errno;
-    void *object;
-    unsigned length;
-    uint32_t value;
+    ucontext_t *context    = arg;
+    int saved_errno        = errno;
+    doorbell_store_t store = {0};
+    unsigned length        = 0;
 
-    object = (doorbell == NULL) ? NULL : atomic_load(&doorbell->object);
-    length = (doorbell == NULL) ?
-                     0 :
-                     store_decode(context,
-                                  (object == NULL) ?
-                                          0 :
-                                          atomic_load(doorbell->real),
-                                  &value);
+    /* Of a signal that was sent there is no address. */
+    if (info->si_code > 0) {
+        store.doorbell = doorbell_at(info->si_addr);
+    }
+    if (store.doorbell != NULL) {
+        store.object = atomic_load(&store.doorbell->object);
+        length       = store_decode(context,
+                              (store.object == NULL) ?
+                                            0 :
+                                            atomic_load(store.doorbell->real),
+                                    &store.value);
+    }
     if (length == 0) {
-        if (doorbell != NULL) {
+        if (store.doorbell != NULL) {
             softefa_error("a doorbell from efadv_query_qp_wqs() or "
                           "efadv_query_cq() was accessed by an instruction "
                           "other than a 32-bit store");
         }
-        doorbell_pass_on(signal, info, context);
+        softefa_signal_pass_on(signal, info, context);
         return;
     }
 
-    if (object != NULL) {
-        atomic_store_explicit(doorbell->real, value, memory_order_release);
-        doorbell->stored(object, value);
+    if (store.object != NULL) {
+        softefa_signal_call(context, doorbell_stored, &store);
     }
     store_skip(context, length);
     errno = saved_errno;
 }
 
-/* Locked: the page and the handler, once */
+static void doorbell_fork_prepare(void)
+{
+    pthread_mutex_lock(&doorbell_lock);
+}
+
+static void doorbell_fork_parent(void)
+{
+    pthread_mutex_unlock(&doorbell_lock);
+}
+
+/* The objects are the parent's: a store rings nothing. */
+static void doorbell_fork_child(void)
+{
+    unsigned i;
+
+    for (i = 0; i < MAX_DOORBELLS; ++i) {
+        atomic_store(&doorbells[i].object, NULL);
+    }
+    softefa_signal_fork_child();
+    pthread_mutex_unlock(&doorbell_lock);
+}
+
+/* Locked: the page, once */
 static int doorbell_begin(void)
 {
-    struct sigaction action = {
-        .sa_sigaction = doorbell_trap, .sa_flags = SA_SIGINFO | SA_NODEFER
-    };
     void *page;
 
-    if (trap_page != NULL) {
-        return 0;
+    if (trap_page == NULL) {
+        page = mmap(NULL, MAX_DOORBELLS * sizeof(uint32_t), PROT_READ,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (page == MAP_FAILED) {
+            return ENOMEM;
+        }
+
+        pthread_atfork(doorbell_fork_prepare, doorbell_fork_parent,
+                       doorbell_fork_child);
+        atomic_store(&trap_page, page);
     }
 
-    page = mmap(NULL, MAX_DOORBELLS * sizeof(uint32_t), PROT_READ,
-                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED) {
-        return ENOMEM;
-    }
-
-    /* What overflows a stack must still find the other one. */
-    sigaction(SIGSEGV, NULL, &old_action);
-    action.sa_flags |= old_action.sa_flags & SA_ONSTACK;
-    sigaction(SIGSEGV, &action, &old_action);
-    atomic_store(&trap_page, page);
+    softefa_signal_begin(doorbell_trap);
     return 0;
+}
+
+/* Locked: that of the object, or a free one. NULL: there is none */
+static doorbell_t *doorbell_of(const void *object)
+{
+    doorbell_t *doorbell, *found = NULL;
+
+    for (doorbell = doorbells; doorbell < &doorbells[MAX_DOORBELLS];
+         ++doorbell) {
+        if (doorbell->object == object) {
+            return doorbell;
+        } else if ((found == NULL) && (doorbell->object == NULL)) {
+            found = doorbell;
+        }
+    }
+    return found;
 }
 
 uint32_t *softefa_doorbell_add(void *object, uint32_t *real,
                                void (*stored)(void *object, uint32_t value))
 {
+    doorbell_t *doorbell;
     uint32_t *word = NULL;
-    unsigned i;
 
     pthread_mutex_lock(&doorbell_lock);
-    if (doorbell_begin() == 0) {
-        for (i = 0; (i < MAX_DOORBELLS) && (word == NULL); ++i) {
-            if ((doorbells[i].object == NULL) ||
-                (doorbells[i].object == object)) {
-                doorbells[i].real   = (_Atomic uint32_t *)real;
-                doorbells[i].stored = stored;
-                atomic_store(&doorbells[i].object, object);
-                word = trap_page + i;
-            }
-        }
+    if ((doorbell_begin() == 0) && ((doorbell = doorbell_of(object)) != NULL)) {
+        doorbell->real   = (_Atomic uint32_t *)real;
+        doorbell->stored = stored;
+        atomic_store(&doorbell->object, object);
+        word = trap_page + (doorbell - doorbells);
     }
     pthread_mutex_unlock(&doorbell_lock);
 

@@ -2,16 +2,12 @@
  * A program that goes past libefa: it takes the queues that efadv_query_qp_wqs()
  * and efadv_query_cq() name, writes entries, stores doorbells and reads the CQ's
  * entries itself. Its doorbells trap, or it calls Soft-EFA after each store
- * (softefa_direct.h). Where libefa is too old, Soft-EFA answers (SOFTEFA_EFADV,
- * set by main()).
+ * (softefa_direct.h). Who else has the signal of the trap: signal_test.cc.
  */
-#include "api/softefa_direct.h"
-#include "verbs_test.h"
+#include "direct_test.h"
 
 #include <atomic>
 #include <cerrno>
-#include <cstring>
-#include <dlfcn.h>
 #include <poll.h>
 
 #if defined(__x86_64__)
@@ -19,64 +15,6 @@
 #endif
 
 namespace device {
-
-/* efadv.h of rdma-core 65 */
-struct wq_attr {
-    uint64_t comp_mask;
-    uint8_t  *buffer;
-    uint32_t entry_size;
-    uint32_t num_entries;
-    uint32_t *doorbell;
-    uint32_t max_batch;
-    uint16_t caps;
-    uint8_t  reserved[2];
-};
-
-struct cq_attr {
-    uint64_t comp_mask;
-    uint8_t  *buffer;
-    uint32_t entry_size;
-    uint32_t num_entries;
-    uint32_t *doorbell;
-};
-
-#if HAVE_EFADV_QUERY_QP_WQS
-static_assert(sizeof(wq_attr) == sizeof(efadv_wq_attr));
-static_assert(sizeof(cq_attr) == sizeof(efadv_cq_attr));
-#endif
-
-/* NULL: nobody has it */
-template <typename F>
-F *find(const char *name)
-{
-    return (F *)dlsym(RTLD_DEFAULT, name);
-}
-
-static int query_qp(ibv_qp *qp, wq_attr *sq, wq_attr *rq,
-                    uint32_t length = sizeof(wq_attr))
-{
-    return find<int(ibv_qp *, wq_attr *, wq_attr *,
-                    uint32_t)>("efadv_query_qp_wqs")(qp, sq, rq, length);
-}
-
-static int query_cq(ibv_cq *cq, cq_attr *attr,
-                    uint32_t length = sizeof(cq_attr))
-{
-    return find<int(ibv_cq *, cq_attr *, uint32_t)>("efadv_query_cq")(cq, attr,
-                                                                      length);
-}
-
-static int direct_qp(ibv_qp *qp, softefa_direct_qp_t *direct)
-{
-    return find<int(ibv_qp *,
-                    softefa_direct_qp_t *)>("softefa_direct_qp")(qp, direct);
-}
-
-static int direct_cq(ibv_cq *cq, softefa_direct_cq_t *direct)
-{
-    return find<int(ibv_cq *,
-                    softefa_direct_cq_t *)>("softefa_direct_cq")(cq, direct);
-}
 
 /* Each is another instruction; the last one does not trap. */
 enum class store { PLAIN, CONSTANT, EXCHANGE, STREAMING, CALLED };
@@ -97,26 +35,9 @@ protected:
         ASSERT_NE(nullptr, sq.doorbell);
     }
 
-    /* An inline send of 8 bytes, as the device's documentation has it */
     void write_entry(uint64_t data)
     {
-        std::vector<uint8_t> entry(sq.entry_size);
-        uint16_t id = count % sq.num_entries;
-        uint16_t qpn = b.qp->qp_num, length = sizeof(data);
-        uint32_t qkey = QKEY;
-        bool phase = (count / sq.num_entries) % 2;
-
-        memcpy(&entry[0], &id, sizeof(id));
-        entry[2] = 0x80 | 0x20; /* meta, inline; SEND */
-        entry[3] = 0x10 | 0x08 | 0x04 | phase;
-        memcpy(&entry[4], &qpn, sizeof(qpn));
-        memcpy(&entry[6], &length, sizeof(length));
-        memcpy(&entry[12], &ah.ahn, sizeof(ah.ahn));
-        memcpy(&entry[16], &qkey, sizeof(qkey));
-        memcpy(&entry[32], &data, sizeof(data));
-        memcpy(sq.buffer + (count % sq.num_entries) * sq.entry_size,
-               entry.data(), sq.entry_size);
-        ++count;
+        write_send(sq, count++, b.qp->qp_num, ah.ahn, data);
     }
 
     void ring(store how)
