@@ -53,8 +53,10 @@ typedef int (*uct_srd_direct_query_cq_t)(struct ibv_cq*,
 
 static const char *uct_srd_direct_init_sq(uct_srd_direct_sq_t *sq,
                                           const uct_srd_direct_wq_attr_t *attr,
-                                          unsigned num_slots)
+                                          const uct_srd_iface_t *iface)
 {
+    unsigned num_slots = iface->tx.num_slots;
+
     if ((attr->entry_size != (1u << UCT_SRD_DIRECT_SQ_SHIFT)) &&
         (attr->entry_size != (1u << UCT_SRD_DIRECT_SQ_SHIFT_WIDE))) {
         return "send entries have a size that srd does not know";
@@ -63,6 +65,13 @@ static const char *uct_srd_direct_init_sq(uct_srd_direct_sq_t *sq,
     if (!ucs_is_pow2(attr->num_entries) || (attr->num_entries < num_slots) ||
         (attr->max_batch == 0) || (num_slots > UINT16_MAX + 1u)) {
         return "the send queue has a size that srd does not know";
+    }
+
+    if (iface->tx.max_inline >
+        ((attr->entry_size == (1u << UCT_SRD_DIRECT_SQ_SHIFT)) ?
+                 UCT_SRD_DIRECT_INLINE :
+                 UCT_SRD_DIRECT_INLINE_WIDE)) {
+        return "send entries have room for more inline data than srd knows";
     }
 
     sq->ring        = attr->buffer;
@@ -195,7 +204,7 @@ static const char *uct_srd_direct_query(const uct_srd_iface_t *iface,
                "later do)";
     }
 
-    reason = uct_srd_direct_init_sq(&direct->sq, &sq, iface->tx.num_slots);
+    reason = uct_srd_direct_init_sq(&direct->sq, &sq, iface);
     if (reason == NULL) {
         reason = uct_srd_direct_init_cq(&direct->cq, &cq, queues,
                                         iface->tx.num_slots +
