@@ -84,6 +84,19 @@ vm_function_end()
     rm -f "$work/guest$1/efa$2.pid"
 }
 
+# vm_function_signal GUEST N WHAT: off the bus, or back
+vm_function_signal()
+{
+    local pid signal=USR1
+
+    [ "$3" = vanish ] || signal=USR2
+    if ! pid=$(cat "$work/guest$1/efa$2.pid" 2> /dev/null) ||
+           ! kill -$signal "$pid"; then
+        echo "softefa-pci of function $2 does not run"
+        return 1
+    fi
+}
+
 # vm_function_json GUEST N: as an argument of -device and device_add
 vm_function_json()
 {
@@ -229,6 +242,9 @@ vm_request()
         ;;
     kill)
         vm_function_end "$1" "$3"
+        ;;
+    vanish|return)
+        vm_function_signal "$1" "$3" "$2"
         ;;
     restart)
         vm_function_end "$1" "$3"

@@ -23,7 +23,8 @@
 typedef enum {
     KEY_P, KEY_EVERY, KEY_AFTER, KEY_COUNT, KEY_DEV, KEY_PEER, KEY_PROC,
     KEY_OP, KEY_CODE, KEY_BURST, KEY_US, KEY_FOR, KEY_RETURN, KEY_DEPTH,
-    KEY_QP, KEY_PID, KEY_WHAT, KEY_DIST, KEY_AT, KEY_CMD, KEY_ERRNO, NUM_KEYS
+    KEY_QP, KEY_PID, KEY_WHAT, KEY_DIST, KEY_AT, KEY_CMD, KEY_ERRNO,
+    KEY_VECTOR, NUM_KEYS
 } fault_key_t;
 
 #define BIT(_key) (1u << KEY_##_key)
@@ -56,6 +57,9 @@ static const struct {
                                     SELECTORS & ~BIT(DEV)},
     [SOFTEFA_FAULT_REORDER]      = {"reorder", BIT(DEPTH),
                                     BIT(DEV) | BIT(PROC)},
+    [SOFTEFA_FAULT_LOSE_EVENT]     = {"lose_event", 0, SELECTORS},
+    [SOFTEFA_FAULT_LOSE_INTERRUPT] = {"lose_interrupt", 0,
+                                      SELECTORS | BIT(VECTOR)},
 };
 
 static const char *const point_names[] = {
@@ -143,6 +147,8 @@ static const struct {
                     "open, alloc_pd, create_ah, reg_mr, create_cq, create_qp, "
                     "modify_qp, query_qp, destroy or any"},
     [KEY_ERRNO]  = {"errno", 0, NULL, 0, 0, "a name as ENOMEM"},
+    [KEY_VECTOR] = {"vector", FIELD(vector), NULL, 0, 2047,
+                    "a vector of MSI-X, from 0"},
 };
 
 const char *softefa_fault_plan_action_name(softefa_fault_t action)
@@ -338,6 +344,7 @@ static void rule_init(softefa_fault_rule_t *rule)
     rule->dev      = SOFTEFA_FAULT_ANY;
     rule->peer     = SOFTEFA_FAULT_ANY;
     rule->proc     = SOFTEFA_FAULT_ANY;
+    rule->vector   = SOFTEFA_FAULT_ANY;
     rule->ops      = SOFTEFA_FAULT_ALL_OPS;
     rule->burst    = 1;
     rule->duration = SOFTEFA_FAULT_UNSET;

@@ -31,6 +31,8 @@ typedef enum {
     SOFTEFA_FAULT_QP_ERROR,
     SOFTEFA_FAULT_KILL,
     SOFTEFA_FAULT_REORDER,
+    SOFTEFA_FAULT_LOSE_EVENT,        /* the last two: softefa-pci */
+    SOFTEFA_FAULT_LOSE_INTERRUPT,
     SOFTEFA_NUM_FAULTS
 } softefa_fault_t;
 
@@ -88,6 +90,7 @@ typedef struct {
     uint64_t        every, after;    /* operations that the rest selects */
     uint64_t        count;           /* at most so many times */
     int64_t         dev, peer, proc; /* index, or ANY */
+    int64_t         vector;          /* of MSI-X, or ANY */
     unsigned        ops;             /* bit per softefa_op_t */
 
     /* What it does */

@@ -162,6 +162,51 @@ int softefa_fault_command(unsigned index, softefa_fault_cmd_t cmd)
     return error;
 }
 
+static bool fault_lose(softefa_fault_t action, unsigned index, int64_t vector)
+{
+    const softefa_fault_op_t op = {.dev = index, .peer = -1};
+    const softefa_fault_rule_t *rule;
+    bool lose = false;
+    unsigned i;
+
+    fault_init();
+    if (rules->plan == NULL) {
+        return false;
+    }
+
+    pthread_mutex_lock(&rules->lock);
+    for (i = 0; i < rules->plan->num_rules; ++i) {
+        rule = &rules->plan->rule[i];
+        if ((rule->action != action) ||
+            ((rule->vector != SOFTEFA_FAULT_ANY) && (rule->vector != vector)) ||
+            !softefa_fault_rule_selects(rule, &op) ||
+            !softefa_fault_rule_fires(i)) {
+            continue;
+        }
+
+        lose = true;
+        ++rules->state[i].done;
+        if (rules->log_each) {
+            softefa_error("fault %u (%s), %llu times: device %u, vector %lld",
+                          i + 1, softefa_fault_plan_action_name(action),
+                          (unsigned long long)rules->state[i].done, index,
+                          (long long)vector);
+        }
+    }
+    pthread_mutex_unlock(&rules->lock);
+    return lose;
+}
+
+bool softefa_fault_lose_event(unsigned index)
+{
+    return fault_lose(SOFTEFA_FAULT_LOSE_EVENT, index, SOFTEFA_FAULT_ANY);
+}
+
+bool softefa_fault_lose_interrupt(unsigned index, unsigned vector)
+{
+    return fault_lose(SOFTEFA_FAULT_LOSE_INTERRUPT, index, vector);
+}
+
 void softefa_fault_hit(softefa_point_t point)
 {
     const softefa_fault_op_t op = {.dev = -1, .peer = -1};

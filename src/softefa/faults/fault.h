@@ -7,6 +7,7 @@
  *   faults/fault.c        counts operations, decides, counts faults
  *   nic/engine.c          asks once for each entry it fetched, and for each
  *                         valid message; kernel/uverbs.c for each command
+ *   pci/event.c, irq.c    ask for each event and interrupt
  *   nic/fault_deliver.c   delivers damaged or twice
  *   faults/fault_point.h  places in the code where a rule may kill the process
  *
@@ -50,6 +51,11 @@ softefa_fault_fetched(const softefa_fault_op_t *op);
 
 /* The errno with which a command fails, 0: carry it out. */
 int softefa_fault_command(unsigned index, softefa_fault_cmd_t cmd);
+
+/* Whether an event of a completion queue, or an interrupt of this vector, is
+ * lost (softefa-pci). */
+bool softefa_fault_lose_event(unsigned index);
+bool softefa_fault_lose_interrupt(unsigned index, unsigned vector);
 
 /* Whether there is a plan; how deep its reorder rule for a device. */
 bool     softefa_fault_planned(void);

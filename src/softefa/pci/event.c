@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "faults/fault.h"
 #include "pci/irq.h"
 
 #include <errno.h>
@@ -113,6 +114,7 @@ void softefa_pci_eq_completion(softefa_pci_t *pci, uint32_t eqn, uint16_t cqn)
     softefa_eq_entry_t entry = {.cqn = cqn};
 
     if (softefa_pci_eq_exists(pci, eqn) &&
+        !softefa_fault_lose_event(pci->index) &&
         softefa_pci_ring_put(pci, &pci->eq[eqn].ring, &entry, sizeof(entry), 0,
                              SOFTEFA_ADMIN_PHASE)) {
         pci->eq[eqn].unseen = true;

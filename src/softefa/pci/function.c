@@ -216,7 +216,7 @@ void softefa_pci_reset(softefa_pci_t *pci)
     softefa_pci_regs_reset(pci);
     pci->status  = 0;
     pci->open_at = 0;
-    if (function_open_dev(pci) != 0) {
+    if (!pci->gone && (function_open_dev(pci) != 0)) {
         pci->open_at = softefa_clock_now() + REOPEN_NS;
     }
 }
@@ -225,6 +225,19 @@ void softefa_pci_reset_by_driver(softefa_pci_t *pci)
 {
     softefa_pci_reset(pci);
     pci->status |= SOFTEFA_DEV_STS_RESETTING;
+}
+
+void softefa_pci_vanish(softefa_pci_t *pci)
+{
+    pci->gone = true;
+    function_close_dev(pci);
+}
+
+void softefa_pci_return(softefa_pci_t *pci)
+{
+    pci->gone = false;
+    softefa_pci_config_init(pci);
+    softefa_pci_reset(pci);
 }
 
 void softefa_pci_detach(softefa_pci_t *pci)
@@ -270,6 +283,10 @@ int softefa_pci_timeout(const softefa_pci_t *pci)
 {
     uint64_t now = softefa_clock_now();
 
+    if (pci->gone) {
+        return -1;
+    }
+
     if (softefa_pci_host_waiting()) {
         return PROGRESS_MS;
     }
@@ -307,6 +324,10 @@ static void function_async(softefa_pci_t *pci)
 void softefa_pci_progress(softefa_pci_t *pci)
 {
     uint64_t now = softefa_clock_now();
+
+    if (pci->gone) {
+        return;
+    }
 
     if (pci->dev == NULL) {
         if ((now >= pci->open_at) && (function_open_dev(pci) != 0)) {

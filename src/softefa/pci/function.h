@@ -97,6 +97,7 @@ typedef struct {
 typedef struct {
     unsigned               index;    /* of the device in the fabric */
     bool                   trace;    /* admin commands, on stderr */
+    bool                   gone;     /* off the bus: all reads are ones */
     softefa_dev_t          *dev;     /* NULL: none (dead, or being reset) */
     softefa_profile_t      profile;
     uint32_t               qp_slots, cq_slots; /* powers of two */
@@ -148,6 +149,11 @@ void softefa_pci_reset(softefa_pci_t *pci);
 
 /* The same by the driver, who ends it through the register (regs.h). */
 void softefa_pci_reset_by_driver(softefa_pci_t *pci);
+
+/* Surprise removal: the function is off the bus without a word, and so are its
+ * objects. Reads are ones, writes nothing. Coming back is a power on. */
+void softefa_pci_vanish(softefa_pci_t *pci);
+void softefa_pci_return(softefa_pci_t *pci);
 
 /* The client is gone: reset, and its memory and interrupts as well. */
 void softefa_pci_detach(softefa_pci_t *pci);

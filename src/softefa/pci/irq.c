@@ -1,5 +1,6 @@
 /* See irq.h. */
 #include "pci/irq.h"
+#include "faults/fault.h"
 
 #include <unistd.h>
 
@@ -51,7 +52,8 @@ void softefa_pci_irq_raise(softefa_pci_t *pci, uint32_t index)
 {
     softefa_pci_vector_t *vector;
 
-    if (index >= pci->num_vectors) {
+    if ((index >= pci->num_vectors) || pci->gone ||
+        softefa_fault_lose_interrupt(pci->index, index)) {
         return;
     }
 

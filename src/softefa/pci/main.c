@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "base/log.h"
+#include "base/util.h"
 #include "config/options.h"
 #include "fabric/membership.h"
 #include "nic/progress.h"
@@ -33,11 +34,21 @@ typedef struct {
 } main_args_t;
 
 static volatile sig_atomic_t main_stop;
+static volatile sig_atomic_t main_removed; /* the function is off the bus */
 
 static void main_signal(int number)
 {
-    (void)number;
-    main_stop = 1;
+    switch (number) {
+    case SIGUSR1:
+        main_removed = 1;
+        break;
+    case SIGUSR2:
+        main_removed = 0;
+        break;
+    default:
+        main_stop = 1;
+        break;
+    }
 }
 
 static void main_help(void)
@@ -57,6 +68,7 @@ static void main_help(void)
            "  --once         ends when the first client is gone\n"
            "  --trace        shows the driver's admin commands on stderr\n"
            "\n"
+           "SIGUSR1 takes the function off the bus, SIGUSR2 puts it back.\n"
            "Fabric, profile and faults are those of the environment:\n"
            "\n");
     softefa_options_print(stdout);
@@ -193,6 +205,11 @@ static void main_loop(const main_args_t *args, int listen_fd,
     softefa_pci_conn_init(&client.conn);
     while (!main_stop) {
         main_poll(listen_fd, &client, pci, signals, fds);
+        if (main_removed && !pci->gone) {
+            softefa_pci_vanish(pci);
+        } else if (!main_removed && pci->gone) {
+            softefa_pci_return(pci);
+        }
         softefa_pci_progress(pci);
         if ((fds[POLL_CLIENT].revents != 0) && (client.conn.fd >= 0) &&
             !main_client(&client, pci)) {
@@ -212,20 +229,20 @@ static void main_loop(const main_args_t *args, int listen_fd,
 /* Signals end the loop only while it waits. */
 static void main_signals(sigset_t *waiting)
 {
-    struct sigaction action = {.sa_handler = main_signal};
+    struct sigaction action    = {.sa_handler = main_signal};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
     sigset_t set;
+    unsigned i;
 
     sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
+    for (i = 0; i < SOFTEFA_ARRAY_SIZE(numbers); ++i) {
+        sigaddset(&set, numbers[i]);
+    }
     sigprocmask(SIG_BLOCK, &set, waiting);
-    sigdelset(waiting, SIGTERM);
-    sigdelset(waiting, SIGINT);
-    sigdelset(waiting, SIGHUP);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
+    for (i = 0; i < SOFTEFA_ARRAY_SIZE(numbers); ++i) {
+        sigdelset(waiting, numbers[i]);
+        sigaction(numbers[i], &action, NULL);
+    }
     signal(SIGPIPE, SIG_IGN);
 }
 

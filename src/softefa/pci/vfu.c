@@ -246,6 +246,11 @@ static int vfu_region_read(softefa_pci_client_t *client, softefa_pci_t *pci,
     data = vfu_reply(client, reply, access, sizeof(*access));
     data += sizeof(*access);
     reply->size += access->count;
+    if (pci->gone) {
+        memset(data, 0xff, access->count);
+        return 0;
+    }
+
     switch (access->region) {
     case SOFTEFA_VFU_REGION_CONFIG:
         memcpy(data, pci->config + access->offset, access->count);
@@ -276,6 +281,11 @@ static int vfu_region_write(softefa_pci_client_t *client, softefa_pci_t *pci,
     if ((access == NULL) || (softefa_pci_conn_payload_size(&client->conn) <
                              sizeof(*access) + access->count)) {
         return EINVAL;
+    }
+
+    if (pci->gone) {
+        vfu_reply(client, reply, access, sizeof(*access));
+        return 0;
     }
 
     data = (const uint8_t *)(access + 1);

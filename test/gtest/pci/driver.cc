@@ -92,6 +92,22 @@ void driver::write_bar(unsigned bar, uint64_t offset, uint32_t value)
     EXPECT_EQ(0, m_client.request(SOFTEFA_VFU_REGION_WRITE, message).error());
 }
 
+uint32_t driver::read_region(unsigned region, uint64_t offset)
+{
+    softefa_vfu_access_t ask = {offset, region, 4};
+    reply got = m_client.request(SOFTEFA_VFU_REGION_READ, ask);
+    uint32_t value;
+
+    EXPECT_EQ(0, got.error());
+    if (got.payload.size() != sizeof(ask) + sizeof(value)) {
+        ADD_FAILURE() << got.payload.size() << " bytes";
+        return 0;
+    }
+
+    memcpy(&value, got.payload.data() + sizeof(ask), sizeof(value));
+    return value;
+}
+
 uint32_t driver::read_reg(unsigned offset)
 {
     volatile softefa_mmio_resp_t *resp = at<softefa_mmio_resp_t>(m_mmio);

@@ -35,6 +35,7 @@ public:
 
     void     write_bar(unsigned bar, uint64_t offset, uint32_t value);
     uint32_t read_reg(unsigned offset);        /* as the driver: by memory */
+    uint32_t read_region(unsigned region, uint64_t offset); /* by a message */
 
     /* The whole of a probe: reset, queues, features, event queue */
     void probe();

@@ -4,6 +4,7 @@
 
 #include "common/harness.h"
 
+#include <csignal>
 #include <cstring>
 #include <infiniband/verbs.h>
 #include <sys/mman.h>
@@ -301,6 +302,54 @@ TEST(pci_traffic, events)
     EXPECT_TRUE(a.drv.interrupt(1));
 }
 
+/* A fault: the entry of the event queue is lost. The next event is the first. */
+TEST(pci_traffic, lost_event)
+{
+    pci::server server({"SOFTEFA_FAULTS=lose_event dev=0 count=1"});
+    node a(server, true);
+    uint16_t ah               = a.drv.create_ah(a.pd, a.drv.gid().data());
+    std::vector<uint16_t> one = {a.recv_cq.number}, none;
+
+    for (const std::vector<uint16_t> &expected : {none, one, one}) {
+        a.recv_cq.arm();
+        a.qp.post_recv(1, a.buffer + 32768, 64, a.keys.lkey);
+        a.qp.send(2, ah, a.qp, a.buffer, 64, a.keys.lkey);
+        a.send_cq.next();
+        a.recv_cq.next();
+        a.drv.read_reg(SOFTEFA_REG_VERSION); /* all before this is done */
+        EXPECT_EQ(expected, a.drv.events());
+        EXPECT_EQ(!expected.empty(), a.drv.interrupt(1));
+        a.drv.arm_eq();
+    }
+}
+
+/* A fault: the interrupt is lost, the entry is there. As a driver arms the event
+ * queue when it was interrupted, no other one comes. */
+TEST(pci_traffic, lost_interrupt)
+{
+    pci::server server({"SOFTEFA_FAULTS=lose_interrupt vector=1 count=1"});
+    node a(server, true);
+    uint16_t ah  = a.drv.create_ah(a.pd, a.drv.gid().data());
+    auto message = [&] {
+        a.recv_cq.arm();
+        a.qp.post_recv(1, a.buffer + 32768, 64, a.keys.lkey);
+        a.qp.send(2, ah, a.qp, a.buffer, 64, a.keys.lkey);
+        a.send_cq.next();
+        a.recv_cq.next();
+        a.drv.read_reg(SOFTEFA_REG_VERSION);
+    };
+
+    EXPECT_TRUE(a.drv.interrupt(0)); /* another vector: commands */
+    message();
+    message();
+    EXPECT_FALSE(a.drv.interrupt(1));
+    EXPECT_EQ(2u, a.drv.events().size());
+    a.drv.arm_eq();
+    EXPECT_TRUE(a.drv.interrupt(1)); /* of the second one */
+    message();
+    EXPECT_EQ(1u, a.drv.events().size());
+}
+
 TEST(pci_traffic, two_functions)
 {
     pci::server one({"SOFTEFA_DEVICES=2"});
@@ -333,9 +382,35 @@ TEST(pci_traffic, two_functions)
     a.qp.send(3, to_b, b.qp, a.buffer, 64, a.keys.lkey);
     EXPECT_EQ(SOFTEFA_STATUS_REMOTE_QPN, a.send_cq.next().status);
 
+    /* is off the bus: by a signal, with which nothing is said */
+    kill(two.pid(), SIGUSR1);
+    b.drv.wait([&] {
+        return b.drv.read_region(SOFTEFA_VFU_REGION_CONFIG, 0) == UINT32_MAX;
+    });
+    EXPECT_EQ(UINT32_MAX, b.drv.read_region(0, SOFTEFA_REG_VERSION));
+    EXPECT_EQ(UINT32_MAX, b.drv.read_region(2, 0));
+    a.qp.send(4, to_b, b.qp, a.buffer, 64, a.keys.lkey);
+    EXPECT_EQ(SOFTEFA_STATUS_UNRESPONSIVE, a.send_cq.next().status);
+    b.drv.write_bar(0, SOFTEFA_REG_DEV_CTL, SOFTEFA_DEV_CTL_RESET);
+    b.drv.write_bar(2, 0, 0x12345678);
+    b.drv.write_bar(4, 0, 1);
+    EXPECT_EQ(0, b.drv.vfu().request(SOFTEFA_VFU_RESET, nullptr, 0).error());
+    EXPECT_EQ(UINT32_MAX, b.drv.read_region(0, SOFTEFA_REG_DEV_STS));
+
+    /* and back: as after power on */
+    kill(two.pid(), SIGUSR2);
+    b.drv.wait([&] {
+        return b.drv.read_region(SOFTEFA_VFU_REGION_CONFIG, 0) != UINT32_MAX;
+    });
+    EXPECT_NE(0x12345678u, b.drv.read_region(2, 0));
+    b.drv.probe();
+    EXPECT_EQ(0u, b.drv.alloc_pd());
+    a.qp.send(5, to_b, b.qp, a.buffer, 64, a.keys.lkey);
+    EXPECT_EQ(SOFTEFA_STATUS_REMOTE_QPN, a.send_cq.next().status);
+
     /* and is gone */
     EXPECT_EQ(0, two.stop());
-    a.qp.send(4, to_b, b.qp, a.buffer, 64, a.keys.lkey);
+    a.qp.send(6, to_b, b.qp, a.buffer, 64, a.keys.lkey);
     EXPECT_EQ(SOFTEFA_STATUS_UNRESPONSIVE, a.send_cq.next().status);
 }
 

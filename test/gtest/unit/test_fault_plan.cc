@@ -49,9 +49,10 @@ TEST(fault_plan, rules)
             "unresponsive peer=1 after=100 for=50ms;pause after=500 for=2s\n"
             "fail cmd=create_qp errno=ENOMEM every=3; fatal after=1000 "
             "return=50us; qp_error after=500; kill at=locked-rq after=0x10;"
-            "reorder depth=16; return dev=1; status code=1 p=1");
+            "reorder depth=16; return dev=1; status code=1 p=1;"
+            "lose_event every=2; lose_interrupt vector=3 dev=1");
 
-    ASSERT_EQ(16u, plan.num_rules);
+    ASSERT_EQ(18u, plan.num_rules);
     EXPECT_EQ(SOFTEFA_FAULT_STATUS, plan.rule[0].action);
     EXPECT_EQ(13u, plan.rule[0].code);
     EXPECT_EQ(SOFTEFA_FAULT_SURE / 100, plan.rule[0].chance);
@@ -78,6 +79,8 @@ TEST(fault_plan, rules)
     EXPECT_EQ(16u, plan.rule[12].after);
     EXPECT_EQ(16u, plan.rule[13].depth);
     EXPECT_EQ(SOFTEFA_FAULT_SURE, plan.rule[15].chance);
+    EXPECT_EQ(SOFTEFA_FAULT_ANY, plan.rule[16].vector);
+    EXPECT_EQ(3, plan.rule[17].vector);
     EXPECT_EQ(0u, parse(" ; # nothing").num_rules);
 }
 
@@ -107,6 +110,8 @@ TEST(fault_plan, complaints)
               complaint("corrupt what=all"));
     EXPECT_EQ("rule 1 (fail): errno=ESOMETHING is not a name as ENOMEM",
               complaint("fail cmd=open errno=ESOMETHING"));
+    EXPECT_EQ("rule 1 (lose_event): lose_event has no key \"vector\"",
+              complaint("lose_event vector=1"));
     EXPECT_EQ("rule 1 (rnr): every=0 is not a number from 1",
               complaint("rnr every=0"));
 
