@@ -152,7 +152,7 @@ esac
 if [ $what = check ]; then
     [ -z "$kernel" ] || export VM_KERNELS=$kernel
     export VM_KERNELS=${VM_KERNELS:-6.1 6.12 newest} BUILD=$build TOP=$top
-    export VM_PARTS=${VM_PARTS:-tools ucx verbs kernel gtest removal pair} VM=y
+    export VM_PARTS=${VM_PARTS:-tools ucx verbs kernel gtest removal surprise lost pair} VM=y
     exec "$top/test/apps/vm.sh"
 fi
 

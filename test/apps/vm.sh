@@ -82,12 +82,20 @@ for kernel in $kernels; do
     name="Linux ${kernel##*/}"
     alone=()
     for part in $parts; do
-        if [ "$part" = pair ]; then
+        case $part in
+        pair)
             guest "$name, two guests" --kernel "$kernel" --guests 2 -- \
                 "$TOP/test/apps/vm_guest.sh" pair
-        else
+            ;;
+        lost)
+            guest "$name" --kernel "$kernel" --devices 2 --faults \
+                'lose_event dev=0 count=1; lose_interrupt dev=1 vector=1 count=1' \
+                -- "$TOP/test/apps/vm_guest.sh" lost
+            ;;
+        *)
             alone+=("$part")
-        fi
+            ;;
+        esac
     done
     [ ${#alone[@]} = 0 ] ||
         # pinned receive buffers of up to two hundred interfaces

@@ -3,7 +3,7 @@
 # In a guest of contrib/vm.sh with two devices, started by vm.sh: the device under
 # Linux's own efa driver, with nothing preloaded but UCX's module.
 #
-#   vm_guest.sh [verbs|gtest|ucx|tools|kernel|removal|pair]...
+#   vm_guest.sh [verbs|gtest|ucx|tools|kernel|removal|surprise|lost|pair]...
 #
 #   verbs    ibv_devinfo, perftest, pyverbs' own tests
 #   gtest    our suites device, uct, ucp
@@ -11,6 +11,8 @@
 #   tools    srdtool doctor and selftest
 #   kernel   what the kernel counts and forbids, beside what srdtool shows
 #   removal  the device or its driver is taken away under traffic, which it waits for
+#   surprise the device is off the bus, or reset, without a word to the driver
+#   lost     with the faults of vm.sh's part: events and interrupts are lost
 #   pair     in two guests: one talks to the other
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
@@ -357,6 +359,104 @@ test_removal()
     traffic "removal of the PCI device waits for traffic, and return" \
         "echo 1 > /sys/bus/pci/devices/$pci/remove" "echo 1 > /sys/bus/pci/rescan"
     check "then the device works again" srdtool selftest
+}
+
+# busy PORT: two processes send to each other over efa_0; sets busy to them
+busy()
+{
+    local before
+
+    # shellcheck disable=SC2034 # evaluated below
+    before=$(received)
+    # not functions: these processes must be the ones that are ended
+    timeout -k 10 "$hang_limit" "$real_efarun" --quiet env UCX_TLS=srd,self \
+        UCX_NET_DEVICES=efa_0:1 ucx_perftest -t tag_bw -s 4000 -p "$1" \
+        > "$TMPDIR/server" 2>&1 &
+    busy=($!)
+    wait_port "$1" "${busy[0]}"
+    timeout -k 10 "$hang_limit" "$real_efarun" --quiet env UCX_TLS=srd,self \
+        UCX_NET_DEVICES=efa_0:1 ucx_perftest -t tag_bw -s 4000 -n 100000000 -w 10 \
+        -p "$1" 127.0.0.1 > "$TMPDIR/client" 2>&1 &
+    busy+=($!)
+    until_true eval '[ "$(received)" -gt $((before + 1000)) ]'
+}
+
+# says NAME PATTERN COMMAND...: it fails, and says this
+says()
+{
+    local name=$1 pattern=$2
+    shift 2
+
+    if "$@" > "$TMPDIR/says" 2>&1; then
+        not_ok "$name" "it succeeds"
+    elif ! grep -qE "$pattern" "$TMPDIR/says"; then
+        not_ok "$name" "does not say '$pattern': $(grep -m 1 FAIL "$TMPDIR/says")"
+    else
+        ok "$name"
+    fi
+}
+
+# surprise NAME PORT TAKE GIVE: the device is gone under traffic, which nobody is told
+# of: the driver has no event for it, and finds out by a command that has no answer
+surprise()
+{
+    local name=$1 port=$2 take=$3 give=$4 pci status=0
+
+    pci=$(basename "$(readlink -f /sys/class/infiniband/efa_0/device)")
+    busy "$port"
+    eval "$take" || not_ok "$name" "cannot take it away"
+    says "$name: selftest" 'FAIL +open .*ibv_open_device: (Timer expired|No such device)' \
+        srdtool selftest efa_0
+    says "$name: doctor" 'FAIL +abilities .*efa_0: ibv_open_device: No such device' \
+        srdtool doctor
+    # the kernel closes what they had open
+    kill "${busy[@]}"
+    wait "${busy[@]}" 2> /dev/null || status=$?
+    if [ "$status" = 143 ]; then
+        ok "$name: programs end"
+    else
+        not_ok "$name: programs end" "status $status: $(tail -n 2 "$TMPDIR/client")"
+    fi
+    check "$name: removal ends" limited sh -c "echo 1 > /sys/bus/pci/devices/$pci/remove"
+    eval "$give" || not_ok "$name" "cannot give it back"
+    echo 1 > /sys/bus/pci/rescan
+    until_true [ -e /sys/class/infiniband/efa_0 ]
+    check "$name: it works again" srdtool selftest efa_0
+    # The driver cannot destroy objects of a device that does not answer, and ib_core
+    # complains that they stay: no fault of the device. Others are vm.sh's to see
+    dmesg | grep -E 'WARNING:|BUG:' |
+        grep -vE 'infiniband/core/(rdma_core|restrack)\.c:' > "$TMPDIR/complaints"
+    [ -s "$TMPDIR/complaints" ] || dmesg --clear
+}
+
+test_surprise()
+{
+    local pci
+
+    pci=$(basename "$(readlink -f /sys/class/infiniband/efa_0/device)")
+    # what is said of objects that stay must not be on the console, either
+    dmesg --console-level 3
+    surprise "surprise removal" 15010 "vm-host vanish 0 > /dev/null" \
+        "vm-host return 0 > /dev/null"
+    surprise "PCI reset" 15011 "echo 1 > /sys/bus/pci/devices/$pci/reset" true
+}
+
+# With --faults 'lose_event dev=0 count=1; lose_interrupt dev=1 vector=1 count=1'
+test_lost()
+{
+    local pci what="FAIL +event .*no event within .* of a CQ that was armed"
+
+    says "a lost event: selftest" "$what" srdtool selftest efa_0
+    check "the next one comes" srdtool selftest efa_0
+    pci=$(basename "$(readlink -f /sys/class/infiniband/efa_1/device)")
+    says "a lost interrupt: selftest" "$what" srdtool selftest efa_1
+    # the driver arms an event queue when it was interrupted
+    says "no interrupt of that event queue comes any more: selftest" "$what" \
+        srdtool selftest efa_1
+    echo "$pci" > /sys/bus/pci/drivers/efa/unbind
+    echo "$pci" > /sys/bus/pci/drivers/efa/bind
+    until_true [ -e /sys/class/infiniband/efa_1 ]
+    check "until the driver is bound again" srdtool selftest efa_1
 }
 
 # pair_file NAME: what one guest tells the other
