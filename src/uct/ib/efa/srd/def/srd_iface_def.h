@@ -41,6 +41,7 @@ struct uct_srd_iface {
         const uct_srd_slot_ops_t *ops; /* of a free slot                     */
         uct_srd_slot_t      *slots;   /* the last ones: control messages'    */
         unsigned            num_slots;
+        uct_srd_una_pool_t  unas;     /* bitmaps of peers' sequences         */
         ucs_list_link_t     rma_peers;/* with one-sided operations under way */
         unsigned            fence_seq; /* fences of the interface so far     */
         void                *slots_mem;
@@ -157,7 +158,7 @@ struct uct_srd_iface {
     /* uct/srd_iface_config.c */
     struct {
         size_t              max_msg;  /* bytes                               */
-        unsigned            tx_window;   /* for which there is a bitmap      */
+        unsigned            tx_window;   /* for which bitmaps are long enough*/
         unsigned            peer_window; /* and what a peer may use of it    */
         unsigned            rx_window;
         unsigned            tx_queue_len;

@@ -206,8 +206,6 @@ struct uct_srd_peer {
         unsigned         failed;     /* that failed by themselves: all sends
                                         look closer                          */
     } eps;
-
-    uint64_t             una_bits[];
 };
 
 #endif

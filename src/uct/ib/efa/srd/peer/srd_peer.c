@@ -22,15 +22,9 @@ const char *uct_srd_peer_state_names[] = {
 uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
                                     const uct_srd_ident_t *ident)
 {
-    /* Lists of operations may go beyond the window: less than twice */
-    unsigned ops   = 2 * iface->config.tx_window;
-    unsigned words = UCT_SRD_UNA_WORDS(iface->config.tx_window);
     uct_srd_peer_t *peer;
 
-    peer = ucs_calloc(1,
-                      sizeof(*peer) + ((words + UCT_SRD_UNA_WORDS(ops)) *
-                                       sizeof(uint64_t)),
-                      "uct_srd_peer");
+    peer = ucs_calloc(1, sizeof(*peer), "uct_srd_peer");
     if (peer == NULL) {
         goto err;
     }
@@ -55,8 +49,8 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
     peer->tx.flags     = UCT_SRD_PEER_TX_CLOSED | UCT_SRD_PEER_TX_NO_EP;
     peer->rx.imm_base  = UCT_SRD_IMM_MBZ; /* matches nothing */
     peer->rma.fence_seq = iface->tx.fence_seq;
-    uct_srd_una_init(&peer->tx.una, peer->una_bits, iface->config.tx_window, 0);
-    uct_srd_una_init(&peer->rma.una, peer->una_bits + words, ops, 0);
+    uct_srd_una_init(&peer->tx.una, 0);
+    uct_srd_una_init(&peer->rma.una, 0);
     uct_srd_ring_init(&peer->rx.ring, iface->config.rx_window, 0);
     ucs_queue_head_init(&peer->tx.retransmit);
     ucs_queue_head_init(&peer->tx.held);

@@ -43,10 +43,10 @@ uct_srd_peer_count_received(const uct_srd_iface_t *iface, uct_srd_peer_t *peer,
 
 /* The message of that PSN has completed. Returns by how much una advanced. */
 static UCS_F_ALWAYS_INLINE unsigned
-uct_srd_peer_count_done(const uct_srd_iface_t *iface, uct_srd_peer_t *peer,
+uct_srd_peer_count_done(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
                         uint16_t psn)
 {
-    unsigned advance = uct_srd_una_done(&peer->tx.una, psn);
+    unsigned advance = uct_srd_una_done(&peer->tx.una, &iface->tx.unas, psn);
 
     peer->stats->tx_done += advance;
     peer->stats->done_time = iface->shown.now;

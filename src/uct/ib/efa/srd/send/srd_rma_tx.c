@@ -166,7 +166,7 @@ void uct_srd_rma_tx_end(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
     uct_srd_peer_t *peer = slot->peer;
     unsigned left;
 
-    uct_srd_una_done(&peer->rma.una, (uint16_t)slot->imm);
+    uct_srd_una_done(&peer->rma.una, &iface->tx.unas, (uint16_t)slot->imm);
     left                   = uct_srd_peer_rma_outstanding(peer);
     peer->stats->rma       = left;
     peer->stats->done_time = iface->shown.now;

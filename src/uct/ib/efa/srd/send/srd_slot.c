@@ -165,6 +165,14 @@ ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
         goto err_mem;
     }
 
+    /* Lists of operations may go beyond the window: less than twice */
+    if (!uct_srd_una_pool_init(&iface->tx.unas,
+                               ucs_max(2 * iface->config.tx_window, 64),
+                               iface->config.tx_queue_len)) {
+        status = UCS_ERR_NO_MEMORY;
+        goto err_free;
+    }
+
     uct_srd_slots_fill(iface, ops);
     uct_srd_buf_init(&iface->super.super, uct_srd_slot_first_buf(iface),
                      iface->tx.slots_memh);
@@ -172,6 +180,8 @@ ucs_status_t uct_srd_slots_init(uct_srd_iface_t *iface,
     iface->tx.num_bufs = 1;
     return UCS_OK;
 
+err_free:
+    ucs_free(iface->tx.free);
 err_mem:
     uct_srd_slots_mem_cleanup(iface);
 err_pools:
@@ -190,6 +200,7 @@ void uct_srd_slots_cleanup(uct_srd_iface_t *iface)
         }
     }
 
+    uct_srd_una_pool_cleanup(&iface->tx.unas);
     ucs_free(iface->tx.free);
     uct_srd_slots_mem_cleanup(iface);
     uct_srd_slots_pools_cleanup(iface);

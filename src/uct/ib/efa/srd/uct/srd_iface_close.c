@@ -284,14 +284,14 @@ void uct_srd_iface_close_eps(uct_srd_iface_t *iface)
 
 static void uct_srd_iface_close_forget_sends(uct_srd_peer_t *peer)
 {
+    uct_srd_una_pool_t *unas = &peer->iface->tx.unas;
+
     if (uct_srd_peer_rma_outstanding(peer) > 0) {
         ucs_list_del(&peer->rma.list);
     }
-    peer->ctl.num       = 0;
-    peer->tx.una.una    = peer->tx.psn;
-    peer->tx.una.ahead  = 0;
-    peer->rma.una.una   = peer->rma.psn;
-    peer->rma.una.ahead = 0;
+    peer->ctl.num = 0;
+    uct_srd_una_forget(&peer->tx.una, unas, peer->tx.psn);
+    uct_srd_una_forget(&peer->rma.una, unas, peer->rma.psn);
 }
 
 void uct_srd_iface_close_forget(uct_srd_iface_t *iface)
