@@ -66,7 +66,7 @@ void uct_srd_assoc_joined(uct_srd_peer_t *peer)
 void uct_srd_assoc_leave(uct_srd_peer_t *peer)
 {
     if (uct_srd_gate_has(peer, UCT_SRD_GATE_BLOCKED) &&
-        (peer->resume.predecessor == NULL)) {
+        (peer->rare->resume.predecessor == NULL)) {
         return; /* first it must know who says goodbye */
     }
 
@@ -94,7 +94,7 @@ void uct_srd_assoc_leave(uct_srd_peer_t *peer)
 void uct_srd_upcall_moved(uct_srd_peer_t *peer)
 {
     if (ucs_unlikely(uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED)) &&
-        (peer->suspect.done != uct_srd_peer_done_count(peer))) {
+        (peer->rare->suspect.done != uct_srd_peer_done_count(peer))) {
         peer->iface->resume->found(peer);
     }
 

@@ -70,7 +70,7 @@ static void uct_srd_ctl_ops_hello_ack(uct_srd_peer_t *peer,
         return;
     }
 
-    if (peer->resume.rejoining) {
+    if (peer->rare->resume.rejoining) {
         peer->iface->resume->rejoined(peer, ext);
     } else {
         uct_srd_assoc_joined(peer);
@@ -81,7 +81,7 @@ static void uct_srd_ctl_ops_rejoin_ack(uct_srd_peer_t *peer,
                                        const uct_srd_ext_t *ext)
 {
     if ((ext->arg == peer->epoch) && (peer->state == UCT_SRD_PEER_JOINING) &&
-        peer->resume.rejoining) {
+        peer->rare->resume.rejoining) {
         peer->iface->resume->rejoined(peer, ext);
     }
 }
@@ -187,7 +187,7 @@ static void uct_srd_ctl_ops_reject(uct_srd_peer_t *peer,
 
     switch (ext->arg) {
     case UCT_SRD_REJECT_FAILED:
-        if (!peer->resume.rejoining &&
+        if (!peer->rare->resume.rejoining &&
             (!peer->rx.known || (ext->epoch != peer->rx.epoch))) {
             break; /* about an earlier association */
         }

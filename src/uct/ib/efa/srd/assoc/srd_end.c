@@ -33,10 +33,9 @@ void uct_srd_end_try_free(uct_srd_peer_t *peer)
 
     ucs_list_del(&peer->list);
     uct_srd_rx_purge(peer);
-    kh_destroy_inplace(uct_srd_rkeys, &peer->keys.map);
     uct_efa_stats_peer_put(iface->stats, peer->stats);
     UCT_SRD_COUNT(iface, peers_gone);
-    ucs_free(peer);
+    uct_srd_peer_destroy(peer);
 }
 
 void uct_srd_end_forget(uct_srd_peer_t *peer)

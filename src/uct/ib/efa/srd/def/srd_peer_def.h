@@ -62,6 +62,55 @@ enum {
 
 #define UCT_SRD_ALIASES 2 /* the first name and the last but one              */
 
+/*
+ * What few peers ever need: made with the first use, kept as long as the peer.
+ * All others refer to one that is zero and that nobody writes to, so that what
+ * is here can always be read.
+ */
+typedef struct {
+    uct_srd_peer_t       *peer;
+
+    /* assoc/recovery/srd_suspect.c */
+    struct {                         /* suspected: does not answer           */
+        uint8_t          silent;     /* its device, not only its queue pair  */
+        uint8_t          last;       /* one more answer is waited for        */
+        uint8_t          code;       /* device's status                      */
+        uint16_t         stale;      /* sends to its queue pair of before its
+                                        reset, which may still fail          */
+        uint16_t         done;       /* completions when it began            */
+        ucs_time_t       since;
+        ucs_time_t       deadline;
+        uct_srd_timer_t  timer;
+        const uct_efa_status_desc_t *desc;
+    } suspect;
+
+    /* send/srd_rma_key.c; the answers: assoc/recovery/srd_rekey.c */
+    struct {                         /* of its memory, after its reset       */
+        khash_t(uct_srd_rkeys) map;  /* old key -> new one, 0: none          */
+        uint64_t         asked;      /* the one that KEY_REQ is about        */
+        ucs_time_t       time;       /* when                                 */
+        uint8_t          asking;
+    } keys;
+
+    /* assoc/recovery/: a reset of our device, or of its */
+    struct {
+        uint8_t          rejoining;  /* REJOIN was sent                      */
+        uint8_t          fresh;      /* to who may know nothing of us        */
+        uint8_t          asked;      /* PINGs say whether it is still there  */
+        uint32_t         prev_epoch; /* ours, before the reset               */
+        ucs_time_t       deadline;   /* of REJOIN                            */
+        uct_srd_peer_t   *predecessor; /* which this one may be, after a
+                                        reset                                */
+        uct_srd_peer_t   *successor; /* whose predecessor it is              */
+    } resume;
+
+    /* peer/srd_names.c */
+    struct {
+        uct_srd_ident_t  idents[UCT_SRD_ALIASES]; /* before its resets       */
+        uint8_t          num;
+    } aliases;
+} uct_srd_peer_rare_t;
+
 struct uct_srd_peer {
     uct_efa_stats_peer_t *stats;      /* what it counts, and what it is       */
 
@@ -134,40 +183,6 @@ struct uct_srd_peer {
         uint8_t          bye_taken;  /* by the device, since we are closing  */
     } ctl;
 
-    /* assoc/recovery/srd_suspect.c */
-    struct {                         /* suspected: does not answer           */
-        uint8_t          silent;     /* its device, not only its queue pair  */
-        uint8_t          last;       /* one more answer is waited for        */
-        uint8_t          code;       /* device's status                      */
-        uint16_t         stale;      /* sends to its queue pair of before its
-                                        reset, which may still fail          */
-        uint16_t         done;       /* completions when it began            */
-        ucs_time_t       since;
-        ucs_time_t       deadline;
-        uct_srd_timer_t  timer;
-        const uct_efa_status_desc_t *desc;
-    } suspect;
-
-    /* send/srd_rma_key.c; the answers: assoc/recovery/srd_rekey.c */
-    struct {                         /* of its memory, after its reset       */
-        khash_t(uct_srd_rkeys) map;  /* old key -> new one, 0: none          */
-        uint64_t         asked;      /* the one that KEY_REQ is about        */
-        ucs_time_t       time;       /* when                                 */
-        uint8_t          asking;
-    } keys;
-
-    /* assoc/recovery/: a reset of our device, or of its */
-    struct {
-        uint8_t          rejoining;  /* REJOIN was sent                      */
-        uint8_t          fresh;      /* to who may know nothing of us        */
-        uint8_t          asked;      /* PINGs say whether it is still there  */
-        uint32_t         prev_epoch; /* ours, before the reset               */
-        ucs_time_t       deadline;   /* of REJOIN                            */
-        uct_srd_peer_t   *predecessor; /* which this one may be, after a
-                                        reset                                */
-        uct_srd_peer_t   *successor; /* whose predecessor it is              */
-    } resume;
-
     uct_srd_iface_t      *iface;
 
     /* peer/srd_peer.c */
@@ -182,10 +197,8 @@ struct uct_srd_peer {
 
     /* peer/srd_names.c */
     uct_srd_ident_t      ident;
-    struct {
-        uct_srd_ident_t  idents[UCT_SRD_ALIASES]; /* before its resets       */
-        uint8_t          num;
-    } aliases;
+
+    uct_srd_peer_rare_t  *rare;      /* read only: uct_srd_peer_rare()        */
 
     /* peer/srd_peer_ah.c */
     uct_efa_ah_t         *ah;

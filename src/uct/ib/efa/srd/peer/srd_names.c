@@ -9,6 +9,7 @@
  *                     were published at the start tell, and the last but one
  */
 #include "srd/peer/srd_names.h"
+#include "srd/peer/srd_peer.h"
 #include "srd/peer/srd_peer_ah.h"
 
 static uct_srd_ident_t uct_srd_names_any_qkey(const uct_srd_ident_t *ident)
@@ -57,8 +58,8 @@ int uct_srd_names_has(const uct_srd_peer_t *peer, const uct_srd_ident_t *ident)
 {
     unsigned i;
 
-    for (i = 0; i < peer->aliases.num; ++i) {
-        if (uct_srd_ident_equal(peer->aliases.idents[i], *ident)) {
+    for (i = 0; i < peer->rare->aliases.num; ++i) {
+        if (uct_srd_ident_equal(peer->rare->aliases.idents[i], *ident)) {
             return 1;
         }
     }
@@ -128,9 +129,9 @@ void uct_srd_names_del(uct_srd_peer_t *peer)
 {
     uct_srd_names_clear_one(peer, &peer->ident);
     uct_srd_names_clear_known(peer);
-    while (peer->aliases.num > 0) {
+    while (peer->rare->aliases.num > 0) {
         uct_srd_names_clear_one(peer,
-                                &peer->aliases.idents[--peer->aliases.num]);
+                                &peer->rare->aliases.idents[--peer->rare->aliases.num]);
     }
 }
 
@@ -154,11 +155,12 @@ ucs_status_t uct_srd_names_set_known(uct_srd_peer_t *peer)
 static void uct_srd_names_keep(uct_srd_peer_t *peer,
                                const uct_srd_ident_t *ident)
 {
-    if (peer->aliases.num == UCT_SRD_ALIASES) {
+    ucs_assert(peer->rare->peer == peer);
+    if (peer->rare->aliases.num == UCT_SRD_ALIASES) {
         uct_srd_names_clear_one(peer,
-                                &peer->aliases.idents[--peer->aliases.num]);
+                                &peer->rare->aliases.idents[--peer->rare->aliases.num]);
     }
-    peer->aliases.idents[peer->aliases.num++] = *ident;
+    peer->rare->aliases.idents[peer->rare->aliases.num++] = *ident;
 }
 
 /* ident is none any more, if it was */
@@ -167,14 +169,18 @@ static void uct_srd_names_drop(uct_srd_peer_t *peer,
 {
     unsigned i, left = 0;
 
-    for (i = 0; i < peer->aliases.num; ++i) {
-        if (uct_srd_ident_equal(peer->aliases.idents[i], *ident)) {
+    if (peer->rare->aliases.num == 0) {
+        return;
+    }
+
+    for (i = 0; i < peer->rare->aliases.num; ++i) {
+        if (uct_srd_ident_equal(peer->rare->aliases.idents[i], *ident)) {
             uct_srd_names_clear_one(peer, ident);
         } else {
-            peer->aliases.idents[left++] = peer->aliases.idents[i];
+            peer->rare->aliases.idents[left++] = peer->rare->aliases.idents[i];
         }
     }
-    peer->aliases.num = left;
+    peer->rare->aliases.num = left;
 }
 
 uct_srd_peer_t *uct_srd_names_as_sender(uct_srd_peer_t *peer,
@@ -196,6 +202,10 @@ ucs_status_t uct_srd_names_move(uct_srd_peer_t *peer,
 {
     uct_srd_ident_t old = peer->ident;
     ucs_status_t status;
+
+    if (uct_srd_peer_rare(peer) == NULL) {
+        return UCS_ERR_NO_MEMORY;
+    }
 
     uct_srd_peer_ah_key_del(peer);
     uct_srd_names_clear_known(peer);

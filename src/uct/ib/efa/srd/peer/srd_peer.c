@@ -19,6 +19,42 @@ const char *uct_srd_peer_state_names[] = {
     [UCT_SRD_PEER_GONE]    = "gone"
 };
 
+static const uct_srd_peer_rare_t uct_srd_peer_no_rare;
+
+static int uct_srd_peer_has_rare(const uct_srd_peer_t *peer)
+{
+    return peer->rare != &uct_srd_peer_no_rare;
+}
+
+uct_srd_peer_rare_t *uct_srd_peer_rare(uct_srd_peer_t *peer)
+{
+    uct_srd_peer_rare_t *rare;
+
+    if (uct_srd_peer_has_rare(peer)) {
+        return peer->rare;
+    }
+
+    rare = ucs_calloc(1, sizeof(*rare), "uct_srd_peer_rare");
+    if (rare != NULL) {
+        rare->peer = peer;
+        kh_init_inplace(uct_srd_rkeys, &rare->keys.map);
+        peer->rare = rare;
+    }
+    return rare;
+}
+
+uct_srd_peer_rare_t *uct_srd_peer_rare_or_fail(uct_srd_peer_t *peer)
+{
+    uct_srd_peer_rare_t *rare = uct_srd_peer_rare(peer);
+
+    if (rare == NULL) {
+        uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY,
+                              "no memory to keep it over a reset",
+                              "free memory");
+    }
+    return rare;
+}
+
 uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
                                     const uct_srd_ident_t *ident)
 {
@@ -31,6 +67,8 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
 
     peer->iface = iface;
     peer->ident = *ident;
+    /* Written by nobody: const, so that whoever does is found out */
+    peer->rare = (uct_srd_peer_rare_t *)&uct_srd_peer_no_rare;
     if (uct_srd_names_add(peer) != UCS_OK) {
         goto err_free;
     }
@@ -56,7 +94,6 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
     ucs_queue_head_init(&peer->tx.held);
     ucs_queue_head_init(&peer->tx.waiters);
     ucs_queue_head_init(&peer->rma.held);
-    kh_init_inplace(uct_srd_rkeys, &peer->keys.map);
     ucs_list_head_init(&peer->eps.list);
     ucs_list_add_tail(&iface->peers.alive, &peer->list);
 
@@ -74,6 +111,15 @@ err_free:
 err:
     ucs_error("srd: no memory for a peer");
     return NULL;
+}
+
+void uct_srd_peer_destroy(uct_srd_peer_t *peer)
+{
+    if (uct_srd_peer_has_rare(peer)) {
+        kh_destroy_inplace(uct_srd_rkeys, &peer->rare->keys.map);
+        ucs_free(peer->rare);
+    }
+    ucs_free(peer);
 }
 
 #define UCT_SRD_PEER_TO(_state) UCS_BIT(UCT_SRD_PEER_##_state)
@@ -138,7 +184,7 @@ void uct_srd_peer_unlink(uct_srd_peer_t *peer)
     }
     uct_srd_timer_clear(&iface->timers, &peer->ctl.timer);
     uct_srd_timer_clear(&iface->timers, &peer->tx.timer);
-    uct_srd_timer_clear(&iface->timers, &peer->suspect.timer);
+    uct_srd_timer_clear(&iface->timers, &peer->rare->suspect.timer);
     ucs_list_del(&peer->list);
     uct_srd_peer_ah_set_no_ah(peer, 0);
     /* nor will it be found: nothing is sent again */

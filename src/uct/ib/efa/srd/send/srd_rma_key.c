@@ -12,6 +12,7 @@
  * UCP keeps the key it was given, so each use is translated.
  */
 #include "srd/send/srd_rma_key.h"
+#include "srd/peer/srd_peer.h"
 #include "srd/send/srd_ctl.h"
 
 #define UCT_SRD_KEY_AGAIN 10e-3 /* seconds */
@@ -24,19 +25,23 @@ ucs_status_t uct_srd_rma_key_find(uct_srd_peer_t *peer,
     uct_srd_ext_t ext;
     khiter_t iter;
 
-    iter = kh_get(uct_srd_rkeys, &peer->keys.map, id);
-    if (iter != kh_end(&peer->keys.map)) {
-        *rkey_p = uct_efa_rkey_value(kh_val(&peer->keys.map, iter));
-        return (kh_val(&peer->keys.map, iter) == 0) ? UCS_ERR_NO_ELEM : UCS_OK;
+    iter = kh_get(uct_srd_rkeys, &peer->rare->keys.map, id);
+    if (iter != kh_end(&peer->rare->keys.map)) {
+        *rkey_p = uct_efa_rkey_value(kh_val(&peer->rare->keys.map, iter));
+        return (kh_val(&peer->rare->keys.map, iter) == 0) ? UCS_ERR_NO_ELEM : UCS_OK;
     }
 
-    if (!peer->keys.asking ||
-        (now - peer->keys.time > ucs_time_from_sec(UCT_SRD_KEY_AGAIN))) {
+    if (uct_srd_peer_rare(peer) == NULL) {
+        return UCS_INPROGRESS; /* asked later */
+    }
+
+    if (!peer->rare->keys.asking ||
+        (now - peer->rare->keys.time > ucs_time_from_sec(UCT_SRD_KEY_AGAIN))) {
         uct_srd_ctl_ext_init(peer, UCT_SRD_OP_KEY_REQ, rma->rkey, &ext);
         ext.generation    = rma->generation;
-        peer->keys.asking = 1;
-        peer->keys.asked  = id;
-        peer->keys.time   = now;
+        peer->rare->keys.asking = 1;
+        peer->rare->keys.asked  = id;
+        peer->rare->keys.time   = now;
         uct_srd_ctl_send_ext(peer, &ext); /* lost: asked again */
     }
 
@@ -45,6 +50,8 @@ ucs_status_t uct_srd_rma_key_find(uct_srd_peer_t *peer,
 
 void uct_srd_rma_key_forget(uct_srd_peer_t *peer)
 {
-    kh_clear(uct_srd_rkeys, &peer->keys.map);
-    peer->keys.asking = 0;
+    if (peer->rare->peer != NULL) {
+        kh_clear(uct_srd_rkeys, &peer->rare->keys.map);
+        peer->rare->keys.asking = 0;
+    }
 }

@@ -5,6 +5,7 @@
 #include "srd/uct/srd_iface.h"
 #include "srd/assoc/recovery/srd_successor.h"
 #include "srd/assoc/srd_assoc.h"
+#include "srd/assoc/srd_end.h"
 #include "srd/peer/srd_names.h"
 #include "srd/peer/srd_peer_ep.h"
 #include "srd/send/srd_rma_held.h"
@@ -19,6 +20,7 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
     uct_efa_remote_t remote;
     uct_srd_ident_t ident;
     uct_srd_peer_t *peer;
+    ucs_status_t status;
     char why[128];
 
     UCT_EP_PARAMS_CHECK_DEV_IFACE_ADDRS(params);
@@ -44,7 +46,11 @@ static UCS_CLASS_INIT_FUNC(uct_srd_ep_t, const uct_ep_params_t *params)
         if (peer == NULL) {
             return UCS_ERR_NO_MEMORY;
         }
-        uct_srd_successor_wait(peer);
+        status = uct_srd_successor_wait(peer);
+        if (status != UCS_OK) {
+            uct_srd_end_forget(peer); /* alone, it would break that one's */
+            return status;
+        }
     }
 
     self->peer        = peer;

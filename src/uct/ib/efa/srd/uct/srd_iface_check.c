@@ -28,23 +28,23 @@
 static unsigned uct_srd_iface_check_names(uct_srd_iface_t *iface,
                                           const uct_srd_peer_t *peer, char *why)
 {
-    unsigned names      = 1 + peer->aliases.num;
+    unsigned names      = 1 + peer->rare->aliases.num;
     uct_srd_ident_t any = peer->ident;
     unsigned i;
 
     UCT_SRD_CHECK(uct_srd_names_find(iface, &peer->ident) == peer,
                   "a peer is not in the table");
-    for (i = 0; i < peer->aliases.num; ++i) {
-        UCT_SRD_CHECK(uct_srd_names_find(iface, &peer->aliases.idents[i]) ==
+    for (i = 0; i < peer->rare->aliases.num; ++i) {
+        UCT_SRD_CHECK(uct_srd_names_find(iface, &peer->rare->aliases.idents[i]) ==
                               peer,
                       "an alias means somebody else");
     }
 
-    UCT_SRD_CHECK((peer->resume.successor == NULL) ||
-                          (peer->resume.successor->resume.predecessor == peer),
+    UCT_SRD_CHECK((peer->rare->resume.successor == NULL) ||
+                          (peer->rare->resume.successor->rare->resume.predecessor == peer),
                   "successor");
-    if (peer->resume.predecessor != NULL) {
-        UCT_SRD_CHECK((peer->resume.predecessor->resume.successor == peer) &&
+    if (peer->rare->resume.predecessor != NULL) {
+        UCT_SRD_CHECK((peer->rare->resume.predecessor->rare->resume.successor == peer) &&
                               uct_srd_gate_has(peer, UCT_SRD_GATE_SUCCESSOR) &&
                               !peer->rx.known && !peer->ctl.contacted &&
                               uct_srd_peer_is_quiet(peer) &&
@@ -105,7 +105,7 @@ static void uct_srd_iface_check_gate(const uct_srd_peer_t *peer, char *why)
                           (peer->ah == NULL),
                   "gate: AH");
     UCT_SRD_CHECK(uct_srd_gate_has(peer, UCT_SRD_GATE_SUCCESSOR) ==
-                          (peer->resume.predecessor != NULL),
+                          (peer->rare->resume.predecessor != NULL),
                   "gate: successor");
     UCT_SRD_CHECK(uct_srd_gate_has(peer, UCT_SRD_GATE_RETRANSMIT) ==
                           !ucs_queue_is_empty((ucs_queue_head_t *)&peer->tx
@@ -186,7 +186,7 @@ void uct_srd_iface_check(uct_srd_iface_t *iface, char why[UCT_SRD_CHECK_MAX])
         uct_srd_iface_check_gate(peer, why);
         timers += uct_srd_timer_is_set(&peer->ctl.timer) +
                   uct_srd_timer_is_set(&peer->tx.timer) +
-                  uct_srd_timer_is_set(&peer->suspect.timer);
+                  uct_srd_timer_is_set(&peer->rare->suspect.timer);
         UCT_SRD_CHECK(peer->state < UCT_SRD_PEER_FAILED, "a dead peer");
         if (peer->ahn.key != UCT_SRD_NO_KEY) {
             ++keys;

@@ -80,7 +80,7 @@ static void uct_srd_recover_stop_peers(uct_srd_iface_t *iface)
         peer->ctl.ext_req = 0;
         uct_srd_timer_clear(&iface->timers, &peer->ctl.timer);
         uct_srd_timer_clear(&iface->timers, &peer->tx.timer);
-        uct_srd_timer_clear(&iface->timers, &peer->suspect.timer);
+        uct_srd_timer_clear(&iface->timers, &peer->rare->suspect.timer);
         uct_srd_gate_clear(peer, UCT_SRD_GATE_SUSPECTED);
         uct_srd_gate_set(peer, UCT_SRD_GATE_BLOCKED);
         uct_srd_show_wait(peer);

@@ -80,7 +80,7 @@ static void uct_srd_rejoin_send(uct_srd_peer_t *peer)
 {
     uct_srd_ext_t ext;
 
-    if (ucs_get_time() > peer->resume.deadline) {
+    if (ucs_get_time() > peer->rare->resume.deadline) {
         uct_srd_peer_fail_log(peer, UCS_ERR_ENDPOINT_TIMEOUT,
                               "it did not answer after the reset of our device",
                               "if both devices were reset at once, the two "
@@ -95,10 +95,10 @@ static void uct_srd_rejoin_send(uct_srd_peer_t *peer)
     }
 
     uct_srd_ctl_ext_init(peer, UCT_SRD_OP_REJOIN, peer->tx.una.una, &ext);
-    ext.word  = peer->resume.prev_epoch;
+    ext.word  = peer->rare->resume.prev_epoch;
     ext.next  = peer->rx.ring.next;
     ext.flags = (peer->rx.started ? UCT_SRD_TAIL_NEXT : 0) |
-                (peer->resume.fresh ? UCT_SRD_TAIL_FRESH : 0);
+                (peer->rare->resume.fresh ? UCT_SRD_TAIL_FRESH : 0);
     uct_srd_ctl_send_ext(peer, &ext);
 }
 
@@ -127,7 +127,7 @@ void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
         }
     }
 
-    if (peer->resume.predecessor != NULL) {
+    if (peer->rare->resume.predecessor != NULL) {
         uct_srd_gate_clear(peer, UCT_SRD_GATE_BLOCKED);
         uct_srd_show_wait(peer);
         uct_srd_ctl_timer_start(peer, UCT_SRD_REJOIN_MIN); /* waits on */
@@ -149,13 +149,17 @@ void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
 
     /* Whoever has our new address may speak to us before REJOIN has told it who
      * we are: what counts is what was before the reset. */
-    if (!peer->resume.rejoining) {
-        peer->resume.prev_epoch = peer->epoch;
-        peer->resume.fresh      = !peer->rx.known && (peer->tx.una.una == 0) &&
+    if (uct_srd_peer_rare_or_fail(peer) == NULL) {
+        return;
+    }
+
+    if (!peer->rare->resume.rejoining) {
+        peer->rare->resume.prev_epoch = peer->epoch;
+        peer->rare->resume.fresh      = !peer->rx.known && (peer->tx.una.una == 0) &&
                              (peer->tx.una.ahead == 0);
     }
-    peer->resume.rejoining = 1;
-    peer->resume.deadline  = ucs_get_time() +
+    peer->rare->resume.rejoining = 1;
+    peer->rare->resume.deadline  = ucs_get_time() +
                             ucs_time_from_sec(iface->config.recovery_timeout);
     peer->ctl.timer.func = uct_srd_rejoin_timer;
     peer->epoch          = ++iface->peers.epoch;
@@ -183,7 +187,7 @@ void uct_srd_rejoin_done(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     }
 
     uct_srd_ctl_timer_stop(peer);
-    peer->resume.rejoining = 0;
+    peer->rare->resume.rejoining = 0;
     peer->ctl.timer.func   = uct_srd_assoc_timer;
     uct_srd_gate_clear(peer, UCT_SRD_GATE_BLOCKED);
     uct_srd_peer_event(peer, EFA_STATS_EVENT_REJOINED, UCS_OK, 0, 0);
@@ -288,7 +292,11 @@ int uct_srd_rejoin_receive(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
         return 1;
     }
 
-    peer->suspect.stale = uct_srd_peer_outstanding(peer) + peer->ctl.num;
+    if (uct_srd_peer_rare_or_fail(peer) == NULL) {
+        return 1;
+    }
+
+    peer->rare->suspect.stale = uct_srd_peer_outstanding(peer) + peer->ctl.num;
     uct_srd_identity_heard(peer, ext);
     if (peer->rx.started) {
         peer->rx.imm_base = uct_srd_imm_pack(ext->epoch, 0, 0, 0);

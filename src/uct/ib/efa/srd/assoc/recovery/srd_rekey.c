@@ -40,7 +40,7 @@ void uct_srd_rekey_ack(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     int ret;
 
     /* What was not asked for would only take memory. */
-    if (!peer->keys.asking || (peer->keys.asked != id)) {
+    if (!peer->rare->keys.asking || (peer->rare->keys.asked != id)) {
         return;
     }
 
@@ -50,13 +50,13 @@ void uct_srd_rekey_ack(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
                ((ext->flags & UCT_SRD_TAIL_WRITE) ? UCT_EFA_RKEY_WRITE : 0);
     }
 
-    peer->keys.asking = 0;
-    iter              = kh_put(uct_srd_rkeys, &peer->keys.map, id, &ret);
+    peer->rare->keys.asking = 0;
+    iter              = kh_put(uct_srd_rkeys, &peer->rare->keys.map, id, &ret);
     if (ret == UCS_KH_PUT_FAILED) {
         return; /* asked again */
     }
 
-    kh_val(&peer->keys.map, iter) = rkey;
+    kh_val(&peer->rare->keys.map, iter) = rkey;
     UCT_SRD_COUNT(peer->iface, rekeys);
     uct_srd_rma_held_post(peer);
 }

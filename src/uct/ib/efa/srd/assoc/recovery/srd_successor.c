@@ -36,17 +36,17 @@ int uct_srd_successor_is_unused(const uct_srd_peer_t *peer)
 
 void uct_srd_successor_end(uct_srd_peer_t *peer)
 {
-    uct_srd_peer_t *predecessor = (peer->resume.predecessor != NULL) ?
-                                          peer->resume.predecessor :
+    uct_srd_peer_t *predecessor = (peer->rare->resume.predecessor != NULL) ?
+                                          peer->rare->resume.predecessor :
                                           peer;
-    uct_srd_peer_t *successor   = predecessor->resume.successor;
+    uct_srd_peer_t *successor   = predecessor->rare->resume.successor;
 
     if (successor == NULL) {
         return;
     }
 
-    predecessor->resume.successor = NULL;
-    successor->resume.predecessor = NULL;
+    predecessor->rare->resume.successor = NULL;
+    successor->rare->resume.predecessor = NULL;
     uct_srd_ctl_timer_stop(successor);
     successor->ctl.timer.func = uct_srd_assoc_timer;
     uct_srd_gate_clear(successor, UCT_SRD_GATE_SUCCESSOR);
@@ -71,12 +71,12 @@ void uct_srd_successor_join(uct_srd_peer_t *predecessor, uct_srd_peer_t *peer)
 /* Is the predecessor still there? Not for ever: srd_suspect.c. */
 static void uct_srd_successor_ask(uct_srd_peer_t *peer)
 {
-    uct_srd_peer_t *predecessor = peer->resume.predecessor;
+    uct_srd_peer_t *predecessor = peer->rare->resume.predecessor;
 
     /* What is on its way from before says nothing about now. */
     if ((predecessor->ctl.num == 0) &&
         (uct_srd_peer_ah_get(predecessor) == UCS_OK)) {
-        predecessor->resume.asked = 1;
+        predecessor->rare->resume.asked = 1;
         uct_srd_ctl_send(predecessor, UCT_SRD_OP_PING, 0);
     }
 }
@@ -86,35 +86,42 @@ static void uct_srd_successor_timer(uct_srd_timer_t *timer)
     uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t, ctl.timer);
 
     uct_srd_successor_ask(peer);
-    if (peer->resume.predecessor != NULL) {
+    if (peer->rare->resume.predecessor != NULL) {
         uct_srd_ctl_timer_again(peer, UCT_SRD_HELLO_MAX);
     }
 }
 
-void uct_srd_successor_wait(uct_srd_peer_t *peer)
+ucs_status_t uct_srd_successor_wait(uct_srd_peer_t *peer)
 {
     uct_srd_peer_t *predecessor;
 
     predecessor = uct_srd_names_find_any_qpn(peer->iface, &peer->ident);
-    if ((predecessor == NULL) || (predecessor->resume.successor != NULL)) {
-        return;
+    if ((predecessor == NULL) || (predecessor->rare->resume.successor != NULL)) {
+        return UCS_OK;
     }
 
-    peer->resume.predecessor      = predecessor;
+    if ((uct_srd_peer_rare(peer) == NULL) ||
+        (uct_srd_peer_rare(predecessor) == NULL)) {
+        ucs_error("srd: no memory for a peer");
+        return UCS_ERR_NO_MEMORY;
+    }
+
+    peer->rare->resume.predecessor      = predecessor;
     peer->ctl.timer.func          = uct_srd_successor_timer;
-    predecessor->resume.successor = peer;
-    predecessor->resume.asked     = 0;
+    predecessor->rare->resume.successor = peer;
+    predecessor->rare->resume.asked     = 0;
     uct_srd_gate_set(peer, UCT_SRD_GATE_SUCCESSOR);
     uct_srd_show_wait(peer);
     uct_srd_successor_ask(peer);
-    if (peer->resume.predecessor != NULL) {
+    if (peer->rare->resume.predecessor != NULL) {
         uct_srd_ctl_timer_start(peer, UCT_SRD_SUCCESSOR_ASK);
     }
+    return UCS_OK;
 }
 
 void uct_srd_successor_answer(uct_srd_peer_t *predecessor, uct_srd_op_t op)
 {
-    if ((predecessor->resume.successor != NULL) && predecessor->resume.asked &&
+    if ((predecessor->rare->resume.successor != NULL) && predecessor->rare->resume.asked &&
         (op == UCT_SRD_OP_PING)) {
         uct_srd_successor_end(predecessor);
     }

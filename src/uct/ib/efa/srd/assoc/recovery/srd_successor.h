@@ -6,8 +6,9 @@
 
 #include "srd/def/srd_iface_def.h"
 
-/* A new peer, made for an endpoint, waits if it may be one that we know. */
-void uct_srd_successor_wait(uct_srd_peer_t *peer);
+/* A new peer, made for an endpoint, waits if it may be one that we know.
+ * UCS_ERR_NO_MEMORY (logged): it must not be used. */
+ucs_status_t uct_srd_successor_wait(uct_srd_peer_t *peer);
 
 /* predecessor has a name that peer had: peer's endpoints are its own now. */
 void uct_srd_successor_join(uct_srd_peer_t *predecessor, uct_srd_peer_t *peer);

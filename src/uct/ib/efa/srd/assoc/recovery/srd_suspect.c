@@ -24,20 +24,20 @@
 
 static void uct_srd_suspect_timer(uct_srd_timer_t *timer)
 {
-    uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_t,
-                                            suspect.timer);
+    uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_rare_t,
+                                            suspect.timer)->peer;
     ucs_time_t now       = ucs_get_time();
     ucs_time_t next      = now + ucs_time_from_sec(UCT_SRD_SUSPECT_PING);
 
-    if ((now >= peer->suspect.deadline) && !peer->suspect.last) {
+    if ((now >= peer->rare->suspect.deadline) && !peer->rare->suspect.last) {
         /* Whoever has not called progress meanwhile has not asked, either. */
-        peer->suspect.last     = 1;
-        peer->suspect.deadline = next;
-    } else if (now >= peer->suspect.deadline) {
-        peer->cause = peer->suspect.code;
-        uct_srd_peer_fail_log(peer, peer->suspect.desc->status,
-                              peer->suspect.desc->text,
-                              peer->suspect.desc->advice);
+        peer->rare->suspect.last     = 1;
+        peer->rare->suspect.deadline = next;
+    } else if (now >= peer->rare->suspect.deadline) {
+        peer->cause = peer->rare->suspect.code;
+        uct_srd_peer_fail_log(peer, peer->rare->suspect.desc->status,
+                              peer->rare->suspect.desc->text,
+                              peer->rare->suspect.desc->advice);
         return;
     }
 
@@ -50,7 +50,7 @@ static void uct_srd_suspect_timer(uct_srd_timer_t *timer)
     }
 
     if (uct_srd_timer_set(&peer->iface->timers, timer,
-                          ucs_min(next, peer->suspect.deadline)) != UCS_OK) {
+                          ucs_min(next, peer->rare->suspect.deadline)) != UCS_OK) {
         uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a timer",
                               "free memory");
     }
@@ -74,16 +74,20 @@ int uct_srd_upcall_suspects(uct_srd_peer_t *peer, unsigned vendor_err)
         return 0;
     }
 
-    if (peer->suspect.stale > 0) {
-        --peer->suspect.stale;
+    if (peer->rare->suspect.stale > 0) {
+        --peer->rare->suspect.stale;
         return 1;
     }
 
+    if (uct_srd_peer_rare_or_fail(peer) == NULL) {
+        return 0;
+    }
+
     if (!uct_srd_gate_has(peer, UCT_SRD_GATE_SUSPECTED)) {
-        peer->suspect.last  = 0;
-        peer->suspect.since = now;
-        uct_srd_timer_init(&peer->suspect.timer, uct_srd_suspect_timer);
-        peer->suspect.silent = !silent; /* sets the deadline below */
+        peer->rare->suspect.last  = 0;
+        peer->rare->suspect.since = now;
+        uct_srd_timer_init(&peer->rare->suspect.timer, uct_srd_suspect_timer);
+        peer->rare->suspect.silent = !silent; /* sets the deadline below */
         /* a success must be noticed */
         uct_srd_gate_set(peer, UCT_SRD_GATE_SUSPECTED);
         uct_srd_peer_event(peer, EFA_STATS_EVENT_PEER_SUSPECTED, UCS_OK,
@@ -99,18 +103,18 @@ int uct_srd_upcall_suspects(uct_srd_peer_t *peer, unsigned vendor_err)
                          iface->config.gone_timeout);
     }
 
-    peer->suspect.done = uct_srd_peer_done_count(peer);
-    peer->suspect.desc = desc;
-    peer->suspect.code = vendor_err;
-    if (peer->suspect.silent != silent) {
+    peer->rare->suspect.done = uct_srd_peer_done_count(peer);
+    peer->rare->suspect.desc = desc;
+    peer->rare->suspect.code = vendor_err;
+    if (peer->rare->suspect.silent != silent) {
         /* A device that answers again has been back for a moment only. */
-        peer->suspect.silent = silent;
-        peer->suspect.deadline =
-                silent ? peer->suspect.since +
+        peer->rare->suspect.silent = silent;
+        peer->rare->suspect.deadline =
+                silent ? peer->rare->suspect.since +
                                  ucs_time_from_sec(iface->config
                                                            .recovery_timeout) :
                          now + ucs_time_from_sec(iface->config.gone_timeout);
-        uct_srd_suspect_timer(&peer->suspect.timer);
+        uct_srd_suspect_timer(&peer->rare->suspect.timer);
     }
 
     return peer->state < UCT_SRD_PEER_FAILED;
@@ -121,7 +125,7 @@ void uct_srd_suspect_found(uct_srd_peer_t *peer)
     uct_srd_gate_clear(peer, UCT_SRD_GATE_SUSPECTED);
     uct_srd_peer_event(peer, EFA_STATS_EVENT_PEER_FOUND, UCS_OK, 0, 0);
     uct_srd_show_wait(peer);
-    uct_srd_timer_clear(&peer->iface->timers, &peer->suspect.timer);
+    uct_srd_timer_clear(&peer->iface->timers, &peer->rare->suspect.timer);
     UCT_SRD_COUNT(peer->iface, peers_found);
     uct_srd_backlog_resume(peer);
 }
