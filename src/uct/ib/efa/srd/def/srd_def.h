@@ -83,11 +83,6 @@ typedef struct {
 #define UCT_SRD_ANY_QKEY 0xffffffffu  /* no interface has these              */
 #define UCT_SRD_ANY_QPN  0xffffffffu
 
-static UCS_F_ALWAYS_INLINE uint32_t uct_srd_ident_hash(uct_srd_ident_t id)
-{
-    return uct_srd_hash_ident(id.gid, id.qpn, id.qkey);
-}
-
 static UCS_F_ALWAYS_INLINE int uct_srd_ident_equal(uct_srd_ident_t a,
                                                    uct_srd_ident_t b)
 {
@@ -95,8 +90,10 @@ static UCS_F_ALWAYS_INLINE int uct_srd_ident_equal(uct_srd_ident_t a,
            (memcmp(a.gid, b.gid, sizeof(a.gid)) == 0);
 }
 
-KHASH_INIT(uct_srd_idents, uct_srd_ident_t, uct_srd_peer_t*, 1,
-           uct_srd_ident_hash, uct_srd_ident_equal)
+/* A name of a peer: its address, and which of its names: srd_names.c */
+typedef uintptr_t uct_srd_name_t;
+
+KHASH_TYPE(uct_srd_names, uct_srd_name_t, char)
 KHASH_INIT(uct_srd_ahns, uint32_t, uct_srd_ahn_t, 1, uct_srd_hash_key,
            kh_int_hash_equal)
 KHASH_INIT(uct_srd_keys, uint32_t, uct_srd_peer_t*, 1, uct_srd_hash_key,

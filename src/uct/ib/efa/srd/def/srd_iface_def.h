@@ -99,7 +99,7 @@ struct uct_srd_iface {
 
     /* peer/ */
     struct {
-        khash_t(uct_srd_idents) idents;
+        khash_t(uct_srd_names)  names;
         khash_t(uct_srd_keys)   keys;
         khash_t(uct_srd_ahns)   ahns; /* AH number -> as last seen           */
         ucs_list_link_t     alive;    /* all that are in the tables          */

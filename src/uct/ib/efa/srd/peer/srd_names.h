@@ -6,6 +6,12 @@
 
 #include "srd/def/srd_iface_def.h"
 
+void uct_srd_names_init(uct_srd_iface_t *iface);
+void uct_srd_names_cleanup(uct_srd_iface_t *iface);
+
+/* Whose name is in that place of the table; NULL: nobody's */
+uct_srd_peer_t *uct_srd_names_at(const uct_srd_iface_t *iface, unsigned place);
+
 /* By any name it has, an alias too. NULL: none */
 uct_srd_peer_t *uct_srd_names_find(uct_srd_iface_t *iface,
                                    const uct_srd_ident_t *ident);

@@ -68,7 +68,7 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
     peer->iface = iface;
     peer->ident = *ident;
     /* Written by nobody: const, so that whoever does is found out */
-    peer->rare = (uct_srd_peer_rare_t *)&uct_srd_peer_no_rare;
+    peer->rare  = (uct_srd_peer_rare_t *)&uct_srd_peer_no_rare;
     if (uct_srd_names_add(peer) != UCS_OK) {
         goto err_free;
     }

@@ -28,7 +28,8 @@ ucs_status_t uct_srd_rma_key_find(uct_srd_peer_t *peer,
     iter = kh_get(uct_srd_rkeys, &peer->rare->keys.map, id);
     if (iter != kh_end(&peer->rare->keys.map)) {
         *rkey_p = uct_efa_rkey_value(kh_val(&peer->rare->keys.map, iter));
-        return (kh_val(&peer->rare->keys.map, iter) == 0) ? UCS_ERR_NO_ELEM : UCS_OK;
+        return (kh_val(&peer->rare->keys.map, iter) == 0) ? UCS_ERR_NO_ELEM :
+                                                            UCS_OK;
     }
 
     if (uct_srd_peer_rare(peer) == NULL) {
@@ -38,7 +39,7 @@ ucs_status_t uct_srd_rma_key_find(uct_srd_peer_t *peer,
     if (!peer->rare->keys.asking ||
         (now - peer->rare->keys.time > ucs_time_from_sec(UCT_SRD_KEY_AGAIN))) {
         uct_srd_ctl_ext_init(peer, UCT_SRD_OP_KEY_REQ, rma->rkey, &ext);
-        ext.generation    = rma->generation;
+        ext.generation          = rma->generation;
         peer->rare->keys.asking = 1;
         peer->rare->keys.asked  = id;
         peer->rare->keys.time   = now;

@@ -7,6 +7,7 @@
 #include "srd/assoc/srd_ctl_done.h"
 #include "srd/assoc/srd_end.h"
 #include "srd/assoc/srd_reclaim.h"
+#include "srd/peer/srd_names.h"
 #include "srd/peer/srd_show.h"
 #include "srd/peer/srd_trace.h"
 #include "srd/queues/srd_queues.h"
@@ -161,7 +162,7 @@ static void uct_srd_iface_tables_init(uct_srd_iface_t *iface)
     ucs_list_head_init(&iface->peers.alive);
     ucs_list_head_init(&iface->peers.with_ah);
     ucs_list_head_init(&iface->tx.rma_peers);
-    kh_init_inplace(uct_srd_idents, &iface->peers.idents);
+    uct_srd_names_init(iface);
     kh_init_inplace(uct_srd_keys, &iface->peers.keys);
     kh_init_inplace(uct_srd_ahns, &iface->peers.ahns);
     iface->trace         = uct_srd_trace_is_wanted();
@@ -329,5 +330,5 @@ void uct_srd_iface_cleanup(uct_srd_iface_t *iface)
     uct_srd_timers_cleanup(&iface->timers);
     kh_destroy_inplace(uct_srd_ahns, &iface->peers.ahns);
     kh_destroy_inplace(uct_srd_keys, &iface->peers.keys);
-    kh_destroy_inplace(uct_srd_idents, &iface->peers.idents);
+    uct_srd_names_cleanup(iface);
 }

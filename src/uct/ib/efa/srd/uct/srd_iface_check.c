@@ -35,16 +35,19 @@ static unsigned uct_srd_iface_check_names(uct_srd_iface_t *iface,
     UCT_SRD_CHECK(uct_srd_names_find(iface, &peer->ident) == peer,
                   "a peer is not in the table");
     for (i = 0; i < peer->rare->aliases.num; ++i) {
-        UCT_SRD_CHECK(uct_srd_names_find(iface, &peer->rare->aliases.idents[i]) ==
+        UCT_SRD_CHECK(uct_srd_names_find(iface,
+                                         &peer->rare->aliases.idents[i]) ==
                               peer,
                       "an alias means somebody else");
     }
 
     UCT_SRD_CHECK((peer->rare->resume.successor == NULL) ||
-                          (peer->rare->resume.successor->rare->resume.predecessor == peer),
+                          (peer->rare->resume.successor->rare->resume
+                                   .predecessor == peer),
                   "successor");
     if (peer->rare->resume.predecessor != NULL) {
-        UCT_SRD_CHECK((peer->rare->resume.predecessor->rare->resume.successor == peer) &&
+        UCT_SRD_CHECK((peer->rare->resume.predecessor->rare->resume.successor ==
+                       peer) &&
                               uct_srd_gate_has(peer, UCT_SRD_GATE_SUCCESSOR) &&
                               !peer->rx.known && !peer->ctl.contacted &&
                               uct_srd_peer_is_quiet(peer) &&
@@ -207,12 +210,14 @@ void uct_srd_iface_check(uct_srd_iface_t *iface, char why[UCT_SRD_CHECK_MAX])
     UCT_SRD_CHECK(iface->peers.num_with_ah == ahs, "%u AHs of %u",
                   iface->peers.num_with_ah, ahs);
 
-    kh_foreach_value(&iface->peers.idents, other, {
-        UCT_SRD_CHECK(other->state < UCT_SRD_PEER_FAILED, "a dead peer");
-    })
-        UCT_SRD_CHECK(kh_size(&iface->peers.idents) == names,
-                      "%u entries for %u names of %u peers",
-                      kh_size(&iface->peers.idents), names, peers);
+    for (iter = 0; iter < kh_end(&iface->peers.names); ++iter) {
+        other = uct_srd_names_at(iface, iter);
+        UCT_SRD_CHECK((other == NULL) || (other->state < UCT_SRD_PEER_FAILED),
+                      "a dead peer");
+    }
+    UCT_SRD_CHECK(kh_size(&iface->peers.names) == names,
+                  "%u entries for %u names of %u peers",
+                  kh_size(&iface->peers.names), names, peers);
     UCT_SRD_CHECK(kh_size(&iface->peers.keys) == keys, "%u keys of %u",
                   kh_size(&iface->peers.keys), keys);
     UCT_SRD_CHECK(iface->rx.special == special, "%u of %u reasons",

@@ -155,12 +155,13 @@ void uct_srd_rejoin_start(uct_srd_peer_t *peer, const uct_srd_ident_t *old)
 
     if (!peer->rare->resume.rejoining) {
         peer->rare->resume.prev_epoch = peer->epoch;
-        peer->rare->resume.fresh      = !peer->rx.known && (peer->tx.una.una == 0) &&
-                             (peer->tx.una.ahead == 0);
+        peer->rare->resume.fresh = !peer->rx.known && (peer->tx.una.una == 0) &&
+                                   (peer->tx.una.ahead == 0);
     }
     peer->rare->resume.rejoining = 1;
-    peer->rare->resume.deadline  = ucs_get_time() +
-                            ucs_time_from_sec(iface->config.recovery_timeout);
+    peer->rare->resume
+            .deadline = ucs_get_time() +
+                        ucs_time_from_sec(iface->config.recovery_timeout);
     peer->ctl.timer.func = uct_srd_rejoin_timer;
     peer->epoch          = ++iface->peers.epoch;
     peer->tx.imm_base    = uct_srd_imm_pack(peer->epoch, 0, 0, 0);
@@ -188,7 +189,7 @@ void uct_srd_rejoin_done(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
 
     uct_srd_ctl_timer_stop(peer);
     peer->rare->resume.rejoining = 0;
-    peer->ctl.timer.func   = uct_srd_assoc_timer;
+    peer->ctl.timer.func         = uct_srd_assoc_timer;
     uct_srd_gate_clear(peer, UCT_SRD_GATE_BLOCKED);
     uct_srd_peer_event(peer, EFA_STATS_EVENT_REJOINED, UCS_OK, 0, 0);
     uct_srd_show_wait(peer);

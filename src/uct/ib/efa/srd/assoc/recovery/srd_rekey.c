@@ -51,7 +51,7 @@ void uct_srd_rekey_ack(uct_srd_peer_t *peer, const uct_srd_ext_t *ext)
     }
 
     peer->rare->keys.asking = 0;
-    iter              = kh_put(uct_srd_rkeys, &peer->rare->keys.map, id, &ret);
+    iter = kh_put(uct_srd_rkeys, &peer->rare->keys.map, id, &ret);
     if (ret == UCS_KH_PUT_FAILED) {
         return; /* asked again */
     }

@@ -96,7 +96,8 @@ ucs_status_t uct_srd_successor_wait(uct_srd_peer_t *peer)
     uct_srd_peer_t *predecessor;
 
     predecessor = uct_srd_names_find_any_qpn(peer->iface, &peer->ident);
-    if ((predecessor == NULL) || (predecessor->rare->resume.successor != NULL)) {
+    if ((predecessor == NULL) ||
+        (predecessor->rare->resume.successor != NULL)) {
         return UCS_OK;
     }
 
@@ -107,7 +108,7 @@ ucs_status_t uct_srd_successor_wait(uct_srd_peer_t *peer)
     }
 
     peer->rare->resume.predecessor      = predecessor;
-    peer->ctl.timer.func          = uct_srd_successor_timer;
+    peer->ctl.timer.func                = uct_srd_successor_timer;
     predecessor->rare->resume.successor = peer;
     predecessor->rare->resume.asked     = 0;
     uct_srd_gate_set(peer, UCT_SRD_GATE_SUCCESSOR);
@@ -121,8 +122,8 @@ ucs_status_t uct_srd_successor_wait(uct_srd_peer_t *peer)
 
 void uct_srd_successor_answer(uct_srd_peer_t *predecessor, uct_srd_op_t op)
 {
-    if ((predecessor->rare->resume.successor != NULL) && predecessor->rare->resume.asked &&
-        (op == UCT_SRD_OP_PING)) {
+    if ((predecessor->rare->resume.successor != NULL) &&
+        predecessor->rare->resume.asked && (op == UCT_SRD_OP_PING)) {
         uct_srd_successor_end(predecessor);
     }
 }

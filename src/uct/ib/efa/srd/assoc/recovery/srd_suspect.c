@@ -24,10 +24,10 @@
 
 static void uct_srd_suspect_timer(uct_srd_timer_t *timer)
 {
-    uct_srd_peer_t *peer = ucs_container_of(timer, uct_srd_peer_rare_t,
-                                            suspect.timer)->peer;
-    ucs_time_t now       = ucs_get_time();
-    ucs_time_t next      = now + ucs_time_from_sec(UCT_SRD_SUSPECT_PING);
+    uct_srd_peer_t *peer =
+            ucs_container_of(timer, uct_srd_peer_rare_t, suspect.timer)->peer;
+    ucs_time_t now  = ucs_get_time();
+    ucs_time_t next = now + ucs_time_from_sec(UCT_SRD_SUSPECT_PING);
 
     if ((now >= peer->rare->suspect.deadline) && !peer->rare->suspect.last) {
         /* Whoever has not called progress meanwhile has not asked, either. */
@@ -50,7 +50,8 @@ static void uct_srd_suspect_timer(uct_srd_timer_t *timer)
     }
 
     if (uct_srd_timer_set(&peer->iface->timers, timer,
-                          ucs_min(next, peer->rare->suspect.deadline)) != UCS_OK) {
+                          ucs_min(next, peer->rare->suspect.deadline)) !=
+        UCS_OK) {
         uct_srd_peer_fail_log(peer, UCS_ERR_NO_MEMORY, "no memory for a timer",
                               "free memory");
     }
