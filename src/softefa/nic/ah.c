@@ -1,14 +1,16 @@
 /*
  * See ah.h. An AHN is the index of the table entry, 16 bits. Equal (PD, GID)
- * share one AH, counted.
+ * share one AH, counted, which is found by ah_index.h.
  */
 #include "nic/ah.h"
+#include "nic/ah_index.h"
 #include "base/point.h"
 #include "fabric/admin.h"
 #include "fabric/table.h"
 #include "nic/dev.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static_assert(SOFTEFA_TABLE_AH <= SOFTEFA_AH_UNKNOWN + 1, "AHN is 16 bits");
@@ -31,13 +33,34 @@ static void ah_release(softefa_dev_t *dev, softefa_shm_ah_t *ah)
         SOFTEFA_POINT("AH for");
     }
     softefa_table_release(dev->shm, SOFTEFA_KIND_AH, ah - dev->shm->ah);
+    if (dev->ahs != NULL) {
+        softefa_ah_index_remove(dev->ahs, ah - dev->shm->ah);
+    }
+}
+
+/* Under the admin lock: the PD's AH for gid, or NULL */
+static softefa_shm_ah_t *ah_find(softefa_dev_t *dev, uint16_t pdn,
+                                 const uint8_t gid[16])
+{
+    uint32_t next = dev->ahs->first[softefa_ah_index_list(pdn, gid)];
+    softefa_shm_ah_t *ah;
+
+    while (next != 0) {
+        ah = softefa_table_get(dev->shm, SOFTEFA_KIND_AH, dev->owner, next - 1);
+        if ((ah != NULL) && (ah->pdn == pdn) &&
+            (memcmp(ah->gid, gid, sizeof(ah->gid)) == 0)) {
+            return ah;
+        }
+        next = dev->ahs->entry[next - 1].next;
+    }
+
+    return NULL;
 }
 
 int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
                       uint16_t *ahn)
 {
     static const uint8_t none[16];
-    softefa_table_t *table = &dev->shm->table[SOFTEFA_KIND_AH];
     softefa_shm_ah_t *ah;
     softefa_shm_pd_t *pd;
     uint32_t index;
@@ -63,13 +86,19 @@ int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
         goto out;
     }
 
-    for (index = 0; index < table->backed; ++index) {
-        ah = softefa_table_get(dev->shm, SOFTEFA_KIND_AH, dev->owner, index);
-        if ((ah != NULL) && (ah->pdn == pdn) && !memcmp(ah->gid, gid, 16)) {
-            ++ah->refs;
-            *ahn = index;
+    if (dev->ahs == NULL) {
+        dev->ahs = calloc(1, sizeof(*dev->ahs));
+        if (dev->ahs == NULL) {
+            ret = ENOMEM;
             goto out;
         }
+    }
+
+    ah = ah_find(dev, pdn, gid);
+    if (ah != NULL) {
+        ++ah->refs;
+        *ahn = ah - dev->shm->ah;
+        goto out;
     }
 
     ret = softefa_table_alloc(dev->shm, SOFTEFA_KIND_AH, dev->owner, &index);
@@ -95,6 +124,7 @@ int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
     }
     ah->obj.state = SOFTEFA_STATE_ALIVE;
     *ahn          = index;
+    softefa_ah_index_add(dev->ahs, index, pdn, gid);
 out:
     softefa_admin_unlock();
     return ret;

@@ -54,5 +54,6 @@ void softefa_dev_close(softefa_dev_t *dev)
 
     pthread_mutex_destroy(&dev->wait_lock);
     pthread_mutex_destroy(&dev->lock);
+    free(dev->ahs);
     free(dev);
 }

@@ -39,6 +39,7 @@ struct softefa_dev {
     bool              async;         /* has a descriptor for events */
     pthread_mutex_t   lock;          /* the lists */
     softefa_link_t    qps, cqs, mrs, channels;
+    struct softefa_ah_index *ahs;    /* ah_index.h; NULL: there was none yet */
     pthread_mutex_t   wait_lock;     /* of the next two */
     softefa_link_t    waiters;       /* QPs with messages that wait */
     uint32_t          num_waiters;
