@@ -198,7 +198,7 @@ struct uct_srd_peer {
     /* peer/srd_names.c */
     uct_srd_ident_t      ident;
 
-    uct_srd_peer_rare_t  *rare;      /* read only: uct_srd_peer_rare()        */
+    uct_srd_peer_rare_t  *rare;      /* read only: peer/srd_peer_rare.c  */
 
     /* peer/srd_peer_ah.c */
     uct_efa_ah_t         *ah;

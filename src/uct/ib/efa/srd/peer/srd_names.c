@@ -9,12 +9,12 @@
  *                     were published at the start tell, and the last but one
  *
  * The table has no names of its own: an entry is the peer's address, with the
- * kind of the name in its low bits, and is read from the peer each time. So what
- * a name consists of changes only while it is not in the table, or an equal one
- * takes its place (uct_srd_names_rename()).
+ * kind of the name in its low bits, and is read from the peer each time. So
+ * what a name consists of changes only while it is not in the table, or an
+ * equal one takes its place (uct_srd_names_rename()).
  */
 #include "srd/peer/srd_names.h"
-#include "srd/peer/srd_peer.h"
+#include "srd/peer/srd_peer_rare.h"
 #include "srd/peer/srd_peer_ah.h"
 
 typedef enum {

@@ -7,6 +7,7 @@
 #include "srd/peer/srd_gate.h"
 #include "srd/peer/srd_names.h"
 #include "srd/peer/srd_peer_ah.h"
+#include "srd/peer/srd_peer_rare.h"
 #include "srd/peer/srd_show.h"
 #include "srd/def/srd_upcall.h"
 
@@ -18,30 +19,6 @@ const char *uct_srd_peer_state_names[] = {
     [UCT_SRD_PEER_FAILED]  = "failed",
     [UCT_SRD_PEER_GONE]    = "gone"
 };
-
-static const uct_srd_peer_rare_t uct_srd_peer_no_rare;
-
-static int uct_srd_peer_has_rare(const uct_srd_peer_t *peer)
-{
-    return peer->rare != &uct_srd_peer_no_rare;
-}
-
-uct_srd_peer_rare_t *uct_srd_peer_rare(uct_srd_peer_t *peer)
-{
-    uct_srd_peer_rare_t *rare;
-
-    if (uct_srd_peer_has_rare(peer)) {
-        return peer->rare;
-    }
-
-    rare = ucs_calloc(1, sizeof(*rare), "uct_srd_peer_rare");
-    if (rare != NULL) {
-        rare->peer = peer;
-        kh_init_inplace(uct_srd_rkeys, &rare->keys.map);
-        peer->rare = rare;
-    }
-    return rare;
-}
 
 uct_srd_peer_rare_t *uct_srd_peer_rare_or_fail(uct_srd_peer_t *peer)
 {
@@ -67,8 +44,7 @@ uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
 
     peer->iface = iface;
     peer->ident = *ident;
-    /* Written by nobody: const, so that whoever does is found out */
-    peer->rare  = (uct_srd_peer_rare_t *)&uct_srd_peer_no_rare;
+    uct_srd_peer_rare_init(peer);
     if (uct_srd_names_add(peer) != UCS_OK) {
         goto err_free;
     }
@@ -115,10 +91,7 @@ err:
 
 void uct_srd_peer_destroy(uct_srd_peer_t *peer)
 {
-    if (uct_srd_peer_has_rare(peer)) {
-        kh_destroy_inplace(uct_srd_rkeys, &peer->rare->keys.map);
-        ucs_free(peer->rare);
-    }
+    uct_srd_peer_rare_cleanup(peer);
     ucs_free(peer);
 }
 

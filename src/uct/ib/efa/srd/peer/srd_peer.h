@@ -110,10 +110,7 @@ static inline uct_srd_peer_t *uct_srd_peer_take_next(uct_srd_iface_t *iface,
 uct_srd_peer_t *uct_srd_peer_create(uct_srd_iface_t *iface,
                                     const uct_srd_ident_t *ident);
 
-/* What is seldom needed, to write to; NULL: no memory (not logged) */
-uct_srd_peer_rare_t *uct_srd_peer_rare(uct_srd_peer_t *peer);
-
-/* Likewise, for a peer that cannot live without: it fails (logged). */
+/* uct_srd_peer_rare() for a peer that cannot live without: it fails (logged) */
 uct_srd_peer_rare_t *uct_srd_peer_rare_or_fail(uct_srd_peer_t *peer);
 
 /* The memory of a peer to whom nothing refers any more */

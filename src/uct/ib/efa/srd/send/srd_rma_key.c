@@ -12,7 +12,7 @@
  * UCP keeps the key it was given, so each use is translated.
  */
 #include "srd/send/srd_rma_key.h"
-#include "srd/peer/srd_peer.h"
+#include "srd/peer/srd_peer_rare.h"
 #include "srd/send/srd_ctl.h"
 
 #define UCT_SRD_KEY_AGAIN 10e-3 /* seconds */

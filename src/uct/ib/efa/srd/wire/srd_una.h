@@ -14,8 +14,8 @@
  *              first out of order             una has caught up
  *     pool --------------------------> set ----------------------> pool
  *
- * A sequence with a bitmap has a message that is under way, the one at una. So a
- * pool with as many sets as messages can be under way, of all its sequences
+ * A sequence with a bitmap has a message that is under way, the one at una. So
+ * a pool with as many sets as messages can be under way, of all its sequences
  * together, is never empty, and nothing fails here. Sets of a pool are zero.
  *
  * Plain C, no dependency beyond calloc: the unit tests include it.

@@ -23,6 +23,7 @@
 #include "srd/peer/srd_peer.h"
 #include "srd/peer/srd_peer_ah.h"
 #include "srd/peer/srd_peer_ep.h"
+#include "srd/peer/srd_peer_rare.h"
 #include "srd/peer/srd_show.h"
 #include "srd/send/srd_ctl.h"
 
