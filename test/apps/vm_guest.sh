@@ -425,7 +425,7 @@ surprise()
     # The driver cannot destroy objects of a device that does not answer, and ib_core
     # complains that they stay: no fault of the device. Others are vm.sh's to see
     dmesg | grep -E 'WARNING:|BUG:' |
-        grep -vE 'infiniband/core/(rdma_core|restrack)\.c:' > "$TMPDIR/complaints"
+        grep -vE 'infiniband/core/(rdma_core|uverbs_main|restrack)\.c:' > "$TMPDIR/complaints"
     [ -s "$TMPDIR/complaints" ] || dmesg --clear
 }
 
