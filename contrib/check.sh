@@ -390,6 +390,7 @@ case ,$parts, in
 esac
 
 export SOAK_SECONDS=${SOAK_SECONDS:-180}
+export VM=${VM:-y}                      # guests, test/apps/vm.sh
 gcc=$top/build-gcc
 asan=$top/build-asan
 tsan=$top/build-tsan

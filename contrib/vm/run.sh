@@ -391,6 +391,8 @@ vm_run()
 {
     local i pids=() copies=() started status=0 one
 
+    # in the background there is no standard input: the shell's is this one
+    exec 3<&0
     for ((i = 0; i < guests; ++i)); do
         vm_start "$i" || return 125
         pids+=("$started")

@@ -3,8 +3,8 @@
 # output and status come back; then the parts VM_PARTS ("tools ucx") of
 # vm_guest.sh in guests, on the kernels of VM_KERNELS ("6.1"), with Soft-EFA's PCI
 # functions and without libsoftefa. Skipped where no guest can be made: not root, no
-# debootstrap, no network and nothing cached; and unless VM=y: what is cached takes
-# minutes to make, and a guest without KVM minutes on a busy machine.
+# debootstrap, no network and nothing cached; and unless VM=y, which contrib/check.sh
+# sets: what is cached takes some two minutes to make and 3 GB.
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -43,7 +43,7 @@ vm 2 "no softefa-pci" 'none is missing: build first' \
     --softefa-pci "$TMPDIR/none" true
 
 if [ "${VM:-n}" != y ]; then
-    skip "guests" "they take minutes: VM=y runs them"
+    skip "guests" "they take minutes the first time: VM=y runs them"
     finish
 fi
 if ! "$TOP/contrib/vm.sh" --build "$BUILD" --devices 0 --prepare \
@@ -62,6 +62,35 @@ vm 7 "output and status of a command" '^guest0 it.s 6\.1\.' --devices 0 -- \
     bash -c "echo \"\$HOSTNAME it's \$(uname -r)\"; exit 7"
 vm 125 "a kernel that panics" 'guest 0: Kernel panic' --devices 0 \
     --append rdinit=/none true
+
+sources=${XDG_CACHE_HOME:-$HOME/.cache}/ucx-efa/roots/bookworm-vm-kernel/root/efa
+vm 0 "a driver of one's own, a device that it does not know" '^ok +destroy' \
+    --driver "$sources" --profile efa4 -- srdtool selftest
+
+# A shell: what is typed when it is there
+test_shell()
+{
+    local status=0 process
+
+    mkfifo "$TMPDIR/typed"
+    "$TOP/contrib/vm.sh" --build "$BUILD" --devices 0 --shell \
+        < "$TMPDIR/typed" > "$TMPDIR/shell" 2>&1 &
+    process=$!
+    exec 5> "$TMPDIR/typed"
+    # shellcheck disable=SC2016 # evaluated later, there
+    until_true eval 'grep -q root@guest0 "$TMPDIR/shell" || ! kill -0 $process'
+    # shellcheck disable=SC2016
+    echo 'echo "6 times 7 is $((6 * 7))"; exit 5' >&5
+    wait "$process" || status=$?
+    exec 5>&-
+    if [ "$status" = 5 ] && grep -q '^.*6 times 7 is 42' "$TMPDIR/shell"; then
+        ok "a shell"
+    else
+        not_ok "a shell" "status $status: $(tail -n 2 "$TMPDIR/shell")"
+    fi
+}
+
+test_shell
 
 # guest NAME ARGUMENTS...: a script of this convention in guests
 guest()
