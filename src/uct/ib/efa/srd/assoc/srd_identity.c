@@ -46,22 +46,29 @@ static int uct_srd_identity_is_refused(const uct_srd_iface_t *iface,
     return 0;
 }
 
-/* There is no room for a record of the sender. It may send more before it hears
- * of that. */
-static void uct_srd_identity_refuse(uct_srd_iface_t *iface,
-                                    const uct_srd_ident_t *ident,
-                                    const uct_srd_ext_t *ext)
+/* A message was dropped, and no record of the sender stays that would say so. What
+ * it sends before it hears of that would be delivered with a gap before it. */
+static void uct_srd_identity_set_refused(uct_srd_iface_t *iface,
+                                         const uct_srd_ident_t *ident,
+                                         const uct_srd_ext_t *ext)
 {
     unsigned i = iface->assoc.num_refused % UCT_SRD_REFUSED;
 
-    uct_srd_rx_drop(iface, ident->gid, ident->qpn, UCT_SRD_DROP(drop_nomem));
     if ((ext->op == UCT_SRD_OP_DATA) &&
         !uct_srd_identity_is_refused(iface, ident, ext->epoch)) {
         iface->assoc.refused[i].ident = *ident;
         iface->assoc.refused[i].epoch = ext->epoch;
         ++iface->assoc.num_refused;
     }
+}
 
+/* There is no room for a record of the sender. */
+static void uct_srd_identity_refuse(uct_srd_iface_t *iface,
+                                    const uct_srd_ident_t *ident,
+                                    const uct_srd_ext_t *ext)
+{
+    uct_srd_rx_drop(iface, ident->gid, ident->qpn, UCT_SRD_DROP(drop_nomem));
+    uct_srd_identity_set_refused(iface, ident, ext);
     uct_srd_ctl_answer(iface, ext, UCT_SRD_OP_REJECT, UCT_SRD_REJECT_RESOURCES);
 }
 
@@ -194,6 +201,9 @@ uct_srd_peer_t *uct_srd_identity_peer(uct_srd_iface_t *iface,
         } else if (ext->op == UCT_SRD_OP_DATA) {
             uct_srd_rx_drop(iface, ident->gid, ident->qpn,
                             UCT_SRD_DROP(drop_failed));
+            if (!peer->rx.known) {
+                uct_srd_identity_set_refused(iface, ident, ext);
+            }
         }
         return NULL;
     }
