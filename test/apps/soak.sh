@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A short soak: SOAK_SECONDS long (20). contrib/soak.sh is the long one.
+# A short soak: SOAK_SECONDS long (20), half of it on the direct data path.
+# contrib/soak.sh is the long one.
 # shellcheck source=test/apps/common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -16,7 +17,7 @@ fi
 
 soak()
 {
-    "$TOP/contrib/soak.sh" --build "$BUILD" --seconds "$seconds" \
+    "$TOP/contrib/soak.sh" --build "$BUILD" --seconds $((seconds / 2)) \
         --output "$TMPDIR/soak" "$@"
 }
 
@@ -33,11 +34,19 @@ keep_logs()
     cp -r "$TMPDIR/soak" "$kept" && echo "    logs: $kept"
 }
 
-# Its counts, for whoever reads the log
-if check "soak" soak --limit $limit --reorder 16 --kill-every $every --reset-every $every; then
-    sed 's/^/    /' "$TMPDIR/check.out"
-else
-    keep_logs
-fi
+# way NAME: with counts, for whoever reads the log
+way()
+{
+    rm -rf "$TMPDIR/soak"
+    if check "$1" soak --limit $limit --reorder 16 --kill-every $every \
+        --reset-every $every; then
+        sed 's/^/    /' "$TMPDIR/check.out"
+    else
+        keep_logs
+    fi
+}
+
+UCX_SRD_DIRECT=n way "through libefa"
+SOFTEFA_EFADV=y UCX_SRD_DIRECT=y way "direct"
 
 finish

@@ -61,16 +61,17 @@ void fuzz_check_posted(const fuzz_send_t *send)
         return;
     }
 
+    /* Its association has ended, with an endpoint that is told or without one,
+     * wherever it is by now. */
+    if ((data[AT_OP] == OP_REJECT) && fuzz_honest_had(send->gid, send->qpn)) {
+        fuzz_honest_settle();
+    }
+
     if (who < 0) {
         FUZZ_CHECK(fuzz_user_knows(send->gid, send->qpn) ||
                            fuzz_honest_had(send->gid, send->qpn),
                    "operation %u goes to a stranger", data[AT_OP]);
         return;
-    }
-
-    /* Its association has ended, with an endpoint that is told or without one */
-    if ((who == FUZZ_HONEST) && (data[AT_OP] == OP_REJECT)) {
-        fuzz_honest_settle();
     }
 
     ++fuzz_who[who].answers;
