@@ -39,7 +39,8 @@ enum {
     CQE_PHASE  = 0x01,
     CQE_SEND   = 0x02,
     CQE_RECV   = 0x04,
-    CQE_IMM    = 0x08
+    CQE_IMM    = 0x08,
+    CQE_OP     = 0x70
 };
 
 typedef struct {
@@ -303,7 +304,10 @@ static void write_next(fuzz_qp_t *qp, unsigned i)
         cqe.flags |= (from->wc.wc_flags & IBV_WC_WITH_IMM) ? CQE_IMM : 0;
         cqe.flags |= from->odd_flags;
         cqe.qpn += from->odd_qpn;
-        cqe.length  = from->wc.byte_len;
+        cqe.length = from->wc.byte_len;
+        if ((cqe.status != 0) || (from->odd_flags & CQE_OP)) {
+            cqe.length = 0xfff0; /* of what did not come, or went elsewhere */
+        }
         cqe.ahn     = from->wc.slid;
         cqe.src_qpn = from->wc.src_qp;
         cqe.imm     = be32toh(from->wc.imm_data);

@@ -182,15 +182,17 @@ uct_srd_poll_cqe_rx_nonsense(uct_srd_iface_t *iface,
     }
 }
 
-/* The descriptor that an entry gives back; NULL: it is not to be believed. */
+/* The descriptor that an entry gives back; NULL: it is not to be believed. Only of
+ * a message does the length say what is in the buffer. */
 static UCS_F_ALWAYS_INLINE uct_srd_desc_t *
 uct_srd_poll_cqe_desc(uct_srd_iface_t *iface, const uct_srd_direct_cqe_t *cqe,
-                      uint32_t first)
+                      uint32_t first, int is_message)
 {
     uct_srd_desc_t *desc = uct_srd_direct_rq_take(&iface->queues.direct.rq,
                                                   UCT_SRD_DIRECT_CQE_ID(first));
 
-    if (ucs_unlikely((desc == NULL) || (cqe->length > desc->sge.length))) {
+    if (ucs_unlikely((desc == NULL) ||
+                     (is_message && (cqe->length > desc->sge.length)))) {
         uct_srd_poll_cqe_rx_nonsense(iface, cqe, first, desc);
         return NULL;
     }
@@ -205,6 +207,7 @@ static int uct_srd_poll_cqe_read(uct_srd_iface_t *iface,
 {
     uint16_t id = UCT_SRD_DIRECT_CQE_ID(first);
     uct_srd_desc_t *desc;
+    int is_message;
 
     if ((first & UCT_SRD_DIRECT_CQE_QUEUE) == UCT_SRD_DIRECT_CQE_SEND) {
         if (id >= iface->tx.num_slots) {
@@ -218,7 +221,10 @@ static int uct_srd_poll_cqe_read(uct_srd_iface_t *iface,
         return 1;
     }
 
-    desc = uct_srd_poll_cqe_desc(iface, cqe, first);
+    is_message = (UCT_SRD_DIRECT_CQE_STATUS(first) == UCT_EFA_STATUS_OK) &&
+                 (first & UCT_SRD_DIRECT_CQE_HAS_IMM) &&
+                 !(first & UCT_SRD_DIRECT_CQE_OP);
+    desc = uct_srd_poll_cqe_desc(iface, cqe, first, is_message);
     if (desc == NULL) {
         return 0;
     }
@@ -449,7 +455,7 @@ uct_srd_poll_cqe(uct_srd_iface_t *iface, const uct_srd_direct_cqe_t *cqe,
         }
     } else if (ucs_likely((first & UCT_SRD_DIRECT_CQE_RX_MASK) ==
                           UCT_SRD_DIRECT_CQE_RX_PLAIN)) {
-        desc = uct_srd_poll_cqe_desc(iface, cqe, first);
+        desc = uct_srd_poll_cqe_desc(iface, cqe, first, 1);
         if (ucs_unlikely(desc == NULL) ||
             ucs_likely(uct_srd_poll_rx(iface, desc,
                                        uct_srd_key(cqe->ahn, cqe->src_qpn),
