@@ -9,6 +9,7 @@
  */
 #include "rma_test.h"
 
+#include "common/counters.h"
 #include "common/said.h"
 
 #include <fcntl.h>
@@ -520,6 +521,53 @@ std::string handles()
     return text;
 }
 
+/* One message to each of more hosts than there are handles, and none of them says
+ * HELLO_ACK: they do not progress. Those that still have a handle repeat HELLO, and
+ * none takes a handle from another to do so. When they progress all talk. */
+std::string hello_handles()
+{
+    const unsigned leaves = 7, repeats = 4;
+    hosts all(leaves + 1);
+    std::vector<std::unique_ptr<end>> ends;
+    auto wait_alone = [&](const std::function<bool()> &done) {
+        return wait_until(done, [&]() { all[0].progress(); });
+    };
+    std::string text;
+    uint64_t made, again;
+
+    for (unsigned i = 0; i < leaves; ++i) {
+        ends.emplace_back(new end(all[0], all[i + 1].addr()));
+        if (!wait_alone([&]() {
+                return ends[i]->send(BCOPY, AM_ID, stream(i), i) == UCS_OK;
+            }) ||
+            !wait_alone([&]() {
+                return uct_ep_flush(ends[i]->ep(), 0, nullptr) == UCS_OK;
+            })) {
+            return "number " + std::to_string(i) + " is not sent to";
+        }
+    }
+
+    made  = counter("ah_create");
+    again = counter("hello_retry");
+    if (made < leaves) {
+        return "a handle for each: " + std::to_string(made);
+    }
+    if (!wait_alone([&]() {
+            return counter("hello_retry") >= again + repeats;
+        })) {
+        return "HELLO is not repeated";
+    }
+    if (counter("ah_create") != made) {
+        return std::to_string(counter("ah_create") - made) +
+               " handles were made to repeat HELLO";
+    }
+
+    for (unsigned i = 0; (i < leaves) && text.empty(); ++i) {
+        text = all.talk(*ends[i], 10 + i);
+    }
+    return text;
+}
+
 /* As many endpoints fail as there are handles, and stay open: the next peer
  * gets one all the same. */
 std::string failed_handles()
@@ -574,6 +622,8 @@ HARNESS_ROLE(exhaust)
         return device_descriptors();
     } else if (what == "handles") {
         return handles();
+    } else if (what == "hello_handles") {
+        return hello_handles();
     } else if (what == "failed_handles") {
         return failed_handles();
     } else if (what == "shared_memory") {
@@ -655,6 +705,12 @@ TEST_F(exhaust_test, address_handles)
     EXPECT_EQ("", run_role("exhaust handles",
                            {"SOFTEFA_DEVICES=8",
                             "SOFTEFA_LIMITS=max_ah=3,source_gid=0"}));
+}
+
+TEST_F(exhaust_test, address_handles_of_hellos)
+{
+    EXPECT_EQ("", run_role("exhaust hello_handles",
+                           {"SOFTEFA_DEVICES=8", "SOFTEFA_LIMITS=max_ah=3"}));
 }
 
 TEST_F(exhaust_test, address_handles_of_failed_endpoints)
