@@ -18,8 +18,8 @@ struct uct_srd_ep {
     ucs_queue_head_t    cancels;   /* uct_srd_waiter_t: flush(CANCEL)        */
     unsigned            zcopy;     /* slots that refer to the user's memory  */
     unsigned            rma;       /* one-sided operations under way         */
-    ucs_status_t        status;    /* of its own failure                     */
     ucs_list_link_t     failed;    /* in peers.failed_eps, if status         */
+    ucs_status_t        status;    /* of its own failure                     */
     uint8_t             reported;  /* of the peer's failure                  */
     unsigned            num_pending; /* requests in pending                  */
 

@@ -152,8 +152,8 @@ struct uct_srd_peer {
     struct {
         uint32_t         imm_base;   /* remote epoch at its place, or what
                                         no header-less message matches       */
-        uct_srd_ring_t   ring;
         uint32_t         epoch;      /* of the remote; valid if known        */
+        uct_srd_ring_t   ring;
         uint64_t         uid;
         uint8_t          known;      /* uid and epoch are valid; listed under
                                         UCT_SRD_ANY_QKEY                     */
@@ -163,9 +163,9 @@ struct uct_srd_peer {
         uint8_t          blind;      /* counted in rx.special                */
         uint8_t          no_ah;      /* likewise                             */
         uint8_t          asserted;   /* counted in rx.asserted               */
-        ucs_time_t       ack_time;   /* of the last HELLO_ACK                */
-        uint32_t         features;
         uint8_t          generation; /* of its device                        */
+        uint32_t         features;
+        ucs_time_t       ack_time;   /* of the last HELLO_ACK                */
     } rx;
 
     /* control messages: send/srd_ctl.c, and what they have come to: assoc/ */
@@ -205,10 +205,10 @@ struct uct_srd_peer {
     struct {
         ucs_list_link_t  list;       /* in peers.with_ah, if ah              */
         uint32_t         key;        /* in the table, or UCT_SRD_NO_KEY      */
-        uct_srd_peer_t   *prev;      /* others with a key of that AH number  */
-        uct_srd_peer_t   *next;
         uint16_t         sweep_psn;  /* sum of una when last looked at for
                                         reclaim                              */
+        uct_srd_peer_t   *prev;      /* others with a key of that AH number  */
+        uct_srd_peer_t   *next;
     } ahn;
 
     /* peer/srd_peer_ep.c */
