@@ -1,12 +1,17 @@
 # Lines of "NAME,BYTES,UNIT,VALUE", several of each: their medians, for
 # bench-table.awk and bench-picture.awk.
 
-function median(key,    n, i, j, t, v) {
+function median(key,    n, i, v) {
     n = count[key]
-    if (!n)
-        return -1
     for (i = 1; i <= n; i++)
         v[i] = value[key, i]
+    return middle(v, n)
+}
+
+# Of v[1] to v[n]; -1 if there are none
+function middle(v, n,    i, j, t) {
+    if (!n)
+        return -1
     for (i = 2; i <= n; i++)
         for (j = i; j > 1 && v[j - 1] > v[j]; j--) {
             t = v[j]
@@ -16,9 +21,20 @@ function median(key,    n, i, j, t, v) {
     return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
 }
 
-# -1 if one of them was not measured
-function ratio(a, b) {
-    return (median(a) < 0 || median(b) <= 0) ? -1 : median(a) / median(b)
+# The median of each round's ratio: a virtual machine's two processors may be
+# near each other in one round and far in the next. -1 if one was not measured.
+function ratio(a, b,    n, i, v) {
+    n = count[a]
+    if (!n || !count[b])
+        return -1
+    if (n != count[b])
+        return median(b) > 0 ? median(a) / median(b) : -1
+    for (i = 1; i <= n; i++) {
+        if (value[b, i] <= 0)
+            return -1
+        v[i] = value[a, i] / value[b, i]
+    }
+    return middle(v, n)
 }
 
 # human(8), human(65536): 8 B, 64 KB

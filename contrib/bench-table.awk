@@ -37,7 +37,9 @@ function side_by_side(what, title,    n, i, s, k, list, label, used, cell, base,
             m += s >= 0
             text = s < 0 ? "" : sprintf("%.2f", s)
             if (s >= 0 && base > 0)
-                text = text sprintf(" (%.2f)", s / base)
+                text = text sprintf(" (%.2f)",
+                                    ratio(measured(list[i], what, size[k]),
+                                          measured("verbs", what, size[k])))
             cell = cell sprintf(" %15s |", text)
         }
         if (m < 3)             # measured for one ratio, below
@@ -53,14 +55,19 @@ function side_by_side(what, title,    n, i, s, k, list, label, used, cell, base,
         print ""
 }
 
-# Above the largest message raw verbs have RDMA read
-function series(name, what, bytes,    s) {
-    s = median(name "_" what "," bytes)
-    if (s < 0 && name == "verbs" && bytes > 8928)
-        s = median("verbs_read_" what "," bytes)
-    if (s < 0 && name == "uct" && bytes > 8928)
-        s = median("uct_get_" what "," bytes)
-    return s
+# The key of a series: above the largest message raw verbs have RDMA read
+function measured(name, what, bytes) {
+    if (!count[name "_" what "," bytes] && bytes > 8928) {
+        if (name == "verbs")
+            return "verbs_read_" what "," bytes
+        if (name == "uct")
+            return "uct_get_" what "," bytes
+    }
+    return name "_" what "," bytes
+}
+
+function series(name, what, bytes) {
+    return median(measured(name, what, bytes))
 }
 
 # What UCP chose, and what each protocol takes: us of a message, or of a byte

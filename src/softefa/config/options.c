@@ -217,14 +217,25 @@ static int parse_fault_log(softefa_options_t *options, const char *text,
                 text);
 }
 
+static int parse_switch(bool *on, const char *name, const char *text,
+                        char *error, size_t size)
+{
+    *on = !strcmp(text, "y");
+    return (*on || !strcmp(text, "n")) ?
+                   0 :
+                   FAIL(error, size, "%s=" GIVEN " is not y or n", name, text);
+}
+
 static int parse_efadv(softefa_options_t *options, const char *text,
                        char *error, size_t size)
 {
-    options->efadv = !strcmp(text, "y");
-    return (options->efadv || !strcmp(text, "n")) ?
-                   0 :
-                   FAIL(error, size, "SOFTEFA_EFADV=" GIVEN " is not y or n",
-                        text);
+    return parse_switch(&options->efadv, "SOFTEFA_EFADV", text, error, size);
+}
+
+static int parse_fifo(softefa_options_t *options, const char *text, char *error,
+                      size_t size)
+{
+    return parse_switch(&options->fifo, "SOFTEFA_FIFO", text, error, size);
 }
 
 typedef struct {
@@ -279,6 +290,9 @@ static const option_t option_table[] = {
     {"SOFTEFA_EFADV", "n",
      "answer efadv_query_qp_wqs() and _cq() where libefa lacks them (y)",
      .parse = parse_efadv},
+    {"SOFTEFA_FIFO", "y",
+     "messages wait for the receiver's poll (y), or the kernel copies them (n)",
+     .parse = parse_fifo},
 };
 
 static int option_parse_number(const option_t *option,

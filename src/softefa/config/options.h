@@ -42,6 +42,7 @@ typedef struct {
     softefa_fault_plan_t faults;
     int               fault_log;   /* softefa_fault_log_t */
     bool              efadv;       /* answer in place of an older libefa */
+    bool              fifo;        /* of a CQ, for what comes in */
 } softefa_options_t;
 
 /* Reads the environment. Returns 0, or an errno with one line (no newline) in

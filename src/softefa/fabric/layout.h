@@ -9,7 +9,8 @@
  * Locks:
  *   admin lock     every allocation and release, in any table or the heap
  *   QP lock        its RQ: descriptors are taken, copied into, completed
- *   CQ lock        its ring: entries are written; never held over a copy
+ *   CQ lock        its ring: entries are written; its FIFO (nic/fifo.h).
+ *                  Held over a copy only of what is in that
  *   order          admin -> QP -> CQ. All three are robust: a process that
  *                  finds the holder dead repairs what the lock protects. No
  *                  process waits for a holder that is stopped (lock.c).
@@ -32,7 +33,7 @@
 #include <stdint.h>
 
 enum {
-    SOFTEFA_LAYOUT_VERSION = 6,
+    SOFTEFA_LAYOUT_VERSION = 7,
     SOFTEFA_MAX_PROCS      = 1024,
     SOFTEFA_SLOT_JOINING   = SOFTEFA_MAX_PROCS, /* of a process without one */
     SOFTEFA_MAX_CHANNELS   = 4096,
@@ -132,10 +133,12 @@ typedef struct {
     uint16_t          with_sgid;
     uint16_t          refs;                  /* QPs' send and receive queues */
     _Atomic uint32_t  behind;                /* so is the doorbell */
+    uint64_t          fifo;                  /* offset */
+    uint32_t          fifo_size;             /* bytes, power of two */
     softefa_extent_t  extent;
 
     /* Under the lock. */
-    softefa_lock_t    lock;
+    softefa_lock_t    lock __attribute__((aligned(SOFTEFA_CACHE_LINE)));
     uint32_t          head[SOFTEFA_MAX_SUB_CQS]; /* entries written so far */
     uint32_t          total;                 /* sum of these */
     uint32_t          armed;
@@ -144,7 +147,19 @@ typedef struct {
     uint8_t           raising;               /* an event, just now */
     uint8_t           uncertain;             /* whether `events` has it */
     uint64_t          writer;                /* offset: last receive's QP */
+    /* The FIFO, see fifo.h: bytes written and moved so far; the owner's polls
+     * compare them without the lock. Another `fifo_next` is the tail after a
+     * record that is being moved. */
+    uint32_t          fifo_mode;             /* softefa_fifo_mode_t */
+    _Atomic uint32_t  fifo_head, fifo_tail;
+    uint32_t          fifo_next;
 } __attribute__((aligned(SOFTEFA_CACHE_LINE))) softefa_shm_cq_t;
+
+typedef enum {
+    SOFTEFA_FIFO_OFF,                        /* nobody has polled yet */
+    SOFTEFA_FIFO_ON,                         /* polls move what is in it */
+    SOFTEFA_FIFO_NEVER                       /* polls are not seen */
+} softefa_fifo_mode_t;
 
 /* See counters.h. */
 typedef struct {
@@ -202,6 +217,8 @@ typedef struct {
     uint32_t          journal_head;          /* rq_head afterwards */
     uint32_t          journal_pos;           /* CQ entry that decides */
     uint32_t          journal_lost;          /* that + 1: was not written */
+    uint32_t          journal_in_fifo;       /* the FIFO decides */
+    uint32_t          journal_fifo;          /* its head before */
 
     /* MR that this QP's RDMA is copying from or to: device << 24 | index + 1;
      * its deregistration waits. */
@@ -219,6 +236,11 @@ static_assert(sizeof(softefa_shm_pd_t) == 64, "one cache line");
 static_assert(sizeof(softefa_shm_ah_t) == 64, "one cache line");
 static_assert(sizeof(softefa_shm_mr_t) == 64, "one cache line");
 static_assert(sizeof(softefa_shm_qp_t) == 256, "four cache lines");
+static_assert(sizeof(softefa_shm_cq_t) == 192, "three cache lines");
+static_assert(sizeof(softefa_shm_cq_t) -
+                              offsetof(softefa_shm_cq_t, lock) ==
+                      SOFTEFA_CACHE_LINE,
+              "what a completion writes to is one cache line");
 
 typedef struct {
     uint32_t limit;                          /* of the profile */

@@ -2,7 +2,9 @@
  * A member lives as long as its byte of the lock file is locked: the kernel
  * drops that lock with the last descriptor, however the process ended. Asking
  * costs a system call, so an answer "alive" is used for ALIVE_FOR_NS: longer
- * than a message, shorter than process ids take to come round again.
+ * than a message, shorter than process ids take to come round again. Where
+ * nothing else notices a death it is used for LATELY_NS: shorter than a process
+ * takes from giving up the lock to being waited for.
  */
 #define _GNU_SOURCE
 #include "fabric/member.h"
@@ -12,6 +14,7 @@
 #include "fabric/thread.h"
 
 #define ALIVE_FOR_NS 20000000ull
+#define LATELY_NS    5000ull
 
 /* How long one waits for a member that copies: if it is stopped; at all (1 GiB
  * takes a second, the memory's debuggers ten times that) */
@@ -20,6 +23,9 @@
 
 /* Until when (ns) a member need not be asked for again. */
 static _Atomic uint64_t alive_until[SOFTEFA_MAX_PROCS];
+
+/* When (ns) it was last seen to live. */
+static _Atomic uint64_t alive_at[SOFTEFA_MAX_PROCS];
 
 bool softefa_member_alive(uint32_t slot, bool now)
 {
@@ -43,6 +49,21 @@ bool softefa_member_alive(uint32_t slot, bool now)
 
     atomic_store_explicit(&alive_until[slot], time + ALIVE_FOR_NS,
                           memory_order_relaxed);
+    return true;
+}
+
+bool softefa_member_alive_lately(uint32_t slot)
+{
+    uint64_t now  = softefa_clock_now();
+    uint64_t seen = atomic_load_explicit(&alive_at[slot], memory_order_relaxed);
+
+    if (now - seen < LATELY_NS) {
+        return true;
+    } else if (!softefa_member_alive(slot, true)) {
+        return false;
+    }
+
+    atomic_store_explicit(&alive_at[slot], now, memory_order_relaxed);
     return true;
 }
 

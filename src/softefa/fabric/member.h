@@ -32,6 +32,10 @@ static inline softefa_member_t softefa_member(uint32_t owner)
  * `now`: then it costs a system call. */
 bool softefa_member_alive(uint32_t slot, bool now);
 
+/* The same, 5 us old: who was told of the member's death is not told that it
+ * lives. */
+bool softefa_member_alive_lately(uint32_t slot);
+
 /* Whether a thread that held a lock has ended, or its process has: the one that
  * had `slot` in this generation, or that joined (SOFTEFA_SLOT_JOINING). */
 bool softefa_member_gone(uint32_t slot, uint32_t generation, int tid);

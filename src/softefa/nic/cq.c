@@ -31,8 +31,8 @@
 #include "fabric/lock.h"
 #include "faults/fault_point.h"
 #include "nic/dev.h"
+#include "nic/fifo.h"
 #include "nic/rq.h"
-#include "nic/wait.h"
 
 #include <string.h>
 
@@ -54,17 +54,38 @@ void softefa_cq_raise(softefa_shm_cq_t *cq)
     cq->raising = 0;
 }
 
-/* The entry at `sub`'s head has not been written. */
-static void cq_lost(const softefa_shm_cq_t *cq, unsigned sub)
+/* The QP of the last receive completion, if it still is one of this CQ's. */
+static softefa_shm_qp_t *cq_writer(const softefa_shm_cq_t *cq)
 {
     uint64_t index = (softefa_fabric_offset(cq) -
                       offsetof(softefa_shm_t, dev)) /
                      sizeof(softefa_shm_dev_t);
     softefa_shm_qp_t *qp = softefa_fabric_at(cq->writer);
 
-    if ((cq->writer != 0) && (qp->recv_sub_cq == sub) &&
-        (&softefa_fabric.shm->dev[index].cq[qp->recv_cq] == cq) &&
+    return ((cq->writer != 0) &&
+            (&softefa_fabric.shm->dev[index].cq[qp->recv_cq] == cq)) ?
+                   qp :
+                   NULL;
+}
+
+/* The entry at `sub`'s head has not been written. */
+static void cq_lost(const softefa_shm_cq_t *cq, unsigned sub)
+{
+    softefa_shm_qp_t *qp = cq_writer(cq);
+
+    if ((qp != NULL) && !qp->journal_in_fifo && (qp->recv_sub_cq == sub) &&
         (qp->journal_pos == cq->head[sub])) {
+        qp->journal_lost = qp->journal_pos + 1;
+    }
+}
+
+/* The same of a record in the FIFO. */
+static void cq_repair_journal(const softefa_shm_cq_t *cq)
+{
+    softefa_shm_qp_t *qp = cq_writer(cq);
+
+    if ((qp != NULL) && qp->journal_in_fifo &&
+        (qp->journal_fifo == cq->fifo_head)) {
         qp->journal_lost = qp->journal_pos + 1;
     }
 }
@@ -93,6 +114,9 @@ static void cq_repair(softefa_shm_cq_t *cq)
         cq->total += cq->head[sub];
         SOFTEFA_POINT("repair");
     }
+
+    cq_repair_journal(cq);
+    softefa_fifo_repair(cq);
 
     /* An event is missing, or there is one more than was counted. */
     if (cq->raising) {
@@ -153,38 +177,5 @@ void softefa_cq_set_behind(softefa_cq_t *handle, bool behind)
 {
     if (softefa_dev_valid(handle->dev)) {
         atomic_store(&handle->shm->behind, behind);
-    }
-}
-
-void softefa_cq_arm(softefa_cq_t *handle)
-{
-    softefa_shm_cq_t *cq = handle->shm;
-    int ret;
-
-    if (!softefa_dev_valid(handle->dev)) {
-        return;
-    }
-
-    ret = softefa_cq_lock(cq);
-    if (ret == 0) {
-        cq->armed = 1;
-        if (softefa_cq_pending(cq) != 0) {
-            softefa_cq_raise(cq);
-        }
-        softefa_unlock(&cq->lock);
-    } else if ((ret == EBUSY) && !atomic_exchange(&handle->arm_later, true)) {
-        atomic_fetch_add(&handle->dev->late_arms, 1);
-        softefa_wait_dev(handle->dev, 1);
-    }
-}
-
-void softefa_cq_arm_late(softefa_cq_t *handle)
-{
-    if (atomic_load_explicit(&handle->arm_later, memory_order_relaxed) &&
-        !softefa_lock_stuck(&handle->shm->lock) &&
-        atomic_exchange(&handle->arm_later, false)) {
-        atomic_fetch_sub(&handle->dev->late_arms, 1);
-        softefa_wait_dev(handle->dev, -1);
-        softefa_cq_arm(handle);
     }
 }

@@ -97,9 +97,10 @@ static inline void softefa_cq_put_recv(softefa_shm_cq_t *cq, unsigned sub,
                                        softefa_shm_qp_t *qp,
                                        uint32_t descriptors)
 {
-    qp->journal_lost = 0;
-    qp->journal_pos  = cq->head[sub];
-    cq->writer       = softefa_fabric_offset(qp);
+    qp->journal_lost    = 0;
+    qp->journal_pos     = cq->head[sub];
+    qp->journal_in_fifo = 0;
+    cq->writer          = softefa_fabric_offset(qp);
     SOFTEFA_POINT("journal");
     qp->journal_head = softefa_rq_head(qp) + descriptors;
     softefa_cq_put(cq, sub, cqe);

@@ -10,6 +10,7 @@
 #include "fabric/table.h"
 #include "nic/channel.h"
 #include "nic/dev.h"
+#include "nic/fifo.h"
 #include "nic/wait.h"
 
 #include <errno.h>
@@ -57,6 +58,7 @@ static void cq_init_shared(softefa_shm_cq_t *shm, const softefa_cq_attr_t *attr)
     shm->raising   = 0;
     shm->uncertain = 0;
     shm->writer    = 0;
+    softefa_fifo_init(shm);
     atomic_store_explicit(&shm->obj.state, SOFTEFA_STATE_ALIVE,
                           memory_order_release);
 }
@@ -66,6 +68,7 @@ int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
 {
     uint64_t size = softefa_page_align((uint64_t)attr->depth *
                                        attr->entry_size * attr->num_sub_cqs);
+    uint32_t fifo = softefa_fifo_size(size);
     softefa_shm_cq_t *shm;
     softefa_cq_t *cq;
     uint32_t index;
@@ -95,12 +98,14 @@ int softefa_cq_create(softefa_dev_t *dev, const softefa_cq_attr_t *attr,
     }
 
     shm = &dev->shm->cq[index];
-    ret = softefa_heap_alloc(&shm->extent, softefa_page_size() + size);
+    ret = softefa_heap_alloc(&shm->extent, softefa_page_size() + size + fifo);
     if (ret != 0) {
         softefa_table_release(dev->shm, SOFTEFA_KIND_CQ, index);
         goto err;
     }
 
+    shm->fifo      = shm->extent.offset + softefa_page_size() + size;
+    shm->fifo_size = fifo;
     cq_init_shared(shm, attr);
     softefa_admin_unlock();
 

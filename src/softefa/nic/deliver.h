@@ -9,6 +9,7 @@
  *     long enough?    11        |   rkey        7
  *     its lkeys       12, rx 5  |
  *     copy, CQE                 '-- copy, and with immediate: RQ, CQE (rdma.c)
+ *     or FIFO (fifo.h)
  *
  * The RQ lock is held from the descriptor's choice to its completion, so that
  * ibv_destroy_qp() in the other process waits for the copy, and a death in
@@ -20,6 +21,7 @@
 #include "base/point.h"
 #include "nic/counters.h"
 #include "nic/dest.h"
+#include "nic/fifo.h"
 #include "nic/host.h"
 #include "nic/object.h"
 #include "nic/rdma.h"
@@ -62,6 +64,12 @@ SOFTEFA_STEP int softefa_deliver_locked(softefa_qp_t *qp,
 
     if (softefa_unlikely(remote.length < local->length + prefix)) {
         return SOFTEFA_STATUS_REMOTE_LENGTH;
+    }
+
+    if (softefa_unlikely(softefa_fifo_may(qp, dest)) && (rx.descriptors == 1) &&
+        softefa_fifo_put(qp, wqe, dest, local, prefix)) {
+        softefa_counters_send(qp, dest->qp, 1, local->length);
+        return SOFTEFA_STATUS_OK;
     }
 
     if (prefix > 0) {

@@ -17,6 +17,7 @@
 #include "fabric/member.h"
 #include "fabric/table.h"
 #include "nic/dev.h"
+#include "nic/fifo.h"
 #include "nic/pd.h"
 
 #include <errno.h>
@@ -172,6 +173,7 @@ int softefa_mr_dereg(softefa_mr_t *mr)
     int ret               = 0;
 
     if (softefa_dev_valid(dev)) {
+        softefa_fifo_move_all(dev);
         atomic_store(&shm->obj.state, SOFTEFA_STATE_RESERVED);
         if (shm->access & (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE)) {
             ret = mr_quiesce(dev, shm);

@@ -112,6 +112,14 @@ typedef struct {
 
 void softefa_cq_ring(const softefa_cq_t *cq, softefa_ring_t *ring);
 
+/* Before each look at its entries, but for a CQ whose polls are not seen: makes
+ * entries of what has come in, and retries what waits on its device (RNR, held
+ * back by the fault plan). Cheap if there is nothing. */
+void softefa_cq_poll(softefa_cq_t *cq);
+/* Whether softefa_cq_poll() will be called. As long as it never was, and is not
+ * ruled out here, nothing relies on it. */
+void softefa_fifo_set_seen(softefa_cq_t *cq, bool seen);
+
 /* Called after libefa wrote an armed doorbell. Raises the event at once if an
  * unconsumed completion is already there. */
 void softefa_cq_arm(softefa_cq_t *cq);
@@ -177,7 +185,7 @@ bool softefa_dev_is_dead(const softefa_dev_t *dev);
 /* The data path, in the caller's thread.
  * doorbell: the SQ doorbell of qp was rung; send what is new.
  * progress: retry what waits (RNR, held back by the fault plan). Cheap when
- *           nothing waits. Called from every hooked poll. */
+ *           nothing waits. Called from every poll (softefa_cq_poll()). */
 void softefa_engine_doorbell(softefa_qp_t *qp);
 void softefa_progress(softefa_dev_t *dev);
 

@@ -12,6 +12,7 @@
 #include "fabric/lock.h"
 #include "nic/dev.h"
 #include "nic/engine.h"
+#include "nic/fifo.h"
 #include "nic/rq.h"
 
 #include <errno.h>
@@ -25,6 +26,11 @@ static int qp_reset(softefa_qp_t *qp)
 
     if (ret != 0) {
         return ret;
+    }
+
+    if (!softefa_fifo_move(qp->recv_cq)) {
+        softefa_unlock(&shm->lock);
+        return ETIME;
     }
 
     softefa_rq_set_head(shm, 0);

@@ -4,6 +4,8 @@
  */
 #include "nic/rdma.h"
 #include "nic/counters.h"
+#include "nic/cq.h"
+#include "nic/fifo.h"
 #include "nic/host.h"
 #include "nic/mr.h"
 #include "nic/rq.h"
@@ -109,6 +111,26 @@ static int rdma_notify_locked(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
     return status;
 }
 
+/* Before memory of the destination is read or written: its messages that were
+ * told to be there, are. The RQ's lock keeps the CQ from being another's. */
+static void rdma_settle(const softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                        const softefa_dest_t *dest)
+{
+    softefa_shm_cq_t *cq = &dest->dev->cq[dest->qp->recv_cq];
+
+    if (softefa_likely(!softefa_fifo_waits(cq)) ||
+        !softefa_rq_lock(dest->qp, dest->dev)) {
+        return;
+    }
+
+    if ((softefa_dest_check(qp, wqe, dest->qp) == SOFTEFA_STATUS_OK) &&
+        (softefa_cq_lock(cq) == 0)) {
+        softefa_fifo_move_locked(dest->dev, cq);
+        softefa_unlock(&cq->lock);
+    }
+    softefa_unlock(&dest->qp->lock);
+}
+
 int softefa_rdma_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                          const softefa_dest_t *dest, const softefa_sgl_t *local)
 {
@@ -128,6 +150,7 @@ int softefa_rdma_deliver(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
         return status;
     }
 
+    rdma_settle(qp, wqe, dest);
     if (wqe->rdma.remote.length > 0) {
         status = rdma_copy(qp, wqe, dest, local);
         if (status != SOFTEFA_STATUS_OK) {

@@ -3,6 +3,7 @@
  */
 #include "nic/rq.h"
 #include "nic/cq.h"
+#include "nic/fifo.h"
 #include "nic/wait.h"
 
 #include <string.h>
@@ -67,6 +68,7 @@ bool softefa_rq_flush(softefa_shm_dev_t *dev, softefa_shm_qp_t *shm)
         return ret != EBUSY;
     }
 
+    softefa_fifo_move_locked(dev, cq);
     while (softefa_rq_available(shm) > 0) {
         rx    = ring[softefa_rq_head(shm) & shm->rq_mask];
         count = rq_request_size(shm, ring);

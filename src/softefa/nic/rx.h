@@ -5,6 +5,7 @@
 #include "nic/ah.h"
 #include "nic/cq.h"
 #include "nic/dest.h"
+#include "nic/fifo.h"
 #include "nic/mr.h"
 #include "nic/object.h"
 #include "nic/rq.h"
@@ -76,44 +77,60 @@ SOFTEFA_STEP int softefa_rx_peek(softefa_shm_dev_t *dev, softefa_shm_qp_t *qp,
     return SOFTEFA_STATUS_OK;
 }
 
+/* The completion of a request, or of none. */
+SOFTEFA_STEP void softefa_rx_cqe(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
+                                 const softefa_dest_t *dest,
+                                 const softefa_shm_cq_t *cq, softefa_rx_t rx,
+                                 int status, uint32_t length,
+                                 softefa_io_cqe_t *cqe)
+{
+    unsigned op   = wqe->ctrl1 & SOFTEFA_CTRL1_OP;
+    uint8_t flags = SOFTEFA_CQE_RECV_QUEUE | (op << SOFTEFA_CQE_OP_SHIFT);
+
+    memset(cqe, 0, sizeof(*cqe));
+    cqe->qpn     = dest->qp->qpn;
+    cqe->length  = length;
+    cqe->src_qpn = qp->qpn;
+    cqe->ahn     = atomic_load_explicit(&dest->dev->pd[dest->qp->pdn]
+                                                 .ah_of[qp->dev->listed],
+                                        memory_order_relaxed);
+    if (softefa_unlikely(cqe->ahn == SOFTEFA_AH_UNKNOWN)) {
+        cqe->ahn = softefa_ah_find_host(dest->dev, dest->qp->pdn, qp->dev);
+    }
+    if (wqe->ctrl1 & SOFTEFA_CTRL1_HAS_IMM) {
+        flags |= SOFTEFA_CQE_HAS_IMM;
+        cqe->imm = wqe->imm;
+    }
+
+    if (op == SOFTEFA_OP_RDMA_WRITE) {
+        cqe->length_hi = length >> 16;
+    } else if ((cqe->ahn == SOFTEFA_AH_UNKNOWN) && cq->with_sgid) {
+        memcpy(cqe->sgid, qp->dev->gid, sizeof(cqe->sgid));
+    }
+
+    cqe->first = softefa_likely(rx.descriptors > 0) ?
+                         softefa_io_cqe_first(rx.req_id, status, flags) :
+                         softefa_io_cqe_first(0, status,
+                                              flags | SOFTEFA_CQE_UNSOLICITED);
+}
+
 /* Under the RQ's and the CQ's lock: takes the request, if there is one,
- * and completes it. */
+ * and completes it, after what the FIFO has. */
 SOFTEFA_STEP void softefa_rx_put(softefa_qp_t *qp, const softefa_io_wqe_t *wqe,
                                  const softefa_dest_t *dest,
                                  softefa_shm_cq_t *cq, softefa_rx_t rx,
                                  int status, uint32_t length)
 {
-    softefa_io_cqe_t cqe = {};
-    unsigned op          = wqe->ctrl1 & SOFTEFA_CTRL1_OP;
-    uint8_t flags = SOFTEFA_CQE_RECV_QUEUE | (op << SOFTEFA_CQE_OP_SHIFT);
+    softefa_io_cqe_t cqe;
 
-    cqe.qpn     = dest->qp->qpn;
-    cqe.length  = length;
-    cqe.src_qpn = qp->qpn;
-    cqe.ahn     = atomic_load_explicit(&dest->dev->pd[dest->qp->pdn]
-                                                .ah_of[qp->dev->listed],
-                                       memory_order_relaxed);
-    if (softefa_unlikely(cqe.ahn == SOFTEFA_AH_UNKNOWN)) {
-        cqe.ahn = softefa_ah_find_host(dest->dev, dest->qp->pdn, qp->dev);
+    if (softefa_unlikely(softefa_fifo_waits(cq))) {
+        softefa_fifo_move_locked(dest->dev, cq);
     }
-    if (wqe->ctrl1 & SOFTEFA_CTRL1_HAS_IMM) {
-        flags |= SOFTEFA_CQE_HAS_IMM;
-        cqe.imm = wqe->imm;
-    }
-
-    if (op == SOFTEFA_OP_RDMA_WRITE) {
-        cqe.length_hi = length >> 16;
-    } else if ((cqe.ahn == SOFTEFA_AH_UNKNOWN) && cq->with_sgid) {
-        memcpy(cqe.sgid, qp->dev->gid, sizeof(cqe.sgid));
-    }
-
+    softefa_rx_cqe(qp, wqe, dest, cq, rx, status, length, &cqe);
     if (softefa_likely(rx.descriptors > 0)) {
-        cqe.first = softefa_io_cqe_first(rx.req_id, status, flags);
         softefa_cq_put_recv(cq, dest->qp->recv_sub_cq, &cqe, dest->qp,
                             rx.descriptors);
     } else {
-        flags |= SOFTEFA_CQE_UNSOLICITED;
-        cqe.first = softefa_io_cqe_first(0, status, flags);
         softefa_cq_put(cq, dest->qp->recv_sub_cq, &cqe);
     }
 }

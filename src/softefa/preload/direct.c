@@ -81,9 +81,9 @@ static void direct_ring(void *qp)
     softefa_engine_doorbell(qp);
 }
 
-static void direct_poll(void *dev)
+static void direct_poll(void *cq)
 {
-    softefa_progress(dev);
+    softefa_cq_poll(cq);
 }
 
 static void direct_arm(void *cq)
@@ -213,6 +213,7 @@ int efadv_query_cq(struct ibv_cq *cq, direct_cq_attr_t *attr, uint32_t length)
     }
 
     direct_cq_begin(hook);
+    softefa_fifo_set_seen(hook->u.cq.cq, false);
     if (!DIRECT_HAS(direct_cq_attr_t, doorbell, length) ||
         (attr->doorbell == NULL)) {
         return 0;
@@ -256,9 +257,10 @@ int softefa_direct_cq(struct ibv_cq *cq, softefa_direct_cq_t *direct)
 
     softefa_cq_ring(hook->u.cq.cq, &ring);
     direct_cq_begin(hook);
+    softefa_fifo_set_seen(hook->u.cq.cq, true);
     direct->doorbell  = ring.doorbell;
     direct->poll      = direct_poll;
-    direct->poll_arg  = hook->dev;
+    direct->poll_arg  = hook->u.cq.cq;
     direct->armed     = direct_arm;
     direct->armed_arg = hook->u.cq.cq;
     return 0;

@@ -7,7 +7,8 @@
  *   ibv_wr_complete   --> qp_ex->wr_complete   == hook_wr_complete    (same)
  *   ibv_poll_cq       --> context->ops.poll_cq == hook_poll_cq
  *   ibv_start_poll    --> cq_ex->start_poll    == hook_start_poll
- *                            |-- softefa_progress(dev): what was waiting
+ *                            |-- softefa_cq_poll(cq): what has come in, or was
+ *                            |                        waiting
  *                            '-- libefa's poll
  *   ibv_req_notify_cq --> context->ops.req_notify_cq == hook_req_notify
  *                            |-- libefa's: writes the armed doorbell
@@ -91,7 +92,7 @@ static int hook_poll_cq(struct ibv_cq *cq, int num_entries, struct ibv_wc *wc)
     int count;
 
     if (hook->dev != NULL) {
-        softefa_progress(hook->dev);
+        softefa_cq_poll(hook->u.cq.cq);
     }
 
     count = hook->hooks->poll_cq(cq, num_entries, wc);
@@ -108,7 +109,7 @@ static int hook_start_poll(struct ibv_cq_ex *cq_ex,
     int ret;
 
     if (hook->dev != NULL) {
-        softefa_progress(hook->dev);
+        softefa_cq_poll(hook->u.cq.cq);
     }
 
     ret = hook->u.cq.start_poll(cq_ex, attr);

@@ -4,7 +4,8 @@
  *
  *   send      to our queue: kill, stop and go on, stop and kill. We go on
  *             meanwhile; no message, request or completion is lost or comes
- *             twice
+ *             twice; into our buffers, and through the FIFO, which the sender
+ *             also moves: before its RDMA write completes
  *   admin     attaching, making and destroying objects, leaving: killed;
  *             tables and counts are right afterwards
  *   stopped   with the admin lock, the fabric's file lock, a receive queue: our
@@ -178,7 +179,14 @@ static void send_all(void)
     ring_port_close(&port);
 }
 
+typedef enum {
+    WAY_BUFFER,                      /* messages are written to buffers */
+    WAY_ARMED,                       /* until the event, then to the FIFO */
+    WAY_FIFO
+} way_t;
+
 typedef struct {
+    way_t             way;
     ring_port_t       port;
     softefa_channel_t *channel;
     int               fd;
@@ -347,7 +355,10 @@ static bool send_round(target_t *target, unsigned point, round_t kind)
 
     memset(target->got, 0, sizeof(target->got));
     target_post(target);
-    softefa_cq_arm(target->cq.cq);
+    target_poll(target);
+    if (target->way != WAY_FIFO) {
+        softefa_cq_arm(target->cq.cq);
+    }
     pid    = start(send_all, point, NULL,
                 (kind == ROUND_KILL) ? SIGKILL : SIGSTOP);
     status = watch(pid);
@@ -391,7 +402,7 @@ static bool send_round(target_t *target, unsigned point, round_t kind)
     return reached;
 }
 
-void test_points_send(void)
+static void points_send(way_t way)
 {
     target_t target;
     softefa_dev_t *dev;
@@ -400,6 +411,8 @@ void test_points_send(void)
 
     shared_init();
     target_open(&target);
+    target.way = way;
+    softefa_fifo_set_seen(target.cq.cq, way != WAY_BUFFER);
     for (kind = ROUND_KILL; kind < NUM_ROUNDS; ++kind) {
         for (point = 1; send_round(&target, point, kind); ++point) {
         }
@@ -410,6 +423,21 @@ void test_points_send(void)
     expect_empty(0, 1);
     expect_empty(1, 0);
     softefa_dev_close(dev);
+}
+
+void test_points_send(void)
+{
+    points_send(WAY_BUFFER);
+}
+
+void test_points_armed(void)
+{
+    points_send(WAY_ARMED);
+}
+
+void test_points_fifo(void)
+{
+    points_send(WAY_FIFO);
 }
 
 /*

@@ -74,7 +74,7 @@ bool ring_cq_poll(ring_cq_t *cq, softefa_io_cqe_t *cqe)
     softefa_io_cqe_t *next = &ring[cq->consumed & (cq->depth - 1)];
     softefa_io_cqe_t first;
 
-    softefa_progress(cq->dev);
+    softefa_cq_poll(cq->cq);
     first.first = atomic_load_explicit((_Atomic uint32_t *)&next->first,
                                        memory_order_acquire);
     if ((first.flags & SOFTEFA_CQE_PHASE) ==

@@ -117,6 +117,8 @@ void test_kill_traffic(void);
 void test_kill_admin(void);
 void test_kill_attach(void);
 void test_points_send(void);
+void test_points_armed(void);
+void test_points_fifo(void);
 void test_points_admin(void);
 void test_stopped_admin(void);
 void test_stopped_attach(void);

@@ -182,8 +182,8 @@ uct_srd_poll_cqe_rx_nonsense(uct_srd_iface_t *iface,
     }
 }
 
-/* The descriptor that an entry gives back; NULL: it is not to be believed. Only of
- * a message does the length say what is in the buffer. */
+/* The descriptor that an entry gives back; NULL: it is not to be believed. Only
+ * of a message does the length say what is in the buffer. */
 static UCS_F_ALWAYS_INLINE uct_srd_desc_t *
 uct_srd_poll_cqe_desc(uct_srd_iface_t *iface, const uct_srd_direct_cqe_t *cqe,
                       uint32_t first, int is_message)
