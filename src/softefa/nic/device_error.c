@@ -22,7 +22,9 @@
 #include "fabric/event.h"
 #include "fabric/lock.h"
 #include "fabric/member.h"
+#include "nic/cq.h"
 #include "nic/device.h"
+#include "nic/fifo.h"
 #include "nic/rq.h"
 
 #include <errno.h>
@@ -53,6 +55,22 @@ static void kill_qps(softefa_shm_dev_t *dev)
 
     for (i = 0; i < dev->table[SOFTEFA_KIND_QP].backed; ++i) {
         kill_locked(&dev->qp[i].obj, &dev->qp[i].lock);
+    }
+}
+
+/* No sender is in a queue any more: what they were told is there, is. */
+static void move_fifos(softefa_shm_dev_t *dev)
+{
+    softefa_shm_cq_t *cq;
+    uint32_t i;
+
+    for (i = 0; i < dev->table[SOFTEFA_KIND_CQ].backed; ++i) {
+        cq = &dev->cq[i];
+        if ((cq->obj.state == SOFTEFA_STATE_ALIVE) && softefa_fifo_waits(cq) &&
+            (softefa_cq_lock(cq) == 0)) {
+            softefa_fifo_move_locked(dev, cq);
+            softefa_unlock(&cq->lock);
+        }
     }
 }
 
@@ -142,6 +160,7 @@ int softefa_device_error_fatal(unsigned index, uint64_t return_ns)
     status->incarnation = incarnation + 1;
     if (status->backed) {
         kill_qps(dev);
+        move_fifos(dev);
         kill_ahs(dev);
         kill_mrs(dev, index, now + COPY_NS);
         kill_cqs(dev);

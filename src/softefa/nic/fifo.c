@@ -192,8 +192,7 @@ fifo_receiver(const softefa_shm_dev_t *dev, const softefa_fifo_record_t *record)
     const softefa_shm_qp_t *qp = &dev->qp[record->qp];
     uint32_t state             = qp->obj.state;
 
-    return ((qp->qpn == record->cqe.qpn) && (state >= SOFTEFA_STATE_ALIVE) &&
-            (state != SOFTEFA_STATE_DEAD)) ?
+    return ((qp->qpn == record->cqe.qpn) && (state >= SOFTEFA_STATE_ALIVE)) ?
                    qp :
                    NULL;
 }

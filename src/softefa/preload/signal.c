@@ -1,5 +1,5 @@
 /*
- * One signal, two users: SIGSEGV is that of doorbells that trap (doorbell.c), and
+ * One signal, two users: SIGSEGV is of doorbells that trap (doorbell.c), and
  * the program's own.
  *
  *   fault --> trap() --> a doorbell: done
@@ -13,8 +13,8 @@
  *                                     handler: the model runs on the one below
  *
  * All of this begins with the first doorbell that traps; programs without do
- * not notice. Libraries may have functions of these names, too (libucs), and may
- * go past ours: so libc's are called, and begin() looks each time.
+ * not notice. Libraries may have functions of these names, too (libucs),
+ * and may go past ours: so libc's are called, and begin() looks each time.
  */
 #define _GNU_SOURCE
 #undef _FORTIFY_SOURCE
@@ -116,7 +116,7 @@ void softefa_signal_fork_child(void)
 
 /* ---- a fault ---- */
 
-/* Sent by somebody, not caused by this thread: with no handler left it would not
+/* Sent by somebody, not caused by this thread: without a handler it would not
  * happen again by itself. */
 static bool signal_was_sent(const siginfo_t *info)
 {

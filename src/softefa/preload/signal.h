@@ -4,15 +4,15 @@
 
 #include <signal.h>
 
-/* From now on trap() is what a fault calls first, on this thread and all that do
- * not block SIGSEGV already. May be called again: somebody else's handler that
+/* From now on trap() is what a fault calls first, on this thread and all that
+ * do not block SIGSEGV already. May be called again: somebody else's handler that
  * was put in its place without our knowing becomes the program's. */
 void softefa_signal_begin(void (*trap)(int, siginfo_t *, void *));
 
 /* In the child, which has the thread alone that called fork() */
 void softefa_signal_fork_child(void);
 
-/* It was none of trap()'s: as if that were not there. context: of the handler */
+/* It was none of trap()'s: as if that were not there. context: the handler's */
 void softefa_signal_pass_on(int signal, siginfo_t *info, void *context);
 
 /* func(arg), on the stack that the fault interrupted if the handler was given

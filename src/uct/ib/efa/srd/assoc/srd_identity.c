@@ -46,8 +46,8 @@ static int uct_srd_identity_is_refused(const uct_srd_iface_t *iface,
     return 0;
 }
 
-/* A message was dropped, and no record of the sender stays that would say so. What
- * it sends before it hears of that would be delivered with a gap before it. */
+/* A message was dropped, and no record of the sender stays that would say so.
+ * What it sends before it hears of that would be delivered with a gap. */
 static void uct_srd_identity_set_refused(uct_srd_iface_t *iface,
                                          const uct_srd_ident_t *ident,
                                          const uct_srd_ext_t *ext)
