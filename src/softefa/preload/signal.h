@@ -5,8 +5,8 @@
 #include <signal.h>
 
 /* From now on trap() is what a fault calls first, on this thread and all that
- * do not block SIGSEGV already. May be called again: somebody else's handler that
- * was put in its place without our knowing becomes the program's. */
+ * do not block SIGSEGV already. May be called again: a handler that somebody
+ * else put in its place without our knowing becomes the program's. */
 void softefa_signal_begin(void (*trap)(int, siginfo_t *, void *));
 
 /* In the child, which has the thread alone that called fork() */
