@@ -2,11 +2,18 @@
 #define _GNU_SOURCE
 #include "fabric/memory.h"
 #include "base/log.h"
+#include "base/util.h"
 #include "fabric/fabric.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+
+/* Linux 5.14; EINVAL before */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 int softefa_memory_back(uint64_t offset, uint64_t size)
 {
@@ -24,6 +31,15 @@ int softefa_memory_back(uint64_t offset, uint64_t size)
     }
 
     return 0;
+}
+
+void softefa_memory_populate(uint64_t offset, uint64_t size)
+{
+    uint64_t page  = softefa_page_size();
+    uint64_t begin = offset / page * page;
+
+    (void)madvise(softefa_fabric_at(begin), offset + size - begin,
+                  MADV_POPULATE_WRITE);
 }
 
 void softefa_memory_unback(uint64_t offset, uint64_t size)

@@ -8,6 +8,10 @@
  * logged, /dev/shm is full. */
 int softefa_memory_back(uint64_t offset, uint64_t size);
 
+/* Maps its pages into this process, if the kernel can: who uses them under a
+ * shared lock then makes no page fault there. They exist. */
+void softefa_memory_populate(uint64_t offset, uint64_t size);
+
 /* Gives it back; reads as zeros afterwards. */
 void softefa_memory_unback(uint64_t offset, uint64_t size);
 

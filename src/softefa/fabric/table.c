@@ -61,16 +61,6 @@ void *softefa_table_get(softefa_shm_dev_t *dev, softefa_kind_t kind,
                    NULL;
 }
 
-void softefa_table_init(softefa_shm_dev_t *dev,
-                        const softefa_profile_t *profile)
-{
-    dev->table[SOFTEFA_KIND_PD].limit = profile->max_pd;
-    dev->table[SOFTEFA_KIND_AH].limit = profile->max_ah;
-    dev->table[SOFTEFA_KIND_MR].limit = profile->max_mr;
-    dev->table[SOFTEFA_KIND_CQ].limit = profile->max_cq;
-    dev->table[SOFTEFA_KIND_QP].limit = profile->max_qp;
-}
-
 void softefa_table_rebuild(softefa_shm_dev_t *dev)
 {
     uint32_t index;
@@ -132,6 +122,35 @@ static int table_back(softefa_shm_dev_t *dev, softefa_kind_t kind,
     }
 
     return ret;
+}
+
+/* The first entries get their memory here: see softefa_table_populate(). */
+int softefa_table_init(softefa_shm_dev_t *dev, const softefa_profile_t *profile)
+{
+    int ret = 0;
+    int kind;
+
+    dev->table[SOFTEFA_KIND_PD].limit = profile->max_pd;
+    dev->table[SOFTEFA_KIND_AH].limit = profile->max_ah;
+    dev->table[SOFTEFA_KIND_MR].limit = profile->max_mr;
+    dev->table[SOFTEFA_KIND_CQ].limit = profile->max_cq;
+    dev->table[SOFTEFA_KIND_QP].limit = profile->max_qp;
+    for (kind = 0; (kind < SOFTEFA_NUM_KINDS) && (ret == 0); ++kind) {
+        ret = table_back(dev, kind, 0);
+    }
+
+    return ret;
+}
+
+void softefa_table_populate(const softefa_shm_dev_t *dev)
+{
+    uint64_t offset = softefa_fabric_offset(dev);
+    int kind;
+
+    softefa_memory_populate(offset, offsetof(softefa_shm_dev_t, pd));
+    for (kind = 0; kind < SOFTEFA_NUM_KINDS; ++kind) {
+        softefa_memory_populate(offset + kind_info[kind].base, BACK_CHUNK);
+    }
 }
 
 int softefa_table_alloc(softefa_shm_dev_t *dev, softefa_kind_t kind,

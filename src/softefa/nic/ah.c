@@ -10,7 +10,6 @@
 #include "nic/dev.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 static_assert(SOFTEFA_TABLE_AH <= SOFTEFA_AH_UNKNOWN + 1, "AHN is 16 bits");
@@ -33,12 +32,9 @@ static void ah_release(softefa_dev_t *dev, softefa_shm_ah_t *ah)
         SOFTEFA_POINT("AH for");
     }
     softefa_table_release(dev->shm, SOFTEFA_KIND_AH, ah - dev->shm->ah);
-    if (dev->ahs != NULL) {
-        softefa_ah_index_remove(dev->ahs, ah - dev->shm->ah);
-    }
 }
 
-/* Under the admin lock: the PD's AH for gid, or NULL */
+/* Under dev->ah_lock: the PD's AH for gid, or NULL */
 static softefa_shm_ah_t *ah_find(softefa_dev_t *dev, uint16_t pdn,
                                  const uint8_t gid[16])
 {
@@ -57,23 +53,13 @@ static softefa_shm_ah_t *ah_find(softefa_dev_t *dev, uint16_t pdn,
     return NULL;
 }
 
-int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
-                      uint16_t *ahn)
+/* A new one, with one reference */
+static int ah_make(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
+                   uint32_t *index)
 {
-    static const uint8_t none[16];
     softefa_shm_ah_t *ah;
     softefa_shm_pd_t *pd;
-    uint32_t index;
     int ret;
-
-    if (!softefa_dev_valid(dev)) {
-        return EIO;
-    }
-
-    /* what the driver sends for an AH without GRH */
-    if (memcmp(gid, none, sizeof(none)) == 0) {
-        return EINVAL;
-    }
 
     ret = softefa_dev_lock(dev);
     if (ret != 0) {
@@ -86,27 +72,12 @@ int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
         goto out;
     }
 
-    if (dev->ahs == NULL) {
-        dev->ahs = calloc(1, sizeof(*dev->ahs));
-        if (dev->ahs == NULL) {
-            ret = ENOMEM;
-            goto out;
-        }
-    }
-
-    ah = ah_find(dev, pdn, gid);
-    if (ah != NULL) {
-        ++ah->refs;
-        *ahn = ah - dev->shm->ah;
-        goto out;
-    }
-
-    ret = softefa_table_alloc(dev->shm, SOFTEFA_KIND_AH, dev->owner, &index);
+    ret = softefa_table_alloc(dev->shm, SOFTEFA_KIND_AH, dev->owner, index);
     if (ret != 0) {
         goto out;
     }
 
-    ah         = &dev->shm->ah[index];
+    ah         = &dev->shm->ah[*index];
     ah->pdn    = pdn;
     ah->refs   = 1;
     ah->device = softefa_fabric_find(gid);
@@ -116,17 +87,49 @@ int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
     SOFTEFA_POINT("AH");
     if (ah->device != SOFTEFA_NO_DEVICE) {
         if (softefa_fabric_ah_is_listed(ah)) {
-            pd->ah_of[ah->device] = index;
+            pd->ah_of[ah->device] = *index;
         }
         SOFTEFA_POINT("AH of");
         ++dev->shm->ah_for[ah->device];
         SOFTEFA_POINT("AH for");
     }
     ah->obj.state = SOFTEFA_STATE_ALIVE;
-    *ahn          = index;
-    softefa_ah_index_add(dev->ahs, index, pdn, gid);
 out:
     softefa_admin_unlock();
+    return ret;
+}
+
+/* Of an AH that there is the owner alone counts the references. */
+int softefa_ah_create(softefa_dev_t *dev, uint16_t pdn, const uint8_t gid[16],
+                      uint16_t *ahn)
+{
+    static const uint8_t none[16];
+    softefa_shm_ah_t *ah;
+    uint32_t index;
+    int ret = 0;
+
+    if (!softefa_dev_valid(dev) || softefa_dev_dead(dev)) {
+        return EIO;
+    }
+
+    /* what the driver sends for an AH without GRH */
+    if (memcmp(gid, none, sizeof(none)) == 0) {
+        return EINVAL;
+    }
+
+    pthread_mutex_lock(&dev->ah_lock);
+    ah = ah_find(dev, pdn, gid);
+    if (ah != NULL) {
+        ++ah->refs;
+        *ahn = ah - dev->shm->ah;
+    } else {
+        ret = ah_make(dev, pdn, gid, &index);
+        if (ret == 0) {
+            softefa_ah_index_add(dev->ahs, index, pdn, gid);
+            *ahn = index;
+        }
+    }
+    pthread_mutex_unlock(&dev->ah_lock);
     return ret;
 }
 
@@ -148,27 +151,42 @@ uint16_t softefa_ah_find_host(softefa_shm_dev_t *dev, uint16_t pdn,
     return SOFTEFA_AH_UNKNOWN;
 }
 
-int softefa_ah_destroy(softefa_dev_t *dev, uint16_t pdn, uint16_t ahn)
+/* Under dev->ah_lock */
+static int ah_put(softefa_dev_t *dev, uint16_t pdn, uint16_t ahn)
 {
     softefa_shm_ah_t *ah;
+    int ret;
+
+    ah = softefa_table_get(dev->shm, SOFTEFA_KIND_AH, dev->owner, ahn);
+    if ((ah == NULL) || (ah->pdn != pdn)) {
+        return EINVAL;
+    }
+
+    if (ah->refs > 1) {
+        --ah->refs;
+        return 0;
+    }
+
+    ret = softefa_admin_lock();
+    if (ret == 0) {
+        ah_release(dev, ah);
+        softefa_admin_unlock();
+        softefa_ah_index_remove(dev->ahs, ahn);
+    }
+    return ret;
+}
+
+int softefa_ah_destroy(softefa_dev_t *dev, uint16_t pdn, uint16_t ahn)
+{
     int ret;
 
     if (!softefa_dev_valid(dev)) {
         return EIO;
     }
 
-    ret = softefa_admin_lock();
-    if (ret != 0) {
-        return ret;
-    }
-
-    ah = softefa_table_get(dev->shm, SOFTEFA_KIND_AH, dev->owner, ahn);
-    if ((ah == NULL) || (ah->pdn != pdn)) {
-        ret = EINVAL;
-    } else if (--ah->refs == 0) {
-        ah_release(dev, ah);
-    }
-    softefa_admin_unlock();
+    pthread_mutex_lock(&dev->ah_lock);
+    ret = ah_put(dev, pdn, ahn);
+    pthread_mutex_unlock(&dev->ah_lock);
     return ret;
 }
 

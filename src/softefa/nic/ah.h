@@ -4,7 +4,7 @@
 
 #include "nic/object.h"
 
-/* Under the admin lock. */
+/* Of a device that is closed, under the admin lock. */
 void softefa_ah_release_all(softefa_dev_t *dev);
 
 /* Number of the PD's AH for the address of the device `of`, if that is on

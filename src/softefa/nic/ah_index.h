@@ -7,7 +7,7 @@
  * Only that process makes AHs of the handle, so whatever there is was added
  * here. What is here may be gone, released with its device: the caller looks at
  * the fabric's table, which alone is true, and a number that is added again
- * leaves the list where it was. Under the admin lock.
+ * leaves the list where it was. Under dev->ah_lock.
  */
 #ifndef SOFTEFA_AH_INDEX_H
 #define SOFTEFA_AH_INDEX_H

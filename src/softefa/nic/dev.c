@@ -12,6 +12,7 @@
 #include "fabric/membership.h"
 #include "fabric/memory.h"
 #include "fabric/table.h"
+#include "nic/ah_index.h"
 #include "nic/dev_list.h"
 #include "nic/device.h"
 #include "nic/host.h"
@@ -43,7 +44,10 @@ static int dev_init_shared(softefa_dev_t *dev, const softefa_profile_t *profile)
         }
         shm->qp_mask = size - 1;
         memcpy(&shm->profile, &copy, sizeof(copy));
-        softefa_table_init(shm, profile);
+        ret = softefa_table_init(shm, profile);
+        if (ret != 0) {
+            return ret;
+        }
         while (shm->random == 0) {
             if (getrandom(&shm->random, sizeof(shm->random), 0) < 0) {
                 shm->random = softefa_clock_now();
@@ -88,6 +92,12 @@ int softefa_dev_open(unsigned index, softefa_dev_t **dev_p)
         return ENOMEM;
     }
 
+    dev->ahs = calloc(1, sizeof(*dev->ahs));
+    if (dev->ahs == NULL) {
+        free(dev);
+        return ENOMEM;
+    }
+
     file         = next_file++;
     dev->epoch   = softefa_fabric.epoch;
     dev->owner   = (softefa_fabric.slot << 16) | file;
@@ -97,6 +107,7 @@ int softefa_dev_open(unsigned index, softefa_dev_t **dev_p)
     softefa_fabric_gid(index, dev->gid);
     dev->listed = (options->host == 0) ? index : SOFTEFA_MAX_DEVICES;
     pthread_mutex_init(&dev->lock, NULL);
+    pthread_mutex_init(&dev->ah_lock, NULL);
     pthread_mutex_init(&dev->wait_lock, NULL);
     softefa_list_init(&dev->waiters);
     softefa_list_init(&dev->qps);
@@ -115,11 +126,14 @@ int softefa_dev_open(unsigned index, softefa_dev_t **dev_p)
     }
     if (ret != 0) {
         pthread_mutex_destroy(&dev->wait_lock);
+        pthread_mutex_destroy(&dev->ah_lock);
         pthread_mutex_destroy(&dev->lock);
+        free(dev->ahs);
         free(dev);
         return ret;
     }
 
+    softefa_table_populate(dev->shm);
     softefa_dev_list_add(dev);
     softefa_host_dev_opened();
     *dev_p = dev;

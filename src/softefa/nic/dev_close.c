@@ -53,6 +53,7 @@ void softefa_dev_close(softefa_dev_t *dev)
     }
 
     pthread_mutex_destroy(&dev->wait_lock);
+    pthread_mutex_destroy(&dev->ah_lock);
     pthread_mutex_destroy(&dev->lock);
     free(dev->ahs);
     free(dev);

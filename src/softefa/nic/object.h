@@ -11,6 +11,7 @@
  *   list of devices -> dev->lock (its lists) -> qp->lock (SQ, flight)
  *                                                  -> shared locks
  *                                                  -> dev->wait_lock
+ *   dev->ah_lock -> admin lock
  */
 #ifndef SOFTEFA_OBJECT_H
 #define SOFTEFA_OBJECT_H
@@ -39,7 +40,8 @@ struct softefa_dev {
     bool              async;         /* has a descriptor for events */
     pthread_mutex_t   lock;          /* the lists */
     softefa_link_t    qps, cqs, mrs, channels;
-    struct softefa_ah_index *ahs;    /* ah_index.h; NULL: there was none yet */
+    pthread_mutex_t   ah_lock;       /* the next one, and its AHs' references */
+    struct softefa_ah_index *ahs;    /* ah_index.h */
     pthread_mutex_t   wait_lock;     /* of the next two */
     softefa_link_t    waiters;       /* QPs with messages that wait */
     uint32_t          num_waiters;

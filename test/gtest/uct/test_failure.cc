@@ -260,6 +260,8 @@ TEST_F(failure_test, stopped_process_is_not_dead)
     end &e = connect_to(addr_of(peer));
     send(e, BCOPY, AM_ID, s, seq++);
     flush(e);
+    /* Not in the middle of a command of the device: it makes one that answers */
+    peer.call("wait 17 1", [this]() { progress(); });
     ASSERT_EQ(0, kill(peer.pid(), SIGSTOP));
     ASSERT_EQ(peer.pid(), waitpid(peer.pid(), &wstatus, WUNTRACED));
     for (unsigned i = 0; i < 20000; ++i) {
