@@ -24,7 +24,7 @@ typedef enum {
     KEY_P, KEY_EVERY, KEY_AFTER, KEY_COUNT, KEY_DEV, KEY_PEER, KEY_PROC,
     KEY_OP, KEY_CODE, KEY_BURST, KEY_US, KEY_FOR, KEY_RETURN, KEY_DEPTH,
     KEY_QP, KEY_PID, KEY_WHAT, KEY_DIST, KEY_AT, KEY_CMD, KEY_ERRNO,
-    KEY_VECTOR, NUM_KEYS
+    KEY_VECTOR, KEY_EVENT, NUM_KEYS
 } fault_key_t;
 
 #define BIT(_key) (1u << KEY_##_key)
@@ -48,7 +48,8 @@ static const struct {
     [SOFTEFA_FAULT_PAUSE]        = {"pause", BIT(FOR), MESSAGES},
     [SOFTEFA_FAULT_FAIL]         = {"fail", BIT(CMD),
                                     SELECTORS | BIT(ERRNO)},
-    [SOFTEFA_FAULT_FATAL]        = {"fatal", 0, MESSAGES | BIT(RETURN)},
+    [SOFTEFA_FAULT_FATAL]        = {"fatal", 0,
+                                    MESSAGES | BIT(RETURN) | BIT(EVENT)},
     [SOFTEFA_FAULT_RETURN]       = {"return", BIT(DEV), 0},
     /* the last two for efarun --inject */
     [SOFTEFA_FAULT_QP_ERROR]     = {"qp_error", 0,
@@ -88,6 +89,7 @@ static const char *const cmd_names[] = {
 
 static const char *const what_names[] = {"imm", "payload", NULL};
 static const char *const dist_names[] = {"fixed", "uniform", "exp", NULL};
+static const char *const event_names[] = {"y", "n", NULL};
 static const char *const op_names[]   = {"send", "read", "write", "any", NULL};
 
 static const struct {
@@ -133,6 +135,7 @@ static const struct {
                     "a time with its unit, as in 20ms"},
     [KEY_RETURN] = {"return", FIELD(back), NULL, 0, MAX_NS,
                     "a time with its unit, as in 50ms"},
+    [KEY_EVENT]  = {"event", FIELD(silent), event_names, 0, 0, "y or n"},
     [KEY_DEPTH]  = {"depth", FIELD(depth), NULL, 1, 4096,
                     "a number of messages, 1 to 4096"},
     [KEY_QP]     = {"qp", FIELD(qp), NULL, 1, 65535, "a QP number"},

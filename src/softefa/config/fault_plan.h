@@ -102,6 +102,7 @@ typedef struct {
     uint64_t        depth;
     uint64_t        qp;              /* number, 0: any */
     uint64_t        pid;             /* 0: any */
+    int             silent;          /* event=n */
     int             what, dist, point, cmd, error;
 } softefa_fault_rule_t;
 

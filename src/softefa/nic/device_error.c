@@ -135,7 +135,7 @@ static void kill_mrs(softefa_shm_dev_t *dev, unsigned index, uint64_t until)
     }
 }
 
-int softefa_device_error_fatal(unsigned index, uint64_t return_ns)
+int softefa_device_error_fatal(unsigned index, uint64_t return_ns, bool silent)
 {
     softefa_shm_t *shm           = softefa_fabric.shm;
     softefa_shm_status_t *status = &shm->status[index];
@@ -165,7 +165,10 @@ int softefa_device_error_fatal(unsigned index, uint64_t return_ns)
         kill_mrs(dev, index, now + COPY_NS);
         kill_cqs(dev);
     }
-    softefa_event_async_raise_all(index, incarnation, IBV_EVENT_DEVICE_FATAL);
+    if (!silent) {
+        softefa_event_async_raise_all(index, incarnation,
+                                      IBV_EVENT_DEVICE_FATAL);
+    }
 out:
     softefa_admin_unlock();
     return 0;

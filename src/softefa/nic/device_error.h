@@ -2,14 +2,16 @@
 #ifndef SOFTEFA_DEVICE_ERROR_H
 #define SOFTEFA_DEVICE_ERROR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Breaks device `index` for all processes: it returns after return_ns, or with
  * softefa_device_return() (UINT64_MAX). When this returns, no completion is
  * written any more, no message delivered, and every open context has its event
- * to read. Not under a shared lock. Does nothing to a dead device. ETIME: a
- * process is stopped in a command. */
-int softefa_device_error_fatal(unsigned index, uint64_t return_ns);
+ * to read; `silent`: none has, as with Linux's driver. Not under a shared lock.
+ * Does nothing to a dead device. ETIME: a process is stopped in a command. */
+int softefa_device_error_fatal(unsigned index, uint64_t return_ns,
+                               bool silent);
 
 /* A queue pair goes to ERR as by an error of the device: pending receives
  * complete with status 1, the event is raised; its process's engine ends what

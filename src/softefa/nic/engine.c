@@ -69,7 +69,7 @@ static bool engine_fault(softefa_qp_t *qp, const softefa_io_wqe_t *wqe)
     }
 
     if (rule->action == SOFTEFA_FAULT_FATAL) {
-        softefa_device_error_fatal(qp->dev->index, rule->back);
+        softefa_device_error_fatal(qp->dev->index, rule->back, rule->silent);
     } else {
         softefa_device_error_qp(qp->dev->index, qp->qpn, 0);
     }

@@ -2,7 +2,8 @@
  * Orders from outside: softefa_inject(), which `efarun --inject` calls in a
  * process of its own and a test in its own process, found by dlsym().
  *
- *   fatal dev=N [return=T]    return dev=N    qp_error dev=N [qp=Q] [pid=P]
+ *   fatal dev=N [return=T] [event=n]    return dev=N
+ *   qp_error dev=N [qp=Q] [pid=P]
  *   pause dev=N for=T
  *   unresponsive dev=N [for=T]
  *   unreachable dev=N [for=T]
@@ -32,7 +33,7 @@ static int inject_rule(const softefa_fault_rule_t *rule)
 
     switch (rule->action) {
     case SOFTEFA_FAULT_FATAL:
-        return softefa_device_error_fatal(index, back);
+        return softefa_device_error_fatal(index, back, rule->silent);
     case SOFTEFA_FAULT_RETURN:
         return softefa_device_return(index);
     case SOFTEFA_FAULT_QP_ERROR:

@@ -26,40 +26,9 @@ protected:
         }
     }
 
-    int fd(node &n)
+    static int fd(const node &n)
     {
-        int fd = -1;
-        check(uct_iface_event_fd_get(n.iface(), &fd), "event_fd_get");
-        return fd;
-    }
-
-    /*
-     * Sleeps until done(), in the way users of the API do: progress until
-     * nothing is left, arm, poll. A wake that never comes is the failure.
-     * Returns how often poll() was entered.
-     */
-    unsigned sleep_until(node &n, unsigned events,
-                         const std::function<bool()> &done)
-    {
-        unsigned polls = 0;
-
-        while (!done()) {
-            if (n.progress() > 0) {
-                continue;
-            }
-            ucs_status_t status = uct_iface_event_arm(n.iface(), events);
-            if (status == UCS_ERR_BUSY) {
-                continue;
-            }
-            check(status, "event_arm");
-            struct pollfd pfd = {fd(n), POLLIN, 0};
-            ++polls;
-            int ret = poll(&pfd, 1, deadline_ms());
-            if (ret <= 0) {
-                throw std::runtime_error("asleep for ever");
-            }
-        }
-        return polls;
+        return n.event_fd();
     }
 
     /* Both sides progress until the interface can be armed and stays quiet. */
@@ -136,8 +105,8 @@ TEST_F(event_test, sleep_between_messages)
     m_a->check_am(AM_ID, &chk);
     peer.call("connect " + m_a->addr().text());
     peer.post("send 0 am_bcopy 13 4 random:8:500 0 " + std::to_string(count));
-    unsigned polls = sleep_until(*m_a, UCT_EVENT_RECV | UCT_EVENT_SEND_COMP,
-                                 [&]() { return chk.count() >= count; });
+    unsigned polls = m_a->sleep_until(UCT_EVENT_RECV | UCT_EVENT_SEND_COMP,
+                                      [&]() { return chk.count() >= count; });
     EXPECT_GT(polls, 0u);
     peer.answer([this]() { progress(); });
     expect_clean(chk, count);
@@ -177,8 +146,8 @@ TEST_F(event_test, send_completion_wakes)
     end &e = *m_ends.back();
     for (uint64_t seq = 0; seq < scaled(2000); ++seq) {
         send(e, ZCOPY, AM_ID, s, seq);
-        sleep_until(*m_a, UCT_EVENT_SEND_COMP,
-                    [&]() { return e.zcopy_busy() == 0; });
+        m_a->sleep_until(UCT_EVENT_SEND_COMP,
+                         [&]() { return e.zcopy_busy() == 0; });
     }
     EXPECT_EQ(std::to_string(scaled(2000)) + " 0 ",
               peer.call("wait 13 " + std::to_string(scaled(2000)),
@@ -226,8 +195,8 @@ TEST_F(event_test, pending_wakes)
         } while (status == UCS_ERR_BUSY);
         ASSERT_EQ(UCS_OK, status);
         ++seq;
-        sleep_until(*m_a, UCT_EVENT_SEND_COMP | UCT_EVENT_RECV,
-                    [&]() { return r.sent; });
+        m_a->sleep_until(UCT_EVENT_SEND_COMP | UCT_EVENT_RECV,
+                         [&]() { return r.sent; });
     }
     flush(e);
     EXPECT_EQ(std::to_string(seq) + " 0 ",

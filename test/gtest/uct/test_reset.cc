@@ -411,6 +411,30 @@ HARNESS_ROLE(reset_key_ack)
                                       "no key came";
 }
 
+/* Nobody says so, and no command fails that would: nothing is registered. */
+HARNESS_ROLE(reset_silent)
+{
+    pair p;
+
+    for (unsigned i = 0; i < 100; ++i) {
+        p.talk();
+    }
+    p.burst(150); /* makes the buffers */
+    p.flush();
+    inject(arguments);
+    p.burst(50);
+    p.wait([&]() { return counter("recovered") > 0; }, "recovery");
+    for (unsigned i = 0; i < 500; ++i) {
+        p.talk();
+    }
+    p.flush();
+    if ((counter("resets") != 1) || (counter("followed") != 1)) {
+        return "resets " + std::to_string(counter("resets")) + ", followed " +
+               std::to_string(counter("followed"));
+    }
+    return p.verdict();
+}
+
 /* No way back: told once each, with a status, and closing works. */
 HARNESS_ROLE(reset_for_good)
 {
@@ -442,6 +466,27 @@ HARNESS_ROLE(reset_for_good)
             << ucs_status_string(p.n[i]->failures[0].status);
     }
     return out.str();
+}
+
+/* No way back, and who loses the device sleeps: it is told all the same. */
+HARNESS_ROLE(reset_asleep)
+{
+    pair p;
+    node &n = *p.n[1];
+
+    if (!(n.attr().cap.event_flags & UCT_IFACE_FLAG_EVENT_FD)) {
+        return "ok";
+    }
+
+    for (unsigned i = 0; i < 100; ++i) {
+        p.talk();
+    }
+    p.flush();
+    inject(arguments);
+    check(p.e[1]->send(BCOPY, AM_ID, p.s[1], p.sent[1]), "send");
+    n.sleep_until(UCT_EVENT_SEND_COMP | UCT_EVENT_RECV,
+                  [&]() { return !n.failures.empty(); });
+    return "ok";
 }
 
 /* Closed while the device is away, with messages under way. */
@@ -695,6 +740,13 @@ TEST_F(reset_test, one_way)
     EXPECT_EQ("ok", run("reset_one_way", ""));
 }
 
+/* Nobody says that the device is gone; it is asked. */
+TEST_F(reset_test, without_an_event)
+{
+    EXPECT_EQ("ok", run("reset_silent", "fatal dev=1 return=30ms event=n",
+                        "UCX_SRD_GONE_TIMEOUT=10s"));
+}
+
 TEST_F(reset_test, seldom_progress)
 {
     EXPECT_EQ("ok", run("reset_slow", ""));
@@ -753,6 +805,17 @@ TEST_F(reset_test, device_stays_away)
     EXPECT_EQ(std::string("1 ") + ucs_status_string(UCS_ERR_ENDPOINT_TIMEOUT) +
                       ", 1 " + ucs_status_string(UCS_ERR_IO_ERROR),
               run_short("reset_for_good", "fatal dev=1"));
+}
+
+/* Nor does one that sleeps: no message and no event will wake it. */
+TEST_F(reset_test, stays_away_without_an_event)
+{
+    std::string both = std::string("1 ") +
+                       ucs_status_string(UCS_ERR_ENDPOINT_TIMEOUT) + ", 1 " +
+                       ucs_status_string(UCS_ERR_IO_ERROR);
+
+    EXPECT_EQ(both, run_short("reset_for_good", "fatal dev=1 event=n"));
+    EXPECT_EQ("ok", run_short("reset_asleep", "fatal dev=1 event=n"));
 }
 
 /* Both at once: neither can find the other. */

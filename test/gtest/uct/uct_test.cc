@@ -1,6 +1,7 @@
 #include "uct_test.h"
 #include "invariants.h"
 
+#include <poll.h>
 #include <cstdlib>
 
 namespace uct_test {
@@ -288,6 +289,36 @@ address node::addr()
 unsigned node::progress()
 {
     return uct_worker_progress(m_worker);
+}
+
+int node::event_fd() const
+{
+    int fd = -1;
+
+    check(uct_iface_event_fd_get(m_iface, &fd), "event_fd_get");
+    return fd;
+}
+
+unsigned node::sleep_until(unsigned events, const std::function<bool()> &done)
+{
+    unsigned polls = 0;
+
+    while (!done()) {
+        if (progress() > 0) {
+            continue;
+        }
+        ucs_status_t status = uct_iface_event_arm(m_iface, events);
+        if (status == UCS_ERR_BUSY) {
+            continue;
+        }
+        check(status, "event_arm");
+        struct pollfd pfd = {event_fd(), POLLIN, 0};
+        ++polls;
+        if (poll(&pfd, 1, deadline_ms()) <= 0) {
+            throw std::runtime_error("asleep for ever");
+        }
+    }
+    return polls;
 }
 
 void node::on_am(uint8_t id, am_func func)

@@ -122,6 +122,12 @@ public:
 
     address      addr();
     unsigned     progress();
+    int          event_fd() const;
+    /* Sleeps until done(), in the way users of the API do: progress until
+     * nothing is left, arm, poll. A wake that never comes is an exception.
+     * Returns how often poll() was entered. */
+    unsigned     sleep_until(unsigned events,
+                             const std::function<bool()> &done);
     void         on_am(uint8_t id, am_func func);
     /* Everything with this id goes to the checker. */
     void         check_am(uint8_t id, checker *chk);

@@ -48,7 +48,8 @@ TEST(fault_plan, rules)
             "corrupt what=payload;unreachable peer=1 after=100;"
             "unresponsive peer=1 after=100 for=50ms;pause after=500 for=2s\n"
             "fail cmd=create_qp errno=ENOMEM every=3; fatal after=1000 "
-            "return=50us; qp_error after=500; kill at=locked-rq after=0x10;"
+            "return=50us event=n; qp_error after=500; kill at=locked-rq "
+            "after=0x10;"
             "reorder depth=16; return dev=1; status code=1 p=1;"
             "lose_event every=2; lose_interrupt vector=3 dev=1");
 
@@ -75,6 +76,7 @@ TEST(fault_plan, rules)
     EXPECT_EQ(SOFTEFA_CMD_CREATE_QP, plan.rule[9].cmd);
     EXPECT_EQ(50000u, plan.rule[10].back);
     EXPECT_EQ(1000u, plan.rule[10].after);
+    EXPECT_EQ(1, plan.rule[10].silent);
     EXPECT_EQ(SOFTEFA_POINT_LOCKED_RQ, plan.rule[12].point);
     EXPECT_EQ(16u, plan.rule[12].after);
     EXPECT_EQ(16u, plan.rule[13].depth);
@@ -95,6 +97,8 @@ TEST(fault_plan, complaints)
               complaint("status code=1 depth=2"));
     EXPECT_EQ("rule 1 (kill): kill has no key \"dev\"",
               complaint("kill at=fetch dev=1"));
+    EXPECT_EQ("rule 1 (fatal): event=no is not y or n",
+              complaint("fatal event=no"));
     EXPECT_EQ("rule 1 (status): \"code\" is there twice",
               complaint("status code=1 code=2"));
     EXPECT_EQ("rule 3 (pause): for=20 is not a time with its unit, as in 20ms",

@@ -107,6 +107,9 @@ int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context);
  * event may come later than that. If another command fails so, too, it is. */
 int uct_efa_context_probe(uct_efa_md_t *md, uct_efa_context_t *context);
 
+/* It was asked, and is gone, whatever events it has. Any thread. */
+void uct_efa_context_set_lost(uct_efa_md_t *md, uct_efa_context_t *context);
+
 /* Makes sure that md's present context is not known to be dead: UCS_OK.
  * UCS_ERR_NO_DEVICE: the device is not back yet, ask again. Memory that cannot
  * be registered with the new context is named in the log, and transfers that

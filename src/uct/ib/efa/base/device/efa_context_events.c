@@ -98,6 +98,14 @@ int uct_efa_context_check(uct_efa_md_t *md, uct_efa_context_t *context)
     return __atomic_load_n(&context->dead, __ATOMIC_RELAXED);
 }
 
+void uct_efa_context_set_lost(uct_efa_md_t *md, uct_efa_context_t *context)
+{
+    /* Its event may have come meanwhile, and said so. */
+    if (!uct_efa_context_check(md, context)) {
+        uct_efa_context_set_dead(md, context);
+    }
+}
+
 int uct_efa_context_probe(uct_efa_md_t *md, uct_efa_context_t *context)
 {
     struct ibv_port_attr attr;
@@ -110,10 +118,6 @@ int uct_efa_context_probe(uct_efa_md_t *md, uct_efa_context_t *context)
         return 0;
     }
 
-    /* Its event may have come meanwhile, and said so. */
-    if (!uct_efa_context_check(md, context)) {
-        uct_efa_context_set_dead(md, context);
-    }
-
+    uct_efa_context_set_lost(md, context);
     return 1;
 }

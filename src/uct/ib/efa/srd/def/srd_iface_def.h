@@ -136,6 +136,8 @@ struct uct_srd_iface {
         ucs_time_t          began;
         ucs_time_t          deadline;
         uct_srd_timer_t     timer;    /* next try                            */
+        uint64_t            quiet_at; /* srd_lost.c: so much has ended and   */
+        ucs_time_t          quiet_since; /* come, and no more since          */
     } recover;
 
     /* uct/srd_iface_event.c */

@@ -94,6 +94,26 @@ ucs_status_t uct_srd_qp_activate(uct_srd_iface_t *iface)
     return UCS_OK;
 }
 
+int uct_srd_qp_ask(uct_srd_iface_t *iface)
+{
+    struct ibv_qp_init_attr init = {};
+    struct ibv_qp_attr attr      = {};
+    int ret;
+
+    ret = ibv_query_qp(iface->queues.qp, &attr, IBV_QP_STATE, &init);
+    if (ret == ETIME) {
+        /* Linux's driver gives a device up after that: ENODEV from now on. */
+        ret = ibv_query_qp(iface->queues.qp, &attr, IBV_QP_STATE, &init);
+    }
+
+    /* EINVAL: the device does not know the queue pair. */
+    if (uct_efa_err_is_gone(ret) || (ret == EINVAL)) {
+        uct_efa_context_set_lost(uct_srd_iface_md(iface),
+                                 iface->queues.context);
+    }
+    return (ret == 0) && (attr.qp_state == IBV_QPS_ERR);
+}
+
 void uct_srd_qp_destroy(uct_srd_queues_t *queues)
 {
     int ret = ibv_destroy_qp(queues->qp);

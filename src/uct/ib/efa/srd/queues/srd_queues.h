@@ -53,6 +53,11 @@ void         uct_srd_qp_destroy(uct_srd_queues_t *queues);
 /* The QP of iface->queues is ready to send and receive. */
 ucs_status_t uct_srd_qp_activate(uct_srd_iface_t *iface);
 
+/* Asks the device for the queue pair's state. Nonzero: it has failed. A device
+ * that is lost is marked as such in the context; one that does not answer lets
+ * us wait for as long as its driver does, 30 s with Linux's. */
+int          uct_srd_qp_ask(uct_srd_iface_t *iface);
+
 /* A channel for the CQ that will be created, and the device's asynchronous
  * events, in iface->event.fd.
  * UCS_ERR_UNSUPPORTED, not logged, errno says why: the device has none. */

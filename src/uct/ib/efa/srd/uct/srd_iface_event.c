@@ -10,6 +10,7 @@
  * the timer is set, and what another may have read before that is looked at.
  */
 #include "srd/uct/srd_iface.h"
+#include "srd/assoc/recovery/srd_lost.h"
 #include "srd/assoc/recovery/srd_recover.h"
 #include "srd/peer/srd_show.h"
 #include "srd/queues/srd_queues.h"
@@ -94,17 +95,21 @@ ucs_status_t uct_srd_iface_event_fd_get(uct_iface_h tl_iface, int *fd_p)
 static ucs_status_t uct_srd_iface_event_arm_timer(uct_srd_iface_t *iface)
 {
     struct itimerspec spec = {};
-    ucs_time_t now, delay;
+    ucs_time_t deadline    = uct_srd_lost_deadline(iface);
+    ucs_time_t now;
     uint64_t nsec;
 
     if (iface->timers.count > 0) {
+        deadline = ucs_min(deadline, iface->timers.heap[0]->deadline);
+    }
+
+    if (deadline != UCS_TIME_INFINITY) {
         now = ucs_get_time();
-        if (iface->timers.heap[0]->deadline <= now) {
+        if (deadline <= now) {
             return UCS_ERR_BUSY;
         }
 
-        delay                 = iface->timers.heap[0]->deadline - now;
-        nsec                  = (uint64_t)ucs_time_to_nsec(delay) + 1;
+        nsec                  = (uint64_t)ucs_time_to_nsec(deadline - now) + 1;
         spec.it_value.tv_sec  = nsec / UCS_NSEC_PER_SEC;
         spec.it_value.tv_nsec = nsec % UCS_NSEC_PER_SEC;
     }

@@ -2,7 +2,8 @@
  * Our device was reset, or our queue pair failed: a new one, without the user
  * (srd-wire.md, section 12).
  *
- *            IBV_EVENT_DEVICE_FATAL, IBV_EVENT_QP_FATAL, status 1
+ *            IBV_EVENT_DEVICE_FATAL, IBV_EVENT_QP_FATAL, status 1,
+ *            or nothing comes and the device says so: srd_lost.c
  *   works ---------------------------------------------------------> recovers
  *     ^       all that was received is handled, what is not known      |  |
  *     |       to be delivered is kept, all peers are blocked           |  |
@@ -18,6 +19,7 @@
  * that comes in between is refused by the peers (blocked).
  */
 #include "srd/assoc/recovery/srd_recover.h"
+#include "srd/assoc/recovery/srd_lost.h"
 #include "srd/assoc/recovery/srd_rejoin.h"
 #include "srd/assoc/recovery/srd_rekey.h"
 #include "srd/assoc/recovery/srd_successor.h"
@@ -159,6 +161,7 @@ void uct_srd_recover_look(uct_srd_iface_t *iface)
     }
 
     iface->recover.looked = now;
+    uct_srd_lost_look(iface, now);
     if (uct_efa_context_check(uct_srd_iface_md(iface), iface->queues.context) ||
         uct_srd_queues_is_failed(iface)) {
         uct_srd_recover_begin(iface);
