@@ -438,6 +438,39 @@ TEST_F(rma_mixed, with_messages)
     expect_clean(back, replied);
 }
 
+/* Operations come and go; the receiver's window holds for messages alone, and
+ * holds all the same. */
+TEST_F(rma_mixed, window_of_the_receiver)
+{
+    const unsigned window = 32;
+    node &c               = add_node({{"RX_WINDOW", std::to_string(window)}});
+    end &e                = connect(*m_a, c);
+    stream s(1, length_plan::fixed(8));
+    checker chk(s);
+    uint64_t seq = 0, sent = 0;
+
+    prepare(600, 300);
+    c.check_am(AM_ID, &chk);
+    send(e, BCOPY, AM_ID, s, sent++);
+    flush(e);
+    for (unsigned round = 0; round < 10; ++round) {
+        while (one(e, seq) == UCS_OK) {
+            ++seq;
+        }
+        flush(e);
+        reap(true);
+        for (unsigned i = 0; e.send(BCOPY, AM_ID, s, sent) == UCS_OK; ++i) {
+            ASSERT_LT(i, window);
+            ++sent;
+        }
+        flush(e);
+    }
+    EXPECT_GT(seq, 10 * window);
+    EXPECT_TRUE(wait([&]() { return chk.count() >= sent; }));
+    expect_clean(chk, sent);
+    expect_promises();
+}
+
 /* Queued behind exhausted resources, they leave in their order; nobody who
  * asks to be queued is told BUSY for ever. */
 TEST_F(rma_mixed, pending)

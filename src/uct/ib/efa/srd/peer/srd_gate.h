@@ -17,6 +17,26 @@
 /* Recomputes credit and flags: una moved, or a window changed. */
 void uct_srd_gate_update(uct_srd_peer_t *peer);
 
+/* The same for one operation that begins, which has a part of our share of the
+ * send queue, */
+static UCS_F_ALWAYS_INLINE void uct_srd_gate_op_begin(uct_srd_peer_t *peer)
+{
+    if (peer->tx.credit > 0) {
+        --peer->tx.credit;
+    }
+}
+
+/* and one that has ended, if nothing waits for that: tx.flags is zero. Messages
+ * may be as many as the remote's window all the same. */
+static UCS_F_ALWAYS_INLINE void uct_srd_gate_op_end(uct_srd_peer_t *peer)
+{
+    uint16_t messages = peer->tx.psn - peer->tx.una.una;
+
+    if (peer->tx.credit + messages < peer->tx.window) {
+        ++peer->tx.credit;
+    }
+}
+
 static UCS_F_ALWAYS_INLINE int uct_srd_gate_has(const uct_srd_peer_t *peer,
                                                 unsigned bits)
 {

@@ -222,6 +222,6 @@ ucs_status_t uct_srd_rma_tx_send(uct_srd_iface_t *iface, uct_srd_peer_t *peer,
     }
     ++peer->rma.psn;
     peer->stats->rma = uct_srd_peer_rma_outstanding(peer);
-    uct_srd_gate_update(peer); /* it shares the send queue with messages */
+    uct_srd_gate_op_begin(peer);
     return UCS_OK;
 }

@@ -26,6 +26,15 @@ static UCS_F_ALWAYS_INLINE int uct_srd_tx_is_open(const uct_srd_iface_t *iface,
                       (ep->pending.tail == NULL));
 }
 
+/* The same for an operation, which no fence holds up */
+static UCS_F_ALWAYS_INLINE int
+uct_srd_tx_is_open_rma(const uct_srd_iface_t *iface, const uct_srd_ep_t *ep)
+{
+    return uct_srd_tx_is_open(iface, ep) &&
+           ucs_likely((ep->peer->rma.fence_seq == iface->tx.fence_seq) &&
+                      !ep->peer->rma.fence_am);
+}
+
 /* May ep send now? Starts the handshake where needed.
  * UCS_ERR_NO_RESOURCE, or the status of the peer's failure. */
 ucs_status_t uct_srd_tx_check(uct_srd_ep_t *ep);

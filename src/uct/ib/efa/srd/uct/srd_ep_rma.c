@@ -3,10 +3,9 @@
  *
  *   zero bytes?  ---- yes --> nothing to do: done
  *        | no
- *   admit: NO_RESOURCE, failure, or slot
- *
- * All of them take the slow way of a send: next to the work of the device the
- * look at the peer costs nothing.
+ *   open?  -- no --> admit: NO_RESOURCE, failure, or slot
+ *        | yes
+ *       slot
  */
 #include "srd/uct/srd_ep.h"
 #include "srd/uct/srd_iface.h"
@@ -43,6 +42,10 @@ static UCS_F_ALWAYS_INLINE ucs_status_t uct_srd_ep_rma_admit(uct_srd_ep_t *ep,
 
     if (ucs_unlikely(!uct_efa_rkey_may(rkey, right))) {
         return uct_srd_ep_rma_no_right(ep, right);
+    }
+
+    if (uct_srd_tx_is_open_rma(UCT_SRD_EP_IFACE(ep), ep)) {
+        return UCS_INPROGRESS;
     }
 
     status = uct_srd_tx_admit(ep);

@@ -101,6 +101,9 @@ static void uct_srd_iface_check_eps(const uct_srd_peer_t *peer, char *why)
 /* Each bit says what its owner knows. */
 static void uct_srd_iface_check_gate(const uct_srd_peer_t *peer, char *why)
 {
+    unsigned messages   = (uint16_t)(peer->tx.psn - peer->tx.una.una);
+    unsigned operations = (uint16_t)(peer->rma.psn - peer->rma.una.una);
+
     UCT_SRD_CHECK(uct_srd_gate_has(peer, UCT_SRD_GATE_STATE) ==
                           (peer->state != UCT_SRD_PEER_JOINED),
                   "gate: state");
@@ -122,6 +125,12 @@ static void uct_srd_iface_check_gate(const uct_srd_peer_t *peer, char *why)
                   "gate 0x%x, flags 0x%x", peer->tx.gate, peer->tx.flags);
     UCT_SRD_CHECK((peer->tx.gate == 0) || (peer->tx.credit == 0),
                   "gate 0x%x, credit %u", peer->tx.gate, peer->tx.credit);
+    UCT_SRD_CHECK((peer->tx.credit == 0) ||
+                          ((peer->tx.credit + messages <= peer->tx.window) &&
+                           (peer->tx.credit + messages + operations <=
+                            peer->iface->config.peer_window)),
+                  "credit %u, %u messages, %u operations", peer->tx.credit,
+                  messages, operations);
     UCT_SRD_CHECK(peer->holds == 0, "held %u times", peer->holds);
 }
 
