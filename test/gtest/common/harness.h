@@ -3,8 +3,9 @@
  * checkable messages (stream.h), a second process.
  *
  * No test measures time. A wait ends when what it waits for is there; after
- * TEST_DEADLINE seconds (600) it gives up, which only tells a hang from a failure:
- * no machine is that busy.
+ * TEST_DEADLINE seconds (600) it gives up, which only tells a hang from a
+ * failure: no machine is that busy. A program in which one had to gives the
+ * others 60, so that what hangs leaves time to what follows.
  */
 #ifndef TEST_COMMON_HARNESS_H_
 #define TEST_COMMON_HARNESS_H_
