@@ -251,6 +251,10 @@ void softefa_signal_call(const void *arg, void (*func)(void *), void *func_arg)
 
 /* ---- what the program asks libc for ---- */
 
+/* ThreadSanitizer stands for these functions itself, and calls the next ones
+ * before anything that it has instrumented can run. */
+#ifndef __SANITIZE_THREAD__
+
 EXPORT int sigaction(int number, const struct sigaction *action,
                      struct sigaction *old)
 {
@@ -319,3 +323,5 @@ EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 
     return REAL(sigprocmask)(how, signal_filter(how, set, &copy), old);
 }
+
+#endif
