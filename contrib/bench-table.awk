@@ -113,11 +113,12 @@ function shown(text, number) {
         row(text, number, "", "")
 }
 
-# Of an operation, by parts
-function instructions(name, parts,    n, i, part, sum, x) {
+# Of an operation of so many bytes (8), by parts
+function instructions(name, parts, bytes,    n, i, part, sum, x) {
+    bytes = bytes == "" ? 8 : bytes
     n = split(parts, part, " ")
     for (i = 1; i <= n; i++) {
-        x = median(name ":" part[i] ",8")
+        x = median(name ":" part[i] "," bytes)
         sum += x > 0 ? x : 0
     }
     return sum + 0
@@ -263,4 +264,8 @@ END {
     all = instructions("am_short", "device libc")
     if (all > 0)
         bar("instructions, am_short 8 B: device, libc", all, "<=", 700)
+    all = instructions("direct_poll", software " device libc", 0)
+    if (all > 0)
+        bar("instructions, a poll that finds nothing, direct data path", all,
+            "<=", 60)
 }

@@ -1,9 +1,7 @@
 /*
- * Polling the completion queue, and the fast path of what arrives: a message
- * without extended header, from a known sender, in order. That of the last one
- * is found at once.
+ * Polling the completion queue. What is found: srd_poll_wc.h.
  *
- *   direct  without libefa, which has nothing below to choose from
+ *   direct  without libefa: srd_poll_direct.c
  *   plain   ibv_poll_cq(): cheapest
  *   blind   while some peer's AH is given up, and until the CQ was empty once
  *           after it was made again, and while somebody's address is not
@@ -13,60 +11,8 @@
  */
 #include "srd/recv/srd_poll.h"
 #include "srd/peer/srd_peer_ah.h"
-#include "srd/peer/srd_trace.h"
-#include "srd/queues/srd_direct_cq.h"
-#include "srd/queues/srd_direct_rq.h"
-#include "srd/queues/srd_queues.h"
-#include "srd/recv/srd_rx.h"
-#include "srd/send/srd_tx_done.h"
-
-/* Whether rx.last_peer is whose message this is, or has become it. */
-static UCS_F_ALWAYS_INLINE int uct_srd_poll_turn(uct_srd_iface_t *iface,
-                                                 uint32_t key)
-{
-    return ucs_likely(key == iface->rx.last_key) || uct_srd_rx_turn(iface, key);
-}
-
-static UCS_F_ALWAYS_INLINE int
-uct_srd_poll_is_awaited(const uct_srd_peer_t *peer, uint32_t imm)
-{
-    return (imm & ~UCT_SRD_IMM_AM_MASK) ==
-           (peer->rx.imm_base | peer->rx.ring.next);
-}
-
-/* A message with immediate data that came well. False: not for the fast path */
-static UCS_F_ALWAYS_INLINE int uct_srd_poll_rx(uct_srd_iface_t *iface,
-                                               uct_srd_desc_t *desc,
-                                               uint32_t key, uint32_t imm,
-                                               size_t length)
-{
-    uct_srd_peer_t *peer;
-    void *data;
-
-    if (ucs_unlikely(!uct_srd_poll_turn(iface, key) ||
-                     !uct_srd_poll_is_awaited(iface->rx.last_peer, imm))) {
-        return 0;
-    }
-
-    peer = iface->rx.last_peer;
-    data = UCS_PTR_BYTE_OFFSET(desc, iface->rx.offset);
-    if (UCT_SRD_TRACE_FAST()) {
-        uct_srd_trace_recv(peer, imm, data, length, UCT_SRD_RING_AWAITED);
-    }
-
-    if (ucs_unlikely(peer->rx.ring.held > 0)) {
-        desc->length = length;
-        desc->am_id  = uct_srd_imm_am_id(imm);
-        desc->offset = 0;
-        uct_srd_rx_awaited(iface, peer, desc);
-        return 1;
-    }
-
-    ++peer->rx.ring.next;
-    uct_srd_rx_deliver(iface, peer, desc, data, length, uct_srd_imm_am_id(imm),
-                       UCT_CB_PARAM_FLAG_DESC, 0);
-    return 1;
-}
+#include "srd/recv/srd_poll_direct.h"
+#include "srd/recv/srd_poll_wc.h"
 
 static UCS_F_ALWAYS_INLINE void uct_srd_poll_rx_wc(uct_srd_iface_t *iface,
                                                    const struct ibv_wc *wc)
@@ -95,164 +41,6 @@ typedef struct uct_srd_poll {
     struct ibv_wc       *wc_end;
 } uct_srd_poll_t;
 
-static UCS_F_ALWAYS_INLINE void uct_srd_poll_tx_wc(uct_srd_iface_t *iface,
-                                                   const struct ibv_wc *wc)
-{
-    uct_srd_slot_t *slot = (uct_srd_slot_t *)(wc->wr_id & ~UCT_SRD_WR_ID_SEND);
-
-    if (ucs_likely(wc->status == IBV_WC_SUCCESS)) {
-        uct_srd_tx_done(iface, slot);
-    } else {
-        slot->ops->done(iface, slot, wc->vendor_err);
-    }
-}
-
-static void uct_srd_poll_any_wc(uct_srd_iface_t *iface,
-                                const uct_srd_rx_wc_t *rx)
-{
-    if (rx->wc.wr_id & UCT_SRD_WR_ID_SEND) {
-        uct_srd_poll_tx_wc(iface, &rx->wc);
-    } else {
-        uct_srd_rx_slow(iface, rx);
-    }
-}
-
-/* What a completion of the direct path says: of a send (id: its slot), */
-static void uct_srd_poll_cqe_status(uint32_t first, uintptr_t id,
-                                    uct_srd_rx_wc_t *rx)
-{
-    rx->has_gid       = 0;
-    rx->wc.wr_id      = id;
-    rx->wc.vendor_err = UCT_SRD_DIRECT_CQE_STATUS(first);
-    rx->wc.status     = (rx->wc.vendor_err == UCT_EFA_STATUS_OK) ?
-                                IBV_WC_SUCCESS :
-                                IBV_WC_GENERAL_ERR;
-}
-
-/* and of the receive that desc was posted for. */
-static void uct_srd_poll_cqe_rx(const uct_srd_iface_t *iface,
-                                const uct_srd_direct_cqe_t *cqe, uint32_t first,
-                                uct_srd_desc_t *desc, uct_srd_rx_wc_t *rx)
-{
-    uct_srd_poll_cqe_status(first, (uintptr_t)desc, rx);
-    rx->wc.imm_data = htobe32(cqe->imm);
-    rx->wc.byte_len = cqe->length;
-    rx->wc.src_qp   = cqe->src_qpn;
-    rx->wc.slid     = cqe->ahn;
-    /* No message of ours is a WRITE: dropped, as one without */
-    rx->wc.wc_flags = ((first & UCT_SRD_DIRECT_CQE_HAS_IMM) &&
-                       !(first & UCT_SRD_DIRECT_CQE_OP)) ?
-                              IBV_WC_WITH_IMM :
-                              0;
-    if ((iface->queues.cq_efa != NULL) && (cqe->ahn == UCT_EFA_AHN_UNKNOWN)) {
-        rx->has_gid = 1;
-        memcpy(rx->gid.raw, cqe->gid, sizeof(rx->gid.raw));
-    }
-}
-
-/* A completion that no work request explains: its id is not in use, or more
- * bytes came than there was room for. Nothing that the device says of this
- * queue pair is believed from now on: it is given up, as one that failed. */
-static UCS_F_NOINLINE void
-uct_srd_poll_cqe_nonsense(uct_srd_iface_t *iface,
-                          const uct_srd_direct_cqe_t *cqe, uint32_t first)
-{
-    if (uct_srd_queues_is_failed(iface)) {
-        return; /* known, and perhaps what follows from it */
-    }
-
-    ucs_error("srd: %s wrote a completion that belongs to no work request "
-              "(first word 0x%x, QPN %u, %u bytes): the queue pair is "
-              "replaced; look for errors of the device in the kernel's log, "
-              "else please report it",
-              uct_efa_md_device_name(uct_srd_iface_md(iface)), first, cqe->qpn,
-              cqe->length);
-    uct_srd_queues_set_failed(iface);
-}
-
-/* The device has answered a receive with what cannot be. */
-static UCS_F_NOINLINE void
-uct_srd_poll_cqe_rx_nonsense(uct_srd_iface_t *iface,
-                             const uct_srd_direct_cqe_t *cqe, uint32_t first,
-                             uct_srd_desc_t *desc)
-{
-    uct_srd_poll_cqe_nonsense(iface, cqe, first);
-    if (desc != NULL) {
-        uct_srd_desc_chain(iface, desc);
-    }
-}
-
-/* The descriptor that an entry gives back; NULL: it is not to be believed. Only
- * of a message does the length say what is in the buffer. */
-static UCS_F_ALWAYS_INLINE uct_srd_desc_t *
-uct_srd_poll_cqe_desc(uct_srd_iface_t *iface, const uct_srd_direct_cqe_t *cqe,
-                      uint32_t first, int is_message)
-{
-    uct_srd_desc_t *desc = uct_srd_direct_rq_take(&iface->queues.direct.rq,
-                                                  UCT_SRD_DIRECT_CQE_ID(first));
-
-    if (ucs_unlikely((desc == NULL) ||
-                     (is_message && (cqe->length > desc->sge.length)))) {
-        uct_srd_poll_cqe_rx_nonsense(iface, cqe, first, desc);
-        return NULL;
-    }
-
-    return desc;
-}
-
-/* One entry, without handling it. False: it is not to be believed. */
-static int uct_srd_poll_cqe_read(uct_srd_iface_t *iface,
-                                 const uct_srd_direct_cqe_t *cqe,
-                                 uint32_t first, uct_srd_rx_wc_t *rx)
-{
-    uint16_t id = UCT_SRD_DIRECT_CQE_ID(first);
-    uct_srd_desc_t *desc;
-    int is_message;
-
-    if ((first & UCT_SRD_DIRECT_CQE_QUEUE) == UCT_SRD_DIRECT_CQE_SEND) {
-        if (id >= iface->tx.num_slots) {
-            uct_srd_poll_cqe_nonsense(iface, cqe, first);
-            return 0;
-        }
-        uct_srd_poll_cqe_status(first,
-                                (uintptr_t)&iface->tx.slots[id] |
-                                        UCT_SRD_WR_ID_SEND,
-                                rx);
-        return 1;
-    }
-
-    is_message = (UCT_SRD_DIRECT_CQE_STATUS(first) == UCT_EFA_STATUS_OK) &&
-                 (first & UCT_SRD_DIRECT_CQE_HAS_IMM) &&
-                 !(first & UCT_SRD_DIRECT_CQE_OP);
-    desc = uct_srd_poll_cqe_desc(iface, cqe, first, is_message);
-    if (desc == NULL) {
-        return 0;
-    }
-
-    uct_srd_poll_cqe_rx(iface, cqe, first, desc, rx);
-    return 1;
-}
-
-/* The completions that the queue has, without handling them. */
-static unsigned uct_srd_poll_cqes_read(uct_srd_iface_t *iface,
-                                       uct_srd_rx_wc_t *rx, unsigned max)
-{
-    uct_srd_direct_cq_t *cq = &iface->queues.direct.cq;
-    unsigned count          = 0;
-    uint32_t first;
-
-    uct_srd_direct_cq_look(cq);
-    while ((count < max) && uct_srd_direct_cq_is_ready(cq, &first)) {
-        count += uct_srd_poll_cqe_read(iface, uct_srd_direct_cq_next(cq), first,
-                                       &rx[count]);
-    }
-
-    if (count > 0) {
-        uct_srd_direct_cq_ring(cq, 0);
-    }
-    return count;
-}
-
 /* With source GIDs, which the extended interface tells. Returns how many. */
 static unsigned uct_srd_poll_ex(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx,
                                 unsigned max)
@@ -262,7 +50,7 @@ static unsigned uct_srd_poll_ex(uct_srd_iface_t *iface, uct_srd_rx_wc_t *rx,
     unsigned count               = 0;
 
     if (iface->queues.direct.on) {
-        return uct_srd_poll_cqes_read(iface, rx, max);
+        return uct_srd_poll_direct_read(iface, rx, max);
     }
 
     if (ibv_start_poll(cq, &attr) != 0) {
@@ -428,74 +216,6 @@ static UCS_F_ALWAYS_INLINE unsigned uct_srd_poll_plain(uct_srd_iface_t *iface)
     return count;
 }
 
-/* An entry that is not for the fast paths */
-static UCS_F_NOINLINE void
-uct_srd_poll_cqe_slow(uct_srd_iface_t *iface, const uct_srd_direct_cqe_t *cqe,
-                      uint32_t first)
-{
-    uct_srd_rx_wc_t rx;
-
-    if (uct_srd_poll_cqe_read(iface, cqe, first, &rx)) {
-        uct_srd_poll_any_wc(iface, &rx);
-    }
-}
-
-static UCS_F_ALWAYS_INLINE void
-uct_srd_poll_cqe(uct_srd_iface_t *iface, const uct_srd_direct_cqe_t *cqe,
-                 uint32_t first)
-{
-    uint16_t id = UCT_SRD_DIRECT_CQE_ID(first);
-    uct_srd_desc_t *desc;
-    uct_srd_rx_wc_t rx;
-
-    if ((first & UCT_SRD_DIRECT_CQE_TX_MASK) == UCT_SRD_DIRECT_CQE_TX_PLAIN) {
-        if (ucs_likely(id < iface->tx.num_slots)) {
-            uct_srd_tx_done(iface, &iface->tx.slots[id]);
-            return;
-        }
-    } else if (ucs_likely((first & UCT_SRD_DIRECT_CQE_RX_MASK) ==
-                          UCT_SRD_DIRECT_CQE_RX_PLAIN)) {
-        desc = uct_srd_poll_cqe_desc(iface, cqe, first, 1);
-        if (ucs_unlikely(desc == NULL) ||
-            ucs_likely(uct_srd_poll_rx(iface, desc,
-                                       uct_srd_key(cqe->ahn, cqe->src_qpn),
-                                       cqe->imm, cqe->length))) {
-            return;
-        }
-
-        uct_srd_poll_cqe_rx(iface, cqe, first, desc, &rx);
-        uct_srd_rx_slow(iface, &rx);
-        return;
-    }
-
-    uct_srd_poll_cqe_slow(iface, cqe, first);
-}
-
-/* Handlers may start another round, or stash what the queue has: each entry is
- * taken out before it is handled. An entry tells the source GID where one is
- * needed: there is one way of polling. */
-static unsigned uct_srd_poll_direct(uct_srd_iface_t *iface)
-{
-    uct_srd_direct_cq_t *cq = &iface->queues.direct.cq;
-    unsigned count          = 0;
-    uint32_t first;
-
-    uct_srd_direct_cq_look(cq);
-    if (!uct_srd_direct_cq_is_ready(cq, &first)) {
-        return 0;
-    }
-
-    ++iface->rx.direct_rounds; /* the queues stay, whatever handlers do */
-    do {
-        uct_srd_poll_cqe(iface, uct_srd_direct_cq_next(cq), first);
-    } while ((++count < iface->config.max_poll) &&
-             uct_srd_direct_cq_is_ready(cq, &first));
-
-    --iface->rx.direct_rounds;
-    uct_srd_direct_cq_ring(cq, 0);
-    return count;
-}
-
 unsigned uct_srd_poll(uct_srd_iface_t *iface)
 {
     uct_efa_stats_iface_t *stats = iface->stats;
@@ -523,8 +243,7 @@ unsigned uct_srd_poll(uct_srd_iface_t *iface)
     }
 
     /* A dead queue pair may give back at once whatever it is given. */
-    if (((iface->rx.chain_len + iface->rx.missing) >= iface->config.rx_batch) &&
-        ucs_likely(!iface->recover.is)) {
+    if (uct_srd_poll_may_refill(iface) && ucs_likely(!iface->recover.is)) {
         uct_srd_desc_refill(iface);
     }
 

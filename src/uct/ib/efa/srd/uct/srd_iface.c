@@ -30,8 +30,7 @@ unsigned uct_srd_iface_progress(uct_iface_h tl_iface)
         count += uct_srd_timers_run(&iface->timers, ucs_get_time());
     }
 
-    if (ucs_unlikely(!ucs_list_is_empty(&iface->peers.failed) ||
-                     !ucs_list_is_empty(&iface->peers.failed_eps))) {
+    if (ucs_unlikely(uct_srd_end_must_report(iface))) {
         count += uct_srd_end_report(iface);
     }
 
@@ -40,6 +39,22 @@ unsigned uct_srd_iface_progress(uct_iface_h tl_iface)
     }
 
     return count;
+}
+
+/* That of an interface which began with the direct path: most calls find
+ * nothing to do, and see that at once. */
+static unsigned uct_srd_iface_progress_direct(uct_iface_h tl_iface)
+{
+    uct_srd_iface_t *iface = ucs_derived_of(tl_iface, uct_srd_iface_t);
+
+    if (ucs_likely((iface->timers.count == 0) &&
+                   !uct_srd_end_must_report(iface) &&
+                   ucs_arbiter_is_empty(&iface->tx.arbiter)) &&
+        uct_srd_poll_direct_is_idle(iface)) {
+        return 0;
+    }
+
+    return uct_srd_iface_progress(tl_iface);
 }
 
 /* From now on the user means to call progress. UCP arms the events of
@@ -195,6 +210,10 @@ static ucs_status_t uct_srd_iface_queues_init(uct_srd_iface_t *iface,
     if (status != UCS_OK) {
         uct_srd_iface_event_cleanup(iface);
         return status;
+    }
+
+    if (iface->queues.direct.on) {
+        iface->super.super.ops.iface_progress = uct_srd_iface_progress_direct;
     }
 
     if ((iface->event.fd >= 0) && (iface->queues.channel == NULL)) {

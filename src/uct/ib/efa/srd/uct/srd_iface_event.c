@@ -12,6 +12,7 @@
 #include "srd/uct/srd_iface.h"
 #include "srd/assoc/recovery/srd_lost.h"
 #include "srd/assoc/recovery/srd_recover.h"
+#include "srd/assoc/srd_end.h"
 #include "srd/peer/srd_show.h"
 #include "srd/queues/srd_queues.h"
 
@@ -151,9 +152,7 @@ ucs_status_t uct_srd_iface_event_arm(uct_iface_h tl_iface,
         return UCS_ERR_UNSUPPORTED;
     }
 
-    if (!ucs_list_is_empty(&iface->peers.failed) ||
-        !ucs_list_is_empty(&iface->peers.failed_eps) ||
-        (iface->rx.stash_len > 0) ||
+    if (uct_srd_end_must_report(iface) || (iface->rx.stash_len > 0) ||
         (!ucs_arbiter_is_empty(&iface->tx.arbiter) &&
          (iface->tx.num_free > 0))) {
         return UCS_ERR_BUSY;
