@@ -37,7 +37,7 @@ done
 # 2 and 4 GB
 efarun=("$EFARUN" --soft --quiet)
 reorder=
-by_rdma=40 mpi 2 mpi_huge
+UCX_RNDV_THRESH=64k by_rdma=40 mpi 2 mpi_huge
 
 [ -x "$APPS/mpi_rma.openmpi" ] ||
     skip "Open MPI" "not built (Debian package libopenmpi-dev)"
