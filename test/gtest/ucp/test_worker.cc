@@ -133,7 +133,9 @@ TEST_P(ucp_worker_test, reconnect_thousand_times)
         ucp_side &a  = add_side(options(UCP_FEATURE_TAG, err_peer));
         ucp_side &b  = add_side(options(UCP_FEATURE_TAG, err_peer));
         unsigned fds = 0, mappings = 0;
-        size_t resident = 0;
+        /* Buffers may become more at any time, where the device is slow; what
+         * is lost with each connection makes every quarter grow. */
+        size_t resident[4] = {}, grown = SIZE_MAX;
 
         for (unsigned round = 0; round < rounds; ++round) {
             ep_errors errors;
@@ -151,13 +153,20 @@ TEST_P(ucp_worker_test, reconnect_thousand_times)
             if (round == rounds / 4) {
                 fds      = count_fds();
                 mappings = count_mappings();
-                resident = resident_bytes();
             }
+            if ((round + 1) % std::max(1u, rounds / 4) == 0) {
+                resident[std::min(3u, round / std::max(1u, rounds / 4))] =
+                        resident_bytes();
+            }
+        }
+        for (unsigned i = 1; i < 4; ++i) {
+            grown = std::min(grown, resident[i] - std::min(resident[i],
+                                                           resident[i - 1]));
         }
         if (is_srd()) { /* tcp keeps some connections */
             EXPECT_EQ(fds, count_fds());
             EXPECT_LE(count_mappings(), mappings);
-            EXPECT_LE(resident_bytes(), resident + (1 << 20));
+            EXPECT_LE(grown, 1u << 18);
         }
     }
 }

@@ -70,6 +70,24 @@ protected:
         }
     }
 
+    /* How many there are, once these have come and what follows them, too */
+    size_t answers(size_t expected)
+    {
+        wait([&]() {
+            m_x->poll();
+            return m_x->answers.size() >= expected;
+        });
+        settle();
+        return m_x->answers.size();
+    }
+
+    size_t messages(size_t expected)
+    {
+        wait([&]() { return m_got.size() >= expected; });
+        settle();
+        return m_got.size();
+    }
+
     uint32_t data_imm(uint16_t psn, uint32_t flags = UCT_SRD_IMM_EXT)
     {
         return uct_srd_imm_pack(m_x->me.epoch, AM_ID, flags, psn);
@@ -88,7 +106,7 @@ protected:
         size_t before = m_got.size();
 
         raw(text, data_imm(psn, 0));
-        ASSERT_EQ(before + 1, m_got.size());
+        ASSERT_EQ(before + 1, messages(before + 1));
         EXPECT_EQ(text, m_got.back());
     }
 
@@ -107,9 +125,9 @@ TEST_F(malformed_test, handshake_of_a_stranger)
     EXPECT_TRUE(m_got.empty());
 
     ext(data_imm(0), "with header");
-    ASSERT_EQ(1u, m_got.size());
+    ASSERT_EQ(1u, messages(1));
     EXPECT_EQ("with header", m_got[0]);
-    ASSERT_EQ(1u, m_x->answers.size());
+    ASSERT_EQ(1u, answers(1));
     EXPECT_EQ(UCT_SRD_OP_HELLO_ACK, m_x->answers[0].op);
     EXPECT_EQ(m_x->me.epoch, m_x->answers[0].arg);
 
@@ -123,7 +141,7 @@ TEST_F(malformed_test, rejoin_is_answered_too_late)
     m_x->me.arg  = 31;
     m_x->me.len8 = uct_srd_ext_len(UCT_SRD_OP_REJOIN_ACK) / 8;
     ext(uct_srd_imm_pack_ctl(m_x->me.epoch));
-    ASSERT_EQ(1u, m_x->answers.size());
+    ASSERT_EQ(1u, answers(1));
     EXPECT_EQ(UCT_SRD_OP_REJECT, m_x->answers[0].op);
     EXPECT_EQ(UCT_SRD_REJECT_FAILED, m_x->answers[0].arg);
     EXPECT_EQ(31u, m_x->answers[0].epoch);
@@ -169,7 +187,7 @@ TEST_F(malformed_test, header)
     EXPECT_TRUE(m_got.empty());
     EXPECT_TRUE(m_x->answers.empty());
     ext(data_imm(0), "good");
-    EXPECT_EQ(1u, m_got.size());
+    EXPECT_EQ(1u, messages(1));
 }
 
 TEST_F(malformed_test, forged_address)
@@ -191,7 +209,7 @@ TEST_F(malformed_test, foreign_version)
         ext(data_imm(0), "version 2");
     }
     EXPECT_TRUE(m_got.empty());
-    ASSERT_EQ(1u, m_x->answers.size()) << "once for each sender";
+    ASSERT_EQ(1u, answers(1)) << "once for each sender";
     EXPECT_EQ(UCT_SRD_OP_REJECT, m_x->answers[0].op);
     EXPECT_EQ(1u, m_x->answers[0].version);
     EXPECT_EQ((uint32_t)UCT_SRD_REJECT_VERSION, m_x->answers[0].arg);
@@ -203,7 +221,7 @@ TEST_F(malformed_test, twice_is_once)
     for (uint16_t psn : {0, 0, 2, 2, 1, 1, 0, 2}) {
         raw(std::string(1, 'a' + psn), data_imm(psn, 0));
     }
-    ASSERT_EQ(3u, m_got.size());
+    ASSERT_EQ(3u, messages(3));
     EXPECT_EQ("abc", m_got[0] + m_got[1] + m_got[2]);
 }
 
@@ -213,10 +231,10 @@ TEST_F(malformed_test, beyond_the_window)
     expect_heard(0, "good");
     m_x->answers.clear();
     raw("far away", data_imm(20000, 0));
-    ASSERT_EQ(1u, m_x->answers.size());
+    ASSERT_EQ(1u, answers(1));
     EXPECT_EQ(UCT_SRD_OP_REJECT, m_x->answers[0].op);
     raw("next", data_imm(1, 0));
-    EXPECT_EQ(1u, m_got.size());
+    EXPECT_EQ(1u, messages(1));
 
     /* Afresh, with a new epoch */
     ++m_x->me.epoch;
@@ -236,22 +254,22 @@ TEST_F(malformed_test, farewell)
     EXPECT_TRUE(m_x->answers.empty());
     m_x->me.arg = 1;
     ext(uct_srd_imm_pack_ctl(m_x->me.epoch));
-    ASSERT_EQ(1u, m_x->answers.size());
+    ASSERT_EQ(1u, answers(1));
     EXPECT_EQ(UCT_SRD_OP_BYE_ACK, m_x->answers[0].op);
     EXPECT_EQ(m_x->me.epoch, m_x->answers[0].arg);
     raw("forgotten", data_imm(1, 0));
-    EXPECT_EQ(1u, m_got.size());
+    EXPECT_EQ(1u, messages(1));
 
     /* Who is not known is answered, too: the first answer may be lost. */
     m_x->answers.clear();
     ext(uct_srd_imm_pack_ctl(m_x->me.epoch));
-    EXPECT_EQ(1u, m_x->answers.size());
+    EXPECT_EQ(1u, answers(1));
 
     /* It changed its mind: same epoch, the sequence goes on. */
     m_x->me.op  = UCT_SRD_OP_DATA;
     m_x->me.arg = 1;
     ext(data_imm(1), "back");
-    ASSERT_EQ(2u, m_got.size());
+    ASSERT_EQ(2u, messages(2));
     expect_heard(2, "and on");
 }
 
@@ -263,11 +281,11 @@ TEST_F(malformed_test, another_on_the_same_number)
     m_x->me.epoch = 77;
     m_x->me.arg   = 0;
     ext(data_imm(0), "second life");
-    ASSERT_EQ(2u, m_got.size());
+    ASSERT_EQ(2u, messages(2));
     expect_heard(1, "goes on");
     m_x->me.epoch = 76; /* a straggler */
     ext(data_imm(2), "late");
-    EXPECT_EQ(3u, m_got.size());
+    EXPECT_EQ(3u, messages(3));
 }
 
 /* Nobody can be used to amplify traffic: srd-wire.md, section 5 */
@@ -280,7 +298,7 @@ TEST_F(malformed_test, one_answer_each)
     m_x->me.uid += 1;
     m_x->me.epoch = 77;
     join();
-    ASSERT_EQ(1u, m_x->answers.size()) << "another interface";
+    ASSERT_EQ(1u, answers(1)) << "another interface";
     EXPECT_EQ(UCT_SRD_OP_HELLO_ACK, m_x->answers[0].op);
 
     m_x->answers.clear();
@@ -294,7 +312,7 @@ TEST_F(malformed_test, one_answer_each)
     ++m_x->me.epoch;
     ext(data_imm(20000), "far away");
     EXPECT_LE(m_x->answers.size(), 1u) << "a violation, by a new association";
-    EXPECT_EQ(1u, m_got.size());
+    EXPECT_EQ(1u, messages(1));
 }
 
 static const unsigned MAX_ASSERTED = 16384; /* docs/security.md */
