@@ -371,14 +371,16 @@ busy()
     # shellcheck disable=SC2034 # evaluated below
     before=$(received)
     # not functions: these processes must be the ones that are ended
+    rm -f "$TMPDIR"/{server,client}.log
     timeout -k 10 "$hang_limit" "$real_efarun" --quiet env UCX_TLS=srd,self \
-        UCX_NET_DEVICES=efa_0:1 ucx_perftest -t tag_bw -s 4000 -p "$1" \
-        > "$TMPDIR/server" 2>&1 &
+        UCX_NET_DEVICES=efa_0:1 UCX_LOG_FILE="$TMPDIR/server.log" \
+        ucx_perftest -e -t tag_bw -s 4000 -p "$1" > "$TMPDIR/server" 2>&1 &
     busy=($!)
     wait_port "$1" "${busy[0]}"
     timeout -k 10 "$hang_limit" "$real_efarun" --quiet env UCX_TLS=srd,self \
-        UCX_NET_DEVICES=efa_0:1 ucx_perftest -t tag_bw -s 4000 -n 100000000 -w 10 \
-        -p "$1" 127.0.0.1 > "$TMPDIR/client" 2>&1 &
+        UCX_NET_DEVICES=efa_0:1 UCX_LOG_FILE="$TMPDIR/client.log" \
+        ucx_perftest -e -t tag_bw -s 4000 -n 100000000 -w 10 -p "$1" 127.0.0.1 \
+        > "$TMPDIR/client" 2>&1 &
     busy+=($!)
     until_true eval '[ "$(received)" -gt $((before + 1000)) ]'
 }
@@ -402,7 +404,7 @@ says()
 # of: the driver has no event for it, and finds out by a command that has no answer
 surprise()
 {
-    local name=$1 port=$2 take=$3 give=$4 pci status=0
+    local name=$1 port=$2 take=$3 give=$4 pci side status=0
 
     pci=$(basename "$(readlink -f /sys/class/infiniband/efa_0/device)")
     busy "$port"
@@ -411,7 +413,13 @@ surprise()
         srdtool selftest efa_0
     says "$name: doctor" 'FAIL +abilities .*efa_0: ibv_open_device: No such device' \
         srdtool doctor
-    # the kernel closes what they had open
+    # srd asks the device when nothing ends; who only receives sends keepalives. The
+    # command takes the driver's 30 s, the device then has RECOVERY_TIMEOUT
+    for side in client server; do
+        check "$name: the $side is told" \
+            until_true grep -q 'error handler called' "$TMPDIR/$side.log"
+    done
+    # ucx_perftest goes on all the same. The kernel closes what they had open
     kill "${busy[@]}"
     wait "${busy[@]}" 2> /dev/null || status=$?
     if [ "$status" = 143 ]; then
