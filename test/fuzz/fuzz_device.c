@@ -975,6 +975,14 @@ int ibv_modify_qp(struct ibv_qp *qp, UCS_V_UNUSED struct ibv_qp_attr *attr,
     return fuzz_command(qp->context);
 }
 
+int ibv_query_qp(struct ibv_qp *qp, struct ibv_qp_attr *attr,
+                 UCS_V_UNUSED int mask,
+                 UCS_V_UNUSED struct ibv_qp_init_attr *init)
+{
+    attr->qp_state = fuzz_qp(qp)->super.dead ? IBV_QPS_ERR : IBV_QPS_RTS;
+    return fuzz_command(qp->context);
+}
+
 /* Completions that were written stay in the CQ. */
 int ibv_destroy_qp(struct ibv_qp *ibv_qp)
 {

@@ -26,14 +26,16 @@ static UCS_F_ALWAYS_INLINE void uct_srd_gate_op_begin(uct_srd_peer_t *peer)
     }
 }
 
-/* and one that has ended, if nothing waits for that: tx.flags is zero. Messages
- * may be as many as the remote's window all the same. */
-static UCS_F_ALWAYS_INLINE void uct_srd_gate_op_end(uct_srd_peer_t *peer)
+/* and for those that una has passed, if nothing waits for that: tx.flags is
+ * zero. Messages may be as many as the remote's window all the same. */
+static UCS_F_ALWAYS_INLINE void uct_srd_gate_ops_end(uct_srd_peer_t *peer,
+                                                     unsigned count)
 {
-    uint16_t messages = peer->tx.psn - peer->tx.una.una;
+    int messages = (uint16_t)(peer->tx.psn - peer->tx.una.una);
+    int room     = (int)peer->tx.window - messages;
 
-    if (peer->tx.credit + messages < peer->tx.window) {
-        ++peer->tx.credit;
+    if ((int)peer->tx.credit < room) {
+        peer->tx.credit = ucs_min((int)(peer->tx.credit + count), room);
     }
 }
 

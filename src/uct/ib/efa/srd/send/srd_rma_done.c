@@ -4,7 +4,6 @@
  */
 #include "srd/send/srd_rma_done.h"
 #include "srd/peer/srd_addr.h"
-#include "srd/peer/srd_gate.h"
 #include "srd/peer/srd_peer.h"
 #include "srd/peer/srd_peer_ep.h"
 #include "srd/queues/srd_queues.h"
@@ -21,9 +20,7 @@ static void uct_srd_rma_done_finish(uct_srd_iface_t *iface,
     uct_srd_peer_hold(peer);
     uct_srd_rma_tx_end(iface, slot, status);
     uct_srd_peer_release(peer);
-    if (ucs_likely(peer->tx.flags == 0)) {
-        uct_srd_gate_op_end(peer);
-    } else {
+    if (ucs_unlikely(peer->tx.flags != 0)) {
         uct_srd_upcall_moved(peer);
     }
 }

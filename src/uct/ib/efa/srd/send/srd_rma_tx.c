@@ -159,19 +159,26 @@ static void uct_srd_rma_tx_slot_put(uct_srd_iface_t *iface,
 }
 
 /* The operation has come to its end. The caller sees to it that the peer stays
- * until all is said, and that what waited for it goes on. */
+ * until all is said, and, if tx.flags are not zero then, that what waited goes
+ * on: uct_srd_upcall_moved(). */
 void uct_srd_rma_tx_end(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                         ucs_status_t status)
 {
     uct_srd_peer_t *peer = slot->peer;
-    unsigned left;
+    unsigned moved, left;
 
-    uct_srd_una_done(&peer->rma.una, &iface->tx.unas, (uint16_t)slot->imm);
+    moved                  = uct_srd_una_done(&peer->rma.una, &iface->tx.unas,
+                                              (uint16_t)slot->imm);
     left                   = uct_srd_peer_rma_outstanding(peer);
     peer->stats->rma       = left;
     peer->stats->done_time = iface->shown.now;
     if (left == 0) {
         ucs_list_del(&peer->rma.list);
+    }
+
+    /* Before callbacks, which may work the credit out anew */
+    if (ucs_likely(peer->tx.flags == 0)) {
+        uct_srd_gate_ops_end(peer, moved);
     }
     uct_srd_rma_tx_slot_put(iface, slot, status);
 }

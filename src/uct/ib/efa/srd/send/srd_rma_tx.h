@@ -38,7 +38,8 @@ ucs_status_t uct_srd_rma_tx_post(uct_srd_iface_t *iface, uct_srd_slot_t *slot);
 void uct_srd_rma_tx_hold(uct_srd_peer_t *peer, uct_srd_slot_t *slot);
 
 /* The operation has come to its end. The caller sees to it that the peer stays
- * until all is said, and that what waited for it goes on. */
+ * until all is said, and, if tx.flags are not zero then, that what waited goes
+ * on: uct_srd_upcall_moved(). */
 void uct_srd_rma_tx_end(uct_srd_iface_t *iface, uct_srd_slot_t *slot,
                         ucs_status_t status);
 
