@@ -20,6 +20,7 @@ struct order {
     uint64_t seed;              /* of the first message, then one more each */
     uint64_t read_addr;         /* 0: nothing is read */
     uint32_t read_rkey;
+    uint32_t zero;              /* sent as bytes: no padding */
 };
 
 /* Sends what it is told to, until it has completed. Then reads from the
@@ -93,7 +94,7 @@ protected:
               uint64_t seed, const uint8_t *read = nullptr)
     {
         order o = {e.addr(), count, length, seed,
-                   reinterpret_cast<uintptr_t>(read), e.mr ? e.mr->rkey : 0};
+                   reinterpret_cast<uintptr_t>(read), e.mr ? e.mr->rkey : 0, 0};
 
         other.to->put(o);
         EXPECT_EQ(0u, other.to->get<uint32_t>());
